@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel's KVM interface for Swift: `<linux/kvm.h>` and one typed function for each ioctl.
+//
+// The request macros and the structures with flexible arrays do not import into Swift, and a variadic ioctl call checks
+// nothing. Each function here returns what the kernel returned, or -errno: nothing that runs between the call and its
+// check can change the error.
+//
+// Authority: the kernel's Documentation/virt/kvm/api.rst.
+
+#ifndef CKVM_H
+#define CKVM_H
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#pragma clang assume_nonnull begin
+
+static inline int ckvm_result(int result) { return result < 0 ? -errno : result; }
+
+// MARK: - System
+
+static inline int ckvm_get_api_version(int kvm) { return ckvm_result(ioctl(kvm, KVM_GET_API_VERSION, 0)); }
+/// `fd` is the system's or a virtual machine's: the answer may be narrower for the latter.
+static inline int ckvm_check_extension(int fd, int capability) {
+    return ckvm_result(ioctl(fd, KVM_CHECK_EXTENSION, (unsigned long)capability));
+}
+static inline int ckvm_create_vm(int kvm) { return ckvm_result(ioctl(kvm, KVM_CREATE_VM, 0ul)); }
+static inline int ckvm_get_vcpu_mmap_size(int kvm) { return ckvm_result(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0)); }
+
+/// The most CPUID entries that any call here takes or gives; KVM's own limit is 256 (KVM_MAX_CPUID_ENTRIES).
+enum { CKVM_CPUID_CAPACITY = 256 };
+
+/// Fills `entries` (CKVM_CPUID_CAPACITY of them) and returns how many are valid.
+int ckvm_get_supported_cpuid(int kvm, struct kvm_cpuid_entry2 *entries);
+
+// MARK: - Virtual machine
+
+static inline int ckvm_set_tss_address(int vm, unsigned long address) {
+    return ckvm_result(ioctl(vm, KVM_SET_TSS_ADDR, address));
+}
+static inline int ckvm_set_identity_map_address(int vm, uint64_t address) {
+    return ckvm_result(ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &address));
+}
+static inline int ckvm_create_irqchip(int vm) { return ckvm_result(ioctl(vm, KVM_CREATE_IRQCHIP, 0)); }
+static inline int ckvm_create_pit2(int vm, const struct kvm_pit_config *config) {
+    return ckvm_result(ioctl(vm, KVM_CREATE_PIT2, config));
+}
+static inline int ckvm_set_user_memory_region(int vm, const struct kvm_userspace_memory_region *region) {
+    return ckvm_result(ioctl(vm, KVM_SET_USER_MEMORY_REGION, region));
+}
+static inline int ckvm_enable_capability(int vm, const struct kvm_enable_cap *capability) {
+    return ckvm_result(ioctl(vm, KVM_ENABLE_CAP, capability));
+}
+static inline int ckvm_irqfd(int vm, const struct kvm_irqfd *irqfd) { return ckvm_result(ioctl(vm, KVM_IRQFD, irqfd)); }
+static inline int ckvm_ioeventfd(int vm, const struct kvm_ioeventfd *ioeventfd) {
+    return ckvm_result(ioctl(vm, KVM_IOEVENTFD, ioeventfd));
+}
+static inline int ckvm_create_vcpu(int vm, unsigned long identifier) {
+    return ckvm_result(ioctl(vm, KVM_CREATE_VCPU, identifier));
+}
+
+// MARK: - vCPU
+
+static inline int ckvm_run(int vcpu) { return ckvm_result(ioctl(vcpu, KVM_RUN, 0)); }
+static inline int ckvm_get_regs(int vcpu, struct kvm_regs *regs) { return ckvm_result(ioctl(vcpu, KVM_GET_REGS, regs)); }
+static inline int ckvm_set_regs(int vcpu, const struct kvm_regs *regs) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_REGS, regs));
+}
+static inline int ckvm_get_sregs(int vcpu, struct kvm_sregs *sregs) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_SREGS, sregs));
+}
+static inline int ckvm_set_sregs(int vcpu, const struct kvm_sregs *sregs) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_SREGS, sregs));
+}
+static inline int ckvm_get_fpu(int vcpu, struct kvm_fpu *fpu) { return ckvm_result(ioctl(vcpu, KVM_GET_FPU, fpu)); }
+static inline int ckvm_set_fpu(int vcpu, const struct kvm_fpu *fpu) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_FPU, fpu));
+}
+static inline int ckvm_get_xsave(int vcpu, struct kvm_xsave *xsave) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_XSAVE, xsave));
+}
+static inline int ckvm_set_xsave(int vcpu, const struct kvm_xsave *xsave) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_XSAVE, xsave));
+}
+static inline int ckvm_get_xcrs(int vcpu, struct kvm_xcrs *xcrs) { return ckvm_result(ioctl(vcpu, KVM_GET_XCRS, xcrs)); }
+static inline int ckvm_get_lapic(int vcpu, struct kvm_lapic_state *state) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_LAPIC, state));
+}
+static inline int ckvm_set_lapic(int vcpu, const struct kvm_lapic_state *state) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_LAPIC, state));
+}
+static inline int ckvm_get_mp_state(int vcpu, struct kvm_mp_state *state) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_MP_STATE, state));
+}
+static inline int ckvm_get_vcpu_events(int vcpu, struct kvm_vcpu_events *events) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_VCPU_EVENTS, events));
+}
+static inline int ckvm_set_vcpu_events(int vcpu, const struct kvm_vcpu_events *events) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_VCPU_EVENTS, events));
+}
+static inline int ckvm_translate(int vcpu, struct kvm_translation *translation) {
+    return ckvm_result(ioctl(vcpu, KVM_TRANSLATE, translation));
+}
+
+/// Gives the vCPU `count` CPUID entries, at most CKVM_CPUID_CAPACITY.
+int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t count);
+/// Reads one MSR; -EINVAL where the vCPU has none of that index.
+int ckvm_get_msr(int vcpu, uint32_t index, uint64_t *value);
+/// Writes one MSR; -EINVAL where the vCPU has none of that index or refuses the value.
+int ckvm_set_msr(int vcpu, uint32_t index, uint64_t value);
+
+// MARK: - Events
+
+/// A new eventfd(2), closed on exec and non-blocking.
+static inline int ckvm_eventfd(void) { return ckvm_result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+static inline int ckvm_eventfd_signal(int event) { return ckvm_result(eventfd_write(event, 1)); }
+/// -EAGAIN where nothing happened.
+static inline int ckvm_eventfd_take(int event, uint64_t *count) { return ckvm_result(eventfd_read(event, count)); }
+
+// MARK: - Host
+
+/// The CPUID instruction of the host: EAX, EBX, ECX, EDX into `registers`.
+void ckvm_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *registers);
+
+// MARK: - Kick
+
+/// Installs the empty handler whose signal ends KVM_RUN; once for the process.
+int ckvm_install_kick_handler(int signal);
+/// The signal that kicks: the first real-time signal that the C library leaves free.
+int ckvm_kick_signal(void);
+/// The calling thread, for `ckvm_kick_thread`.
+int ckvm_current_thread(void);
+/// Sends `signal` to the thread; -ESRCH when it has ended.
+int ckvm_kick_thread(int thread, int signal);
+/// Lets `signal` through to the calling thread, and gives the mask before in `*was_blocked`.
+int ckvm_unblock_signal(int signal, int *was_blocked);
+/// Blocks `signal` for the calling thread again.
+int ckvm_block_signal(int signal);
+
+#pragma clang assume_nonnull end
+
+#endif

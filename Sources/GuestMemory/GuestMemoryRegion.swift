@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// One contiguous range of guest RAM, backed by one host mapping that lives as long as the region.
+///
+/// The guest writes to it at any time, from any vCPU, so the region hands out copies only and never a span or a
+/// pointer: a span promises that nobody writes meanwhile.
+@safe
+package final class GuestMemoryRegion: Sendable {
+    /// The first guest physical address.
+    package let start: GuestAddress
+    /// The size in bytes, a multiple of the host's page size.
+    package let byteCount: UInt64
+
+    // Immutable after init and valid until deinit; all access through it is bounds-checked here.
+    private nonisolated(unsafe) let base: UnsafeMutableRawPointer
+
+    /// Maps zeroed, private, lazily backed memory and advises transparent huge pages for it.
+    ///
+    /// - Parameters:
+    ///   - start: The first guest physical address; page aligned.
+    ///   - byteCount: The size in bytes; at least one page, page aligned.
+    /// - Throws: `badRegion` for an impossible range, `host` when the host has no room.
+    package init(start: GuestAddress, byteCount: UInt64) throws(GuestMemoryError) {
+        let pageSize = UInt64(sysconf(CInt(_SC_PAGESIZE)))
+        guard
+            byteCount > 0, byteCount <= UInt64(Int.max), byteCount % pageSize == 0,
+            start.rawValue % pageSize == 0, start.advanced(by: byteCount - 1) != nil
+        else { throw .badRegion(start, byteCount: byteCount) }
+        let mapping = unsafe mmap(
+            nil,
+            Int(byteCount),
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
+        guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
+            throw .host(operation: "mmap", byteCount: byteCount, Errno(rawValue: errno))
+        }
+        // Both are advice: a host without huge pages or core dump control runs the guest all the same.
+        unsafe madvise(mapping, Int(byteCount), CInt(MADV_HUGEPAGE))
+        unsafe madvise(mapping, Int(byteCount), CInt(MADV_DONTDUMP))
+        self.start = start
+        self.byteCount = byteCount
+        unsafe base = mapping
+    }
+
+    deinit {
+        unsafe munmap(base, Int(byteCount))
+    }
+
+    /// The last guest physical address of the region.
+    package var last: GuestAddress {
+        GuestAddress(rawValue: start.rawValue + (byteCount - 1))
+    }
+
+    /// The host address of the region's first byte, to be given to the kernel (`KVM_SET_USER_MEMORY_REGION`) and
+    /// never to be read or written through.
+    package var hostAddress: UInt64 {
+        unsafe UInt64(UInt(bitPattern: base))
+    }
+
+    /// How many of the bytes from `address` on lie in this region; 0 when `address` does not.
+    package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
+        guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
+        return byteCount - offset
+    }
+
+    /// The pointer to `byteCount` bytes at `address`, all of which lie in this region.
+    package func withUnsafeHostPointer<R, E: Error>(
+        at address: GuestAddress,
+        byteCount: UInt64,
+        _ body: (UnsafeMutableRawPointer) throws(E) -> R
+    ) throws(E) -> R? {
+        guard contiguousByteCount(from: address) >= byteCount else { return nil }
+        return try unsafe body(base.advanced(by: Int(address.rawValue - start.rawValue)))
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why KVM could not be used, in words that say what to do.
+package enum KVMError: Error, Hashable, CustomStringConvertible {
+    /// `/dev/kvm` could not be opened.
+    case unavailable(path: String, Errno)
+    /// The kernel speaks another version of the interface.
+    case apiVersion(found: Int)
+    /// The kernel lacks what Martlet cannot do without.
+    case missingCapabilities([Capability])
+    /// More vCPUs than this host's KVM takes.
+    case tooManyVCPUs(asked: Int, maximum: Int)
+    /// A call failed.
+    case call(operation: String, Errno)
+
+    package var description: String {
+        switch self {
+        case .unavailable(let path, .noSuchFileOrDirectory):
+            """
+            there is no \(path): load the module of this processor (modprobe kvm_intel, or kvm_amd), switch on \
+            virtualisation (VT-x, AMD-V) in the firmware set-up, or, inside a virtual machine, nested virtualisation \
+            on its host
+            """
+        case .unavailable(let path, .permissionDenied):
+            """
+            no permission to open \(path): join the group that owns it (usermod -aG kvm $USER, then log in again), \
+            or run as root
+            """
+        case .unavailable(let path, .noSuchAddressOrDevice), .unavailable(let path, .noSuchDevice):
+            "\(path) is there but no KVM module answers behind it: load kvm_intel or kvm_amd"
+        case .unavailable(let path, let errno):
+            "cannot open \(path): \(errno)"
+        case .apiVersion(let found):
+            """
+            this kernel's KVM interface has version \(found), Martlet needs version 12: every kernel since 2.6.22 has \
+            it, so \(found < 0 ? "the file opened is not KVM's" : "this kernel is too old or too new")
+            """
+        case .missingCapabilities(let capabilities):
+            """
+            this kernel's KVM lacks \(capabilities.map(\.description).joined(separator: ", ")): a newer host kernel \
+            (5.10 or later) has all that Martlet needs; `martlet doctor` shows the whole list
+            """
+        case .tooManyVCPUs(let asked, let maximum):
+            "\(asked) vCPUs are more than the \(maximum) that this host's KVM takes"
+        case .call(let operation, let errno):
+            "\(operation): \(errno)"
+        }
+    }
+}
+
+extension Errno {
+    /// `ENODEV`, which swift-system does not name.
+    fileprivate static var noSuchDevice: Errno { Errno(rawValue: 19) }
+}
+
+/// Turns what a `CKVM` function returned into a value or an error.
+///
+/// - Parameters:
+///   - operation: The kernel's name of the call, for the message.
+///   - shim: Returns at least 0, or -errno. It is called again after `EINTR`.
+/// - Returns: What `shim` returned, at least 0.
+/// - Throws: `call`.
+@discardableResult
+func kvmCall(_ operation: StaticString, _ shim: () -> CInt) throws(KVMError) -> CInt {
+    while true {
+        let result = shim()
+        if result >= 0 { return result }
+        if Errno(rawValue: -result) != .interrupted {
+            throw .call(operation: "\(operation)", Errno(rawValue: -result))
+        }
+    }
+}

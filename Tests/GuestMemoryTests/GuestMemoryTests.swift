@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import SystemPackage
+import Testing
+
+@Suite struct GuestMemoryTests {
+    /// Two adjacent regions and, after a hole, a third.
+    private func makeMemory() throws -> GuestMemory {
+        try GuestMemory(regions: [
+            GuestMemoryRegion(start: 0x1000, byteCount: 0x1000),
+            GuestMemoryRegion(start: 0x8000, byteCount: 0x1000),
+            GuestMemoryRegion(start: 0x2000, byteCount: 0x1000),
+        ])
+    }
+
+    @Test func `fresh memory reads as zeros`() throws {
+        #expect(try makeMemory().read(byteCount: 16, at: 0x1ff8) == [UInt8](repeating: 0, count: 16))
+    }
+
+    @Test func `a copy crosses from a region into an adjacent one`() throws {
+        let memory = try makeMemory()
+        try memory.write([1, 2, 3, 4], at: 0x1ffe)
+        #expect(try memory.read(byteCount: 4, at: 0x1ffe) == [1, 2, 3, 4])
+        #expect(try memory.load(UInt32.self, at: 0x1ffe) == 0x0403_0201)
+    }
+
+    @Test(arguments: [0x0fff, 0x2ffd, 0x7fff, 0x8ffe, .max, .max - 3] as [UInt64])
+    func `an access that leaves guest memory throws and changes nothing`(address: UInt64) throws {
+        let memory = try makeMemory()
+        let address = GuestAddress(rawValue: address)
+        #expect(throws: GuestMemoryError.outOfRange(address, byteCount: 4)) {
+            try memory.store(0xffff_ffff as UInt32, at: address)
+        }
+        #expect(throws: GuestMemoryError.outOfRange(address, byteCount: 4)) {
+            try memory.load(UInt32.self, at: address)
+        }
+        #expect(throws: GuestMemoryError.outOfRange(address, byteCount: 4)) {
+            try memory.fill(0xff, byteCount: 4, at: address)
+        }
+        for region in memory.regions {
+            let bytes = try memory.read(byteCount: Int(region.byteCount), at: region.start)
+            #expect(bytes.allSatisfy { $0 == 0 })
+        }
+    }
+
+    @Test func `a size that the guest made up is refused before anything is allocated for it`() throws {
+        let memory = try makeMemory()
+        #expect(throws: GuestMemoryError.outOfRange(0x1000, byteCount: UInt64(Int.max))) {
+            try memory.read(byteCount: .max, at: 0x1000)
+        }
+        #expect(!memory.contains(0x1000, byteCount: .max))
+    }
+
+    @Test(arguments: [(0x1000, 0), (0x1001, 0x1000), (0x1000, 0x1001), (.max - 0xfff, 0x2000)] as [(UInt64, UInt64)])
+    func `a region must be whole pages inside the address space`(start: UInt64, byteCount: UInt64) {
+        let start = GuestAddress(rawValue: start)
+        #expect(throws: GuestMemoryError.badRegion(start, byteCount: byteCount)) {
+            try GuestMemoryRegion(start: start, byteCount: byteCount)
+        }
+    }
+
+    @Test func `regions that overlap are refused`() {
+        #expect(throws: GuestMemoryError.overlap(0x2000)) {
+            try GuestMemory(regions: [
+                GuestMemoryRegion(start: 0x2000, byteCount: 0x1000),
+                GuestMemoryRegion(start: 0x1000, byteCount: 0x2000),
+            ])
+        }
+    }
+
+    @Test func `a file is read straight into memory, across regions`() throws {
+        let memory = try makeMemory()
+        let file = try FileDescriptor.open(FilePath("/proc/self/exe"), .readOnly)
+        defer { try? file.close() }
+        try memory.read(from: file, offset: 1, byteCount: 0x1800, at: 0x1400)
+        #expect(try memory.read(byteCount: 3, at: 0x1400) == Array("ELF".utf8))
+    }
+
+    @Test func `a file that ends early says how much is missing`() throws {
+        let memory = try makeMemory()
+        let file = try FileDescriptor.open(FilePath("/dev/null"), .readOnly)
+        defer { try? file.close() }
+        #expect(throws: GuestMemoryError.endOfFile(missing: 16)) {
+            try memory.read(from: file, offset: 0, byteCount: 16, at: 0x1000)
+        }
+    }
+}

@@ -18,20 +18,61 @@ let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .erro
 
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+/// What the payload of a bzImage may be compressed with; all are in every distribution.
+let compressionLibraries: [Target.Dependency] = ["CZlib", "CLZMA", "CBzip2", "CLZ4", "CZstd"]
+
 let package = Package(
     name: "martlet",
     dependencies: [
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
+        // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
         .target(name: "CKVM", cSettings: cSettings),
         .target(name: "KVM", dependencies: ["CKVM", systemPackage], swiftSettings: swiftSettings),
         .target(name: "GuestMemory", dependencies: [systemPackage], swiftSettings: swiftSettings),
-        .target(name: "Devices", swiftSettings: swiftSettings),
+        .target(name: "InstructionEmulator", swiftSettings: swiftSettings),
+        .target(name: "Devices", dependencies: [logging], swiftSettings: swiftSettings),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
+        .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(
+            name: "LinuxBoot",
+            dependencies: ["GuestMemory", systemPackage] + compressionLibraries,
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "CTerminal", cSettings: cSettings),
+        .target(
+            name: "Machine",
+            dependencies: [
+                "CKVM", "CTerminal", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", logging,
+                systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "martlet",
+            dependencies: [
+                "KVM", "LinuxBoot", "Machine", logging, systemPackage,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(name: "TestSupport", dependencies: ["CKVM", "KVM", "GuestMemory"], swiftSettings: swiftSettings),
         .testTarget(
             name: "GuestMemoryTests",
             dependencies: ["GuestMemory", systemPackage],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LinuxBootTests",
+            dependencies: ["LinuxBoot", "GuestMemory"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

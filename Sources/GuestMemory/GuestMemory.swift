@@ -202,7 +202,7 @@ package final class GuestMemory: Sendable {
         }
     }
 
-    private func region(containing address: GuestAddress) -> GuestMemoryRegion? {
+    func region(containing address: GuestAddress) -> GuestMemoryRegion? {
         regions.first { $0.contiguousByteCount(from: address) > 0 }
     }
 }

@@ -22,9 +22,18 @@ package final class KVMVirtualMachine: Sendable {
 
     /// Makes the in-kernel PIC, IOAPIC and local APICs.
     ///
-    /// Before the first vCPU.
+    /// Before the first vCPU. The PIC's inputs are masked, as firmware leaves them: KVM makes them open, with vectors from
+    /// 0 on, and a kernel that uses the IOAPIC alone never touches them.
     package func makeInterruptControllers() throws(KVMError) {
         try kvmCall("KVM_CREATE_IRQCHIP") { ckvm_create_irqchip(descriptor.rawValue) }
+        for pic in [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE] {
+            var chip = kvm_irqchip()
+            chip.chip_id = UInt32(pic)
+            try kvmCall("KVM_GET_IRQCHIP") { unsafe ckvm_get_irqchip(descriptor.rawValue, &chip) }
+            // A union in C, in which chip_id says that this member counts.
+            unsafe chip.chip.pic.imr = 0xff
+            try kvmCall("KVM_SET_IRQCHIP") { unsafe ckvm_set_irqchip(descriptor.rawValue, &chip) }
+        }
     }
 
     /// Makes the in-kernel PIT, with the speaker port 0x61 that calibration loops read.

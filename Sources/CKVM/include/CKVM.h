@@ -46,6 +46,12 @@ static inline int ckvm_set_identity_map_address(int vm, uint64_t address) {
     return ckvm_result(ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &address));
 }
 static inline int ckvm_create_irqchip(int vm) { return ckvm_result(ioctl(vm, KVM_CREATE_IRQCHIP, 0)); }
+static inline int ckvm_get_irqchip(int vm, struct kvm_irqchip *chip) {
+    return ckvm_result(ioctl(vm, KVM_GET_IRQCHIP, chip));
+}
+static inline int ckvm_set_irqchip(int vm, const struct kvm_irqchip *chip) {
+    return ckvm_result(ioctl(vm, KVM_SET_IRQCHIP, chip));
+}
 static inline int ckvm_create_pit2(int vm, const struct kvm_pit_config *config) {
     return ckvm_result(ioctl(vm, KVM_CREATE_PIT2, config));
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CTerminal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+static struct termios cooked, raw;
+static atomic_int raw_fd = -1;
+
+// The signals by which a process dies of its own fault. Swift traps with SIGILL or SIGTRAP.
+static const int fatal_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+enum { FATAL_SIGNAL_COUNT = sizeof fatal_signals / sizeof *fatal_signals };
+static struct sigaction previous[FATAL_SIGNAL_COUNT];
+
+// All that is called from the handlers is async-signal-safe (POSIX.1-2017, 2.4.3).
+
+static void set_attributes(int fd, const struct termios *attributes) {
+    int saved = errno;
+    // A process in the background that changes the terminal is stopped by SIGTTOU unless it blocks it.
+    sigset_t set, before;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTTOU);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    tcsetattr(fd, TCSANOW, attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+}
+
+static void restore_on_crash(int signal) {
+    int fd = atomic_load(&raw_fd);
+    if (fd >= 0) set_attributes(fd, &cooked);
+    for (size_t i = 0; i < FATAL_SIGNAL_COUNT; i++)
+        if (fatal_signals[i] == signal) sigaction(signal, &previous[i], NULL);
+    // Blocked until this handler returns; then whoever handled it before, or the default, gets it.
+    raise(signal);
+}
+
+static void restore_while_stopped(int signal) {
+    int fd = atomic_load(&raw_fd);
+    (void)signal;
+    if (fd >= 0) set_attributes(fd, &cooked);
+    raise(SIGSTOP);
+}
+
+// Also after a SIGSTOP from outside: the shell has taken the terminal back meanwhile.
+static void raw_again(int signal) {
+    int saved = errno, fd = atomic_load(&raw_fd);
+    (void)signal;
+    if (fd >= 0 && tcgetpgrp(fd) == getpgrp()) set_attributes(fd, &raw);
+    errno = saved;
+}
+
+static void handle(int signal, void (*handler)(int), struct sigaction *before) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, before);
+}
+
+int cterminal_enter_raw(int fd) {
+    static atomic_flag is_prepared = ATOMIC_FLAG_INIT;
+    if (tcgetattr(fd, &cooked) < 0) return -errno;
+    raw = cooked;
+    cfmakeraw(&raw);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    if (!atomic_flag_test_and_set(&is_prepared)) {
+        for (size_t i = 0; i < FATAL_SIGNAL_COUNT; i++) handle(fatal_signals[i], restore_on_crash, &previous[i]);
+        handle(SIGTSTP, restore_while_stopped, NULL);
+        handle(SIGCONT, raw_again, NULL);
+        // exit(3) from anywhere, a library included, is a way out as well.
+        atexit(cterminal_restore);
+    }
+    atomic_store(&raw_fd, fd);
+    if (tcsetattr(fd, TCSANOW, &raw) == 0) return 0;
+    int error = errno;
+    atomic_store(&raw_fd, -1);
+    return -error;
+}
+
+void cterminal_restore(void) {
+    int fd = atomic_exchange(&raw_fd, -1);
+    if (fd >= 0) set_attributes(fd, &cooked);
+}
+
+int cterminal_is_raw(void) { return atomic_load(&raw_fd) >= 0; }
+
+void cterminal_end_by_signal(int signal) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t set;
+    cterminal_restore();
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(signal);
+    // Reached where the default action is not to end.
+    _exit(128 + signal);
+}

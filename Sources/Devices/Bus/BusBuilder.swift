@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Collects the devices of one bus while a machine is put together; `build()` then fixes the table for good.
+package struct BusBuilder: Sendable {
+    private let lastAddress: UInt64
+    private var windows: [Bus.Window] = []
+
+    /// - Parameter lastAddress: The highest address of this bus, 0xFFFF for ports.
+    package init(lastAddress: UInt64) {
+        self.lastAddress = lastAddress
+    }
+
+    /// A builder for the x86 port space: 65,536 ports (Intel SDM volume 1, 19.3).
+    package static var ports: Self { Self(lastAddress: 0xffff) }
+
+    /// A builder for memory-mapped devices anywhere in a 64-bit physical address space.
+    package static var memory: Self { Self(lastAddress: .max) }
+
+    /// Gives `device` the addresses of `range`.
+    ///
+    /// - Parameters:
+    ///   - device: The device; it may be inserted more than once and then cannot tell its windows apart.
+    ///   - range: The window.
+    ///   - name: What messages call the device.
+    /// - Throws: `BusError` if the window is empty, leaves the address space or overlaps another one.
+    package mutating func insert(_ device: any BusDevice, at range: BusRange, named name: String) throws(BusError) {
+        guard range.byteCount > 0 else { throw .empty(device: name, range) }
+        let (last, overflow) = range.start.addingReportingOverflow(range.byteCount - 1)
+        guard !overflow, last <= lastAddress else {
+            throw .beyondAddressSpace(device: name, range, last: lastAddress)
+        }
+        for other in windows where range.start <= other.last && other.first <= last {
+            throw .overlap(device: name, range, with: other.name, other.range)
+        }
+        windows.append(Bus.Window(first: range.start, last: last, name: name, device: device))
+    }
+
+    /// Makes the finished bus.
+    ///
+    /// - Parameter faults: Counts and logs accesses that no device claims.
+    /// - Returns: A bus whose table does not change any more.
+    package func build(faults: GuestFaultLog) -> Bus {
+        Bus(windows: windows.sorted { $0.first < $1.first }, faults: faults)
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// The keyboard controller of a PC with a keyboard and no mouse, at ports 0x60 and 0x64 (Intel UPI-41/8042; IBM PS/2
+/// Technical Reference, "Keyboard and Auxiliary Device Controller").
+///
+/// It lets a guest reset the machine and lets the host press Ctrl-Alt-Delete. The two ports are windows of one byte
+/// each, `dataPort` and `commandPort`, because port 0x61 between them belongs to others (KVM's PIT). The status port
+/// reads 0x14 when idle, or 0x1C after a command: the input buffer is free, the keyboard is not locked, POST has passed.
+///
+/// The interrupt line is triggered each time that a byte enters the output buffer while the configuration allows it.
+package final class I8042: Sendable {
+    private let controller: Mutex<I8042Controller>
+    private let interrupt: any InterruptLine
+    private let onRequest: GuestRequestHandler
+    private let faults: GuestFaultLog
+
+    package init(
+        state: I8042State = I8042State(),
+        interrupt: any InterruptLine,
+        faults: GuestFaultLog = GuestFaultLog(device: "keyboard controller"),
+        onRequest: @escaping GuestRequestHandler
+    ) {
+        self.controller = Mutex(I8042Controller(state))
+        self.interrupt = interrupt
+        self.faults = faults
+        self.onRequest = onRequest
+    }
+
+    /// What a snapshot has to keep.
+    package var state: I8042State { controller.withLock { $0.state } }
+
+    /// The one-byte window for port 0x60.
+    package var dataPort: any BusDevice { Port(controller: self, register: .data) }
+
+    /// The one-byte window for port 0x64: status when read, commands when written.
+    package var commandPort: any BusDevice { Port(controller: self, register: .command) }
+
+    /// Presses and releases Ctrl-Alt-Delete.
+    ///
+    /// - Returns: False if the guest has switched the keyboard off, or has not read what it sent before.
+    package func pressCtrlAltDelete() -> Bool {
+        operate { $0.pressCtrlAltDelete() }
+    }
+
+    // MARK: - Ports
+
+    private enum Register {
+        case data
+        case command
+    }
+
+    private final class Port: ByteWideDevice {
+        private let controller: I8042
+        private let register: Register
+
+        init(controller: I8042, register: Register) {
+            self.controller = controller
+            self.register = register
+        }
+
+        func readByte(at offset: UInt64) -> UInt8 {
+            guard offset == 0 else { return 0xff }
+            switch register {
+            case .data: return controller.operate { $0.readData() }
+            case .command: return controller.controller.withLock { $0.status }
+            }
+        }
+
+        func writeByte(_ value: UInt8, at offset: UInt64) {
+            guard offset == 0 else { return }
+            switch register {
+            case .data:
+                controller.operate(data: value) { $0.writeData(value) }
+            case .command:
+                controller.operate(command: value) { $0.writeCommand(value) }
+            }
+        }
+    }
+
+    /// Runs one operation under the lock, then does what it asked for.
+    private func operate<Result: Sendable>(
+        data: UInt8? = nil,
+        command: UInt8? = nil,
+        _ operation: (inout I8042Controller) -> Result
+    ) -> Result {
+        let (result, effects) = controller.withLock { controller in
+            let result = operation(&controller)
+            return (result, controller.takeEffects())
+        }
+        if effects.interrupt { interrupt.trigger() }
+        if effects.reset { onRequest(.reset) }
+        if effects.isFault {
+            faults.record(
+                """
+                \(command == nil ? "keyboard" : "controller") command \
+                0x\(String(command ?? data ?? 0, radix: 16)) does not exist
+                """
+            )
+        }
+        return result
+    }
+}

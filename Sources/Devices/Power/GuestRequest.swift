@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a guest asks of the machine as a whole, by whichever device.
+///
+/// Handlers run on the vCPU thread that made the request, outside every device lock. They must not block: note the
+/// request and let the machine act on it.
+package enum GuestRequest: Hashable, Sendable, CustomStringConvertible {
+    /// Reset the machine (i8042 pulse, ACPI reset register).
+    case reset
+    /// Turn the machine off (ACPI sleep state S5).
+    case powerOff
+    /// End the machine with this exit status (exit-status port).
+    case exit(UInt8)
+    /// The guest's kernel has panicked (pvpanic).
+    case panicked
+    /// The guest's kernel has panicked and goes on in its crash kernel (pvpanic).
+    case crashLoaded
+    /// The guest is about to turn itself off, in good order (pvpanic).
+    case shutDown
+
+    package var description: String {
+        switch self {
+        case .reset: "reset"
+        case .powerOff: "power off"
+        case .exit(let status): "exit with status \(status)"
+        case .panicked: "kernel panic"
+        case .crashLoaded: "kernel panic, crash kernel loaded"
+        case .shutDown: "shutdown announced"
+        }
+    }
+}
+
+/// Takes the requests of a guest; see `GuestRequest` for where it runs.
+package typealias GuestRequestHandler = @Sendable (GuestRequest) -> Void

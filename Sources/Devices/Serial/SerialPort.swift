@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// A serial port of a PC: a 16550A UART (TI PC16550D datasheet) at eight ports.
+///
+/// Everything is there but time: a byte written to THR has left, baud rate and frame format are kept and not emulated.
+///
+/// ## Sending
+/// A byte goes to `SerialOutput` before the guest's next instruction. While the output has no room, LSR shows THRE and
+/// TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte written nevertheless
+/// goes to the output all the same.
+///
+/// ## When the guest gets its input
+/// Bytes from a pipe are there before the guest has a driver, and drivers empty the FIFO more than once while they
+/// start: on real hardware whatever arrives then is lost. Here no byte that the host has sent is lost unless the guest
+/// reads it:
+///
+/// 1. The port takes up to 16 bytes from the host and holds them. They enter the receiver while the guest *is ready*:
+///    while IER.ERBFI is set, or once it polls for input, which is `UART16550.pollingReceiverThreshold` (16) reads of
+///    LSR with THRE set that are not made up for by writes of THR, with no access to another register between them.
+///    Any write of IER, FCR, LCR or MCR ends the polling state.
+/// 2. A FIFO reset (FCR bit 1, or a change of bit 0) empties the receiver, but bytes of the host that the guest has not
+///    read go back to the held ones and arrive anew when rule 1 allows it. The sender can be imagined to have
+///    been held back by flow control. Looped-back bytes are discarded, as in hardware.
+///
+/// Why 16 polls: Linux's drivers and early consoles read LSR about once per byte sent; its 8250 driver reads it five
+/// times while it opens a port, between accesses to other registers. Its open and close sequences reset the FIFO
+/// *before* the blind RBR read that drains it and keep IER at 0 meanwhile, so that read finds nothing to lose; and
+/// `set_termios` sets ERBFI just before it enables the FIFO, which rule 2 covers. A guest that discards by FIFO reset
+/// with ERBFI clear sees LSR.DR fall, as drivers check that do so.
+///
+/// ## Character timeout
+/// It follows as soon as the host has nothing more to send: at the end of `receive(_:)`. If the guest then reads only a
+/// part, the host is called through `SerialInput` and its answer, which may be empty, stands for four character times.
+///
+/// ## Locks
+/// One lock, never held while the interrupt line, the output or the input is called. Bytes of one vCPU, and of vCPUs
+/// that a guest lock orders, leave in order because a write returns only after the output has taken the byte.
+package final class SerialPort: ByteWideDevice {
+    private let uart: Mutex<UART16550>
+    private let interrupt: any InterruptLine
+    private let output: any SerialOutput
+    private let input: (any SerialInput)?
+    private let faults: GuestFaultLog
+
+    /// - Parameters:
+    ///   - state: Where to go on; after a snapshot call `resume()` once the machine can take interrupts.
+    ///   - interrupt: Triggered on each rising edge of INTR behind its OUT2 gate.
+    ///   - output: Takes what the guest sends.
+    ///   - input: Is told when the port takes more input; without one the line counts as silent at all times.
+    ///   - faults: Counts what the guest does wrong.
+    package init(
+        state: SerialPortState = SerialPortState(),
+        interrupt: any InterruptLine,
+        output: any SerialOutput,
+        input: (any SerialInput)? = nil,
+        faults: GuestFaultLog = GuestFaultLog(device: "serial port")
+    ) {
+        self.uart = Mutex(UART16550(state))
+        self.interrupt = interrupt
+        self.output = output
+        self.input = input
+        self.faults = faults
+    }
+
+    /// What a snapshot has to keep.
+    package var state: SerialPortState { uart.withLock { $0.state } }
+
+    // MARK: - The guest
+
+    package func readByte(at offset: UInt64) -> UInt8 {
+        guard let register = SerialRegister(rawValue: offset) else {
+            faults.record("read at offset \(offset)")
+            return 0xff
+        }
+        return operate { $0.read(register) }
+    }
+
+    package func writeByte(_ value: UInt8, at offset: UInt64) {
+        guard let register = SerialRegister(rawValue: offset) else {
+            faults.record("write at offset \(offset)")
+            return
+        }
+        if !operate({ $0.write(value, to: register) }) {
+            faults.record("write of 0x\(String(value, radix: 16)) to a read-only register at offset \(offset)")
+        }
+    }
+
+    // MARK: - The host
+
+    /// Sends bytes to the guest.
+    ///
+    /// The caller keeps what was not taken and offers it again when `SerialInput.serialPortIsReady()` is called. A call
+    /// without bytes says that the line is silent.
+    ///
+    /// - Parameter bytes: What to send, first byte first.
+    /// - Returns: How many bytes were taken, from the beginning; at most 16.
+    package func receive(_ bytes: Span<UInt8>) -> Int {
+        operate { $0.receive(bytes) }
+    }
+
+    /// Sends a break (Magic SysRq on a Linux console) behind the bytes sent before.
+    ///
+    /// - Returns: False if there is no room; try again when the guest has read.
+    package func receiveBreak() -> Bool { receive(.lineBreak) }
+
+    /// Sends one character together with its line errors.
+    ///
+    /// - Returns: False if there is no room; try again when the guest has read.
+    package func receive(_ character: ReceivedCharacter) -> Bool {
+        operate { $0.receive(character) }
+    }
+
+    /// Drives the modem lines; they start as `ModemInputs.connected`.
+    package func setModemInputs(_ inputs: ModemInputs) {
+        operate { $0.setModemInputs(inputs) }
+    }
+
+    /// Whether the guest holds DTR active: its driver has the port open.
+    ///
+    /// False in loopback, as the pin is.
+    package var isDataTerminalReady: Bool {
+        uart.withLock { $0.modemControl.contains(.dataTerminalReady) && !$0.isLoopback }
+    }
+
+    /// Looks whether the output has room again and tells the guest; harmless at any time, from any thread.
+    package func outputBecameReady() {
+        settleTransmitter(wrote: false)
+    }
+
+    /// Catches up with the world after `init(state:…)` from a snapshot: the output may have room that it had not, and
+    /// characters may wait for their timeout.
+    package func resume() {
+        outputBecameReady()
+        let nothing: [0 of UInt8] = []
+        _ = receive(nothing.span)
+        if uart.withLock({ $0.interruptLevel }) { interrupt.trigger() }
+    }
+
+    // MARK: - Outside the lock
+
+    /// Runs one operation under the lock, then does what it asked for.
+    private func operate<Result: Sendable>(_ operation: (inout UART16550) -> Result) -> Result {
+        let (result, effects) = uart.withLock { uart in
+            let result = operation(&uart)
+            return (result, uart.takeEffects())
+        }
+        perform(effects)
+        return result
+    }
+
+    private func perform(_ effects: UART16550.Effects) {
+        if effects.interrupt { interrupt.trigger() }
+        if let lineBreak = effects.lineBreak { output.setBreak(lineBreak) }
+        if let byte = effects.transmit {
+            output.write(byte)
+            settleTransmitter(wrote: true)
+        }
+        guard effects.inputReady else { return }
+        if let input {
+            input.serialPortIsReady()
+        } else {
+            let nothing: [0 of UInt8] = []
+            _ = receive(nothing.span)
+        }
+    }
+
+    /// Takes over what the output says about its room.
+    ///
+    /// "No room" is stored first and asked again after: if the output became ready in between, its call may have come
+    /// before the store and been overwritten; if it becomes ready later, its call comes later. Either way the port
+    /// never waits for a call that has been.
+    private func settleTransmitter(wrote: Bool) {
+        let hasRoom = output.hasRoom
+        operate { $0.settleTransmitter(hasRoom: hasRoom, wrote: wrote) }
+        if !hasRoom && output.hasRoom {
+            operate { $0.settleTransmitter(hasRoom: true, wrote: false) }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A guest-linear access that the context could not make.
+package struct MemoryFault: Error, Hashable, Sendable {
+    /// Why an access failed.
+    package enum Cause: Hashable, Sendable {
+        /// No translation: the page is not present.
+        case notPresent
+        /// The page is present, but its rights forbid the access.
+        case protection
+        /// A paging entry has a reserved bit set.
+        case reservedBit
+        /// The page is present, but what it maps is not RAM. Not a fault of the guest: the emulator gives up.
+        case notMemory
+    }
+
+    /// The first linear address that failed.
+    package var address: UInt64
+    /// Whether the access was a write.
+    package var isWrite: Bool
+    /// Why it failed.
+    package var cause: Cause
+
+    /// Describes a failed access.
+    ///
+    /// - Parameters:
+    ///   - address: The first linear address that failed.
+    ///   - isWrite: Whether the access was a write.
+    ///   - cause: Why it failed.
+    package init(address: UInt64, isWrite: Bool, cause: Cause = .notPresent) {
+        self.address = address
+        self.isWrite = isWrite
+        self.cause = cause
+    }
+}

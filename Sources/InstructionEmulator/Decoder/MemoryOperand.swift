@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How an instruction forms the address of its memory operand.
+package struct MemoryOperand: Hashable, Sendable {
+    /// The base register.
+    package var base: GeneralRegister?
+    /// The index register.
+    package var index: GeneralRegister?
+    /// What the index is shifted by: 0 to 3.
+    package var scale: UInt8 = 0
+    /// The displacement, sign-extended.
+    package var displacement: Int64 = 0
+    /// Whether the address is relative to the next instruction.
+    package var isRIPRelative = false
+    /// The size of the address: a sum is truncated to it.
+    package var addressWidth: OperandWidth
+    /// The segment, after overrides and defaults.
+    package var segment: SegmentRegister = .ds
+
+    /// Describes an operand without base, index and displacement.
+    ///
+    /// - Parameter addressWidth: The size of the address.
+    package init(addressWidth: OperandWidth) {
+        self.addressWidth = addressWidth
+    }
+
+    /// The offset in the segment.
+    ///
+    /// - Parameters:
+    ///   - registers: The registers before the instruction.
+    ///   - nextRIP: The address of the next instruction.
+    /// - Returns: The effective address.
+    package func effectiveAddress(_ registers: Registers, nextRIP: UInt64) -> UInt64 {
+        var address = UInt64(bitPattern: displacement)
+        if isRIPRelative { address &+= nextRIP }
+        if let base { address &+= registers[base] }
+        if let index { address &+= registers[index] << UInt64(scale) }
+        return addressWidth.truncate(address)
+    }
+}

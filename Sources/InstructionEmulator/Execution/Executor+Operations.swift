@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Executor {
+    /// Carries out an operation on the state in the executor and the memory of the context.
+    mutating func perform(_ operation: Operation, on context: inout some CPUContext) throws(ExecutionFailure) {
+        switch operation {
+        case .integer(let operation): try performInteger(operation, on: &context)
+        case .vector(let function, let memory): try performVector(function, memory, on: &context)
+        case .vectorShift(let function): try performVectorShift(function, on: &context)
+        case .vectorStore(let function, let memory): try performVectorStore(function, memory, on: &context)
+        case .vectorInsert(let function, let element): try performVectorInsert(function, element, on: &context)
+        case .vectorExtract(let function, let element): try performVectorExtract(function, element, on: &context)
+        case .vectorMask(let function): try performVectorMask(function, on: &context)
+        case .vectorTest: try performVectorTest(on: &context)
+
+        case .noOperation: break
+        case .pause: guard !instruction.prefixes.contains(.rex) else { throw .unsupported(.encoding) }
+        case .flushCacheLine: try flushCacheLine(on: &context)
+        case .raise(let vector): trap = CPUException(vector)
+        case .undefined: throw .invalidOpcode
+        case .setAlignmentCheck(let isSet): try setAlignmentCheck(to: isSet, on: context)
+
+        case .compareExchangePair: try compareExchangePair(on: &context)
+        case .storeBigEndian: try storeBigEndian(on: &context)
+        case .multiplyWithoutFlags: try multiplyWithoutFlags(on: &context)
+        case .random: random(on: &context)
+
+        case .readSegmentBase(let segment): try readBase(of: segment, on: context)
+        case .writeSegmentBase(let segment): try writeBase(of: segment, on: &context)
+        case .readProcessorID: readProcessorID(on: &context)
+        case .readTimeStampCounter(let withAuxiliary):
+            try readTimeStampCounter(withAuxiliary: withAuxiliary, on: &context)
+        case .readExtendedControl: try readExtendedControl(on: &context)
+
+        case .wait: try wait(on: &context)
+        case .clearFloatingPointExceptions: try clearFloatingPointExceptions(on: &context)
+        case .emptyMMX: try emptyMMX(on: &context)
+        case .loadMXCSR: try loadMXCSR(on: &context)
+        case .storeMXCSR: try storeMXCSR(on: &context)
+        case .saveExtendedState(let variant): try saveExtendedState(variant, on: &context)
+        case .restoreExtendedState(let isSupervisor):
+            try restoreExtendedState(isSupervisor: isSupervisor, on: &context)
+        }
+    }
+}

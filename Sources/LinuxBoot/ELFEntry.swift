@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// Where and how an ELF image is entered; <doc:EntryPoints> has the rules in prose.
+struct ELFEntry: Hashable {
+    let entryProtocol: EntryProtocol
+    let address: UInt64
+
+    /// Chooses the entry point.
+    ///
+    /// - Parameters:
+    ///   - image: The image.
+    ///   - pvhEntry: The PVH entry point that a note names.
+    ///   - choice: What the user wants.
+    init(_ image: ELFImage, pvhEntry: UInt64?, choice: EntryChoice) throws(KernelProblem) {
+        switch choice {
+        case .automatic:
+            if let pvhEntry, Self.prefersPVH(image) {
+                try self.init(image, pvh: pvhEntry)
+            } else {
+                try self.init(linux64: image)
+            }
+        case .elf:
+            try self.init(linux64: image)
+        case .pvh:
+            guard let pvhEntry else {
+                throw .entryNotOffered(
+                    .pvh,
+                    "the image has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY); Linux has one with CONFIG_PVH=y"
+                )
+            }
+            try self.init(image, pvh: pvhEntry)
+        case .image:
+            throw .entryNotOffered(.image, "only a bzImage has code of its own that unpacks it; this is an ELF image")
+        }
+    }
+
+    /// Linux built with `CONFIG_PVH` offers both and is entered in 64-bit mode; whoever else has the note means it.
+    private static func prefersPVH(_ image: ELFImage) -> Bool {
+        !image.header.is64Bit || !image.hasLinuxEntry
+    }
+
+    private init(linux64 image: ELFImage) throws(KernelProblem) {
+        guard image.header.is64Bit else {
+            throw .wrongArchitecture("a 32-bit x86 ELF image without a PVH note")
+        }
+        guard let address = image.entryPoint else {
+            throw .malformed("its entry point 0x\(String(image.header.entry, radix: 16)) lies in no segment")
+        }
+        entryProtocol = .linux64
+        self.address = address
+    }
+
+    private init(_ image: ELFImage, pvh address: UInt64) throws(KernelProblem) {
+        guard image.segments.contains(where: { $0.containsPhysical(address) }) else {
+            throw .malformed("its PVH entry point 0x\(String(address, radix: 16)) lies in no segment")
+        }
+        entryProtocol = .pvh
+        self.address = address
+    }
+
+    /// The image as it lies in guest memory.
+    func placed(_ image: ELFImage) -> PlacedKernel {
+        let start = image.segments.reduce(.max) { min($0, $1.physicalRange.lowerBound) }
+        let end = image.segments.reduce(0) { max($0, $1.physicalRange.upperBound) }
+        return PlacedKernel(
+            entryProtocol: entryProtocol,
+            entryPoint: GuestAddress(rawValue: address),
+            range: GuestAddress(rawValue: start)..<GuestAddress(rawValue: end)
+        )
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import SystemPackage
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// A regular file, open for reading, that closes itself.
+///
+/// Nothing is allocated by its size: what is read goes to guest memory or into small buffers.
+struct ImageFile: ~Copyable, Sendable {
+    let role: ImageRole
+    let path: String
+    let descriptor: FileDescriptor
+    /// The size at the time of opening.
+    let byteCount: UInt64
+
+    /// Opens the file; a FIFO, a device or a directory is refused without waiting for it.
+    init(_ path: FilePath, role: ImageRole) throws(BootError) {
+        let name = path.string
+        func failure(_ problem: FileProblem) -> BootError { .file(role, path: name, problem) }
+        let raw = unsafe path.withPlatformString { text in
+            unsafe open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        }
+        guard raw >= 0 else {
+            // What open says of a socket, "no such device or address", helps nobody.
+            guard errno != ENXIO else { throw failure(.notRegular(kind: "a socket or a device without a driver")) }
+            throw failure(.system(operation: "open", Errno(rawValue: errno)))
+        }
+        let descriptor = FileDescriptor(rawValue: raw)
+        var status = stat()
+        let result = unsafe fstat(raw, &status)
+        let errorNumber = errno
+        guard result == 0, status.st_mode & S_IFMT == S_IFREG else {
+            try? descriptor.close()
+            guard result == 0 else { throw failure(.system(operation: "examine", Errno(rawValue: errorNumber))) }
+            throw failure(.notRegular(kind: Self.kind(of: status.st_mode)))
+        }
+        self.role = role
+        self.path = name
+        self.descriptor = descriptor
+        byteCount = UInt64(clamping: status.st_size)
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    /// An error about this file.
+    borrowing func failure(_ problem: FileProblem) -> BootError {
+        .file(role, path: path, problem)
+    }
+
+    /// Up to `byteCount` bytes from `offset` on; fewer only at the end of the file.
+    ///
+    /// - Parameter byteCount: Bounded by the caller; that much is allocated.
+    borrowing func read(upTo byteCount: Int, at offset: UInt64) throws(BootError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: byteCount)
+        var elements = bytes.mutableSpan
+        var span = unsafe elements.mutableBytes
+        let count = try read(into: &span, at: offset)
+        bytes.removeSubrange(count...)
+        return bytes
+    }
+
+    /// Fills `bytes` from `offset` on and returns the number of bytes read; less than asked for only at the end.
+    borrowing func read(into bytes: inout MutableRawSpan, at offset: UInt64) throws(BootError) -> Int {
+        let result: Result<Int, Errno> = unsafe bytes.withUnsafeMutableBytes { buffer in
+            var done = 0
+            while done < buffer.count {
+                let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
+                guard !overflow, let start = off_t(exactly: position), let base = buffer.baseAddress else { break }
+                let count = unsafe pread(descriptor.rawValue, base + done, buffer.count - done, start)
+                if count < 0, errno == EINTR { continue }
+                guard count >= 0 else { return .failure(Errno(rawValue: errno)) }
+                guard count > 0 else { break }
+                done += count
+            }
+            return .success(done)
+        }
+        switch result {
+        case .success(let count): return count
+        case .failure(let errno): throw failure(.system(operation: "read", errno))
+        }
+    }
+
+    /// Reads `byteCount` bytes from `offset` on straight into guest memory.
+    borrowing func load(
+        offset: UInt64,
+        byteCount: UInt64,
+        into memory: GuestMemory,
+        at address: GuestAddress
+    ) throws(BootError) {
+        do {
+            try memory.read(from: descriptor, offset: offset, byteCount: byteCount, at: address)
+        } catch {
+            switch error {
+            case .endOfFile(let missing): throw failure(.shrank(missing: missing))
+            case .host(_, _, let errno): throw failure(.system(operation: "read", errno))
+            case .outOfRange, .badRegion, .overlap: throw .memory(error)
+            }
+        }
+    }
+
+    private static func kind(of mode: mode_t) -> String {
+        switch mode & S_IFMT {
+        case S_IFDIR: "a directory"
+        case S_IFIFO: "a FIFO"
+        case S_IFSOCK: "a socket"
+        case S_IFBLK: "a block device"
+        case S_IFCHR: "a character device"
+        default: "not a regular file"
+        }
+    }
+}

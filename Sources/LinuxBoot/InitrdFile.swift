@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import SystemPackage
+
+/// The initial RAM disk: a file of any content, since the kernel knows best what it takes.
+final class InitrdFile {
+    private let file: ImageFile
+
+    init(_ path: FilePath) throws(BootError) {
+        file = try ImageFile(path, role: .initrd)
+    }
+
+    /// Reads the file to the highest place that is free.
+    ///
+    /// An empty file is no initrd, as it is none to Linux, which takes `ramdisk_size` 0 for "none"; a note says so.
+    ///
+    /// - Parameters:
+    ///   - plan: Who uses which memory, the kernel included.
+    ///   - last: The highest address that the kernel allows.
+    ///   - notes: Gets the note about an empty file.
+    /// - Returns: Where it lies, or `nil` for an empty file.
+    func load(
+        into plan: MemoryPlan,
+        last: UInt64,
+        _ notes: inout [String]
+    ) throws(BootError) -> Range<GuestAddress>? {
+        guard file.byteCount > 0 else {
+            notes.append("initrd \(file.path) is empty: the guest starts without one")
+            return nil
+        }
+        guard let start = plan.placeForInitrd(byteCount: file.byteCount, last: last) else {
+            throw .initrdDoesNotFit(
+                path: file.path,
+                byteCount: file.byteCount,
+                free: plan.largestInitrd(last: last),
+                memory: plan.memory.byteCount
+            )
+        }
+        try file.load(offset: 0, byteCount: file.byteCount, into: plan.memory, at: start)
+        return start..<GuestAddress(rawValue: start.rawValue + file.byteCount)
+    }
+}

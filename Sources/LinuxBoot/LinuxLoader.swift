@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+package import SystemPackage
+
+/// Loads a kernel, its initrd and its boot structures into guest memory and says how to enter it.
+///
+/// Guest memory has to be fresh, which is to say zero: bss is not written.
+package struct LinuxLoader: Sendable {
+    let memory: GuestMemory
+
+    package init(memory: GuestMemory) {
+        self.memory = memory
+    }
+
+    /// Loads everything that the first vCPU needs.
+    ///
+    /// - Parameters:
+    ///   - kernel: The image.
+    ///   - entry: Which entry point to use; <doc:EntryPoints> has the rules.
+    ///   - initrd: The file with the initial RAM disk.
+    ///   - commandLine: The kernel command line.
+    ///   - rsdp: Where the ACPI tables begin, if there are any.
+    ///   - rngSeed: Random bytes for the guest's own generator, 32 or more, at most 4096; empty for none. PVH has no
+    ///     place for them.
+    /// - Throws: What is wrong with which file. Guest memory then holds parts of the kernel.
+    package func load(
+        _ kernel: KernelImage,
+        entry: EntryChoice = .automatic,
+        initrd: FilePath? = nil,
+        commandLine: KernelCommandLine,
+        rsdp: GuestAddress? = nil,
+        rngSeed: [UInt8] = []
+    ) throws(BootError) -> LoadedKernel {
+        precondition(rngSeed.count <= SetupData.seedLimit, "the seed is too large")
+        let limit = min(kernel.commandLineLimit, Int(X86Layout.commandLineCapacity) - 1)
+        try commandLine.check(limit: limit)
+        let memoryMap = try MemoryMap(of: memory)
+        let setupData = SetupData(rngSeed: rngSeed)
+        let plan = MemoryPlan(
+            memory: memory,
+            commandLine: commandLine,
+            setupDataByteCount: UInt64(setupData.bytes.count)
+        )
+        var notes: [String] = []
+        // Opened first: a wrong path is told before the kernel is unpacked.
+        let initrdFile = try initrd.map(InitrdFile.init)
+
+        var program = KernelProgram(memory: memory, plan: plan)
+        let placed = try program.load(kernel, entry: entry)
+        notes += placed.note.map { [$0] } ?? []
+        let initrdRange = try initrdFile.flatMap { file throws(BootError) in
+            try file.load(into: program.plan, last: placed.header?.initrdLast ?? UInt64(UInt32.max), &notes)
+        }
+        let boot = BootStructures(
+            placed: placed,
+            commandLine: commandLine,
+            initrd: initrdRange,
+            rsdp: rsdp,
+            setupData: setupData,
+            memoryMap: memoryMap
+        )
+        do {
+            try boot.write(to: memory)
+        } catch {
+            throw .memory(error)
+        }
+        return LoadedKernel(
+            state: boot.state,
+            entryProtocol: placed.entryProtocol,
+            kernelRange: placed.range,
+            initrdRange: initrdRange,
+            memoryMap: memoryMap,
+            notes: notes
+        )
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+
+/// What a loader put into guest memory, and how to start it.
+package struct LoadedKernel: Hashable, Sendable {
+    /// The state in which the first vCPU starts.
+    package let state: BootState
+    package let entryProtocol: EntryProtocol
+    /// The physical addresses from the kernel's first to its last byte, bss included.
+    package let kernelRange: Range<GuestAddress>
+    package let initrdRange: Range<GuestAddress>?
+    /// The memory map that the guest was given.
+    package let memoryMap: MemoryMap
+    /// What the user should know, such as why the image's own entry is used; one line each.
+    package let notes: [String]
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A decompressor that is fed a part of its input at a time.
+protocol StreamDecoder: ~Copyable {
+    /// Turns some of `input` into some of `output`.
+    mutating func decode(
+        _ input: RawSpan,
+        into output: inout MutableRawSpan
+    ) throws(DecodingFailure) -> DecodingStep
+}
+
+/// What one call of a decoder did.
+struct DecodingStep: Hashable {
+    let consumedByteCount: Int
+    let producedByteCount: Int
+    /// The compressed stream is complete; bytes behind it belong to somebody else.
+    let isComplete: Bool
+}
+
+/// Why a decoder cannot go on.
+enum DecodingFailure: Error, Hashable {
+    /// The data contradict the format or their checksum.
+    case damaged(String)
+    /// The data end before the stream is complete.
+    case truncated
+    /// The data are in order, but use something that the library or its limits do not admit.
+    case unsupported(String)
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Where the two directions of a machine's serial console lead.
+package struct ConsoleAttachment: Sendable {
+    /// Takes what the guest sends; `nil` drops it.
+    package var output: FileDescriptor?
+    /// Gives what the guest receives; `nil` leaves the line silent.
+    package var input: FileDescriptor?
+    /// Finds commands in the input.
+    package var filter = EscapeFilter(prefix: nil)
+
+    package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil) {
+        self.output = output
+        self.input = input
+    }
+}

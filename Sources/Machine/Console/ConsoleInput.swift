@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Dispatch
+import Glibc
+package import KVM
+import Synchronization
+package import SystemPackage
+
+/// Reads what a user types, or a pipe holds, and feeds it to the guest's serial port as fast as the guest takes it.
+///
+/// What the guest has not taken stays here, up to `capacity` bytes; beyond, the file is left unread, so that its writer
+/// waits. Nothing is lost in between.
+package final class ConsoleInput: SerialInput {
+    /// How much is read ahead of the guest.
+    ///
+    /// Generous, because an escape command behind it is only seen when it is read.
+    package static let capacity = 1 << 20
+
+    /// What this input tells its machine.
+    package enum Event: Sendable {
+        case command(EscapeFilter.Command)
+        /// The terminal is gone.
+        case hangUp
+    }
+
+    /// One piece of what the guest has not taken yet.
+    private struct Item {
+        var byte: UInt8
+        var isLineBreak = false
+    }
+
+    private let file: FileDescriptor
+    private let isTerminal: Bool
+    private let filter: EscapeFilter
+    private let onEvent: @Sendable (Event) -> Void
+    /// Something to do: the port is ready, or `stop` was called.
+    private let wake: EventFD
+    private let isStopping = Atomic<Bool>(false)
+
+    /// - Parameters:
+    ///   - file: Where the input comes from; stays open and as it is.
+    ///   - filter: Finds commands in it.
+    ///   - onEvent: Called from the reader's thread.
+    /// - Throws: `KVMError.call` when the process has no descriptor left.
+    package init(
+        file: FileDescriptor,
+        filter: EscapeFilter,
+        onEvent: @escaping @Sendable (Event) -> Void
+    ) throws(KVMError) {
+        self.file = file
+        self.filter = filter
+        self.onEvent = onEvent
+        isTerminal = Terminal.isTerminal(file)
+        wake = try EventFD()
+    }
+
+    package func serialPortIsReady() {
+        wake.signal()
+    }
+
+    /// Starts to read, on a thread of its own.
+    func start(port: SerialPort) {
+        DispatchQueue(label: "martlet.console.input").async { [self] in
+            var reader = Reader(filter: filter)
+            while !isStopping.load(ordering: .acquiring) {
+                step(&reader, port)
+            }
+        }
+    }
+
+    /// Ends the thread soon; what the guest has not taken is forgotten.
+    package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    // MARK: - The reader's thread
+
+    private struct Reader {
+        var filter: EscapeFilter
+        /// What the guest has not taken; from `taken` on.
+        var items: [Item] = []
+        var taken = 0
+        var isAtEnd = false
+
+        var waitingCount: Int { items.count - taken }
+    }
+
+    private func step(_ reader: inout Reader, _ port: SerialPort) {
+        let wantsMore = !reader.isAtEnd && reader.waitingCount < Self.capacity
+        // A negative descriptor is one that poll leaves out.
+        var polled = [
+            pollfd(fd: wake.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wantsMore ? file.rawValue : -1, events: Int16(POLLIN), revents: 0),
+        ]
+        guard unsafe poll(&polled, 2, -1) >= 0 else { return }
+        _ = wake.take()
+        if polled[1].revents != 0 { read(&reader) }
+        deliver(&reader, port)
+    }
+
+    private func read(_ reader: inout Reader) {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file.rawValue, $0.baseAddress, $0.count) }
+        guard count > 0 else {
+            let error = count < 0 ? Errno(rawValue: errno) : nil
+            if error == .interrupted || error == .resourceTemporarilyUnavailable { return }
+            // A pipe or file has an end, behind which the guest goes on without input. A terminal has none.
+            reader.isAtEnd = true
+            if isTerminal { onEvent(.hangUp) }
+            return
+        }
+        for byte in buffer.prefix(count) {
+            switch reader.filter.process(byte) {
+            case .byte(let byte): reader.items.append(Item(byte: byte))
+            case .command(.sendBreak): reader.items.append(Item(byte: 0, isLineBreak: true))
+            case .command(let command): onEvent(.command(command))
+            case nil: break
+            }
+        }
+    }
+
+    /// Gives the port what it takes, and tells it when there is nothing more: the line is silent.
+    private func deliver(_ reader: inout Reader, _ port: SerialPort) {
+        while true {
+            if reader.taken < reader.items.count, reader.items[reader.taken].isLineBreak {
+                guard port.receiveBreak() else { return }
+                reader.taken += 1
+                continue
+            }
+            // The port takes no more than its FIFO holds.
+            let bytes = reader.items[reader.taken...].prefix(16).prefix { !$0.isLineBreak }.map(\.byte)
+            let count = port.receive(bytes.span)
+            reader.taken += count
+            if bytes.isEmpty || count < bytes.count { break }
+        }
+        if reader.taken == reader.items.count || reader.taken >= Self.capacity / 2 {
+            reader.items.removeFirst(reader.taken)
+            reader.taken = 0
+        }
+    }
+}

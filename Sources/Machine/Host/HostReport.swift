@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import InstructionEmulator
+import KVM
+
+/// What this host can do for a machine, what is missing, and how to mend it.
+package struct HostReport: Sendable {
+    /// How a finding bears on machines.
+    package enum Verdict: String, Sendable {
+        case good = "ok"
+        case note
+        case bad = "FAIL"
+    }
+
+    /// One thing that was looked at.
+    package struct Finding: Sendable {
+        package let verdict: Verdict
+        package let subject: String
+        package let detail: String
+
+        package init(_ verdict: Verdict, _ subject: String, _ detail: String) {
+            self.verdict = verdict
+            self.subject = subject
+            self.detail = detail
+        }
+    }
+
+    package private(set) var findings: [Finding] = []
+
+    /// Whether a machine can run here.
+    package var isUsable: Bool {
+        !findings.contains { $0.verdict == .bad }
+    }
+
+    /// Looks at this host, which takes a few milliseconds.
+    ///
+    /// - Parameter path: The device of KVM.
+    package init(path: String = KVMSystem.defaultPath) {
+        addProcessor()
+        do throws(KVMError) {
+            let system = try KVMSystem(path: path)
+            add(.good, path, "opens, API version 12")
+            addCapabilities(of: system)
+            add(
+                .good,
+                "vCPUs",
+                "\(system.recommendedVCPUCount) recommended, \(system.maximumVCPUCount) at most for KVM, "
+                    + "\(MachineConfiguration.vcpuCounts.upperBound) for Martlet"
+            )
+            addInstructions(of: system)
+        } catch {
+            add(.bad, path, error.description)
+        }
+        add(.good, "memory", "\(MachineConfiguration.hostMemoryByteCount >> 20) MiB in this host")
+    }
+
+    private mutating func add(_ verdict: Verdict, _ subject: String, _ detail: String) {
+        findings.append(Finding(verdict, subject, detail))
+    }
+
+    private mutating func addProcessor() {
+        if InterpretedHost.isThisHost {
+            add(
+                .note,
+                "processor",
+                """
+                no VT-x or AMD-V: KVM, if it is there, interprets guest kernel code at a few million instructions a \
+                second. On a machine of your own, switch virtualisation on in the firmware set-up; in a virtual \
+                machine, ask for nested virtualisation
+                """
+            )
+        } else {
+            add(.good, "processor", "has VT-x or AMD-V: guest kernel code runs natively")
+        }
+    }
+
+    private mutating func addCapabilities(of system: KVMSystem) {
+        let missing = system.missing(from: Capability.required)
+        if missing.isEmpty {
+            add(.good, "capabilities", "all \(Capability.required.count) that Martlet requires are there")
+        } else {
+            add(.bad, "capabilities", KVMError.missingCapabilities(missing).description)
+        }
+        for capability in system.missing(from: Capability.allCases.filter { !Capability.required.contains($0) }) {
+            add(.note, "capabilities", "\(capability) is not there; Martlet does without")
+        }
+    }
+
+    private mutating func addInstructions(of system: KVMSystem) {
+        let probe = InstructionProbe(system: system)
+        var notEmulated: [String] = []
+        do throws(MachineError) {
+            for instruction in InstructionProbe.instructions where try probe.probe(instruction) == .notEmulated {
+                notEmulated.append(instruction.name)
+            }
+        } catch {
+            add(.bad, "guest code", error.description)
+            return
+        }
+        if notEmulated.isEmpty {
+            add(
+                .good,
+                "guest code",
+                "all \(InstructionProbe.instructions.count) instructions tried run in a guest kernel"
+            )
+        } else {
+            add(
+                .note,
+                "guest code",
+                "KVM does not execute \(notEmulated.joined(separator: ", ")); Martlet completes them, or keeps Linux "
+                    + "from using them by " + InterpretedHost.kernelParameters.joined(separator: " ")
+            )
+        }
+    }
+}

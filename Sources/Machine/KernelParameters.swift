@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The kernel parameters that Martlet adds to the user's.
+package struct KernelParameters: Sendable {
+    /// All of them, in order.
+    package let values: [String]
+    /// Whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
+    let reportsPanicByReset: Bool
+
+    /// The console is the serial port; a panic resets at once, as everything else that ends a machine does.
+    private static let base = ["console=ttyS0", "panic=-1", warmResetOnPanic]
+
+    /// Reset through the keyboard controller, warm after a panic and cold otherwise.
+    ///
+    /// Linux leaves 1234h at 472h for the firmware before a warm reset. So a machine without pvpanic in its kernel
+    /// tells a panic from a reboot all the same (kernel/reboot.c, arch/x86/kernel/reboot.c).
+    private static let warmResetOnPanic = "reboot=k,panic_warm"
+
+    /// - Parameters:
+    ///   - configuration: What the user asked for.
+    ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
+    package init(for configuration: MachineConfiguration, isHostInterpreting: Bool) {
+        guard !configuration.isCommandLineComplete else {
+            (values, reportsPanicByReset) = ([], false)
+            return
+        }
+        values =
+            Self.base + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + configuration.imageParameters
+        // The user's own way to reset may be a warm one.
+        reportsPanicByReset = !configuration.commandLine.split(separator: " ").contains { $0.hasPrefix("reboot=") }
+    }
+}

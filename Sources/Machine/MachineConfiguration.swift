@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import LinuxBoot
+package import SystemPackage
+
+/// What a machine is made of: a plain value, checked by `validate` before anything is made from it.
+package struct MachineConfiguration: Sendable {
+    /// A bzImage or an ELF image.
+    package var kernel: FilePath
+    /// Which way into the kernel.
+    package var entry: EntryChoice = .automatic
+    /// The initial RAM disk, if any.
+    package var initrd: FilePath?
+    /// Kernel parameters that come before the user's: those of the guest image, as a rule.
+    package var imageParameters: [String] = []
+    /// The user's kernel parameters.
+    package var commandLine = ""
+    /// Whether `commandLine` is all that the kernel gets: none of Martlet's and the image's parameters.
+    package var isCommandLineComplete = false
+    /// The number of vCPUs.
+    package var vcpuCount = 1
+    /// The size of guest RAM in bytes.
+    package var memoryByteCount: UInt64 = 128 << 20
+    /// Whether the guest can end the machine with a status of its own through `X86Layout.exitStatus`.
+    package var hasExitStatusPort = false
+
+    package static let vcpuCounts = 1...32
+    package static let minimumMemoryByteCount: UInt64 = 16 << 20
+
+    package init(kernel: FilePath) {
+        self.kernel = kernel
+    }
+
+    /// Checks all that can be checked without opening a file or KVM.
+    ///
+    /// - Throws: `MachineError.configuration`, which says what to change.
+    package func validate() throws(MachineError) {
+        guard Self.vcpuCounts.contains(vcpuCount) else {
+            throw .configuration("a machine has 1 to \(Self.vcpuCounts.upperBound) vCPUs, not \(vcpuCount)")
+        }
+        guard memoryByteCount >= Self.minimumMemoryByteCount else {
+            throw .configuration(
+                "a guest needs at least \(Self.minimumMemoryByteCount >> 20) MiB of memory, not \(memoryText)"
+            )
+        }
+        guard memoryByteCount % 4096 == 0 else {
+            throw .configuration("guest memory must be whole pages of 4 KiB, \(memoryByteCount) bytes are not")
+        }
+        let host = Self.hostMemoryByteCount
+        guard memoryByteCount <= host else {
+            throw .configuration("this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)")
+        }
+    }
+
+    private var memoryText: String {
+        memoryByteCount % (1 << 20) == 0 ? "\(memoryByteCount >> 20) MiB" : "\(memoryByteCount) bytes"
+    }
+
+    /// The size of the host's RAM in bytes.
+    package static var hostMemoryByteCount: UInt64 {
+        UInt64(clamping: sysconf(CInt(_SC_PHYS_PAGES))) * UInt64(clamping: sysconf(CInt(_SC_PAGESIZE)))
+    }
+}

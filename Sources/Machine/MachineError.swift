@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+package import KVM
+package import LinuxBoot
+
+/// Why a machine cannot be made, or could not go on.
+package enum MachineError: Error, Hashable, CustomStringConvertible {
+    /// The configuration asks for what cannot be.
+    case configuration(String)
+    case kvm(KVMError)
+    case memory(GuestMemoryError)
+    case boot(BootError)
+    /// The firmware tables do not fit or devices collide: a bug of Martlet's.
+    case assembly(String)
+    /// A vCPU met an instruction that neither KVM nor Martlet can execute.
+    case instruction(UnsupportedInstruction)
+    /// KVM gave up on a vCPU.
+    case vcpuFailed(index: Int, reason: String)
+
+    package var description: String {
+        switch self {
+        case .configuration(let text): text
+        case .kvm(let error): "\(error)"
+        case .memory(let error): "\(error)"
+        case .boot(let error): "\(error)"
+        case .assembly(let text): "internal error: \(text)"
+        case .instruction(let instruction): "\(instruction)"
+        case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
+        }
+    }
+}
+
+/// An instruction that ended a machine: its bytes, where it stands, and the registers.
+package struct UnsupportedInstruction: Hashable, Sendable, CustomStringConvertible {
+    package let vcpu: Int
+    package let reason: String
+    package let bytes: [UInt8]
+    /// Names and values, in the order in which they are shown.
+    package let registers: [Register]
+
+    package struct Register: Hashable, Sendable {
+        package let name: String
+        package let value: UInt64
+    }
+
+    package var description: String {
+        let code = bytes.isEmpty ? "not readable" : bytes.map { hex(UInt64($0), digitCount: 2) }.joined(separator: " ")
+        var lines = ["vCPU \(vcpu): \(reason)", "  code: \(code)"]
+        for start in stride(from: 0, to: registers.count, by: 4) {
+            let row = registers[start...].prefix(4)
+            lines.append("  " + row.map { "\($0.name)=\(hex($0.value, digitCount: 16))" }.joined(separator: " "))
+        }
+        return lines.joined(separator: "\n")
+    }
+}
+
+/// `value` in hexadecimal, with zeros in front.
+func hex(_ value: UInt64, digitCount: Int) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, digitCount - digits.count)) + digits
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a machine ended.
+package enum MachineOutcome: Hashable, Sendable {
+    /// The guest powered off (ACPI S5).
+    case poweredOff
+    /// The guest reset the machine, which is how one without a power-off method ends as well.
+    case reset
+    /// The guest's kernel panicked, as it told through pvpanic or by the warm reset that it was asked to make then.
+    case panicked
+    /// A vCPU shut down: an exception while handling an exception while handling an exception.
+    case tripleFault
+    /// The guest ended the machine through the exit-status port.
+    case exited(UInt8)
+    /// The host stopped the machine.
+    case stopped
+    /// The machine could not go on.
+    case failed(MachineError)
+}

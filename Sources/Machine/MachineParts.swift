@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import GuestMemory
+import KVM
+import LinuxBoot
+import Logging
+import SystemPackage
+
+/// Everything that a machine consists of, put together in the one order in which it can be.
+final class MachineParts: Sendable {
+    let notes: [String]
+    let devices: DeviceSet
+    let input: ConsoleInput?
+    let output: ConsoleOutput?
+    let runners: [VCPURunner]
+
+    private let memory: GuestMemory
+    // Kept for the machine's life: the kernel holds no reference to the memory of its slots.
+    private let vm: KVMVirtualMachine
+    private let parameters: KernelParameters
+
+    init(
+        _ configuration: MachineConfiguration,
+        console: ConsoleAttachment,
+        logger: Logger,
+        link: MachineLink
+    ) throws(MachineError) {
+        try configuration.validate()
+        let isInterpreted = InterpretedHost.isThisHost
+        let parameters = KernelParameters(for: configuration, isHostInterpreting: isInterpreted)
+        let (kernel, commandLine) = try inMachineTerms(MachineError.boot) { () throws(BootError) in
+            // First what needs no KVM: a wrong path is told on any host.
+            (
+                try KernelImage(path: configuration.kernel),
+                try KernelCommandLine(defaults: parameters.values, user: configuration.commandLine)
+            )
+        }
+
+        let system = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            try Self.openKVM(vcpuCount: configuration.vcpuCount)
+        }
+        let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
+            try GuestMemory(byteCount: configuration.memoryByteCount)
+        }
+        let (vm, input, output) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            let vm = try Self.makeVirtualMachine(system, memory)
+            let output = try console.output.map { file throws(KVMError) in
+                try ConsoleOutput(file: file) { link.handleConsoleFailure($0) }
+            }
+            let input = try console.input.map { file throws(KVMError) in
+                try ConsoleInput(file: file, filter: console.filter) { link.handle($0) }
+            }
+            return (vm, input, output)
+        }
+        let devices = try DeviceSet(
+            vm: vm,
+            output: output ?? NullOutput.shared,
+            input: input,
+            hasExitStatusPort: configuration.hasExitStatusPort,
+            logger: logger
+        ) { link.handle($0) }
+        output?.setRoomHandler { [serialPort = devices.serialPort] in serialPort.outputBecameReady() }
+
+        let firmware = FirmwareDescription(apicIDs: (0..<configuration.vcpuCount).map(UInt32.init))
+        let rsdp: GuestAddress
+        do throws(FirmwareError) {
+            rsdp = try ACPITables(firmware).install(in: memory)
+            try MPTable(firmware).install(in: memory)
+            try ResetVector.install(in: memory)
+        } catch {
+            throw .assembly("\(error)")
+        }
+        let loaded = try inMachineTerms(MachineError.boot) { () throws(BootError) in
+            try LinuxLoader(memory: memory).load(
+                kernel,
+                entry: configuration.entry,
+                initrd: configuration.initrd,
+                commandLine: commandLine,
+                rsdp: rsdp,
+                rngSeed: (0..<64).map { _ in .random(in: .min ... .max) }
+            )
+        }
+        let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
+        runners = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            let vcpus = try Self.makeVCPUs(vm, system, count: configuration.vcpuCount, isInterpreted: isInterpreted)
+            try vcpus.first?.enter(loaded.state)
+            return vcpus.map {
+                VCPURunner(vcpu: $0, ports: devices.ports, memory: devices.memory, emulation: emulation)
+            }
+        }
+        notes = loaded.notes
+        (self.devices, self.input, self.output) = (devices, input, output)
+        (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
+    }
+
+    /// Whether the guest, which is being reset, was to be reset because it panicked: see `KernelParameters`.
+    func isResetAfterPanic() -> Bool {
+        let resetFlag: GuestAddress = 0x472
+        let warm: UInt16 = 0x1234
+        return parameters.reportsPanicByReset && (try? memory.load(UInt16.self, at: resetFlag)) == warm
+    }
+
+    // MARK: - Steps
+
+    private static func openKVM(vcpuCount: Int) throws(KVMError) -> KVMSystem {
+        let system = try KVMSystem()
+        let missing = system.missing(from: Capability.required)
+        guard missing.isEmpty else { throw .missingCapabilities(missing) }
+        guard vcpuCount <= system.maximumVCPUCount else {
+            throw .tooManyVCPUs(asked: vcpuCount, maximum: system.maximumVCPUCount)
+        }
+        return system
+    }
+
+    private static func makeVirtualMachine(
+        _ system: KVMSystem,
+        _ memory: GuestMemory
+    ) throws(KVMError) -> KVMVirtualMachine {
+        let vm = try system.makeVirtualMachine()
+        try vm.reserveRealModePages(tss: X86Layout.tss.rawValue, identityMap: X86Layout.identityMap.rawValue)
+        try vm.makeInterruptControllers()
+        try vm.makeTimer()
+        if system.value(of: .exitOnEmulationFailure) != 0 { try vm.enableExitOnEmulationFailure() }
+        for (slot, region) in memory.regions.enumerated() {
+            try vm.setMemory(
+                slot: UInt32(slot),
+                guestAddress: region.start.rawValue,
+                byteCount: region.byteCount,
+                hostAddress: region.hostAddress
+            )
+        }
+        return vm
+    }
+
+    private static func makeVCPUs(
+        _ vm: KVMVirtualMachine,
+        _ system: KVMSystem,
+        count: Int,
+        isInterpreted: Bool
+    ) throws(KVMError) -> [KVMVCPU] {
+        let topology = CPUIDTopology(
+            supported: try system.supportedCPUID(),
+            vcpuCount: count,
+            hasTSCDeadlineTimer: system.value(of: .tscDeadlineTimer) != 0,
+            isHostInterpreting: isInterpreted
+        )
+        var vcpus: [KVMVCPU] = []
+        for index in 0..<count {
+            let vcpu = try vm.makeVCPU(index: index)
+            try vcpu.setCPUID(topology.entries(apicID: UInt32(index)))
+            try vcpu.prepareAsFirmware()
+            vcpus.append(vcpu)
+        }
+        return vcpus
+    }
+}
+
+/// Where console output goes that nobody wants.
+private final class NullOutput: SerialOutput {
+    static let shared = NullOutput()
+
+    var hasRoom: Bool { true }
+    func write(_ byte: UInt8) {}
+}
+
+/// Calls `body` and says its error as the machine's.
+private func inMachineTerms<R, E: Error>(
+    _ wrap: (E) -> MachineError,
+    _ body: () throws(E) -> R
+) throws(MachineError) -> R {
+    do throws(E) {
+        return try body()
+    } catch {
+        throw wrap(error)
+    }
+}

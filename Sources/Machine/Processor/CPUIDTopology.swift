@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import CKVM
+
+/// What CPUID tells the vCPUs of one machine: the host's leaves as KVM can give them, with the machine's own topology,
+/// one socket of `vcpuCount` cores with one thread each.
+///
+/// Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E; Documentation/virt/kvm/x86/cpuid.rst.
+package struct CPUIDTopology {
+    private let supported: [kvm_cpuid_entry2]
+    private let vcpuCount: Int
+    private let hasTSCDeadlineTimer: Bool
+    private let isHostInterpreting: Bool
+
+    /// - Parameters:
+    ///   - supported: What `KVM_GET_SUPPORTED_CPUID` gave.
+    ///   - vcpuCount: How many vCPUs the machine has.
+    ///   - hasTSCDeadlineTimer: Whether the in-kernel local APIC has that mode, which the leaves leave out.
+    ///   - isHostInterpreting: Whether KVM interprets guest kernel code: then what it cannot is not shown.
+    package init(
+        supported: [kvm_cpuid_entry2],
+        vcpuCount: Int,
+        hasTSCDeadlineTimer: Bool,
+        isHostInterpreting: Bool
+    ) {
+        self.supported = supported
+        self.vcpuCount = vcpuCount
+        self.hasTSCDeadlineTimer = hasTSCDeadlineTimer
+        self.isHostInterpreting = isHostInterpreting
+    }
+
+    /// The leaves for the vCPU whose APIC id is `apicID`.
+    package func entries(apicID: UInt32) -> [kvm_cpuid_entry2] {
+        let isTopologyLeaf = { (function: UInt32) in function == 0xb || function == 0x1f }
+        var entries = supported.filter { !isTopologyLeaf($0.function) }
+        for index in entries.indices {
+            adjust(&entries[index], apicID: apicID)
+        }
+        // Leaf 1fh is left out: without dies and modules it says the same as leaf bh, which every kernel knows.
+        if supported.contains(where: { isTopologyLeaf($0.function) }) {
+            entries.append(contentsOf: extendedTopology(apicID: apicID))
+        }
+        return entries
+    }
+
+    private func adjust(_ entry: inout kvm_cpuid_entry2, apicID: UInt32) {
+        let cores = UInt32(vcpuCount)
+        switch entry.function {
+        case 0x1:
+            // EBX: initial APIC id, number of addressable ids in this package; EDX bit 28: that number is valid.
+            entry.ebx = entry.ebx & 0x0000_ffff | min(apicIDSpan, 255) << 16 | min(apicID, 255) << 24
+            entry.edx = entry.edx & ~(1 << 28) | (cores > 1 ? 1 << 28 : 0)
+            // ECX bit 31: a hypervisor is there, so that the guest looks for its leaves.
+            entry.ecx |= 1 << 31
+            if hasTSCDeadlineTimer { entry.ecx |= 1 << 24 }
+            if isHostInterpreting { entry.ecx &= ~InterpretedHost.compareExchange16B }
+        case 0x4, 0x8000_001d:
+            // EAX: how many ids share the cache (the first two levels belong to a core), how many cores there are.
+            guard entry.eax & 0x1f != 0 else { return }
+            let isLastLevel = (entry.eax >> 5) & 0x7 >= 3
+            let sharing = isLastLevel ? min(apicIDSpan, 4096) - 1 : 0
+            entry.eax = entry.eax & 0x3fff | sharing << 14
+            if entry.function == 0x4 { entry.eax |= (min(apicIDSpan, 64) - 1) << 26 }
+        case 0x8000_0001:
+            // ECX bit 1, CmpLegacy: the ids of leaf 1 are cores, not threads.
+            let isAMD = entry.ecx & (1 << 22) != 0 || entry.ecx & (1 << 1) != 0
+            if isAMD { entry.ecx = entry.ecx & ~(1 << 1) | (cores > 1 ? 1 << 1 : 0) }
+        case 0x8000_0008:
+            // ECX: cores - 1, and how many bits of the APIC id number them.
+            entry.ecx = entry.ecx & ~0xf0ff | (min(cores, 256) - 1) | coreBits << 12
+        case 0x8000_001e:
+            // Extended APIC id; core id and threads per core - 1; node 0 of 1.
+            (entry.eax, entry.ebx, entry.ecx) = (apicID, apicID & 0xff, 0)
+        case 0x4000_0001:
+            if isHostInterpreting { entry.eax &= ~InterpretedHost.hypercallFeatures }
+        default: break
+        }
+    }
+
+    /// Leaf bh: no thread bits, then as many core bits as the machine needs.
+    private func extendedTopology(apicID: UInt32) -> [kvm_cpuid_entry2] {
+        enum LevelType: UInt32 { case invalid, thread, core }
+        func level(_ index: UInt32, _ type: LevelType, shift: UInt32, count: UInt32) -> kvm_cpuid_entry2 {
+            var entry = kvm_cpuid_entry2()
+            entry.function = 0xb
+            entry.index = index
+            entry.flags = UInt32(KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
+            (entry.eax, entry.ebx, entry.ecx, entry.edx) = (shift, count, index | type.rawValue << 8, apicID)
+            return entry
+        }
+        return [
+            level(0, .thread, shift: 0, count: 1),
+            level(1, .core, shift: coreBits, count: UInt32(vcpuCount)),
+            level(2, .invalid, shift: 0, count: 0),
+        ]
+    }
+
+    /// The bits of an APIC id that number the cores.
+    private var coreBits: UInt32 {
+        UInt32(UInt32.bitWidth - UInt32(vcpuCount - 1).leadingZeroBitCount)
+    }
+
+    /// The number of APIC ids that those bits can name.
+    private var apicIDSpan: UInt32 {
+        1 << coreBits
+    }
+}

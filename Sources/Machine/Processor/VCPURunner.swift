@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Dispatch
+import KVM
+import Synchronization
+
+/// Runs one vCPU on a serial queue of its own, from the start of the machine to its end.
+final class VCPURunner: Sendable {
+    private let vcpu: KVMVCPU
+    private let ports: Bus
+    private let memory: Bus
+    private let emulation: (any GuestCodeEmulation)?
+    private let isStopping = Atomic<Bool>(false)
+    private let queue: DispatchQueue
+
+    /// - Parameters:
+    ///   - vcpu: Set up and ready to run.
+    ///   - ports: Where port accesses go.
+    ///   - memory: Where MMIO accesses go.
+    ///   - emulation: What executes the instructions that KVM cannot, on a host that needs it.
+    init(vcpu: KVMVCPU, ports: Bus, memory: Bus, emulation: (any GuestCodeEmulation)?) {
+        self.vcpu = vcpu
+        self.ports = ports
+        self.memory = memory
+        self.emulation = emulation
+        queue = DispatchQueue(label: "martlet.vcpu\(vcpu.index)")
+    }
+
+    /// Starts the guest's code.
+    ///
+    /// - Parameters:
+    ///   - group: Is left when the vCPU runs no more.
+    ///   - onEnd: Called from the vCPU's thread when the vCPU itself is the reason for the end.
+    func start(in group: DispatchGroup, onEnd: @escaping @Sendable (MachineOutcome) -> Void) {
+        queue.async(group: group) { [self] in
+            let outcome = vcpu.withKicksEnabled { runUntilEnd() }
+            if let outcome { onEnd(outcome) }
+        }
+    }
+
+    /// Ends the run soon, wherever the vCPU is.
+    ///
+    /// From any thread, its own included.
+    func stop() {
+        isStopping.store(true, ordering: .sequentiallyConsistent)
+        vcpu.kick()
+    }
+
+    /// - Returns: Why the vCPU cannot go on, or `nil` when it was stopped.
+    private func runUntilEnd() -> MachineOutcome? {
+        while !isStopping.load(ordering: .sequentiallyConsistent) {
+            do throws(KVMError) {
+                if let outcome = handle(try vcpu.run()) { return outcome }
+            } catch {
+                return .failed(.kvm(error))
+            }
+        }
+        return nil
+    }
+
+    /// The life of an exit: no allocation, no system call of its own, no lock held across a device's I/O.
+    private func handle(_ exit: VCPUExit) -> MachineOutcome? {
+        switch exit {
+        case .portWrite(let port, _, let count):
+            for element in 0..<count {
+                vcpu.withPortData(element: element) { ports.write(at: UInt64(port), from: $0.bytes) }
+            }
+        case .portRead(let port, _, let count):
+            for element in 0..<count {
+                vcpu.withPortData(element: element) { ports.read(at: UInt64(port), into: &$0) }
+            }
+        case .mmioWrite(let address, _):
+            vcpu.withMMIOData { memory.write(at: address, from: $0.bytes) }
+        case .mmioRead(let address, _):
+            vcpu.withMMIOData { memory.read(at: address, into: &$0) }
+        case .interrupted, .again:
+            break
+        case .emulationFailure:
+            return emulate()
+        case .shutdown:
+            return .tripleFault
+        case .systemEvent:
+            return .tripleFault
+        case .halt:
+            return failure("HLT left the kernel although the interrupt controllers are there")
+        case .internalError(let suberror):
+            return failure("KVM internal error \(suberror)")
+        case .failEntry(let reason):
+            return failure("the processor refused to enter the guest, reason 0x\(String(reason, radix: 16))")
+        case .other(let reason):
+            return failure("KVM exit reason \(reason) is not one that Martlet asked for")
+        }
+        return nil
+    }
+
+    private func emulate() -> MachineOutcome? {
+        do throws(MachineError) {
+            guard let emulation else { throw try vcpu.unsupportedInstruction(reason: Self.noEmulation) }
+            try emulation.completeInstruction(on: vcpu)
+            return nil
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    private static let noEmulation = "KVM cannot emulate this instruction"
+
+    private func failure(_ reason: String) -> MachineOutcome {
+        .failed(.vcpuFailed(index: vcpu.index, reason: reason))
+    }
+}

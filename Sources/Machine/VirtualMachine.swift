@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+package import Dispatch
+import GuestMemory
+package import Logging
+import Synchronization
+import SystemPackage
+
+/// A machine: made stopped, started once, and ended by its guest or by its owner.
+///
+/// Each vCPU has a thread of its own, and so has each direction of the console. Nothing else runs.
+package final class VirtualMachine: Sendable {
+    private struct State {
+        var isStarted = false
+        /// Why the vCPUs were told to stop: the first reason counts.
+        var reason: MachineOutcome?
+        /// Set when nothing runs any more.
+        var outcome: MachineOutcome?
+        var waiters: [CheckedContinuation<MachineOutcome, Never>] = []
+    }
+
+    /// What was done to the kernel to boot it, for the log: one line each.
+    package let notes: [String]
+
+    private let parts: MachineParts
+    private let state = Mutex(State())
+    private let runningVCPUs = DispatchGroup()
+    /// Where a machine is wound up: closing waits for threads, and no vCPU's thread may wait.
+    private let control = DispatchQueue(label: "martlet.control")
+
+    /// Makes a machine and loads its kernel: all but running it.
+    ///
+    /// - Parameters:
+    ///   - configuration: Checked here once more.
+    ///   - console: The descriptors stay the caller's, open until `wait` has returned.
+    ///   - logger: Where the machine says what its guest does wrong.
+    ///   - onEvent: Called from the machine's threads; must not block.
+    /// - Throws: What keeps the machine from starting, in words.
+    package init(
+        _ configuration: MachineConfiguration,
+        console: ConsoleAttachment = ConsoleAttachment(),
+        logger: Logger = Logger(label: "martlet"),
+        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in }
+    ) throws(MachineError) {
+        let link = MachineLink(onEvent: onEvent)
+        parts = try MachineParts(configuration, console: console, logger: logger, link: link)
+        notes = parts.notes
+        link.connect(self)
+    }
+
+    /// Lets the guest run.
+    package func start() {
+        let isFirst = state.withLock { state in
+            defer { state.isStarted = true }
+            return !state.isStarted
+        }
+        precondition(isFirst, "a machine starts once")
+        parts.input?.start(port: parts.devices.serialPort)
+        for runner in parts.runners {
+            runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
+        }
+        runningVCPUs.notify(queue: control) { [self] in windUp() }
+    }
+
+    /// Stops the vCPUs soon.
+    ///
+    /// From any thread; a machine that ends already keeps its outcome.
+    ///
+    /// - Parameter outputGrace: How long the console may take to write what the guest had sent; `nil` for as long as it
+    ///   needs.
+    package func stop(outputGrace: DispatchTimeInterval? = nil) {
+        end(.stopped)
+        guard let outputGrace, let output = parts.output else { return }
+        control.asyncAfter(deadline: .now() + outputGrace) { output.abandon() }
+    }
+
+    /// How the machine ended, when it has.
+    package func wait() async -> MachineOutcome {
+        await withCheckedContinuation { continuation in
+            let outcome = state.withLock { state in
+                if state.outcome == nil { state.waiters.append(continuation) }
+                return state.outcome
+            }
+            if let outcome { continuation.resume(returning: outcome) }
+        }
+    }
+
+    /// How many bytes of the guest's console output were dropped because nothing took them in time.
+    package var droppedConsoleByteCount: UInt64 {
+        parts.output?.droppedByteCount ?? 0
+    }
+
+    // MARK: - Keys and buttons
+
+    /// Presses Ctrl-Alt-Del on the guest's keyboard.
+    package func pressControlAltDelete() {
+        _ = parts.devices.keyboardController.pressCtrlAltDelete()
+    }
+
+    /// Presses the power button.
+    package func pressPowerButton() {
+        parts.devices.power.pressPowerButton()
+    }
+
+    // MARK: - The end
+
+    /// Tells all vCPUs to stop, for the first reason given.
+    fileprivate func end(_ reason: MachineOutcome) {
+        let isFirst = state.withLock { state in
+            guard state.reason == nil else { return false }
+            state.reason = reason
+            return true
+        }
+        guard isFirst else { return }
+        for runner in parts.runners { runner.stop() }
+    }
+
+    fileprivate func handle(_ request: GuestRequest) {
+        switch request {
+        case .powerOff: end(.poweredOff)
+        case .reset: end(parts.isResetAfterPanic() ? .panicked : .reset)
+        case .panicked: end(.panicked)
+        case .exit(let status): end(.exited(status))
+        // The guest goes on: in its crash kernel, or until it powers off.
+        case .crashLoaded, .shutDown: break
+        }
+    }
+
+    fileprivate func handle(_ event: ConsoleInput.Event) {
+        switch event {
+        case .command(.stop): end(.stopped)
+        case .command(.controlAltDelete): pressControlAltDelete()
+        case .command(.powerButton): pressPowerButton()
+        default: break
+        }
+    }
+
+    /// Nothing runs in the guest any more: write what it sent, then tell who waits.
+    private func windUp() {
+        parts.input?.stop()
+        parts.output?.finish()
+        let (waiters, outcome) = state.withLock { state in
+            let outcome = state.reason ?? .stopped
+            state.outcome = outcome
+            defer { state.waiters = [] }
+            return (state.waiters, outcome)
+        }
+        for waiter in waiters { waiter.resume(returning: outcome) }
+    }
+}
+
+/// The way from a machine's parts to the machine, which is made after them.
+final class MachineLink: Sendable {
+    private let machine = Mutex<WeakMachine>(WeakMachine())
+    private let onEvent: @Sendable (MachineEvent) -> Void
+
+    private struct WeakMachine {
+        weak var value: VirtualMachine?
+    }
+
+    init(onEvent: @escaping @Sendable (MachineEvent) -> Void) {
+        self.onEvent = onEvent
+    }
+
+    func connect(_ machine: VirtualMachine) {
+        self.machine.withLock { $0.value = machine }
+    }
+
+    func handle(_ request: GuestRequest) {
+        machine.withLock { $0.value }?.handle(request)
+    }
+
+    func handle(_ event: ConsoleInput.Event) {
+        machine.withLock { $0.value }?.handle(event)
+        switch event {
+        case .command(let command): onEvent(.command(command))
+        case .hangUp: onEvent(.consoleHangUp)
+        }
+    }
+
+    func handleConsoleFailure(_ errno: Errno) {
+        onEvent(.consoleFailed(errno))
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import LinuxBoot
+import Logging
+import Machine
+import SystemPackage
+
+/// `martlet run`: boots a kernel with its console on this terminal.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Boot a Linux kernel, with its console on this terminal.",
+        discussion: """
+            Without KERNEL the default guest of guest-images/ runs.
+
+            EXIT STATUS
+              0    the guest powered off or rebooted, or you stopped it
+              2    the guest's kernel panicked, or a vCPU shut down (triple fault)
+              1    an error of Martlet or of this host
+              64   wrong usage
+              N    what the guest wrote to the exit-status port (--exit-status-port)
+            A signal ends Martlet as a shell expects, with status 128 + its number.
+            """
+    )
+
+    @Argument(help: "A bzImage or an ELF vmlinux.", completion: .file())
+    var kernel: String?
+
+    @Option(help: "The initial RAM disk.", completion: .file())
+    var initrd: String?
+
+    @Option(help: "Kernel parameters, added after Martlet's own.")
+    var cmdline = ""
+
+    @Option(
+        help: ArgumentHelp("The whole kernel command line, instead of Martlet's own parameters.", valueName: "cmdline")
+    )
+    var cmdlineOnly: String?
+
+    @Option(help: "The number of vCPUs, 1 to 32.")
+    var cpus = 1
+
+    @Option(help: ArgumentHelp("Guest memory: 256M, 4G; a number alone is in MiB.", valueName: "size"))
+    var memory = MemorySize(byteCount: 128 << 20)
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Which way into the kernel: automatic; elf (the unpacked kernel's 64-bit entry); pvh; image (the bzImage's \
+            own entry, which unpacks the kernel inside the guest and places it at random).
+            """,
+            valueName: "entry"
+        )
+    )
+    var entry = EntryChoice.automatic
+
+    @Option(
+        help: ArgumentHelp(
+            "Where the console leads: stdio, file:PATH (output; input comes from standard input), or none.",
+            valueName: "where"
+        )
+    )
+    var console = ConsoleOption.stdio
+
+    @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
+    var escape = EscapeKey.standard
+
+    @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
+    var exitStatusPort = false
+
+    @Flag(name: .shortAndLong, help: "Say more of what happens.")
+    var verbose = false
+
+    mutating func validate() throws {
+        if cmdlineOnly != nil, !cmdline.isEmpty {
+            throw ValidationError("--cmdline and --cmdline-only exclude each other.")
+        }
+        if kernel == nil, initrd != nil {
+            throw ValidationError("--initrd needs a KERNEL; the default guest brings its own.")
+        }
+        do {
+            try machineConfiguration(kernel: "kernel").validate()
+        } catch {
+            throw ValidationError("\(error)")
+        }
+    }
+
+    mutating func run() async throws {
+        let messages = MessageOutput(isVerbose: verbose)
+        var configuration: MachineConfiguration
+        if let kernel {
+            configuration = machineConfiguration(kernel: FilePath(kernel))
+            configuration.initrd = initrd.map { FilePath($0) }
+        } else {
+            let guest = try DefaultGuest.find(vcpuCount: cpus)
+            configuration = machineConfiguration(kernel: guest.kernel)
+            configuration.initrd = guest.initrd
+            configuration.imageParameters = guest.parameters
+        }
+        let session = try ConsoleSession(console, escape: escape)
+        let outcome = try await session.run(configuration, messages: messages)
+        throw ExitCode(outcome)
+    }
+
+    private func machineConfiguration(kernel: FilePath) -> MachineConfiguration {
+        var configuration = MachineConfiguration(kernel: kernel)
+        configuration.entry = entry
+        configuration.commandLine = cmdlineOnly ?? cmdline
+        configuration.isCommandLineComplete = cmdlineOnly != nil
+        configuration.vcpuCount = cpus
+        configuration.memoryByteCount = memory.byteCount
+        configuration.hasExitStatusPort = exitStatusPort
+        return configuration
+    }
+}
+
+extension EntryChoice: ExpressibleByArgument {}

@@ -64,10 +64,25 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        .target(name: "TestSupport", dependencies: ["CKVM", "KVM", "GuestMemory"], swiftSettings: swiftSettings),
+        .target(
+            name: "TestSupport",
+            dependencies: ["CKVM", "KVM", "GuestMemory", "Devices", logging],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "GuestMemoryTests",
             dependencies: ["GuestMemory", systemPackage],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "DevicesTests",
+            dependencies: ["Devices", "TestSupport", logging],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
+        .testTarget(
+            name: "InstructionEmulatorTests",
+            dependencies: ["InstructionEmulator", "CNativeExecution"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

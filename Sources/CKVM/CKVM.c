@@ -13,6 +13,7 @@
 // What Swift lays out or points into; a change here would be a silent corruption there.
 _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "kvm_cpuid_entry2");
 _Static_assert(offsetof(struct kvm_run, immediate_exit) == 1, "kvm_run.immediate_exit");
+_Static_assert(sizeof(struct kvm_xsave) == CKVM_XSAVE_SIZE, "kvm_xsave");
 
 // The kernel's structures end in flexible arrays; these give them room.
 union cpuid_list {

@@ -13,10 +13,17 @@
 static struct termios cooked, raw;
 static atomic_int raw_fd = -1;
 
-// The signals by which a process dies of its own fault. Swift traps with SIGILL or SIGTRAP.
-static const int fatal_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
-enum { FATAL_SIGNAL_COUNT = sizeof fatal_signals / sizeof *fatal_signals };
-static struct sigaction previous[FATAL_SIGNAL_COUNT];
+// What the kernel does at the default action of a signal (signal(7)).
+static int is_fatal_by_default(int signal) {
+    switch (signal) {
+    case SIGKILL: case SIGSTOP:  // cannot be handled
+    case SIGCHLD: case SIGURG: case SIGWINCH:  // ignored
+    case SIGCONT: case SIGTSTP: case SIGTTIN: case SIGTTOU:  // job control
+        return 0;
+    default:
+        return 1;
+    }
+}
 
 // All that is called from the handlers is async-signal-safe (POSIX.1-2017, 2.4.3).
 
@@ -32,12 +39,17 @@ static void set_attributes(int fd, const struct termios *attributes) {
     errno = saved;
 }
 
-static void restore_on_crash(int signal) {
+static void handle(int signal, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, NULL);
+}
+
+static void restore_and_die(int signal) {
     int fd = atomic_load(&raw_fd);
     if (fd >= 0) set_attributes(fd, &cooked);
-    for (size_t i = 0; i < FATAL_SIGNAL_COUNT; i++)
-        if (fatal_signals[i] == signal) sigaction(signal, &previous[i], NULL);
-    // Blocked until this handler returns; then whoever handled it before, or the default, gets it.
+    handle(signal, SIG_DFL);
+    // Blocked until this handler returns; then the default action comes. A trap in Swift is SIGILL or SIGTRAP.
     raise(signal);
 }
 
@@ -56,10 +68,13 @@ static void raw_again(int signal) {
     errno = saved;
 }
 
-static void handle(int signal, void (*handler)(int), struct sigaction *before) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(signal, &action, before);
+// Every signal that would end the process; what somebody handles or ignores is theirs.
+static void restore_on_fatal_signals(void) {
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        struct sigaction current;
+        if (!is_fatal_by_default(signal) || sigaction(signal, NULL, &current) < 0) continue;
+        if (!(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL) handle(signal, restore_and_die);
+    }
 }
 
 int cterminal_enter_raw(int fd) {
@@ -70,9 +85,9 @@ int cterminal_enter_raw(int fd) {
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     if (!atomic_flag_test_and_set(&is_prepared)) {
-        for (size_t i = 0; i < FATAL_SIGNAL_COUNT; i++) handle(fatal_signals[i], restore_on_crash, &previous[i]);
-        handle(SIGTSTP, restore_while_stopped, NULL);
-        handle(SIGCONT, raw_again, NULL);
+        restore_on_fatal_signals();
+        handle(SIGTSTP, restore_while_stopped);
+        handle(SIGCONT, raw_again);
         // exit(3) from anywhere, a library included, is a way out as well.
         atexit(cterminal_restore);
     }
@@ -91,11 +106,9 @@ void cterminal_restore(void) {
 int cterminal_is_raw(void) { return atomic_load(&raw_fd) >= 0; }
 
 void cterminal_end_by_signal(int signal) {
-    struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
     cterminal_restore();
-    sigemptyset(&action.sa_mask);
-    sigaction(signal, &action, NULL);
+    handle(signal, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, signal);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);

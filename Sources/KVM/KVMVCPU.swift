@@ -122,8 +122,18 @@ package final class KVMVCPU: Sendable {
                 ? .emulationFailure : .internalError(suberror: suberror)
         case KVM_EXIT_FAIL_ENTRY:
             return unsafe .failEntry(reason: shared.pointee.fail_entry.hardware_entry_failure_reason)
-        case KVM_EXIT_SYSTEM_EVENT: return unsafe .systemEvent(type: shared.pointee.system_event.type)
+        case KVM_EXIT_SYSTEM_EVENT: return .systemEvent(systemEvent)
         default: return .other(reason: reason)
+        }
+    }
+
+    private var systemEvent: SystemEvent {
+        let type = unsafe shared.pointee.system_event.type
+        switch CInt(bitPattern: type) {
+        case KVM_SYSTEM_EVENT_SHUTDOWN: return .shutdown
+        case KVM_SYSTEM_EVENT_RESET: return .reset
+        case KVM_SYSTEM_EVENT_CRASH: return .crash
+        default: return .other(type: type)
         }
     }
 
@@ -181,15 +191,26 @@ package final class KVMVCPU: Sendable {
         try kvmCall("KVM_SET_SREGS") { unsafe ckvm_set_sregs(descriptor.rawValue, &value) }
     }
 
-    package func floatingPoint() throws(KVMError) -> kvm_fpu {
-        var value = kvm_fpu()
-        try kvmCall("KVM_GET_FPU") { unsafe ckvm_get_fpu(descriptor.rawValue, &value) }
-        return value
+    /// The XSAVE area in its standard format, 4096 bytes; x87 and SSE state lie at its start (SDM volume 1, 13.4).
+    package func extendedStateArea() throws(KVMError) -> [UInt8] {
+        var area = [UInt8](repeating: 0, count: Int(CKVM_XSAVE_SIZE))
+        try kvmCall("KVM_GET_XSAVE") { unsafe ckvm_get_xsave(descriptor.rawValue, &area) }
+        return area
     }
 
-    package func setFloatingPoint(_ state: kvm_fpu) throws(KVMError) {
-        var value = state
-        try kvmCall("KVM_SET_FPU") { unsafe ckvm_set_fpu(descriptor.rawValue, &value) }
+    /// Replaces the XSAVE area.
+    ///
+    /// - Parameter area: 4096 bytes, in the standard format.
+    package func setExtendedStateArea(_ area: [UInt8]) throws(KVMError) {
+        precondition(area.count == Int(CKVM_XSAVE_SIZE))
+        try kvmCall("KVM_SET_XSAVE") { unsafe ckvm_set_xsave(descriptor.rawValue, area) }
+    }
+
+    /// XCR0: the state components that the guest has switched on.
+    package func extendedControlRegister0() throws(KVMError) -> UInt64 {
+        var value = kvm_xcrs()
+        try kvmCall("KVM_GET_XCRS") { unsafe ckvm_get_xcrs(descriptor.rawValue, &value) }
+        return value.nr_xcrs > 0 && value.xcrs.0.xcr == 0 ? value.xcrs.0.value : 1
     }
 
     package func localAPIC() throws(KVMError) -> kvm_lapic_state {

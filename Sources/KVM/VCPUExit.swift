@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// What a guest asks for by a system event (`KVM_SYSTEM_EVENT_…`).
+package enum SystemEvent: Hashable, Sendable {
+    case shutdown
+    case reset
+    case crash
+    case other(type: UInt32)
+}
+
 /// Why `KVM_RUN` came back (api.rst, "The kvm_run structure").
 ///
 /// The data of port and MMIO accesses stays in the vCPU's shared page: see `KVMVCPU.withAccessData`.
@@ -26,8 +34,8 @@ package enum VCPUExit: Hashable, Sendable {
     case internalError(suberror: UInt32)
     /// The processor refused to enter the guest.
     case failEntry(reason: UInt64)
-    /// The guest asked through a paravirtual interface for a system event (`KVM_SYSTEM_EVENT_…`).
-    case systemEvent(type: UInt32)
+    /// The guest asked through a paravirtual interface for a system event, of one of these kinds.
+    case systemEvent(SystemEvent)
     /// A reason that Martlet did not ask KVM for.
     case other(reason: UInt32)
 }

@@ -14,7 +14,9 @@ package struct BootState: Hashable, Sendable {
         case protected32
     }
 
-    /// A segment register as loaded, hidden part included. Intel SDM volume 3, 3.4.5.
+    /// A segment register as loaded, hidden part included.
+    ///
+    /// Intel SDM volume 3, 3.4.5 describes the fields.
     package struct Segment: Hashable, Sendable {
         package let selector: UInt16
         package let base: UInt64

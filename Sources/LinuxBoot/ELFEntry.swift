@@ -7,12 +7,18 @@ struct ELFEntry: Hashable {
     let entryProtocol: EntryProtocol
     let address: UInt64
 
+    static let noImageEntry = KernelProblem.entryNotOffered(
+        .image,
+        "only a bzImage has code of its own that unpacks it; this is an ELF image"
+    )
+
     /// Chooses the entry point.
     ///
     /// - Parameters:
     ///   - image: The image.
     ///   - pvhEntry: The PVH entry point that a note names.
     ///   - choice: What the user wants.
+    /// - Throws: `entryNotOffered`, or why the entry point is of no use.
     init(_ image: ELFImage, pvhEntry: UInt64?, choice: EntryChoice) throws(KernelProblem) {
         switch choice {
         case .automatic:
@@ -32,7 +38,7 @@ struct ELFEntry: Hashable {
             }
             try self.init(image, pvh: pvhEntry)
         case .image:
-            throw .entryNotOffered(.image, "only a bzImage has code of its own that unpacks it; this is an ELF image")
+            throw Self.noImageEntry
         }
     }
 
@@ -62,12 +68,11 @@ struct ELFEntry: Hashable {
 
     /// The image as it lies in guest memory.
     func placed(_ image: ELFImage) -> PlacedKernel {
-        let start = image.segments.reduce(.max) { min($0, $1.physicalRange.lowerBound) }
-        let end = image.segments.reduce(0) { max($0, $1.physicalRange.upperBound) }
+        let range = image.physicalRange
         return PlacedKernel(
             entryProtocol: entryProtocol,
             entryPoint: GuestAddress(rawValue: address),
-            range: GuestAddress(rawValue: start)..<GuestAddress(rawValue: end)
+            range: GuestAddress(rawValue: range.lowerBound)..<GuestAddress(rawValue: range.upperBound)
         )
     }
 }

@@ -20,6 +20,7 @@ final class InitrdFile {
     ///   - last: The highest address that the kernel allows.
     ///   - notes: Gets the note about an empty file.
     /// - Returns: Where it lies, or `nil` for an empty file.
+    /// - Throws: `initrdDoesNotFit`, or a read error.
     func load(
         into plan: MemoryPlan,
         last: UInt64,

@@ -23,7 +23,7 @@ package enum KernelProblem: Error, Hashable, CustomStringConvertible {
     /// The image has no entry point of the kind that was asked for.
     case entryNotOffered(EntryChoice, String)
     /// A part of the kernel has its place where the guest has no memory.
-    case doesNotFit(what: String, start: UInt64, byteCount: UInt64, memory: UInt64)
+    case doesNotFit(what: String, start: UInt64, byteCount: UInt64, kernelEnd: UInt64, memory: UInt64)
     /// A part of the kernel has its place where something else lies.
     case collision(what: String, start: UInt64, byteCount: UInt64, with: String, GuestAddress)
 
@@ -50,19 +50,18 @@ package enum KernelProblem: Error, Hashable, CustomStringConvertible {
             reason
         case .entryNotOffered(let choice, let reason):
             "the entry \"\(choice)\" was asked for, but \(reason)"
-        case .doesNotFit(let what, let start, let byteCount, let memory):
+        case .doesNotFit(let what, let start, let byteCount, let kernelEnd, let memory):
             "\(what) has its place at \(GuestAddress(rawValue: start)) and needs \(byteCount) bytes there, which are "
-                + "not all memory of a guest of \(mebibytes(memory))" + advice(start: start, byteCount: byteCount)
+                + "not all memory of a guest of \(mebibytes(memory))" + advice(kernelEnd: kernelEnd)
         case .collision(let what, let start, let byteCount, let other, let address):
             "\(what), \(byteCount) bytes at \(GuestAddress(rawValue: start)), would overwrite \(other) at \(address)"
         }
     }
 
     /// More memory helps against a place below the device hole only.
-    private func advice(start: UInt64, byteCount: UInt64) -> String {
-        let (end, overflow) = start.addingReportingOverflow(byteCount)
-        guard !overflow, end <= X86Layout.deviceHole.rawValue else { return "; no kernel can be loaded there" }
-        return "; give it at least \(mebibytes(end)) with --memory"
+    private func advice(kernelEnd: UInt64) -> String {
+        guard kernelEnd <= X86Layout.deviceHole.rawValue else { return "; no kernel can be loaded there" }
+        return "; the kernel ends at \(mebibytes(kernelEnd)): give the guest more than that with --memory"
     }
 
     private func zeroPadded(_ number: UInt16) -> String {

@@ -33,6 +33,7 @@ struct KernelProgram {
         switch kernel.contents {
         case .elf(let image): return try loadELF(image, kernel, choice)
         case .compressed(let compression):
+            guard choice != .image else { throw .kernel(path: kernel.path, ELFEntry.noImageEntry) }
             let source = 0..<kernel.file.byteCount
             let limit = max(memory.byteCount, Self.unpackedByteCountLimit)
             return try unpack(kernel, compression, source: source, limit: limit, choice) { start in
@@ -54,7 +55,7 @@ struct KernelProgram {
         let pvhEntry = try pvhEntry(of: image, kernel)
         let placed = try KernelImage.kernelProblems(kernel.path) { () throws(KernelProblem) in
             let entry = try ELFEntry(image, pvhEntry: pvhEntry, choice: choice)
-            try claim(image)
+            try plan.claim(image, for: entry.entryProtocol)
             return entry.placed(image)
         }
         for segment in image.segments where segment.fileByteCount > 0 {
@@ -76,12 +77,6 @@ struct KernelProgram {
         return nil
     }
 
-    private mutating func claim(_ image: ELFImage) throws(KernelProblem) {
-        for (index, segment) in image.segments.enumerated() {
-            try plan.claim(segment.physicalRange, "ELF segment \(index)")
-        }
-    }
-
     // MARK: - Compressed ELF
 
     /// Unpacks an ELF image into its place.
@@ -100,7 +95,8 @@ struct KernelProgram {
             try unpacker.unpack(kernel.file) { piece throws(BootError) in
                 try stream.receive(piece) { image throws(BootError) in
                     try KernelImage.kernelProblems(kernel.path) { () throws(KernelProblem) in
-                        try claim(image)
+                        // Its notes have not come yet, so both protocols' structures are in use.
+                        try plan.claim(image, for: nil)
                     }
                 }
             }
@@ -201,7 +197,7 @@ struct KernelProgram {
         }
         let start = (preferred + alignment - 1) / alignment * alignment
         let range = start..<start + max(header.initSize, header.protectedModeByteCount)
-        try plan.claim(range, "the bzImage")
+        try plan.claim(range, "the bzImage", for: .linux64, kernelEnd: range.upperBound)
         return PlacedKernel(
             entryProtocol: .linux64,
             entryPoint: GuestAddress(rawValue: start + 0x200),

@@ -16,13 +16,14 @@ package struct LinuxLoader: Sendable {
     /// Loads everything that the first vCPU needs.
     ///
     /// - Parameters:
-    ///   - kernel: The image.
-    ///   - entry: Which entry point to use; <doc:EntryPoints> has the rules.
+    ///   - kernel: The image with the kernel.
+    ///   - entry: Which entry point to use; the article "Entry points" has the rules.
     ///   - initrd: The file with the initial RAM disk.
     ///   - commandLine: The kernel command line.
     ///   - rsdp: Where the ACPI tables begin, if there are any.
     ///   - rngSeed: Random bytes for the guest's own generator, 32 or more, at most 4096; empty for none. PVH has no
     ///     place for them.
+    /// - Returns: Where everything lies, and the state in which the first vCPU starts.
     /// - Throws: What is wrong with which file. Guest memory then holds parts of the kernel.
     package func load(
         _ kernel: KernelImage,

@@ -4,13 +4,16 @@ import GuestMemory
 
 /// Who uses which part of guest memory while the kernel starts.
 ///
-/// The boot structures have their places whichever way the kernel is entered, so which low addresses a small ELF image
-/// may use does not depend on anything but this list: all below 0x500, 0x1000 to 0x5fff, 0xf000 to 0xffff, and from
-/// behind the command line (0x30000 at the latest) to 0x9fbff.
+/// A small ELF image may use what the boot structures leave below 1 MiB: with Linux's protocol 0x530 to 0x6fff and
+/// 0xf000 to 0xffff, with PVH 0x530 to 0x5fff and 0x7000 to 0x1ffff, with both all below 0x500, from behind the command
+/// line (0x30000 at the latest) to 0x9fbff, and the page at 0xff000, where linkers put the ELF header of an image that
+/// is linked at 1 MiB.
 struct MemoryPlan {
     private struct Claim {
         let range: Range<UInt64>
         let what: String
+        /// The only protocol that needs it, or `nil` for both.
+        var entryProtocol: EntryProtocol?
     }
 
     private static let pageByteCount: UInt64 = 4096
@@ -24,37 +27,69 @@ struct MemoryPlan {
     ///   - setupDataByteCount: The size of the `setup_data` list.
     init(memory: GuestMemory, commandLine: KernelCommandLine, setupDataByteCount: UInt64) {
         self.memory = memory
-        func claim(_ start: GuestAddress, _ byteCount: UInt64, _ what: String) -> Claim {
-            Claim(range: start.rawValue..<start.rawValue + byteCount, what: what)
+        func claim(
+            _ start: GuestAddress,
+            _ byteCount: UInt64,
+            _ what: String,
+            _ entryProtocol: EntryProtocol? = nil
+        ) -> Claim {
+            Claim(range: start.rawValue..<start.rawValue + byteCount, what: what, entryProtocol: entryProtocol)
         }
-        let stackStart = X86Layout.zeroPage.rawValue + Self.pageByteCount
+        let stack = GuestAddress(rawValue: X86Layout.zeroPage.rawValue + Self.pageByteCount)
+        let stackByteCount = X86Layout.pageTables.rawValue - stack.rawValue
+        // The tables fill a fraction of their area and never reach its last page.
+        let acpiByteCount = X86Layout.highMemory.rawValue - Self.pageByteCount - X86Layout.acpiTables.rawValue
+        let resetByteCount = X86Layout.highMemory.rawValue - X86Layout.resetVector.rawValue
         claims = [
             claim(X86Layout.gdt, EntrySegments.tableByteCount, "the GDT"),
-            claim(X86Layout.pvhStartInfo, PVHStartInfo.capacity, "the PVH start information"),
-            claim(X86Layout.zeroPage, Self.pageByteCount, "the boot parameters"),
-            Claim(range: stackStart..<X86Layout.pageTables.rawValue, what: "the boot stack"),
-            claim(X86Layout.pageTables, PageTables.byteCount, "the boot page tables"),
-            claim(X86Layout.setupData, setupDataByteCount, "the setup data"),
+            claim(X86Layout.pvhStartInfo, PVHStartInfo.capacity, "the PVH start information", .pvh),
+            claim(X86Layout.zeroPage, Self.pageByteCount, "the boot parameters", .linux64),
+            claim(stack, stackByteCount, "the boot stack", .linux64),
+            claim(X86Layout.pageTables, PageTables.byteCount, "the boot page tables", .linux64),
+            claim(X86Layout.setupData, setupDataByteCount, "the setup data", .linux64),
             claim(X86Layout.commandLine, UInt64(commandLine.bytes.count), "the command line"),
-            Claim(
-                range: X86Layout.mpTable.rawValue..<X86Layout.highMemory.rawValue,
-                what: "the firmware tables and the legacy hole"
+            claim(X86Layout.mpTable, X86Layout.legacyHole.rawValue - X86Layout.mpTable.rawValue, "the MP table"),
+            claim(
+                X86Layout.legacyHole,
+                X86Layout.acpiTables.rawValue - X86Layout.legacyHole.rawValue,
+                "the legacy video and ROM hole"
             ),
-        ]
+            claim(X86Layout.acpiTables, acpiByteCount, "the ACPI tables"),
+            claim(X86Layout.resetVector, resetByteCount, "the reset vector"),
+        ].filter { !$0.range.isEmpty }
     }
 
     /// Takes `range` for a part of the kernel.
     ///
+    /// - Parameters:
+    ///   - range: The physical addresses.
+    ///   - what: What for, in a message.
+    ///   - entryProtocol: The protocol by which the kernel will be entered, or `nil` while it may be either.
+    ///   - kernelEnd: Where the whole kernel ends: so much memory it takes.
     /// - Throws: `doesNotFit` where it is not RAM that the boot page tables map, `collision` where it is taken.
-    mutating func claim(_ range: Range<UInt64>, _ what: String) throws(KernelProblem) {
+    mutating func claim(
+        _ range: Range<UInt64>,
+        _ what: String,
+        for entryProtocol: EntryProtocol?,
+        kernelEnd: UInt64
+    ) throws(KernelProblem) {
         let byteCount = range.upperBound - range.lowerBound
         guard
             range.upperBound <= PageTables.mappedEnd.rawValue,
             memory.contains(GuestAddress(rawValue: range.lowerBound), byteCount: byteCount)
         else {
-            throw .doesNotFit(what: what, start: range.lowerBound, byteCount: byteCount, memory: memory.byteCount)
+            throw .doesNotFit(
+                what: what,
+                start: range.lowerBound,
+                byteCount: byteCount,
+                kernelEnd: kernelEnd,
+                memory: memory.byteCount
+            )
         }
-        if let other = claims.first(where: { $0.range.overlaps(range) }) {
+        let isInUse = { (claim: Claim) in
+            entryProtocol == nil || claim.entryProtocol == nil || claim.entryProtocol == entryProtocol
+        }
+        if let other = claims.first(where: { isInUse($0) && $0.range.overlaps(range) }) {
             throw .collision(
                 what: what,
                 start: range.lowerBound,
@@ -66,11 +101,17 @@ struct MemoryPlan {
         claims.append(Claim(range: range, what: what))
     }
 
+    /// Takes the places of all segments of an ELF image.
+    mutating func claim(_ image: ELFImage, for entryProtocol: EntryProtocol?) throws(KernelProblem) {
+        let end = image.physicalRange.upperBound
+        for (index, segment) in image.segments.enumerated() {
+            try claim(segment.physicalRange, "ELF segment \(index)", for: entryProtocol, kernelEnd: end)
+        }
+    }
+
     // MARK: - The initrd
 
-    /// The highest page-aligned place for `byteCount` bytes of initrd.
-    ///
-    /// - Parameter last: The highest address that it may use.
+    /// The highest page-aligned place for `byteCount` bytes of initrd, none of them above `last`.
     func placeForInitrd(byteCount: UInt64, last: UInt64) -> GuestAddress? {
         for gap in gaps(upTo: last).reversed() where gap.upperBound - gap.lowerBound >= byteCount {
             let start = (gap.upperBound - byteCount) / Self.pageByteCount * Self.pageByteCount

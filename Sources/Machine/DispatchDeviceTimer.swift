@@ -3,25 +3,33 @@
 import Devices
 import Dispatch
 import Glibc
+import Synchronization
 
 /// A timer of Dispatch, for devices that know nothing of it.
 final class DispatchDeviceTimer: DeviceTimer {
+    private final class Handler: Sendable {
+        let body = Mutex<(@Sendable () -> Void)?>(nil)
+    }
+
     // Dispatch sources may be scheduled from any thread; the protocol only does not say so.
     private nonisolated(unsafe) let source: any DispatchSourceTimer
+    private let handler = Handler()
 
     init(label: String) {
         unsafe source = DispatchSource.makeTimerSource(queue: DispatchQueue(label: label))
+        unsafe source.setEventHandler { [handler] in handler.body.withLock { $0 }?() }
+        unsafe source.schedule(deadline: .distantFuture)
+        // At once: Dispatch traps where a source goes away that was never active.
+        unsafe source.activate()
     }
 
     deinit {
         unsafe source.cancel()
     }
 
-    /// Sets what is called when the time has come, and lets time pass: called once, before the guest runs.
-    func setHandler(_ handler: @escaping @Sendable () -> Void) {
-        unsafe source.setEventHandler(handler: handler)
-        unsafe source.schedule(deadline: .distantFuture)
-        unsafe source.activate()
+    /// Sets what is called when the time has come.
+    func setHandler(_ body: @escaping @Sendable () -> Void) {
+        handler.body.withLock { $0 = body }
     }
 
     func schedule(after delay: Duration?) {

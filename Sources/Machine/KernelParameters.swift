@@ -7,8 +7,9 @@ package struct KernelParameters: Sendable {
     /// Whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
     let reportsPanicByReset: Bool
 
-    /// The console is the serial port; a panic resets at once, as everything else that ends a machine does.
-    private static let base = ["console=ttyS0", "panic=-1", warmResetOnPanic]
+    /// The console is the serial port, from the kernel's first line on: a kernel that dies early shall say why. A panic
+    /// resets at once, as everything else that ends a machine does.
+    private static let base = ["console=ttyS0", "earlyprintk=ttyS0,115200", "panic=-1", warmResetOnPanic]
 
     /// Reset through the keyboard controller, warm after a panic and cold otherwise.
     ///

@@ -13,6 +13,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case boot(BootError)
     /// The firmware tables do not fit or devices collide: a bug of Martlet's.
     case assembly(String)
+    /// A machine was told to start a second time.
+    case startedBefore
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)
     /// KVM gave up on a vCPU.
@@ -25,6 +27,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .memory(let error): "\(error)"
         case .boot(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"
+        case .startedBefore: "the machine was started before; make another one"
         case .instruction(let instruction): "\(instruction)"
         case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
         }

@@ -50,12 +50,15 @@ package final class VirtualMachine: Sendable {
     }
 
     /// Lets the guest run.
-    package func start() {
-        let isFirst = state.withLock { state in
+    ///
+    /// - Throws: `MachineError.startedBefore`; a machine starts once.
+    package func start() throws(MachineError) {
+        let wasStarted = state.withLock { state in
             defer { state.isStarted = true }
-            return !state.isStarted
+            return state.isStarted
         }
-        precondition(isFirst, "a machine starts once")
+        guard !wasStarted else { throw .startedBefore }
+        parts.output?.start()
         parts.input?.start(port: parts.devices.serialPort)
         for runner in parts.runners {
             runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }

@@ -70,7 +70,7 @@ final class ConsoleSession: Sendable {
             try Terminal.enterRawMode(.standardInput)
         }
         machineToStop.withLock { $0 = machine }
-        machine.start()
+        try machine.start()
         let outcome = await machine.wait()
         Terminal.restore()
         if machine.droppedConsoleByteCount > 0 {

@@ -82,16 +82,10 @@ static inline int ckvm_get_sregs(int vcpu, struct kvm_sregs *sregs) {
 static inline int ckvm_set_sregs(int vcpu, const struct kvm_sregs *sregs) {
     return ckvm_result(ioctl(vcpu, KVM_SET_SREGS, sregs));
 }
-static inline int ckvm_get_fpu(int vcpu, struct kvm_fpu *fpu) { return ckvm_result(ioctl(vcpu, KVM_GET_FPU, fpu)); }
-static inline int ckvm_set_fpu(int vcpu, const struct kvm_fpu *fpu) {
-    return ckvm_result(ioctl(vcpu, KVM_SET_FPU, fpu));
-}
-static inline int ckvm_get_xsave(int vcpu, struct kvm_xsave *xsave) {
-    return ckvm_result(ioctl(vcpu, KVM_GET_XSAVE, xsave));
-}
-static inline int ckvm_set_xsave(int vcpu, const struct kvm_xsave *xsave) {
-    return ckvm_result(ioctl(vcpu, KVM_SET_XSAVE, xsave));
-}
+/// The size of the area that KVM_GET_XSAVE and KVM_SET_XSAVE take: `struct kvm_xsave` without its flexible array.
+enum { CKVM_XSAVE_SIZE = 4096 };
+static inline int ckvm_get_xsave(int vcpu, void *area) { return ckvm_result(ioctl(vcpu, KVM_GET_XSAVE, area)); }
+static inline int ckvm_set_xsave(int vcpu, const void *area) { return ckvm_result(ioctl(vcpu, KVM_SET_XSAVE, area)); }
 static inline int ckvm_get_xcrs(int vcpu, struct kvm_xcrs *xcrs) { return ckvm_result(ioctl(vcpu, KVM_GET_XCRS, xcrs)); }
 static inline int ckvm_get_lapic(int vcpu, struct kvm_lapic_state *state) {
     return ckvm_result(ioctl(vcpu, KVM_GET_LAPIC, state));

@@ -9,7 +9,6 @@ package final class Bus: Sendable {
         let first: UInt64
         /// Inclusive, so that a window may end with the address space.
         let last: UInt64
-        let name: String
         let device: any BusDevice
 
         var range: BusRange { BusRange(start: first, byteCount: last - first + 1) }
@@ -21,16 +20,19 @@ package final class Bus: Sendable {
 
     /// Sorted by address, without overlap.
     private let windows: [Window]
+    /// The devices' names in the order of `windows`, apart from them: the exit path copies a window.
+    private let names: [String]
     private let faults: GuestFaultLog
 
-    init(windows: [Window], faults: GuestFaultLog) {
+    init(windows: [Window], names: [String], faults: GuestFaultLog) {
         self.windows = windows
+        self.names = names
         self.faults = faults
     }
 
     /// Where devices answer, lowest address first, with their names.
     package var ranges: [(name: String, range: BusRange)] {
-        windows.map { ($0.name, $0.range) }
+        zip(names, windows).map { ($0, $1.range) }
     }
 
     /// How many accesses, or bytes of accesses that straddle a window, found no device.

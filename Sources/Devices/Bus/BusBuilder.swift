@@ -3,7 +3,7 @@
 /// Collects the devices of one bus while a machine is put together; `build()` then fixes the table for good.
 package struct BusBuilder: Sendable {
     private let lastAddress: UInt64
-    private var windows: [Bus.Window] = []
+    private var windows: [(window: Bus.Window, name: String)] = []
 
     /// - Parameter lastAddress: The highest address of this bus, 0xFFFF for ports.
     package init(lastAddress: UInt64) {
@@ -29,10 +29,10 @@ package struct BusBuilder: Sendable {
         guard !overflow, last <= lastAddress else {
             throw .beyondAddressSpace(device: name, range, last: lastAddress)
         }
-        for other in windows where range.start <= other.last && other.first <= last {
-            throw .overlap(device: name, range, with: other.name, other.range)
+        for (window, other) in windows where range.start <= window.last && window.first <= last {
+            throw .overlap(device: name, range, with: other, window.range)
         }
-        windows.append(Bus.Window(first: range.start, last: last, name: name, device: device))
+        windows.append((Bus.Window(first: range.start, last: last, device: device), name))
     }
 
     /// Makes the finished bus.
@@ -40,6 +40,7 @@ package struct BusBuilder: Sendable {
     /// - Parameter faults: Counts and logs accesses that no device claims.
     /// - Returns: A bus whose table does not change any more.
     package func build(faults: GuestFaultLog) -> Bus {
-        Bus(windows: windows.sorted { $0.first < $1.first }, faults: faults)
+        let sorted = windows.sorted { $0.window.first < $1.window.first }
+        return Bus(windows: sorted.map(\.window), names: sorted.map(\.name), faults: faults)
     }
 }

@@ -128,7 +128,7 @@ struct UART16550 {
         if isTransmitterReady || isLoopback {
             status.formUnion([.holdingRegisterEmpty, .transmitterEmpty])
         }
-        if hasFIFOs && fifo.contains(where: { $0.errors != 0 }) { status.insert(.errorInFIFO) }
+        if hasFIFOs && !fifo.isEmpty && fifo.contains(where: { $0.errors != 0 }) { status.insert(.errorInFIFO) }
         return status
     }
 

@@ -22,6 +22,9 @@ package protocol CPUContext {
     /// Sets the base address of FS or GS.
     mutating func setBase(of segment: SegmentRegister, to base: UInt64)
 
+    /// The GDT, or the LDT.
+    func descriptorTable(isLocal: Bool) -> DescriptorTable
+
     /// Copies guest memory out, for any number of bytes, across pages too.
     ///
     /// - Parameters:

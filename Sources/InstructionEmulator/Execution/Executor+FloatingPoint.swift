@@ -32,6 +32,25 @@ extension Executor {
         changeFloatingPointState(of: &context) { $0.statusWord &= ~0x80FF }
     }
 
+    mutating func storeStatusWord(on context: inout some CPUContext) throws(ExecutionFailure) {
+        try requireX87(on: context)
+        registers.write(UInt64(floatingPointState(of: &context).statusWord), to: .rax, width: .word)
+    }
+
+    /// `fldcw`: an exception that is pending and no longer masked sets FSW.ES for the next x87 instruction.
+    mutating func loadControlWord(on context: inout some CPUContext) throws(ExecutionFailure) {
+        try requireX87(on: context)
+        try raisePendingX87Error(on: &context)
+        let address = try linearAddress(byteCount: 2, on: context)
+        let controlWord = try load(UInt16.self, at: address, from: &context)
+        changeFloatingPointState(of: &context) { state in
+            // Bit 6 always reads as one, bits 7 and 13 to 15 as zero.
+            state.controlWord = controlWord & 0x1F3F | 0x40
+            let isPending = state.statusWord & ~controlWord & 0x3F != 0
+            state.statusWord = state.statusWord & ~0x8080 | (isPending ? 0x8080 : 0)
+        }
+    }
+
     mutating func emptyMMX(on context: inout some CPUContext) throws(ExecutionFailure) {
         guard !context.cr0.contains(.emulation) else { throw .invalidOpcode }
         try requireX87(on: context)

@@ -31,9 +31,12 @@ extension Executor {
         case .readTimeStampCounter(let withAuxiliary):
             try readTimeStampCounter(withAuxiliary: withAuxiliary, on: &context)
         case .readExtendedControl: try readExtendedControl(on: &context)
+        case .testSelector(let test): try testSelector(test, on: &context)
 
         case .wait: try wait(on: &context)
         case .clearFloatingPointExceptions: try clearFloatingPointExceptions(on: &context)
+        case .storeStatusWord: try storeStatusWord(on: &context)
+        case .loadControlWord: try loadControlWord(on: &context)
         case .emptyMMX: try emptyMMX(on: &context)
         case .loadMXCSR: try loadMXCSR(on: &context)
         case .storeMXCSR: try storeMXCSR(on: &context)

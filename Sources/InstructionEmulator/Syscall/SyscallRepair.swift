@@ -30,6 +30,8 @@ package struct SyscallRepair: Hashable, Sendable {
     }
 
     /// The page fault error code of a fetch at CPL 3 from a supervisor page: present, user, instruction.
+    ///
+    /// The processor sets the last bit only with EFER.NXE or CR4.SMEP; Linux always has NXE where there is SYSCALL.
     private static let errorCode: UInt64 = 0x15
 
     /// Whether the rule can ever apply; when it cannot, the CPU's tables need not be read.

@@ -18,9 +18,15 @@ extension InstructionTable {
             .readTimeStampCounter(withAuxiliary: true)  // rdtscp
         ),
         InstructionEntry(.map0F, 0x01, .none, group: 2, form: .exactly(0), .readExtendedControl),  // xgetbv
+        InstructionEntry(.map0F, 0x02, .any, .testSelector(.accessRights)),  // lar
+        InstructionEntry(.map0F, 0x03, .any, .testSelector(.limit)),  // lsl
+        InstructionEntry(.map0F, 0x00, .any, group: 4, .testSelector(.read)),  // verr
+        InstructionEntry(.map0F, 0x00, .any, group: 5, .testSelector(.write)),  // verw
 
         InstructionEntry(.primary, 0x9B, .any, .wait),  // fwait
         InstructionEntry(.primary, 0xDB, .any, group: 4, form: .exactly(2), .clearFloatingPointExceptions),  // fnclex
+        InstructionEntry(.primary, 0xDF, .any, group: 4, form: .exactly(0), .storeStatusWord),  // fnstsw %ax
+        InstructionEntry(.primary, 0xD9, .any, group: 5, form: .memory, .loadControlWord),  // fldcw
         InstructionEntry(.map0F, 0x77, .none, .emptyMMX),  // emms
         InstructionEntry(.map0F, 0xAE, .none, group: 2, form: .memory, .loadMXCSR),  // ldmxcsr
         InstructionEntry(.map0F, 0xAE, .none, group: 3, form: .memory, .storeMXCSR),  // stmxcsr

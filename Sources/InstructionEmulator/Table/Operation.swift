@@ -63,12 +63,19 @@ enum Operation: Sendable {
     /// `xgetbv`.
     case readExtendedControl
 
+    /// `lar`, `lsl`, `verr`, `verw`.
+    case testSelector(SegmentDescriptor.Test)
+
     // MARK: Floating-point state
 
     /// `fwait`.
     case wait
     /// `fnclex`.
     case clearFloatingPointExceptions
+    /// `fnstsw` to AX.
+    case storeStatusWord
+    /// `fldcw`.
+    case loadControlWord
     /// `emms`.
     case emptyMMX
     /// `ldmxcsr`.

@@ -29,6 +29,7 @@ struct ELFHeader: Hashable, Sendable {
     /// - Parameters:
     ///   - bytes: The start of the file.
     ///   - available: The size of the whole file, for messages.
+    /// - Throws: What the file is instead, or what is wrong with it.
     init(_ bytes: ByteReader, available: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: bytes)

@@ -42,6 +42,7 @@ struct ELFImage: Hashable, Sendable {
     ///   - header: The file's header.
     ///   - table: The bytes of the program header table.
     ///   - byteCount: The size of the file, or the most that it can unpack to.
+    /// - Throws: What is wrong with the program headers.
     init(_ header: ELFHeader, table: ByteReader, byteCount: UInt64) throws(KernelProblem) {
         var segments: [Segment] = []
         var notes: [NoteSegment] = []
@@ -101,6 +102,12 @@ struct ELFImage: Hashable, Sendable {
             physicalAddress: entry.physicalAddress,
             memoryByteCount: entry.memoryByteCount
         )
+    }
+
+    /// From the first to the last physical address of any segment.
+    var physicalRange: Range<UInt64> {
+        let start = segments.reduce(.max) { min($0, $1.physicalRange.lowerBound) }
+        return start..<segments.reduce(start) { max($0, $1.physicalRange.upperBound) }
     }
 
     // MARK: - Entry points

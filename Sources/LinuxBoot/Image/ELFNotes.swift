@@ -12,6 +12,7 @@ enum ELFNotes {
     /// - Parameters:
     ///   - bytes: The segment's bytes.
     ///   - alignment: The segment's alignment; 8 pads names and values to 8 bytes, anything else to 4.
+    /// - Returns: The address, or `nil`.
     static func pvhEntry(in bytes: [UInt8], alignment: UInt64) -> UInt64? {
         let reader = ByteReader(bytes)
         let padding: UInt64 = alignment == 8 ? 8 : 4

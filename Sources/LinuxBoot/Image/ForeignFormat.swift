@@ -36,11 +36,7 @@ enum ForeignFormat {
         (ascii("CD001"), 0x8001, "it is an ISO 9660 image (CD or DVD), not a kernel; boot the kernel that is on it"),
         (ascii("070701"), 0, "it is a cpio archive; that is an initrd, not a kernel (--initrd)"),
         (ascii("070702"), 0, "it is a cpio archive; that is an initrd, not a kernel (--initrd)"),
-        (
-            ascii("MZ"), 0,
-            "it is an EFI program without a Linux setup header, not a bzImage; if it is a unified kernel image, "
-                + "boot the kernel inside"
-        ),
+        (ascii("MZ"), 0, "it is an EFI program without a Linux setup header; boot the kernel (bzImage) inside, if any"),
         (ascii("ustar"), 257, "it is a tar archive, not a kernel; unpack it first"),
         (ascii("!<arch>\n"), 0, "it is a Debian package or another ar archive, not a kernel; unpack it first"),
         (ascii("PK\u{03}\u{04}"), 0, "it is a ZIP archive, not a kernel; unpack it first"),

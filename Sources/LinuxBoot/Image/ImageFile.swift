@@ -57,7 +57,11 @@ struct ImageFile: ~Copyable, Sendable {
 
     /// Up to `byteCount` bytes from `offset` on; fewer only at the end of the file.
     ///
-    /// - Parameter byteCount: Bounded by the caller; that much is allocated.
+    /// - Parameters:
+    ///   - byteCount: Bounded by the caller; that much is allocated.
+    ///   - offset: Where to begin.
+    /// - Returns: The bytes.
+    /// - Throws: `file` for an I/O error.
     borrowing func read(upTo byteCount: Int, at offset: UInt64) throws(BootError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         var elements = bytes.mutableSpan

@@ -63,6 +63,7 @@ struct SetupHeader: Hashable, Sendable {
     /// - Parameters:
     ///   - start: The first bytes of the file, at least 0x290 where it has as many.
     ///   - fileByteCount: The size of the file.
+    /// - Throws: What is wrong with the image.
     init(_ start: ByteReader, fileByteCount: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: start, fileByteCount: fileByteCount)

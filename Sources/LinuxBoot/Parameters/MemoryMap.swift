@@ -37,8 +37,7 @@ package struct MemoryMap: Hashable, Sendable {
             }
         }
         entries.append(Self.entry(X86Layout.mpTable.rawValue..<X86Layout.legacyHole.rawValue, .reserved))
-        let acpi = X86Layout.acpiTables.rawValue
-        entries.append(Self.entry(acpi..<acpi + X86Layout.acpiTablesCapacity, .reserved))
+        entries.append(Self.entry(X86Layout.acpiTables.rawValue..<X86Layout.highMemory.rawValue, .reserved))
         entries.sort { $0.start < $1.start }
         guard entries.count <= Self.entryLimit else {
             throw .memoryMapTooLong(entryCount: entries.count, limit: Self.entryLimit)

@@ -12,7 +12,7 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
     /// The frame format of today's lz4 tool.
     case lz4
     case zstd
-    /// Recognised, so that a message can name it, but not unpacked: Debian has no LZO kernels, and liblzo2 is under the GPL.
+    /// Recognised so that a message can name it, but not unpacked: liblzo2 is under the GPL.
     case lzo
     /// A plain ELF image (`CONFIG_KERNEL_UNCOMPRESSED`).
     case uncompressed

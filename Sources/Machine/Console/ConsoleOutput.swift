@@ -13,9 +13,15 @@ package import SystemPackage
 /// Beyond `highWaterMark` waiting bytes `hasRoom` is false and a guest that looks at its line status register waits. A
 /// guest that does not look is served from a reserve up to `capacity`; what it sends beyond is dropped, as a UART would
 /// overrun, and counted.
+///
+/// A pipe's reader may stall for as long as it likes, as for any program. A terminal that takes nothing for
+/// `terminalPatience` is taken for absent: the guest, which may be a kernel that does nothing but wait for its console,
+/// goes on as if there were room, until the terminal takes bytes again.
 package final class ConsoleOutput: SerialOutput {
     package static let highWaterMark = 64 << 10
     package static let capacity = 1 << 20
+    /// In milliseconds.
+    package static let terminalPatience: CInt = 10_000
 
     private struct State {
         /// What the guest sent and the writer has not taken yet.
@@ -24,6 +30,8 @@ package final class ConsoleOutput: SerialOutput {
         var inFlightByteCount = 0
         var droppedByteCount: UInt64 = 0
         var isWriterWaiting = false
+        /// The terminal takes nothing; nobody waits for it.
+        var isStalled = false
         var isClosing = false
         /// Why nothing can be written any more.
         var failure: Errno?
@@ -32,6 +40,7 @@ package final class ConsoleOutput: SerialOutput {
     }
 
     private let file: FileDescriptor
+    private let isTerminal: Bool
     /// Called without a lock, from the writer, when `hasRoom` becomes true again.
     private let onRoom = Mutex<(@Sendable () -> Void)?>(nil)
     private let onFailure: @Sendable (Errno) -> Void
@@ -41,16 +50,19 @@ package final class ConsoleOutput: SerialOutput {
     private let finished = DispatchSemaphore(value: 0)
     private let abandonment: EventFD
 
-    /// Starts to write to `file`, which the caller keeps open until `finish` has returned.
-    ///
     /// - Parameters:
-    ///   - file: Blocking or not, it stays as it is.
+    ///   - file: Blocking or not, it stays as it is; the caller keeps it open until `finish` has returned.
     ///   - onFailure: Called once, from the writer, when nothing can be written any more.
     /// - Throws: `KVMError.call` when the process has no descriptor left.
     package init(file: FileDescriptor, onFailure: @escaping @Sendable (Errno) -> Void) throws(KVMError) {
         self.file = file
+        isTerminal = Terminal.isTerminal(file)
         self.onFailure = onFailure
         abandonment = try EventFD()
+    }
+
+    /// Starts to write, on a thread of its own; once.
+    package func start() {
         DispatchQueue(label: "martlet.console.output").async { [self] in
             writeUntilClosed()
             finished.signal()
@@ -75,7 +87,7 @@ package final class ConsoleOutput: SerialOutput {
                 return false
             }
             state.pending.append(byte)
-            if state.waitingByteCount >= Self.highWaterMark { isFull.store(true, ordering: .relaxed) }
+            if state.waitingByteCount >= Self.highWaterMark, !state.isStalled { isFull.store(true, ordering: .relaxed) }
             defer { state.isWriterWaiting = false }
             return state.isWriterWaiting
         }
@@ -84,7 +96,7 @@ package final class ConsoleOutput: SerialOutput {
 
     // MARK: - The host's side
 
-    /// Waits until all that the guest sent is written, or cannot be, or `abandon` is called; then takes no more.
+    /// After `start`, waits until all that the guest sent is written, or cannot be, or `abandon` is called; then takes no more.
     package func finish() {
         state.withLock { $0.isClosing = true }
         work.signal()
@@ -160,7 +172,12 @@ package final class ConsoleOutput: SerialOutput {
             pollfd(fd: file.rawValue, events: Int16(POLLOUT), revents: 0),
             pollfd(fd: abandonment.rawValue, events: Int16(POLLIN), revents: 0),
         ]
-        guard unsafe poll(&polled, 2, -1) >= 0 else { return .failure(Errno(rawValue: errno)) }
+        while true {
+            let count = unsafe poll(&polled, 2, isTerminal ? Self.terminalPatience : -1)
+            guard count >= 0 else { return .failure(Errno(rawValue: errno)) }
+            if count > 0 { break }
+            noteStall()
+        }
         guard polled[1].revents == 0 else { return .failure(.canceled) }
         let count = unsafe bytes.withUnsafeBytes { buffer in
             let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[start...].prefix(Int(PIPE_BUF)))
@@ -169,9 +186,18 @@ package final class ConsoleOutput: SerialOutput {
         return count < 0 ? .failure(Errno(rawValue: errno)) : .success(count)
     }
 
+    private func noteStall() {
+        state.withLock { state in
+            state.isStalled = true
+            isFull.store(false, ordering: .relaxed)
+        }
+        onRoom.withLock { $0 }?()
+    }
+
     private func noteWritten(_ count: Int) {
         let hasRoomAgain = state.withLock { state in
             state.inFlightByteCount -= count
+            state.isStalled = false
             guard isFull.load(ordering: .relaxed), state.waitingByteCount <= Self.highWaterMark / 2 else {
                 return false
             }

@@ -80,6 +80,12 @@ struct KVMCPUContext: CPUContext {
         }
     }
 
+    func descriptorTable(isLocal: Bool) -> DescriptorTable {
+        isLocal
+            ? DescriptorTable(base: special.ldt.base, limit: special.ldt.limit)
+            : DescriptorTable(base: special.gdt.base, limit: UInt32(special.gdt.limit))
+    }
+
     mutating func setBase(of segment: SegmentRegister, to base: UInt64) {
         isSpecialChanged = true
         switch segment {
@@ -162,19 +168,36 @@ struct KVMCPUContext: CPUContext {
         )
     }
 
-    // MARK: - Floating point
+    // MARK: - Floating point and extended state
 
     mutating func floatingPointState() -> FloatingPointState {
-        ask { (vcpu) throws(KVMError) in FloatingPointState(try vcpu.floatingPoint()) } ?? FloatingPointState()
+        let area = ask { (vcpu) throws(KVMError) in try vcpu.extendedStateArea() }
+        return area.map { FloatingPointState(legacyRegion: unsafe $0.span.bytes) } ?? FloatingPointState()
     }
 
     mutating func setFloatingPointState(_ state: FloatingPointState) {
-        ask { (vcpu) throws(KVMError) in try vcpu.setFloatingPoint(kvm_fpu(state)) }
+        ask { (vcpu) throws(KVMError) in
+            var area = try vcpu.extendedStateArea()
+            area.store(state)
+            try vcpu.setExtendedStateArea(area)
+        }
     }
 
-    // Linux runs with "noxsave" here, so no guest has a use for these.
-    mutating func extendedState() -> ExtendedState? { nil }
-    mutating func setExtendedState(_ state: ExtendedState) {}
+    mutating func extendedState() -> ExtendedState? {
+        let supervisorState: UInt32 = 0xda0
+        return ask { (vcpu) throws(KVMError) in
+            ExtendedState(
+                area: try vcpu.extendedStateArea(),
+                xcr0: try vcpu.extendedControlRegister0(),
+                xss: try vcpu.modelSpecificRegister(supervisorState) ?? 0,
+                components: HostProcessor.extendedStateComponents
+            )
+        }
+    }
+
+    mutating func setExtendedState(_ state: ExtendedState) {
+        ask { (vcpu) throws(KVMError) in try vcpu.setExtendedStateArea(state.area) }
+    }
 
     mutating func timeStampCounter() -> UInt64 {
         let timeStampCounter: UInt32 = 0x10

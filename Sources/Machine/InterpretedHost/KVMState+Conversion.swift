@@ -2,6 +2,7 @@
 
 import CKVM
 import InstructionEmulator
+import KVM
 
 extension Registers {
     init(_ regs: kvm_regs) {
@@ -50,55 +51,30 @@ extension kvm_regs {
     }
 }
 
-extension FloatingPointState {
-    init(_ fpu: kvm_fpu) {
-        self.init()
-        controlWord = fpu.fcw
-        statusWord = fpu.fsw
-        abridgedTagWord = fpu.ftwx
-        lastOpcode = fpu.last_opcode
-        lastInstructionPointer = fpu.last_ip
-        lastDataPointer = fpu.last_dp
-        mxcsr = fpu.mxcsr
-        // Both are arrays of 16 bytes for each register, of any value.
-        unsafe withUnsafeBytes(of: fpu.fpr) { bytes in
-            for index in stack.indices { unsafe stack[index] = Vector128(bytes, index: index) }
-        }
-        unsafe withUnsafeBytes(of: fpu.xmm) { bytes in
-            for index in xmm.indices { unsafe xmm[index] = Vector128(bytes, index: index) }
-        }
+extension [UInt8] {
+    /// Stores x87 and SSE state into an XSAVE area, and marks both as in use: what is not is taken for its initial value.
+    mutating func store(_ state: FloatingPointState) {
+        var elements = mutableSpan
+        // Bytes of a byte array: any value is valid.
+        var area = unsafe elements.mutableBytes
+        state.store(intoLegacyRegion: &area)
+        let componentBits = Int(512)
+        let inUse = unsafe area.bytes.unsafeLoadUnaligned(fromByteOffset: componentBits, as: UInt64.self)
+        area.storeBytes(of: inUse | 1 << 0 | 1 << 1, toByteOffset: componentBits, as: UInt64.self)
     }
 }
 
-extension kvm_fpu {
-    init(_ state: FloatingPointState) {
-        self.init()
-        fcw = state.controlWord
-        fsw = state.statusWord
-        ftwx = state.abridgedTagWord
-        last_opcode = state.lastOpcode
-        last_ip = state.lastInstructionPointer
-        last_dp = state.lastDataPointer
-        mxcsr = state.mxcsr
-        unsafe withUnsafeMutableBytes(of: &fpr) { bytes in
-            for index in state.stack.indices { unsafe state.stack[index].store(into: bytes, index: index) }
-        }
-        unsafe withUnsafeMutableBytes(of: &xmm) { bytes in
-            for index in state.xmm.indices { unsafe state.xmm[index].store(into: bytes, index: index) }
-        }
-    }
-}
-
-extension Vector128 {
-    fileprivate init(_ bytes: UnsafeRawBufferPointer, index: Int) {
-        self.init(
-            low: unsafe bytes.loadUnaligned(fromByteOffset: 16 * index, as: UInt64.self),
-            high: unsafe bytes.loadUnaligned(fromByteOffset: 16 * index + 8, as: UInt64.self)
+extension HostProcessor {
+    /// The state components beyond x87 and SSE that fit the area that KVM gives (CPUID leaf 0Dh).
+    static let extendedStateComponents: [ExtendedState.Component] = (2...62).compactMap { index in
+        let (byteCount, offset, flags, _) = cpuid(leaf: 0xd, subleaf: UInt32(index))
+        let end = UInt64(offset) + UInt64(byteCount)
+        guard byteCount > 0, offset >= 576, end <= 4096 else { return nil }
+        return ExtendedState.Component(
+            index: index,
+            standardOffset: Int(offset),
+            byteCount: Int(byteCount),
+            isAligned: flags & 1 << 1 != 0
         )
-    }
-
-    fileprivate func store(into bytes: UnsafeMutableRawBufferPointer, index: Int) {
-        unsafe bytes.storeBytes(of: low, toByteOffset: 16 * index, as: UInt64.self)
-        unsafe bytes.storeBytes(of: high, toByteOffset: 16 * index + 8, as: UInt64.self)
     }
 }

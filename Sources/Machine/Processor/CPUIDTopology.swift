@@ -61,14 +61,13 @@ package struct CPUIDTopology {
             let sharing = isLastLevel ? min(apicIDSpan, 4096) - 1 : 0
             entry.eax = entry.eax & 0x3fff | sharing << 14
             if entry.function == 0x4 { entry.eax |= (min(apicIDSpan, 64) - 1) << 26 }
-        case 0x8000_0001:
+        case 0x8000_0001 where isAMD:
             // ECX bit 1, CmpLegacy: the ids of leaf 1 are cores, not threads.
-            let isAMD = entry.ecx & (1 << 22) != 0 || entry.ecx & (1 << 1) != 0
-            if isAMD { entry.ecx = entry.ecx & ~(1 << 1) | (cores > 1 ? 1 << 1 : 0) }
-        case 0x8000_0008:
+            entry.ecx = entry.ecx & ~(1 << 1) | (cores > 1 ? 1 << 1 : 0)
+        case 0x8000_0008 where isAMD:
             // ECX: cores - 1, and how many bits of the APIC id number them.
             entry.ecx = entry.ecx & ~0xf0ff | (min(cores, 256) - 1) | coreBits << 12
-        case 0x8000_001e:
+        case 0x8000_001e where isAMD:
             // Extended APIC id; core id and threads per core - 1; node 0 of 1.
             (entry.eax, entry.ebx, entry.ecx) = (apicID, apicID & 0xff, 0)
         case 0x4000_0001:
@@ -93,6 +92,12 @@ package struct CPUIDTopology {
             level(1, .core, shift: coreBits, count: UInt32(vcpuCount)),
             level(2, .invalid, shift: 0, count: 0),
         ]
+    }
+
+    /// Whether the processor is AMD's or Hygon's, which say their topology in leaves of their own.
+    private var isAMD: Bool {
+        // EBX of leaf 0: "Auth" of "AuthenticAMD", "Hygo" of "HygonGenuine".
+        supported.contains { $0.function == 0 && ($0.ebx == 0x6874_7541 || $0.ebx == 0x6f67_7948) }
     }
 
     /// The bits of an APIC id that number the cores.

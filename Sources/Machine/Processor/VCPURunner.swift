@@ -80,8 +80,14 @@ final class VCPURunner: Sendable {
             return emulate()
         case .shutdown:
             return .tripleFault
-        case .systemEvent:
-            return .tripleFault
+        case .systemEvent(.shutdown):
+            return .poweredOff
+        case .systemEvent(.reset):
+            return .reset
+        case .systemEvent(.crash):
+            return .panicked
+        case .systemEvent(.other(let type)):
+            return failure("system event \(type) is not one that Martlet knows")
         case .halt:
             return failure("HLT left the kernel although the interrupt controllers are there")
         case .internalError(let suberror):

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make run` boots the default guest, `make test` runs every test; both install and build what they need first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+MARTLET := .build/release/martlet
+# One file to install, whatever Swift libraries the host has.
+RELEASE_FLAGS := -c release --static-swift-stdlib
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: run
+run: setup build guest-images ## Boot the default guest to a shell on this terminal
+	$(MARTLET) run
+
+.PHONY: test
+test: setup guest-images-all ## Run every test
+	swift build --build-tests
+	swift test --disable-xctest
+
+.PHONY: setup
+setup: ## Install the Debian packages that building and testing need
+	@scripts/install-packages.sh
+
+.PHONY: build
+build: ## Build the command, optimised, as .build/release/martlet
+	swift build $(RELEASE_FLAGS) --product martlet
+
+.PHONY: guest-images
+guest-images: ## Build the default guest for one vCPU
+	guest-images/kernel.sh up
+	guest-images/initramfs.sh
+
+.PHONY: guest-images-all
+guest-images-all: guest-images ## Build all guest images: also for several vCPUs, and bzImages of every compression
+	guest-images/kernel.sh smp
+	guest-images/bzimages.sh
+
+.PHONY: check
+check: ## Check formatting, licence lines and shell scripts
+	swift format lint --strict -r $(wildcard $(SWIFT_SOURCES))
+	scripts/check-licences.sh
+	shellcheck $$(git ls-files '*.sh' .ci/run)
+
+.PHONY: format
+format: ## Format all Swift sources
+	swift format -i -r $(wildcard $(SWIFT_SOURCES))
+
+.PHONY: bench
+bench: setup build guest-images-all ## Measure what docs/performance.md states
+	swift run -c release --package-path Benchmarks martlet-bench --martlet $(abspath $(MARTLET))
+
+.PHONY: install
+install: build guest-images-all ## Install the command and the default guest under PREFIX
+	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
+	install -d $(DESTDIR)$(PREFIX)/share/martlet
+	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,initramfs.cpio} $(DESTDIR)$(PREFIX)/share/martlet/
+
+.PHONY: clean
+clean: ## Remove what was built here; the cache of guest images stays
+	rm -rf .build Benchmarks/.build guest-images/build

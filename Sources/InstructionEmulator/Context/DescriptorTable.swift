@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a table of segment descriptors lies: the GDT or the LDT.
+package struct DescriptorTable: Hashable, Sendable {
+    /// The linear address of the first byte.
+    package var base: UInt64
+    /// The offset of the last byte; an LDT that is not there has limit 0.
+    package var limit: UInt32
+
+    /// Describes a table.
+    ///
+    /// - Parameters:
+    ///   - base: The linear address of the first byte.
+    ///   - limit: The offset of the last byte.
+    package init(base: UInt64, limit: UInt32) {
+        self.base = base
+        self.limit = limit
+    }
+}

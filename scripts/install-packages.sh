@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages that building and testing Martlet need; nothing where all are there.
+set -euo pipefail
+
+packages=(
+    # The library and the command: KVM's headers, and what a bzImage may be compressed with.
+    linux-libc-dev zlib1g-dev liblzma-dev libbz2-dev liblz4-dev libzstd-dev pkg-config
+    # The guest: kernel and user space, and what builds them.
+    linux-source-6.1 busybox-static gcc make flex bison bc libelf-dev libssl-dev cpio rsync kmod
+    xz-utils bzip2 lz4 lzop zstd
+    # The tests and checks.
+    acpica-tools shellcheck
+)
+
+command -v swift >/dev/null || {
+    echo "martlet: there is no Swift toolchain: install Swift 6.3 or later from https://swift.org/install" >&2
+    exit 1
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "martlet: installing ${missing[*]}"
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

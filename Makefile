@@ -37,6 +37,7 @@ build: ## Build the command, optimised, as .build/release/martlet
 guest-images: ## Build the default guest for one vCPU
 	guest-images/kernel.sh up
 	guest-images/initramfs.sh
+	@install -m 644 guest-images/cmdline* guest-images/build/
 
 .PHONY: guest-images-all
 guest-images-all: guest-images ## Build all guest images: also for several vCPUs, and bzImages of every compression
@@ -61,7 +62,7 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 install: build guest-images-all ## Install the command and the default guest under PREFIX
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
-	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,initramfs.cpio} $(DESTDIR)$(PREFIX)/share/martlet/
+	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,initramfs.cpio,cmdline*} $(DESTDIR)$(PREFIX)/share/martlet/
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of guest images stays

@@ -85,9 +85,10 @@ let package = Package(
             dependencies: ["InstructionEmulator", "CNativeExecution"],
             swiftSettings: swiftSettings
         ),
+        .target(name: "CBootParameters", path: "Tests/CBootParameters", cSettings: cSettings),
         .testTarget(
             name: "LinuxBootTests",
-            dependencies: ["LinuxBoot", "GuestMemory"],
+            dependencies: ["LinuxBoot", "GuestMemory", "CBootParameters", systemPackage] + compressionLibraries,
             swiftSettings: swiftSettings
         ),
         .testTarget(

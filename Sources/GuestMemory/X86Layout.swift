@@ -17,7 +17,7 @@ package enum X86Layout {
     /// `default_find_smp_config` searches the first kilobyte before the areas of the MP Specification, with one
     /// `early_memremap` for each 16 bytes. Not at 0, which older kernels take for "not found".
     package static let mpFloatingPointer: GuestAddress = 0x10
-    /// The GDT of the entry state: four descriptors.
+    /// The GDT of the entry state: six slots, of which the TSS takes two.
     package static let gdt: GuestAddress = 0x500
     /// The PVH `hvm_start_info`, its module list and its memory map.
     package static let pvhStartInfo: GuestAddress = 0x6000
@@ -46,7 +46,8 @@ package enum X86Layout {
     ///
     /// ACPI 6.5, 5.2.5.1: E0000h to FFFFFh is searched for the RSDP.
     package static let acpiTables: GuestAddress = 0xe_0000
-    package static let acpiTablesCapacity: UInt64 = 0x1_fff0
+    /// The last page of the area is left to the reset vector, and to the ELF header that `ld -Ttext=0x100000` puts there.
+    package static let acpiTablesCapacity: UInt64 = 0x1_f000
     /// Where a processor starts after a reset in real mode, F000:FFF0: a kernel may jump there to reboot.
     package static let resetVector: GuestAddress = 0xf_fff0
     /// Where RAM for the kernel and its initrd begins.

@@ -201,6 +201,7 @@ package final class KVMVCPU: Sendable {
     /// Replaces the XSAVE area.
     ///
     /// - Parameter area: 4096 bytes, in the standard format.
+    /// - Throws: `call`, also for an area that the processor would refuse.
     package func setExtendedStateArea(_ area: [UInt8]) throws(KVMError) {
         precondition(area.count == Int(CKVM_XSAVE_SIZE))
         try kvmCall("KVM_SET_XSAVE") { unsafe ckvm_set_xsave(descriptor.rawValue, area) }

@@ -7,9 +7,10 @@ package struct KernelParameters: Sendable {
     /// Whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
     let reportsPanicByReset: Bool
 
-    /// The console is the serial port, from the kernel's first line on: a kernel that dies early shall say why. A panic
-    /// resets at once, as everything else that ends a machine does.
-    private static let base = ["console=ttyS0", "earlyprintk=ttyS0,115200", "panic=-1", warmResetOnPanic]
+    /// The console is the serial port; a panic resets at once, as everything else that ends a machine does.
+    private static let base = ["console=ttyS0", "panic=-1", warmResetOnPanic]
+    /// From the kernel's first line on: one that dies early shall say why.
+    private static let earlyConsole = "earlyprintk=ttyS0,115200"
 
     /// Reset through the keyboard controller, warm after a panic and cold otherwise.
     ///
@@ -25,9 +26,13 @@ package struct KernelParameters: Sendable {
             (values, reportsPanicByReset) = ([], false)
             return
         }
+        let others = configuration.imageParameters + configuration.commandLine.split(separator: " ").map(String.init)
         values =
-            Self.base + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + configuration.imageParameters
-        // The user's own way to reset may be a warm one.
-        reportsPanicByReset = !configuration.commandLine.split(separator: " ").contains { $0.hasPrefix("reboot=") }
+            Self.base
+            // It would print what "quiet" holds back, until the kernel has read that word.
+            + (others.contains("quiet") ? [] : [Self.earlyConsole])
+            + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + configuration.imageParameters
+        // Another way to reset may be a warm one.
+        reportsPanicByReset = !others.contains { $0.hasPrefix("reboot=") }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Machine
 import SystemPackage
 
 /// The guest that runs when the user names no kernel: what guest-images/ builds.
@@ -19,6 +20,8 @@ struct DefaultGuest {
     /// - Throws: `NotFound`, which says how to build them.
     static func find(vcpuCount: Int) throws -> DefaultGuest {
         let suffix = vcpuCount > 1 ? "-smp" : ""
+        // What the guest wants everywhere, and what makes it bearable where its kernel's code is interpreted.
+        let parameterFiles = ["cmdline"] + (InterpretedHost.isThisHost ? ["cmdline-interpreting\(suffix)"] : [])
         for folder in folders {
             let kernel = folder.appending("vmlinux\(suffix)")
             let initrd = folder.appending("initramfs.cpio")
@@ -26,7 +29,7 @@ struct DefaultGuest {
             return DefaultGuest(
                 kernel: kernel,
                 initrd: initrd,
-                parameters: try parameters(in: folder.appending("cmdline\(suffix)"))
+                parameters: try parameterFiles.flatMap { try parameters(in: folder.appending($0)) }
             )
         }
         throw NotFound()

@@ -14,10 +14,11 @@ package enum InterpretedHost {
         !HostProcessor.hasHardwareVirtualization
     }
 
-    /// The kernel parameters without which Linux does not boot here, or crawls.
+    /// The kernel parameters without which Linux crawls here.
+    ///
+    /// "noxsave" is not among them, although KVM lacks XSAVE and XRSTOR: CPUID in guest user mode is the processor's own,
+    /// so programs use AVX, and a kernel that saves state by FXSAVE would lose half of each register at a context switch.
     package static let kernelParameters = [
-        // XSAVE and XRSTOR are not emulated, and CPUID cannot hide them; FXSAVE is.
-        "noxsave",
         // With ERMS and FSRM the kernel copies and clears by "rep movsb" and "rep stosb", interpreted byte by byte.
         // POPCNT is not emulated; without it the kernel counts bits in code that is.
         "clearcpuid=erms,fsrm,popcnt",

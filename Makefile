@@ -8,8 +8,10 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 MARTLET := .build/release/martlet
-# One file to install, whatever Swift libraries the host has.
-RELEASE_FLAGS := -c release --static-swift-stdlib
+# One file to install, whatever Swift libraries the host has, that starts fast and takes little memory: docs/performance.md
+# has what each flag gives. Without --disable-local-rpath a static PIE does not start.
+RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
+    -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 
 .PHONY: help
@@ -56,7 +58,8 @@ format: ## Format all Swift sources
 
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states
-	swift run -c release --package-path Benchmarks martlet-bench --martlet $(abspath $(MARTLET))
+	swift build -c release --package-path Benchmarks
+	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) $(BENCH_FLAGS)
 
 .PHONY: install
 install: build guest-images-all ## Install the command and the default guest under PREFIX

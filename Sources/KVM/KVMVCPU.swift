@@ -220,6 +220,18 @@ package final class KVMVCPU: Sendable {
         return value
     }
 
+    /// Whether this vCPU can go on only if another one, a reset or an NMI makes it: it is halted with interrupts off, or
+    /// waits for INIT and SIPI.
+    package func isParked() throws(KVMError) -> Bool {
+        var state = kvm_mp_state()
+        try kvmCall("KVM_GET_MP_STATE") { unsafe ckvm_get_mp_state(descriptor.rawValue, &state) }
+        switch CInt(bitPattern: state.mp_state) {
+        case KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED: return true
+        case KVM_MP_STATE_HALTED: return try generalRegisters().rflags & 1 << 9 == 0
+        default: return false
+        }
+    }
+
     package func setLocalAPIC(_ state: kvm_lapic_state) throws(KVMError) {
         var value = state
         try kvmCall("KVM_SET_LAPIC") { unsafe ckvm_set_lapic(descriptor.rawValue, &value) }

@@ -6,6 +6,9 @@ package enum MachineOutcome: Hashable, Sendable {
     case poweredOff
     /// The guest reset the machine, which is how one without a power-off method ends as well.
     case reset
+    /// Every vCPU is halted with interrupts off: the guest has ended without a word, as `halt` does, and as `poweroff`
+    /// does where a kernel knows no way to power off.
+    case halted
     /// The guest's kernel panicked, as it told through pvpanic or by the warm reset that it was asked to make then.
     case panicked
     /// A vCPU shut down: an exception while handling an exception while handling an exception.

@@ -26,8 +26,10 @@ package final class VirtualMachine: Sendable {
     private let parts: MachineParts
     private let state = Mutex(State())
     private let runningVCPUs = DispatchGroup()
-    /// Where a machine is wound up: closing waits for threads, and no vCPU's thread may wait.
+    /// Where a machine is watched and wound up: closing waits for threads, and no vCPU's thread may wait.
     private let control = DispatchQueue(label: "martlet.control")
+    /// How often the machine looks whether its guest has halted for good.
+    private static let haltWatchInterval = DispatchTimeInterval.seconds(1)
 
     /// Makes a machine and loads its kernel: all but running it.
     ///
@@ -64,6 +66,22 @@ package final class VirtualMachine: Sendable {
             runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
         }
         runningVCPUs.notify(queue: control) { [self] in windUp() }
+        watchForHalt()
+    }
+
+    /// Looks now and then whether every vCPU is halted with interrupts off, which no exit tells.
+    ///
+    /// - Parameter wereParked: Whether they all were the time before. Two times in a row, because they do not answer at
+    ///   the same moment: one may have started another in between.
+    private func watchForHalt(wereParked: Bool = false) {
+        control.asyncAfter(deadline: .now() + Self.haltWatchInterval) { [weak self] in
+            guard let self, state.withLock({ $0.reason == nil }) else { return }
+            // All of them are asked, whatever the first one answers: each answer is for the next time.
+            let areParked = parts.runners.map { $0.wasParked() }
+            let isHalted = areParked.allSatisfy(\.self)
+            if isHalted, wereParked { return end(.halted) }
+            watchForHalt(wereParked: isHalted)
+        }
     }
 
     /// Stops the vCPUs soon.

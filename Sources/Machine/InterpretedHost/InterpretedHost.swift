@@ -21,7 +21,7 @@ package enum InterpretedHost {
     package static let kernelParameters = [
         // With ERMS and FSRM the kernel copies and clears by "rep movsb" and "rep stosb", interpreted byte by byte.
         // POPCNT is not emulated; without it the kernel counts bits in code that is.
-        "clearcpuid=erms,fsrm,popcnt",
+        "clearcpuid=erms,fsrm,popcnt"
     ]
 
     /// Paravirtual features of KVM (CPUID leaf 4000_0001h, EAX) whose hypercalls never complete here: PV_UNHALT,

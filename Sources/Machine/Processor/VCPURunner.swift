@@ -12,6 +12,8 @@ final class VCPURunner: Sendable {
     private let memory: Bus
     private let emulation: (any GuestCodeEmulation)?
     private let isStopping = Atomic<Bool>(false)
+    private let isAskedWhetherParked = Atomic<Bool>(false)
+    private let isKnownParked = Atomic<Bool>(false)
     private let queue: DispatchQueue
 
     /// - Parameters:
@@ -47,16 +49,35 @@ final class VCPURunner: Sendable {
         vcpu.kick()
     }
 
+    /// Whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
+    ///
+    /// The kernel answers no question about a vCPU that is in `KVM_RUN`, so it is kicked out for a moment.
+    func wasParked() -> Bool {
+        isAskedWhetherParked.store(true, ordering: .sequentiallyConsistent)
+        vcpu.kick()
+        return isKnownParked.load(ordering: .sequentiallyConsistent)
+    }
+
     /// - Returns: Why the vCPU cannot go on, or `nil` when it was stopped.
     private func runUntilEnd() -> MachineOutcome? {
         while !isStopping.load(ordering: .sequentiallyConsistent) {
             do throws(KVMError) {
-                if let outcome = handle(try vcpu.run()) { return outcome }
+                let exit = try vcpu.run()
+                if exit == .interrupted {
+                    try answer()
+                } else if let outcome = handle(exit) {
+                    return outcome
+                }
             } catch {
                 return .failed(.kvm(error))
             }
         }
         return nil
+    }
+
+    private func answer() throws(KVMError) {
+        guard isAskedWhetherParked.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        isKnownParked.store(try vcpu.isParked(), ordering: .sequentiallyConsistent)
     }
 
     /// The life of an exit: no allocation, no system call of its own, no lock held across a device's I/O.

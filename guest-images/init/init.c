@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The first process of Martlet's default guest. It mounts what programs expect, gives one job-controlled shell on the
+// console, reaps orphans, and ends the machine when that shell ends, when a program asks for it (poweroff, reboot, halt)
+// and when the machine does (Ctrl-Alt-Del, power button). It works as /init of an initramfs and as /sbin/init of a disk.
+//
+// Freestanding, about 10 KB: on a host without hardware virtualisation starting a program that uses a C library costs
+// tenths of a second, and so does every script that would do this work with busybox.
+//
+//     gcc -Os -static -nostdlib -ffreestanding -o init init.c
+//
+// Kernel command line: martlet.run="COMMAND" runs COMMAND with sh -c instead of an interactive shell.
+
+#include <asm/ioctls.h>
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/if.h>
+#include <linux/in.h>
+#include <linux/input.h>
+#include <linux/mount.h>
+#include <linux/poll.h>
+#include <linux/reboot.h>
+#include <linux/signalfd.h>
+#include <linux/sockios.h>
+#include <linux/utsname.h>
+#include <linux/wait.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: - System calls: the few that are needed; each returns the result or -errno
+
+static long system_call(long number, long a, long b, long c, long d, long e) {
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#define CALL(name, a, b, c, d, e) \
+    system_call(__NR_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+
+static int sys_open(const char *path, int flags) { return (int)CALL(open, path, flags, 0, 0, 0); }
+static long sys_read(int fd, void *to, size_t count) { return CALL(read, fd, to, count, 0, 0); }
+static long sys_write(int fd, const void *from, size_t count) { return CALL(write, fd, from, count, 0, 0); }
+static void sys_close(int fd) { CALL(close, fd, 0, 0, 0, 0); }
+static int sys_ioctl(int fd, unsigned long request, const void *argument) {
+    return (int)CALL(ioctl, fd, request, argument, 0, 0);
+}
+static int sys_mkdir(const char *path, int mode) { return (int)CALL(mkdir, path, mode, 0, 0, 0); }
+static int sys_mount(const char *what, const char *where, const char *type, unsigned long flags, const char *data) {
+    return (int)CALL(mount, what, where, type, flags, data);
+}
+static int sys_kill(int process, int signal) { return (int)CALL(kill, process, signal, 0, 0, 0); }
+static int sys_wait(int *status, int options) { return (int)CALL(wait4, -1, status, options, 0, 0); }
+static int sys_poll(struct pollfd *set, unsigned count, int milliseconds) {
+    return (int)CALL(poll, set, count, milliseconds, 0, 0);
+}
+static int sys_exists(const char *path) { return CALL(access, path, 0, 0, 0, 0) == 0; }
+static void sys_exit(int status) {
+    for (;;) CALL(exit_group, status, 0, 0, 0, 0);
+}
+static void sys_reboot(unsigned command) {
+    CALL(reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command, 0, 0);
+}
+
+// MARK: - What a C library would give (the compiler may call the first two by itself)
+
+void *memset(void *to, int value, size_t count) {
+    uint8_t *p = to;
+    while (count--) *p++ = (uint8_t)value;
+    return to;
+}
+void *memcpy(void *to, const void *from, size_t count) {
+    uint8_t *p = to;
+    const uint8_t *q = from;
+    while (count--) *p++ = *q++;
+    return to;
+}
+static size_t length(const char *s) {
+    size_t n = 0;
+    while (s[n]) n++;
+    return n;
+}
+static int starts_with(const char *s, const char *prefix) {
+    while (*prefix)
+        if (*s++ != *prefix++) return 0;
+    return 1;
+}
+static int equal(const char *a, const char *b) { return starts_with(a, b) && length(a) == length(b); }
+
+/// One line on the console, made of up to four parts, in one write so that nothing comes between.
+static void say(const char *a, const char *b, const char *c, const char *d) {
+    const char *part[4] = {a, b, c, d};
+    char line[512];
+    size_t n = 0;
+    for (int i = 0; i < 4 && part[i]; i++)
+        for (const char *p = part[i]; *p && n < sizeof line - 1; p++) line[n++] = *p;
+    line[n++] = '\n';
+    sys_write(1, line, n);
+}
+static const char *decimal(int value, char buffer[16]) {
+    char *p = buffer + 15;
+    unsigned n = value < 0 ? -(unsigned)value : (unsigned)value;
+    *p = 0;
+    do *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    if (value < 0) *--p = '-';
+    return p;
+}
+static const char *error_name(int error, char buffer[16]) {
+    switch (-error) {
+    case EPERM: return "operation not permitted";
+    case ENOENT: return "no such file or directory";
+    case EIO: return "input/output error";
+    case ENOEXEC: return "not an executable of this machine";
+    case ENOMEM: return "out of memory";
+    case EACCES: return "permission denied";
+    case EBUSY: return "busy";
+    case ENODEV: return "not supported by this kernel";
+    case ENOTDIR: return "not a directory";
+    case EINVAL: return "invalid argument";
+    case EROFS: return "read-only file system";
+    case ELOOP: return "too many symbolic links";
+    default: return decimal(error, buffer);
+    }
+}
+static void complain(const char *what, const char *about, int error) {
+    char line[256], buffer[16];
+    size_t n = 0;
+    for (const char *p = what; *p && n < 100; p++) line[n++] = *p;
+    for (const char *p = about; *p && n < 254; p++) line[n++] = *p;
+    line[n] = 0;
+    say("init: ", line, ": ", error_name(error, buffer));
+}
+
+/// The start of a file's text, without its last newline; how much there was, or -errno.
+static long read_text(const char *path, char *to, size_t size) {
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fd;
+    size_t total = 0;
+    long n = 0;
+    while (total < size - 1 && (n = sys_read(fd, to + total, size - 1 - total)) > 0) total += (size_t)n;
+    sys_close(fd);
+    if (n < 0) return n;
+    if (total && to[total - 1] == '\n') total--;
+    to[total] = 0;
+    return (long)total;
+}
+
+// MARK: - Signals
+
+enum {  // numbers of the generic Linux ABI; the real-time ones are systemd's: power off, reboot
+    SIG_INT = 2, SIG_USR1 = 10, SIG_USR2 = 12, SIG_TERM = 15, SIG_CHLD = 17, SIG_CONT = 18, SIG_HUP = 1, SIG_KILL = 9,
+    SIG_PWR = 30, SIG_POWER_OFF = 38, SIG_REBOOT = 39,
+};
+#define BIT(signal) (1ull << ((signal)-1))
+static const uint64_t handled_signals = BIT(SIG_INT) | BIT(SIG_USR1) | BIT(SIG_USR2) | BIT(SIG_TERM) | BIT(SIG_CHLD) |
+                                        BIT(SIG_PWR) | BIT(SIG_POWER_OFF) | BIT(SIG_REBOOT);
+static void block_signals(uint64_t set) { CALL(rt_sigprocmask, 2 /* SIG_SETMASK */, &set, 0, sizeof set, 0); }
+
+// MARK: - Mounts
+
+static char command_line[4096];
+static int root_is_memory;  // an initramfs: nothing on it outlives the machine
+
+/// Mounts a file system, making its folder where that is missing. A kernel without it is told about, not fatal.
+static void mount_at(const char *where, const char *type, unsigned long flags, const char *data) {
+    int error = sys_mount(type, where, type, flags, data);
+    if (error == -ENOENT) {
+        error = sys_mkdir(where, 0755);
+        if (error == 0) error = sys_mount(type, where, type, flags, data);
+    }
+    if (error != 0 && error != -EBUSY) complain("cannot mount ", where, error);  // busy: the kernel mounted it already
+}
+
+static int has_word(const char *text, const char *word) {
+    size_t n = length(word);
+    for (const char *p = text; *p; p++)
+        if ((p == text || p[-1] == ' ') && starts_with(p, word) && (p[n] == 0 || p[n] == ' ')) return 1;
+    return 0;
+}
+
+static void mount_all(void) {
+    mount_at("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
+    read_text("/proc/cmdline", command_line, sizeof command_line);
+    char mounts[64];
+    root_is_memory = read_text("/proc/mounts", mounts, sizeof mounts) > 0 && starts_with(mounts, "rootfs ");
+    // The kernel mounts a disk read-only unless `rw` is given; only an explicit `ro` means that it shall stay so.
+    if (!root_is_memory && !has_word(command_line, "ro")) {
+        int error = sys_mount(0, "/", 0, MS_REMOUNT, 0);
+        if (error) complain("cannot make the root file system writable", "", error);
+    }
+    mount_at("/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
+    mount_at("/dev", "devtmpfs", MS_NOSUID, "mode=0755");
+    mount_at("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666");
+    mount_at("/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+    mount_at("/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+    mount_at("/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+    mount_at("/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
+    static const char *const links[][2] = {
+        {"/proc/self/fd", "/dev/fd"}, {"fd/0", "/dev/stdin"}, {"fd/1", "/dev/stdout"}, {"fd/2", "/dev/stderr"}};
+    for (unsigned i = 0; i < sizeof links / sizeof *links; i++) CALL(symlink, links[i][0], links[i][1], 0, 0, 0);
+}
+
+// MARK: - Host name and loopback
+
+static void set_up_network_identity(void) {
+    char name[65];
+    if (read_text("/etc/hostname", name, sizeof name) <= 0) memcpy(name, "martlet", 8);
+    int error = (int)CALL(sethostname, name, length(name), 0, 0, 0);
+    if (error) complain("cannot set the host name", "", error);
+    int fd = (int)CALL(socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */, 0, 0, 0);
+    if (fd < 0) return;  // a kernel without a network
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    error = sys_ioctl(fd, SIOCSIFFLAGS, &request);
+    if (error) complain("cannot start the loopback interface", "", error);
+    sys_close(fd);
+}
+
+// MARK: - The end
+
+enum ending { NO_ENDING, POWER_OFF, RESTART };
+
+/// Reaps what has ended. True when no child is left; `status` receives that of `watched`, `found` tells so.
+static int reap(int watched, int *status, int *found) {
+    for (;;) {
+        int one, process = sys_wait(&one, WNOHANG);
+        if (process == watched && process > 0) *status = one, *found = 1;
+        if (process == -ECHILD) return 1;
+        if (process <= 0) return 0;
+    }
+}
+
+/// What holds no data beyond the machine's life is not worth the time of unmounting it.
+static int is_memory_only(const char *source) {
+    static const char *const names[] = {"rootfs ", "proc ", "sysfs ", "devtmpfs ", "devpts ", "tmpfs ", "cgroup2 "};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (starts_with(source, names[i])) return 1;
+    return 0;
+}
+
+/// Unmounts what can be, last first, and leaves disks clean.
+static void unmount_all(void) {
+    static char text[32768];
+    long n = read_text("/proc/mounts", text, sizeof text);
+    for (long i = n - 1; i >= 0; i--) {
+        if (i > 0 && text[i - 1] != '\n') continue;
+        char *folder = text + i;  // "source folder type options"
+        if (is_memory_only(folder)) continue;
+        while (*folder && *folder != ' ') folder++;
+        if (!*folder) continue;
+        char *end = ++folder;
+        while (*end && *end != ' ') end++;
+        *end = 0;
+        if (equal(folder, "/")) continue;
+        int error = (int)CALL(umount2, folder, 0, 0, 0, 0);
+        if (error) error = sys_mount(0, folder, 0, MS_REMOUNT | MS_RDONLY, 0);
+        if (error) complain("cannot unmount ", folder, error);
+    }
+    if (!root_is_memory) {
+        int error = sys_mount(0, "/", 0, MS_REMOUNT | MS_RDONLY, 0);
+        if (error) complain("cannot make the root file system read-only", "", error);
+    }
+}
+
+static void wait_for_all(int signals, int milliseconds) {
+    int status, found;
+    struct pollfd set = {.fd = signals, .events = POLLIN};
+    while (!reap(0, &status, &found) && milliseconds > 0) {
+        struct signalfd_siginfo info;
+        sys_poll(&set, 1, 100);
+        milliseconds -= 100;
+        if (set.revents & POLLIN) sys_read(signals, &info, sizeof info);
+    }
+}
+
+static __attribute__((noreturn)) void end_machine(enum ending ending, int signals) {
+    int status, found;
+    if (!reap(0, &status, &found)) {
+        sys_kill(-1, SIG_TERM);
+        sys_kill(-1, SIG_HUP);  // an interactive shell ignores the other one
+        sys_kill(-1, SIG_CONT);
+        wait_for_all(signals, 3000);
+        if (!reap(0, &status, &found)) {
+            sys_kill(-1, SIG_KILL);
+            wait_for_all(signals, 1000);
+        }
+    }
+    CALL(sync, 0, 0, 0, 0, 0);
+    unmount_all();
+    // Without ACPI an x86 kernel knows no power-off: it would halt for ever. A reset ends the machine as well.
+    if (ending == POWER_OFF && sys_exists("/sys/firmware/acpi")) sys_reboot(LINUX_REBOOT_CMD_POWER_OFF);
+    sys_reboot(LINUX_REBOOT_CMD_RESTART);
+    say("init: the kernel refuses to end the machine", 0, 0, 0);
+    for (;;) CALL(pause, 0, 0, 0, 0, 0);
+}
+
+static enum ending ending_for(uint32_t signal) {
+    switch (signal) {
+    case SIG_TERM:      // busybox reboot
+    case SIG_INT:       // Ctrl-Alt-Del by the kernel
+    case SIG_REBOOT: return RESTART;
+    case SIG_USR1:      // busybox halt: a halted machine that never ends helps nobody
+    case SIG_USR2:      // busybox poweroff
+    case SIG_PWR:
+    case SIG_POWER_OFF: // the power button (CONFIG_ACPI_TINY_POWER_BUTTON)
+        return POWER_OFF;
+    default: return NO_ENDING;
+    }
+}
+
+// MARK: - Ctrl-Alt-Del and power button as input devices (a kernel without virtual terminals leaves the keys to us)
+
+enum { KEYBOARDS = 4 };
+
+static unsigned open_keyboards(struct pollfd *set) {
+    unsigned count = 0;
+    char path[] = "/dev/input/event0";
+    for (; count < KEYBOARDS; count++, path[sizeof path - 2]++) {
+        int fd = sys_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) break;
+        set[count] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    return count;
+}
+
+static enum ending read_keyboard(int fd) {
+    static int control, alt;
+    struct input_event event;
+    enum ending ending = NO_ENDING;
+    while (sys_read(fd, &event, sizeof event) == (long)sizeof event) {
+        if (event.type != EV_KEY) continue;
+        switch (event.code) {
+        case KEY_LEFTCTRL: case KEY_RIGHTCTRL: control = event.value; break;
+        case KEY_LEFTALT: case KEY_RIGHTALT: alt = event.value; break;
+        case KEY_DELETE: if (event.value && control && alt) ending = RESTART; break;
+        case KEY_POWER: if (event.value) ending = POWER_OFF; break;
+        default: break;
+        }
+    }
+    return ending;
+}
+
+// MARK: - The shell
+
+/// The value of martlet.run on the command line, unquoted in place, or null.
+static char *command_to_run(void) {
+    for (char *p = command_line; *p; p++) {
+        if (p != command_line && p[-1] != ' ') continue;
+        int quoted_all = *p == '"';
+        if (!starts_with(p + quoted_all, "martlet.run=")) continue;
+        char *value = p + quoted_all + 12;
+        int quoted = quoted_all;
+        if (!quoted && *value == '"') quoted = 1, value++;
+        char *end = value;
+        while (*end && *end != (quoted ? '"' : ' ')) end++;
+        *end = 0;
+        return value;
+    }
+    return 0;
+}
+
+/// Opens the terminal behind /dev/console: that name itself cannot be a controlling terminal for every program.
+static int open_terminal(void) {
+    char active[128], path[128 + 5] = "/dev/";
+    if (read_text("/sys/class/tty/console/active", active, sizeof active) > 0) {
+        char *last = active;
+        for (char *p = active; *p; p++)
+            if (*p == ' ') last = p + 1;
+        memcpy(path + 5, last, length(last) + 1);
+        int fd = sys_open(path, O_RDWR);
+        if (fd >= 0) return fd;
+    }
+    return sys_open("/dev/console", O_RDWR);
+}
+
+static __attribute__((noreturn)) void become_shell(char *command, const char *terminal_type) {
+    block_signals(0);
+    CALL(setsid, 0, 0, 0, 0, 0);
+    int terminal = open_terminal();
+    if (terminal < 0) complain("cannot open the console", "", terminal);
+    else {
+        int error = sys_ioctl(terminal, TIOCSCTTY, 0);
+        if (error) complain("no job control", "", error);
+        for (int fd = 0; fd < 3; fd++) CALL(dup2, terminal, fd, 0, 0, 0);
+        if (terminal > 2) sys_close(terminal);
+    }
+    int error = sys_mkdir("/root", 0700);
+    if (CALL(chdir, "/root", 0, 0, 0, 0) != 0) CALL(chdir, "/", 0, 0, 0, 0);
+
+    char term[80] = "TERM=";
+    for (size_t i = 0; i < sizeof term - 6 && terminal_type[i]; i++) term[5 + i] = terminal_type[i];
+    char *environment[] = {
+        "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PS1=\\h:\\w\\$ ", term, 0};
+    char *login[] = {"-sh", 0}, *run[] = {"sh", "-c", command, 0};
+    error = (int)CALL(execve, "/bin/sh", command ? run : login, environment, 0, 0);
+    complain("cannot start ", "/bin/sh", error);
+    sys_exit(127);
+    for (;;) {}
+}
+
+// MARK: - Main
+
+__attribute__((noreturn, used)) static void start(long *stack) {
+    char **environment = (char **)(stack + 1) + stack[0] + 1;
+    if (CALL(getpid, 0, 0, 0, 0, 0) != 1) {
+        say("init: this is for process 1 only", 0, 0, 0);
+        sys_exit(1);
+    }
+    block_signals(handled_signals);
+    int signals = (int)CALL(signalfd4, -1, &handled_signals, sizeof handled_signals, 02000000 /* close on exec */, 0);
+    sys_reboot(LINUX_REBOOT_CMD_CAD_OFF);  // Ctrl-Alt-Del: a signal to us instead of an immediate reset
+
+    mount_all();
+    set_up_network_identity();
+    struct new_utsname kernel = {.release = "(unknown)"};
+    CALL(uname, &kernel, 0, 0, 0, 0);
+
+    // The kernel passes words that it does not know on: TERM=… from the command line, or its own default "linux".
+    const char *terminal_type = "linux";
+    for (char **e = environment; *e; e++)
+        if (starts_with(*e, "TERM=")) terminal_type = *e + 5;
+    if (equal(terminal_type, "linux")) terminal_type = "xterm";  // a serial line is no Linux virtual terminal
+
+    char *command = command_to_run();
+    if (!command) say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
+    int shell = (int)CALL(fork, 0, 0, 0, 0, 0);
+    if (shell == 0) become_shell(command, terminal_type);
+    if (shell < 0) complain("cannot start a process", "", shell);
+
+    struct pollfd set[1 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
+    unsigned count = 1 + open_keyboards(set + 1);
+    enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
+    int status = 0, ended = 0;
+    if (signals < 0) complain("no signals from this kernel: `poweroff` will not work", "", signals);
+    while (ending == NO_ENDING) {
+        sys_poll(set, count, signals < 0 ? 1000 : -1);
+        struct signalfd_siginfo info;
+        if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
+            ending = ending_for(info.ssi_signo);
+        for (unsigned i = 1; i < count && ending == NO_ENDING; i++)
+            if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd);
+        reap(shell, &status, &ended);
+        if (ended && ending == NO_ENDING) ending = POWER_OFF;
+    }
+    if (ended && (status & 0x7f)) {
+        char buffer[16];
+        say("init: the shell was killed by signal ", decimal(status & 0x7f, buffer), 0, 0);
+    } else if (ended && command && status) {
+        char buffer[16];
+        say("init: the command ended with status ", decimal(status >> 8 & 0xff, buffer), 0, 0);
+    }
+    end_machine(ending, signals);
+}
+
+// The kernel enters with the argument block on the stack.
+__asm__(".globl _start\n_start: xor %ebp, %ebp\n mov %rsp, %rdi\n and $-16, %rsp\n call start\n");

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# kernel.sh [up|smp]...: builds build/vmlinux (one vCPU) and build/vmlinux-smp (more), stripped ELF images, from Debian's
+# linux-source-6.1, unpatched. Configuration: kernel.config, for SMP kernel-smp.config too. Both when not told which.
+set -euo pipefail
+# shellcheck source=guest-images/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+build_kernel() {
+    name_kernel_build
+    local tree=linux-source-6.1 option make
+    cat "${configs[@]}" >fragment
+    run_logged "unpacking linux-source-6.1 $(package_version linux-source-6.1)" unpack_linux
+    # A folder inside the source: the compiler then sees relative paths only, wherever this is.
+    make=(make -C "$tree" O=out)
+    mkdir "$tree/out"
+    run_logged "configuring" "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig
+    # Kconfig drops silently what it does not know or whose dependencies are off.
+    while read -r option; do
+        if [[ $option == *=n ]]; then option="# ${option%=n} is not set"; fi
+        grep -qxF "$option" "$tree/out/.config" || [[ $option == "# "* ]] || fail "$artefact: Kconfig did not take $option"
+    done < <(grep '^CONFIG_' fragment)
+    run_logged "compiling (about 3 minutes on two processors)" "${make[@]}" -j"$(nproc)" KCFLAGS="${code_flags[*]}" vmlinux
+    strip -o "$image" "$tree/out/vmlinux"
+    # With symbols: for profiles, for gdb, and bzimages.sh packs this one.
+    mv "$tree/out/vmlinux" "$image.symbols"
+    mv "$tree/out/.config" "$image.config"
+}
+
+# For the interpreted kernel of a host without hardware virtualisation. `rep stosb`/`rep movsb` cost 1 us a byte there, and
+# gcc puts them into cold and init code: call memset and memcpy instead. No padding of loops and jumps: nops cost too.
+code_flags=(-mstringop-strategy=libcall -fno-align-loops -fno-align-jumps -fno-align-labels)
+need_packages "$linux_tarball:linux-source-6.1" gcc:gcc ld:binutils make:make flex:flex bison:bison bc:bc xz:xz-utils \
+    perl:perl /usr/include/libelf.h:libelf-dev /usr/include/stdio.h:libc6-dev
+
+(($# > 0)) || set -- up smp
+for kind in "$@"; do
+    configs=("$guest_images/kernel.config")
+    case $kind in
+    up) image=vmlinux ;;
+    smp)
+        image=vmlinux-smp
+        configs+=("$guest_images/kernel-smp.config")
+        ;;
+    *)
+        printf 'usage: kernel.sh [up|smp]...\n' >&2
+        exit 64
+        ;;
+    esac
+    key=$(inputs_key "$kind" "$(package_version linux-source-6.1)" "$(toolchain)" "$(declare -f name_kernel_build build_kernel)" \
+        "${code_flags[*]}" "${configs[@]}")
+    provide "kernel-$kind" "$key" build_kernel "$image" "kept:$image.symbols" "kept:$image.config"
+done

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Shared by the scripts of this folder: messages, needed packages, and artefacts that are built once per set of inputs.
+
+guest_images=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=${MARTLET_GUEST_BUILD:-$guest_images/build}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/martlet
+linux_tarball=/usr/src/linux-source-6.1.tar.xz
+
+# Nothing of the caller's environment may reach the results.
+export LC_ALL=C TZ=UTC
+unset CDPATH MAKEFLAGS MFLAGS MAKELEVEL CFLAGS LDFLAGS CROSS_COMPILE KCFLAGS KBUILD_OUTPUT
+
+say() { printf 'guest-images: %s\n' "$*"; }
+fail() {
+    printf 'guest-images: error: %s\n' "$*" >&2
+    exit 1
+}
+
+# need_packages PATH-OR-COMMAND:PACKAGE...: one message for everything that is missing.
+need_packages() {
+    local pair what missing=()
+    for pair in "$@"; do
+        what=${pair%:*}
+        case $what in
+        /*) [[ -e $what ]] || missing+=("${pair##*:}") ;;
+        *) command -v "$what" >/dev/null || missing+=("${pair##*:}") ;;
+        esac
+    done
+    ((${#missing[@]} == 0)) || fail "missing on this machine; as root: apt-get install --no-install-recommends ${missing[*]}"
+}
+
+# inputs_key STRING-OR-FILE...: one hash over files' contents and plain words. Scripts pass `declare -f` of what they run:
+# that is without comments, as are configurations, so explaining something better costs nobody a kernel build.
+inputs_key() {
+    local input
+    for input in "$@"; do
+        case $input in
+        *.config) grep '^CONFIG_' "$input" ;;
+        /*) sha256sum <"$input" ;;
+        *) printf '%s\n' "$input" ;;
+        esac
+    done | sha256sum | cut -c1-20
+}
+package_version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo unknown; }
+toolchain() { gcc -v 2>&1 | tail -n 1 && ld --version | head -n 1; }
+
+# run_logged LABEL COMMAND...: one line when it starts, one each 20 s, and the log's end should it fail. In the background,
+# because only `wait` lets a signal end this script at once, and the command with it.
+run_logged() {
+    local label=$1 heartbeat command status=0
+    shift
+    say "$artefact: $label"
+    "$@" >>"$log" 2>&1 </dev/null &
+    command=$!
+    while sleep 20 >/dev/null 2>&1; do say "$artefact: $label, $SECONDS s so far"; done &
+    heartbeat=$!
+    # shellcheck disable=SC2064 # the numbers of now
+    trap "kill $command $heartbeat 2>/dev/null; exit 130" INT TERM HUP
+    wait "$command" || status=$?
+    kill "$heartbeat" 2>/dev/null || true
+    wait "$heartbeat" 2>/dev/null || true
+    trap - INT TERM HUP
+    if ((status != 0)); then
+        tail -n 30 "$log" >&2
+        fail "$artefact: $label failed ($status); the whole log is $log"
+    fi
+}
+
+# Debian's kernel source, without two thirds of its 80 000 files: what no configuration of ours compiles. Kconfig files and
+# Makefiles stay: the kernel's build reads them all.
+unpack_linux() {
+    tar -xf "$linux_tarball" --wildcards --wildcards-match-slash \
+        --exclude='*/arch/[a-wyz]*/*.[chS]' --exclude='*/arch/xtensa/*.[chS]' --exclude='*.dts' --exclude='*.dtsi' \
+        --exclude='*/Documentation/*/*' --exclude='*/tools/testing' --exclude='*/tools/perf' \
+        --exclude='*/drivers/gpu/*.[ch]' --exclude='*/drivers/media/*.[ch]' --exclude='*/drivers/staging/*.[ch]' \
+        --exclude='*/drivers/net/wireless/*.[ch]' --exclude='*/drivers/net/ethernet/*.[ch]' --exclude='*/sound/*.[ch]' \
+        --exclude='*/drivers/scsi/*.[ch]' --exclude='*/drivers/infiniband/*.[ch]' --exclude='*/drivers/iio/*.[ch]'
+}
+
+# The kernel's version string must not depend on who built it, where and when: "#1 Debian 6.1.192-2".
+name_kernel_build() {
+    export KBUILD_BUILD_USER=martlet KBUILD_BUILD_HOST=martlet KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP=@0
+    # Debian's kernel source knows this one.
+    KBUILD_BUILD_VERSION_TIMESTAMP="Debian $(package_version linux-source-6.1)"
+    export KBUILD_BUILD_VERSION_TIMESTAMP
+}
+
+# provide ARTEFACT KEY BUILDER FILE...: puts FILEs into $build. They come from the cache when the same inputs were built
+# on this machine before; else BUILDER makes them in the current folder (an empty one, at a path that is always the same).
+# "kept:FILE" is for later builds: it stays in the cache only. Afterwards $stored is the folder in the cache.
+provide() {
+    artefact=$1
+    local key=$2 builder=$3 file done_before=1 all=() wanted=()
+    shift 3
+    for file in "$@"; do
+        all+=("${file#kept:}")
+        [[ $file == kept:* ]] || wanted+=("$file")
+    done
+    stored=$cache/$artefact-$key
+    local stamp=$build/.$artefact.key
+    mkdir -p "$build" "$cache"
+
+    [[ -e $stamp && $(<"$stamp") == "$key" ]] || done_before=0
+    for file in "${wanted[@]}"; do [[ -e $build/$file ]] || done_before=0; done
+    if ((done_before)); then
+        say "$artefact: up to date"
+        return
+    fi
+
+    # One builder at a time; who waited finds the result in the cache.
+    exec 9>"$cache/$artefact.lock"
+    flock --nonblock 9 || { say "$artefact: waiting for another build of it" && flock 9; }
+    if [[ ! -d $stored ]]; then
+        local work=$cache/work/$artefact
+        log=$cache/$artefact.log
+        rm -rf "$work"
+        mkdir -p "$work"
+        : >"$log"
+        SECONDS=0
+        # Not in a condition: `set -e` must hold inside the builder.
+        (
+            cd "$work" || exit
+            "$builder"
+        ) 9>&- # nothing that outlives this script may hold the lock
+        rm -rf "$stored.new"
+        mkdir "$stored.new"
+        for file in "${all[@]}"; do mv "$work/$file" "$stored.new/"; done
+        mv "$stored.new" "$stored"
+        say "$artefact: built in $SECONDS s"
+    else
+        say "$artefact: taken from $stored"
+    fi
+    # Branches and clones share the cache: what nobody took for a month goes.
+    touch "$stored"
+    find "$cache" -maxdepth 1 -name "$artefact-*" -mtime +30 -exec rm -rf {} +
+    for file in "${wanted[@]}"; do
+        cp "$stored/$file" "$build/.$file.$$"
+        mv "$build/.$file.$$" "$build/$file"
+    done
+    printf '%s\n' "$key" >"$stamp.$$"
+    mv "$stamp.$$" "$stamp"
+    rm -rf "$cache/work/$artefact" # last: a kernel source is many files
+    exec 9>&-
+}

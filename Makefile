@@ -12,7 +12,7 @@ MARTLET := .build/release/martlet
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
-SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 
 .PHONY: help
 help: ## Show this help
@@ -48,13 +48,13 @@ guest-images-all: guest-images ## Build all guest images: also for several vCPUs
 
 .PHONY: check
 check: ## Check formatting, licence lines and shell scripts
-	swift format lint --strict -r $(wildcard $(SWIFT_SOURCES))
+	swift format lint --strict -r $(SWIFT_SOURCES)
 	scripts/check-licences.sh
 	shellcheck $$(git ls-files '*.sh' .ci/run)
 
 .PHONY: format
 format: ## Format all Swift sources
-	swift format -i -r $(wildcard $(SWIFT_SOURCES))
+	swift format -i -r $(SWIFT_SOURCES)
 
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states

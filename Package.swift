@@ -96,5 +96,14 @@ let package = Package(
             dependencies: ["CKVM", "KVM", "GuestMemory", "TestSupport", systemPackage],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "MachineTests",
+            dependencies: [
+                "CKVM", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine", "TestSupport",
+                systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "MartletTests", dependencies: ["Machine", "TestSupport"], swiftSettings: swiftSettings),
     ]
 )

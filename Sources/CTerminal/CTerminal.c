@@ -25,6 +25,16 @@ static int is_fatal_by_default(int signal) {
     }
 }
 
+// The signals by which a process dies of its own fault.
+static int is_crash(int signal) {
+    switch (signal) {
+    case SIGILL: case SIGTRAP: case SIGABRT: case SIGBUS: case SIGFPE: case SIGSEGV: case SIGSYS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 // All that is called from the handlers is async-signal-safe (POSIX.1-2017, 2.4.3).
 
 static void set_attributes(int fd, const struct termios *attributes) {
@@ -68,12 +78,15 @@ static void raw_again(int signal) {
     errno = saved;
 }
 
-// Every signal that would end the process; what somebody handles or ignores is theirs.
+// Every signal that would end the process; what somebody handles or ignores is theirs. Except for crashes: the Swift
+// runtime handles them where its backtracer is installed, asks questions on the terminal, and goes on where the signal was
+// sent from outside. Its message about a trap comes before the signal and is not lost.
 static void restore_on_fatal_signals(void) {
     for (int signal = 1; signal <= SIGRTMAX; signal++) {
         struct sigaction current;
         if (!is_fatal_by_default(signal) || sigaction(signal, NULL, &current) < 0) continue;
-        if (!(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL) handle(signal, restore_and_die);
+        int is_ours = is_crash(signal) || (!(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL);
+        if (is_ours) handle(signal, restore_and_die);
     }
 }
 

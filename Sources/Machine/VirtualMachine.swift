@@ -26,8 +26,10 @@ package final class VirtualMachine: Sendable {
     private let parts: MachineParts
     private let state = Mutex(State())
     private let runningVCPUs = DispatchGroup()
-    /// Where a machine is watched and wound up: closing waits for threads, and no vCPU's thread may wait.
+    /// Where a machine is wound up: closing waits for threads, and no vCPU's thread may wait.
     private let control = DispatchQueue(label: "martlet.control")
+    /// Where time runs out: never blocked, unlike `control`, which waits for output that may have to be given up.
+    private let timers = DispatchQueue(label: "martlet.timers")
     /// How often the machine looks whether its guest has halted for good.
     private static let haltWatchInterval = DispatchTimeInterval.seconds(1)
 
@@ -74,7 +76,7 @@ package final class VirtualMachine: Sendable {
     /// - Parameter wereParked: Whether they all were the time before. Two times in a row, because they do not answer at
     ///   the same moment: one may have started another in between.
     private func watchForHalt(wereParked: Bool = false) {
-        control.asyncAfter(deadline: .now() + Self.haltWatchInterval) { [weak self] in
+        timers.asyncAfter(deadline: .now() + Self.haltWatchInterval) { [weak self] in
             guard let self, state.withLock({ $0.reason == nil }) else { return }
             // All of them are asked, whatever the first one answers: each answer is for the next time.
             let areParked = parts.runners.map { $0.wasParked() }
@@ -93,7 +95,7 @@ package final class VirtualMachine: Sendable {
     package func stop(outputGrace: DispatchTimeInterval? = nil) {
         end(.stopped)
         guard let outputGrace, let output = parts.output else { return }
-        control.asyncAfter(deadline: .now() + outputGrace) { output.abandon() }
+        timers.asyncAfter(deadline: .now() + outputGrace) { output.abandon() }
     }
 
     /// How the machine ended, when it has.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Devices
+package import Devices
 import Dispatch
 import Glibc
 package import KVM
@@ -60,7 +60,7 @@ package final class ConsoleInput: SerialInput {
     }
 
     /// Starts to read, on a thread of its own.
-    func start(port: SerialPort) {
+    package func start(port: SerialPort) {
         DispatchQueue(label: "martlet.console.input").async { [self] in
             var reader = Reader(filter: filter)
             while !isStopping.load(ordering: .acquiring) {

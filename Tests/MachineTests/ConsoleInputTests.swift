@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Glibc
+import Machine
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct ConsoleInputTests {
+    /// A console input that reads a descriptor and feeds a serial port, whose guest is the test.
+    private final class Rig {
+        let input: ConsoleInput
+        let port: SerialPort
+
+        init(reading descriptor: CInt, prefix: UInt8? = nil) throws {
+            let link = EventLink()
+            input = try ConsoleInput(
+                file: FileDescriptor(rawValue: descriptor),
+                filter: EscapeFilter(prefix: prefix)
+            ) { event in link.events.withLock { $0.append("\(event)") } }
+            self.link = link
+            port = SerialPort(interrupt: RecordingInterruptLine(), output: RecordingSerialOutput(), input: input)
+            input.start(port: port)
+        }
+
+        deinit { input.stop() }
+
+        private let link: EventLink
+        var eventNames: [String] { link.events.withLock { $0 } }
+
+        /// Reads what a polling guest reads until `count` bytes have come.
+        func receive(_ count: Int) throws -> [UInt8] {
+            var bytes: [UInt8] = []
+            try Deadline.wait(for: "\(count) bytes in the guest") {
+                for _ in 0..<100_000 where bytes.count < count {
+                    guard port.readByte(at: 5) & 1 != 0 else { continue }
+                    bytes.append(port.readByte(at: 0))
+                }
+                return bytes.count == count
+            }
+            return bytes
+        }
+    }
+
+    private final class EventLink: Sendable {
+        let events = Mutex<[String]>([])
+    }
+
+    @Test func `a pipe's bytes reach the guest whole and in order, and its end is no event`() throws {
+        let pipe = try TestSupport.Pipe()
+        let source = FileDescriptor(rawValue: pipe.readEnd)
+        defer { try? source.close() }
+        let rig = try Rig(reading: pipe.readEnd)
+        let writer = try ByteStream(input: nil, output: pipe.writeEnd)
+        let bytes = (0..<50_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        try writer.write(bytes)
+        writer.close()
+        #expect(try rig.receive(bytes.count) == bytes)
+        #expect(rig.eventNames == [])
+    }
+
+    @Test func `commands are told, and what is around them reaches the guest`() throws {
+        let pipe = try TestSupport.Pipe()
+        let source = FileDescriptor(rawValue: pipe.readEnd)
+        defer { try? source.close() }
+        let rig = try Rig(reading: pipe.readEnd, prefix: 0x01)
+        let writer = try ByteStream(input: nil, output: pipe.writeEnd)
+        try writer.write("a\u{1}pb\u{1}\u{1}c")
+        #expect(try rig.receive(4) == Array("ab\u{1}c".utf8))
+        #expect(rig.eventNames.count == 1)
+        #expect(rig.eventNames.first?.contains("powerButton") == true)
+    }
+
+    @Test func `a break reaches the guest behind the bytes before it`() throws {
+        let pipe = try TestSupport.Pipe()
+        let source = FileDescriptor(rawValue: pipe.readEnd)
+        defer { try? source.close() }
+        let rig = try Rig(reading: pipe.readEnd, prefix: 0x01)
+        let writer = try ByteStream(input: nil, output: pipe.writeEnd)
+        try writer.write("ab\u{1}b")
+        #expect(try rig.receive(2) == Array("ab".utf8))
+        let breakIndicator: UInt8 = 1 << 4
+        try Deadline.wait(for: "the break") { rig.port.readByte(at: 5) & breakIndicator != 0 }
+    }
+
+    @Test func `a terminal that hangs up is an event`() throws {
+        let terminal = try PseudoTerminal()
+        let line = FileDescriptor(rawValue: unsafe open(terminal.path, O_RDWR | O_NOCTTY | O_CLOEXEC))
+        defer { try? line.close() }
+        let rig = try Rig(reading: line.rawValue)
+        terminal.hangUp()
+        try Deadline.wait(for: "the event") { !rig.eventNames.isEmpty }
+        #expect(rig.eventNames == ["hangUp"])
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import LinuxBoot
+import Machine
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+struct VirtualMachineTests {
+    private func configuration(_ code: [GuestCode], in folder: TemporaryFolder) throws -> MachineConfiguration {
+        var configuration = MachineConfiguration(kernel: FilePath(try folder.write(TinyELF(code).bytes, to: "kernel")))
+        configuration.memoryByteCount = 16 << 20
+        configuration.hasExitStatusPort = true
+        return configuration
+    }
+
+    @Test func `every waiter learns how the machine ended, whenever it asks`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.exit(5), .spin], in: folder))
+        async let early = machine.wait()
+        async let alsoEarly = machine.wait()
+        try machine.start()
+        #expect(await [early, alsoEarly] == [.exited(5), .exited(5)])
+        #expect(await machine.wait() == .exited(5))
+    }
+
+    @Test func `a machine is stopped from any thread, any number of times`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        try machine.start()
+        DispatchQueue.concurrentPerform(iterations: 16) { _ in machine.stop() }
+        #expect(await machine.wait() == .stopped)
+        machine.stop()
+        #expect(await machine.wait() == .stopped)
+    }
+
+    @Test func `a machine that has ended keeps its outcome`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.powerOff, .spin], in: folder))
+        try machine.start()
+        #expect(await machine.wait() == .poweredOff)
+        machine.stop()
+        #expect(await machine.wait() == .poweredOff)
+    }
+
+    @Test func `a machine that is stopped before its start ends at once`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        machine.stop()
+        try machine.start()
+        #expect(await machine.wait() == .stopped)
+    }
+
+    @Test func `a machine starts once`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.powerOff, .spin], in: folder))
+        try machine.start()
+        #expect(throws: MachineError.startedBefore) { try machine.start() }
+        #expect(await machine.wait() == .poweredOff)
+    }
+
+    @Test func `a kernel that is not there is told before anything is made`() {
+        #expect(throws: MachineError.self) { try VirtualMachine(MachineConfiguration(kernel: "/nowhere/kernel")) }
+    }
+
+    @Test func `a wrong configuration is refused here as well`() throws {
+        let folder = try TemporaryFolder()
+        var configuration = try configuration([.spin], in: folder)
+        configuration.vcpuCount = 33
+        #expect(throws: MachineError.configuration("a machine has 1 to 32 vCPUs, not 33")) {
+            try VirtualMachine(configuration)
+        }
+    }
+
+    @Test func `this host's report finds that machines can run`() {
+        let report = HostReport()
+        #expect(report.isUsable)
+        #expect(report.findings.contains { $0.subject == "guest code" && $0.verdict != .bad })
+    }
+
+    @Test func `a report without KVM says so and is not usable`() {
+        let report = HostReport(path: "/nowhere")
+        #expect(!report.isUsable)
+        #expect(report.findings.contains { $0.verdict == .bad && $0.detail.contains("modprobe") })
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+import TestSupport
+
+@Suite struct HostErrorTests {
+    /// Runs `martlet run` and expects status 1 and a message with all of `words` in it.
+    private func expectError(_ arguments: [String], says words: String..., from launcher: [String] = []) throws {
+        var martlet = Martlet(["run"] + arguments)
+        martlet.launcher = launcher
+        let result = try martlet.runToEnd()
+        #expect(result.termination == .exited(1))
+        for word in words { #expect(result.messages.contains(word), "\(result.messages)") }
+        #expect(!result.messages.contains("Usage:"))
+        #expect(result.output.isEmpty)
+    }
+
+    @Test func `a kernel that is not there is named`() throws {
+        try expectError(["/nowhere/vmlinux"], says: "/nowhere/vmlinux", "No such file")
+    }
+
+    @Test func `a folder is no kernel`() throws {
+        try expectError(["/etc"], says: "/etc", "directory")
+    }
+
+    @Test func `an empty file is no kernel`() throws {
+        let folder = try TemporaryFolder()
+        try expectError([folder.write([], to: "empty")], says: "empty")
+    }
+
+    @Test func `a text is no kernel`() throws {
+        let folder = try TemporaryFolder()
+        try expectError([folder.write(Array("not a kernel\n".utf8), to: "notes.txt")], says: "notes.txt")
+    }
+
+    @Test func `a kernel that is cut short is told so`() throws {
+        let folder = try TemporaryFolder()
+        let whole = TinyELF([.powerOff]).bytes
+        try expectError([folder.write(whole.dropLast(3), to: "short")], says: "cut short")
+    }
+
+    @Test func `a named pipe that nobody writes is refused and not waited for`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/pipe"
+        try #require(unsafe mkfifo(path, 0o600) == 0)
+        try expectError([path], says: "pipe")
+    }
+
+    @Test func `a device without an end is no kernel`() throws {
+        try expectError(["/dev/zero"], says: "/dev/zero")
+    }
+
+    @Test func `an initial RAM disk that is not there is named`() throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
+        try expectError([kernel, "--initrd", "/nowhere/rd"], says: "/nowhere/rd", "No such file")
+    }
+
+    @Test func `a console file that cannot be made is named`() throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
+        try expectError([kernel, "--console", "file:/nowhere/log"], says: "/nowhere/log")
+    }
+
+    @Test func `a command line longer than a kernel takes is refused`() throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
+        try expectError([kernel, "--cmdline", String(repeating: "x", count: 70_000)], says: "command line")
+    }
+
+    /// Whether this process may hide `/dev` from its children.
+    static let canHideDevices: Bool = {
+        let arguments = ["-m", "mount", "-t", "tmpfs", "none", "/dev"]
+        let channels = [ChildProcess.Descriptor](repeating: .null, count: 3)
+        let probe = try? ChildProcess("/usr/bin/unshare", arguments, descriptors: channels)
+        return (try? probe?.wait()) == .exited(0)
+    }()
+
+    @Test(.enabled(if: canHideDevices, "needs the right to mount"))
+    func `a host without KVM is told what to do`() throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
+        let hide = "mount -t tmpfs none /dev && exec \"$0\" \"$@\""
+        try expectError(
+            [kernel],
+            says: "/dev/kvm",
+            "modprobe",
+            from: ["/usr/bin/unshare", "-m", "sh", "-c", hide]
+        )
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+import TestSupport
+
+@Suite struct UsageTests {
+    struct Case: CustomTestStringConvertible, Sendable {
+        let arguments: [String]
+        let words: String
+
+        init(_ arguments: String..., says words: String) {
+            self.arguments = arguments
+            self.words = words
+        }
+
+        var testDescription: String { arguments.joined(separator: " ") }
+    }
+
+    static let wrongUsage = [
+        Case("run", "--cpus", "0", says: "1 to 32 vCPUs"),
+        Case("run", "--cpus", "33", says: "1 to 32 vCPUs"),
+        Case("run", "--cpus", "-1", says: "--cpus"),
+        Case("run", "--cpus", "two", says: "--cpus"),
+        Case("run", "--memory", "15M", says: "at least 16 MiB"),
+        Case("run", "--memory", "0", says: "at least 16 MiB"),
+        Case("run", "--memory", "16385k", says: "whole pages"),
+        Case("run", "--memory", "4095T", says: "this host has"),
+        Case("run", "--memory", "18446744073709551615T", says: "--memory"),
+        Case("run", "--memory", "99999999999999999999999", says: "--memory"),
+        Case("run", "--memory", "lots", says: "--memory"),
+        Case("run", "--memory", "", says: "--memory"),
+        Case("run", "--cmdline", "a", "--cmdline-only", "b", says: "exclude each other"),
+        Case("run", "--initrd", "/dev/null", says: "--initrd needs a KERNEL"),
+        Case("run", "--escape", "ctrl-1", says: "--escape"),
+        Case("run", "--escape", "", says: "--escape"),
+        Case("run", "--console", "carrier-pigeon", says: "--console"),
+        Case("run", "--console", "file:", says: "--console"),
+        Case("run", "--entry", "bios", says: "--entry"),
+        Case("run", "--frobnicate", says: "--frobnicate"),
+        Case("run", "one", "two", says: "two"),
+        Case("frobnicate", says: "frobnicate"),
+    ]
+
+    @Test(arguments: wrongUsage)
+    func `wrong usage ends with 64 and says what is wrong`(_ usage: Case) throws {
+        let result = try Martlet(usage.arguments).runToEnd()
+        #expect(result.termination == .exited(64))
+        #expect(result.messages.contains(usage.words), "\(result.messages)")
+        #expect(result.output.isEmpty)
+    }
+
+    @Test(arguments: [["--help"], ["run", "--help"], ["doctor", "--help"], ["--version"]])
+    func `help and version go to standard output and end with 0`(arguments: [String]) throws {
+        let result = try Martlet(arguments).runToEnd()
+        #expect(result.termination == .exited(0))
+        #expect(!result.output.isEmpty)
+        #expect(result.messages.isEmpty)
+    }
+
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `doctor finds that machines can run here`() throws {
+        let result = try Martlet(["doctor"]).runToEnd()
+        #expect(result.termination == .exited(0))
+        #expect(result.text.contains("Machines can run here."))
+        #expect(result.text.contains("/dev/kvm"))
+    }
+}

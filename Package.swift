@@ -59,7 +59,7 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "KVM", "LinuxBoot", "Machine", logging, systemPackage,
+                "LinuxBoot", "Machine", logging, systemPackage,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings

@@ -12,7 +12,7 @@ import TestSupport
 )
 struct LinuxTests {
     private static let prompt = "martlet:~# "
-    private static let patience = Duration.seconds(600)
+    private static let patience = Duration.seconds(300)
 
     /// Boots the default guest on a terminal and gives its shell to `body`.
     private func withShell(_ options: String..., body: (Shell) throws -> Void) throws {
@@ -45,10 +45,10 @@ struct LinuxTests {
             try martlet.output.read(until: command + "\r\n", within: patience)
         }
 
-        /// Types a line for `cat`, and waits for the terminal's echo and cat's.
+        /// Types a line for the job in the foreground, and waits for what only the job says.
         func answer(_ line: String) throws {
             try martlet.input.write(line + "\n")
-            for _ in 0..<2 { try martlet.output.read(until: line + "\r\n", within: patience) }
+            try martlet.output.read(until: "got-" + line + "\r\n", within: patience)
         }
 
         func press(_ key: String) throws {
@@ -70,7 +70,7 @@ struct LinuxTests {
             let seconds = try #require(Int(shell.run("date +%s")))
             #expect(abs(seconds - time(nil)) < 300)
             // A job that answers is in the foreground: keys before that would be the shell's.
-            try shell.start("cat")
+            try shell.start("sh -c 'while read x; do echo got-$x; done'")
             try shell.answer("once")
             try shell.press("\u{1a}")
             #expect(try shell.awaitPrompt().contains("Stopped"))
@@ -80,6 +80,16 @@ struct LinuxTests {
             _ = try shell.awaitPrompt()
             #expect(try shell.run("echo on") == "on")
             try shell.martlet.input.write("poweroff\n")
+            #expect(try shell.martlet.end(within: Self.patience).termination == .exited(0))
+        }
+    }
+
+    @Test func `two vCPUs run, each with an APIC id of its own, and Ctrl-a x ends martlet with 0`() throws {
+        try withShell("--cpus", "2") { shell in
+            #expect(try shell.run("grep -c '^processor' /proc/cpuinfo") == "2")
+            let ids = try shell.run("grep '^apicid' /proc/cpuinfo | cut -d: -f2 | tr -d '\\n'")
+            #expect(ids.filter { $0 != " " } == "01")
+            try shell.press("\u{1}x")
             #expect(try shell.martlet.end(within: Self.patience).termination == .exited(0))
         }
     }

@@ -62,9 +62,6 @@ static inline int ckvm_enable_capability(int vm, const struct kvm_enable_cap *ca
     return ckvm_result(ioctl(vm, KVM_ENABLE_CAP, capability));
 }
 static inline int ckvm_irqfd(int vm, const struct kvm_irqfd *irqfd) { return ckvm_result(ioctl(vm, KVM_IRQFD, irqfd)); }
-static inline int ckvm_ioeventfd(int vm, const struct kvm_ioeventfd *ioeventfd) {
-    return ckvm_result(ioctl(vm, KVM_IOEVENTFD, ioeventfd));
-}
 static inline int ckvm_create_vcpu(int vm, unsigned long identifier) {
     return ckvm_result(ioctl(vm, KVM_CREATE_VCPU, identifier));
 }

@@ -63,7 +63,7 @@ final class VCPURunner: Sendable {
         while !isStopping.load(ordering: .sequentiallyConsistent) {
             do throws(KVMError) {
                 let exit = try vcpu.run()
-                if exit == .interrupted {
+                if case .interrupted = exit {
                     try answer()
                 } else if let outcome = handle(exit) {
                     return outcome

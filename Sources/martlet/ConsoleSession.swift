@@ -63,13 +63,14 @@ final class ConsoleSession: Sendable {
         }
         for note in machine.notes { messages.write(note) }
         if let note = HostNote.current(configuration) { messages.write(note) }
-        let sources = watchSignals(machine)
+        // Before the first signal can come: a machine that is stopped before it starts ends at once when it does.
+        machineToStop.withLock { $0 = machine }
+        let sources = watchSignals()
         defer { for source in sources { source.cancel() } }
         if isRaw {
             messages.write(startLine)
             try Terminal.enterRawMode(.standardInput)
         }
-        machineToStop.withLock { $0 = machine }
         try machine.start()
         let outcome = await machine.wait()
         Terminal.restore()
@@ -92,7 +93,7 @@ final class ConsoleSession: Sendable {
 
     // MARK: - Signals and events
 
-    private func watchSignals(_ machine: VirtualMachine) -> [any DispatchSourceSignal] {
+    private func watchSignals() -> [any DispatchSourceSignal] {
         [SIGINT, SIGTERM, SIGHUP, SIGQUIT].map { number in
             // Dispatch sees the signal although it is ignored; only its default action is off.
             _ = Glibc.signal(number, SIG_IGN)

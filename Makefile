@@ -39,6 +39,7 @@ build: ## Build the command, optimised, as .build/release/martlet
 guest-images: ## Build the default guest for one vCPU
 	guest-images/kernel.sh up
 	guest-images/initramfs.sh
+	guest-images/root.sh
 	@install -m 644 guest-images/cmdline* guest-images/build/
 
 .PHONY: guest-images-all
@@ -56,6 +57,10 @@ check: ## Check formatting, licence lines and shell scripts
 format: ## Format all Swift sources
 	swift format -i -r $(SWIFT_SOURCES)
 
+.PHONY: fuzz
+fuzz: setup ## Look for inputs that break TARGET, for SECONDS: docs/fuzzing.md
+	scripts/fuzz.sh $(TARGET) $(SECONDS)
+
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states
 	swift build -c release --package-path Benchmarks
@@ -65,7 +70,7 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 install: build guest-images-all ## Install the command and the default guest under PREFIX
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
-	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,initramfs.cpio,cmdline*} $(DESTDIR)$(PREFIX)/share/martlet/
+	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,cmdline*} $(DESTDIR)$(PREFIX)/share/martlet/
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of guest images stays

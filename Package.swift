@@ -32,11 +32,24 @@ let package = Package(
     ],
     targets: [
         // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
+        .target(name: "CHostEvents", cSettings: cSettings),
+        .target(name: "HostEvents", dependencies: ["CHostEvents", systemPackage], swiftSettings: swiftSettings),
         .target(name: "CKVM", cSettings: cSettings),
-        .target(name: "KVM", dependencies: ["CKVM", systemPackage], swiftSettings: swiftSettings),
+        .target(name: "KVM", dependencies: ["CKVM", "HostEvents", systemPackage], swiftSettings: swiftSettings),
         .target(name: "GuestMemory", dependencies: [systemPackage], swiftSettings: swiftSettings),
         .target(name: "InstructionEmulator", swiftSettings: swiftSettings),
         .target(name: "Devices", dependencies: [logging], swiftSettings: swiftSettings),
+        .target(name: "CStorage", cSettings: cSettings, linkerSettings: [.linkedLibrary("uring")]),
+        .target(
+            name: "Storage",
+            dependencies: ["CStorage", "HostEvents", systemPackage],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Virtio",
+            dependencies: ["GuestMemory", "HostEvents", "Devices", "Storage", logging, systemPackage],
+            swiftSettings: swiftSettings
+        ),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
@@ -51,22 +64,25 @@ let package = Package(
         .target(
             name: "Machine",
             dependencies: [
-                "CKVM", "CTerminal", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", logging,
-                systemPackage,
+                "CKVM", "CTerminal", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
+                "Virtio", "LinuxBoot", logging, systemPackage,
             ],
             swiftSettings: swiftSettings
         ),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "LinuxBoot", "Machine", logging, systemPackage,
+                "LinuxBoot", "Machine", "Storage", logging, systemPackage,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["CKVM", "KVM", "GuestMemory", "Devices", logging],
+            dependencies: [
+                "CKVM", "CStorage", "HostEvents", "KVM", "GuestMemory", "Devices", "Storage", "Virtio", logging,
+                systemPackage,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -77,6 +93,19 @@ let package = Package(
         .testTarget(
             name: "DevicesTests",
             dependencies: ["Devices", "TestSupport", logging],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "HostEventsTests", dependencies: ["HostEvents"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "StorageTests",
+            dependencies: ["Storage", "HostEvents", "TestSupport", systemPackage],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "VirtioTests",
+            dependencies: [
+                "Virtio", "GuestMemory", "HostEvents", "Devices", "Storage", "TestSupport", logging, systemPackage,
+            ],
             swiftSettings: swiftSettings
         ),
         .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
@@ -93,7 +122,7 @@ let package = Package(
         ),
         .testTarget(
             name: "KVMTests",
-            dependencies: ["CKVM", "KVM", "GuestMemory", "TestSupport", systemPackage],
+            dependencies: ["CKVM", "HostEvents", "KVM", "GuestMemory", "TestSupport", systemPackage],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -107,3 +136,26 @@ let package = Package(
         .testTarget(name: "MartletTests", dependencies: ["Machine", "TestSupport"], swiftSettings: swiftSettings),
     ]
 )
+
+// Set by scripts/fuzz.sh: then all code tells libFuzzer where it goes, and there is a program that it runs.
+if Context.environment["MARTLET_FUZZ"] != nil {
+    let flags = ["-sanitize=fuzzer,address"]
+    package.targets += [
+        .target(name: "CFuzzer", path: "Tests/CFuzzer", cSettings: cSettings),
+        .executableTarget(
+            name: "martlet-fuzz",
+            dependencies: [
+                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Virtio", "LinuxBoot", "TestSupport",
+                logging,
+                systemPackage,
+            ],
+            path: "Tests/Fuzzing",
+            exclude: ["Corpus"],
+            swiftSettings: swiftSettings,
+            linkerSettings: [.unsafeFlags(flags)]
+        ),
+    ]
+    for target in package.targets {
+        target.swiftSettings?.append(.unsafeFlags(flags))
+    }
+}

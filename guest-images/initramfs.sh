@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds build/initramfs.cpio, the default guest's user space: our init, Debian's busybox, a few files in /etc.
+# Builds build/initramfs.cpio, a user space in memory: our init, Debian's busybox, a few files in /etc.
 # Uncompressed: an interpreted kernel should not unpack anything. Needs no root rights and no cpio program: the "newc"
 # format is simple, and writing it here keeps owner, times and order fixed, so the same inputs give the same bytes.
 set -euo pipefail
 # shellcheck source=guest-images/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=guest-images/files.sh
+source "$guest_images/files.sh"
 
-need_packages gcc:gcc ld:binutils busybox:busybox-static /usr/include/linux/input.h:linux-libc-dev
-busybox=$(command -v busybox)
-if readelf -l "$busybox" | grep -q INTERP; then
-    fail "$busybox is not static; as root: apt-get install --no-install-recommends busybox-static"
-fi
+need_busybox
 
 inode=0
 
@@ -61,21 +59,16 @@ archive() {
     # first lines, and for programs that start others by path; each costs boot time. `busybox --install -s` makes all.
     for path in bin/sh sbin/poweroff sbin/reboot sbin/halt; do link "$path" /bin/busybox; done
     link usr/bin/env /bin/busybox
-    text etc/passwd <<<'root:x:0:0:root:/root:/bin/sh'
-    text etc/group <<<$'root:x:0:\ntty:x:5:'
-    text etc/hostname <<<'martlet'
+    settings
     entry 'TRAILER!!!' 0 0
 }
 
 build_initramfs() {
-    # -Os and no separate code pages: the whole of init is two pages.
-    run_logged "compiling init" gcc -std=gnu11 -Wall -Wextra -Werror -Os -static -nostdlib -ffreestanding \
-        -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-pie -no-pie \
-        -Wl,--build-id=none -Wl,-z,noseparate-code -s -o init "$guest_images/init/init.c"
+    compile "$guest_images/init/init.c" init
     say "$artefact: writing the archive"
     archive >initramfs.cpio
 }
 
-recipe=$(declare -f entry pad folder device link from_file text archive build_initramfs)
+recipe=$(declare -f entry pad folder device link from_file text settings compile archive build_initramfs)
 key=$(inputs_key "$guest_images/init/init.c" "$recipe" "$busybox" "$(toolchain)")
 provide initramfs "$key" build_initramfs initramfs.cpio

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CKVM
+package import HostEvents
+import SystemPackage
 
 /// One virtual machine of the kernel (api.rst, "VM ioctls"): its memory slots, interrupt controllers and event wiring.
 package final class KVMVirtualMachine: Sendable {
@@ -80,9 +82,22 @@ package final class KVMVirtualMachine: Sendable {
     /// Raises one edge on `gsi` for each signal of `event` from now on (`KVM_IRQFD`).
     package func connect(_ event: EventFD, toGSI gsi: UInt32) throws(KVMError) {
         var irqfd = kvm_irqfd()
-        irqfd.fd = UInt32(bitPattern: event.rawValue)
+        irqfd.fd = UInt32(bitPattern: event.descriptor.rawValue)
         irqfd.gsi = gsi
         try kvmCall("KVM_IRQFD") { unsafe ckvm_irqfd(descriptor.rawValue, &irqfd) }
+    }
+
+    /// Signals `event`, instead of an exit, whenever the guest writes `value` as 4 bytes to `address` (`KVM_IOEVENTFD`).
+    ///
+    /// Every other access to that address is an exit as before.
+    package func connect(_ event: EventFD, toWritesOf value: UInt32, at address: UInt64) throws(KVMError) {
+        var ioeventfd = kvm_ioeventfd()
+        ioeventfd.datamatch = UInt64(value)
+        ioeventfd.addr = address
+        ioeventfd.len = 4
+        ioeventfd.fd = event.descriptor.rawValue
+        ioeventfd.flags = 1 << UInt32(kvm_ioeventfd_flag_nr_datamatch)
+        try kvmCall("KVM_IOEVENTFD") { unsafe ckvm_ioeventfd(descriptor.rawValue, &ioeventfd) }
     }
 
     /// Makes vCPU `index`, whose APIC id is `index` as well.

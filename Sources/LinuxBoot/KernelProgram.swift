@@ -20,6 +20,9 @@ struct KernelProgram {
     /// all its debug information, which can be unpacked by hand.
     private static let unpackedByteCountLimit: UInt64 = 1 << 30
 
+    /// Where the 64-bit entry point of a bzImage's protected-mode part is (Documentation/x86/boot.rst).
+    private static let entryOffset: UInt64 = 0x200
+
     let memory: GuestMemory
     private(set) var plan: MemoryPlan
 
@@ -189,6 +192,9 @@ struct KernelProgram {
         guard header.has64BitEntry else {
             throw .entryNotOffered(.image, "the image does not announce a 64-bit entry point (boot protocol 2.12)")
         }
+        guard header.protectedModeByteCount > Self.entryOffset else {
+            throw .malformed("its 64-bit entry point lies behind its end")
+        }
         // Below its preferred address the kernel would only move itself up to it.
         let alignment = max(header.kernelAlignment, 1)
         let preferred = max(header.preferredAddress, X86Layout.highMemory.rawValue)
@@ -200,7 +206,7 @@ struct KernelProgram {
         try plan.claim(range, "the bzImage", for: .linux64, kernelEnd: range.upperBound)
         return PlacedKernel(
             entryProtocol: .linux64,
-            entryPoint: GuestAddress(rawValue: start + 0x200),
+            entryPoint: GuestAddress(rawValue: start + Self.entryOffset),
             range: GuestAddress(rawValue: start)..<GuestAddress(rawValue: range.upperBound),
             header: header,
             imageAddress: GuestAddress(rawValue: start),

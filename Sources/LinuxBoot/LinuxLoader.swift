@@ -21,6 +21,8 @@ package struct LinuxLoader: Sendable {
     ///   - initrd: The file with the initial RAM disk.
     ///   - commandLine: The kernel command line.
     ///   - rsdp: Where the ACPI tables begin, if there are any.
+    ///   - virtioDevices: What a kernel that does not use ACPI is told of on its command line; the tables that `rsdp` names
+    ///     have them too.
     ///   - rngSeed: Random bytes for the guest's own generator, 32 or more, at most 4096; empty for none. PVH has no
     ///     place for them.
     /// - Returns: Where everything lies, and the state in which the first vCPU starts.
@@ -31,6 +33,7 @@ package struct LinuxLoader: Sendable {
         initrd: FilePath? = nil,
         commandLine: KernelCommandLine,
         rsdp: GuestAddress? = nil,
+        virtioDevices: [FirmwareDescription.VirtioDevice] = [],
         rngSeed: [UInt8] = []
     ) throws(BootError) -> LoadedKernel {
         precondition(rngSeed.count <= SetupData.seedLimit, "the seed is too large")
@@ -40,7 +43,8 @@ package struct LinuxLoader: Sendable {
         let setupData = SetupData(rngSeed: rngSeed)
         let plan = MemoryPlan(
             memory: memory,
-            commandLine: commandLine,
+            // The longest that it may become: whether it does is known when the kernel lies in its place.
+            commandLine: commandLine.announcing(virtioDevices),
             setupDataByteCount: UInt64(setupData.bytes.count)
         )
         var notes: [String] = []
@@ -53,9 +57,12 @@ package struct LinuxLoader: Sendable {
         let initrdRange = try initrdFile.flatMap { file throws(BootError) in
             try file.load(into: program.plan, last: placed.header?.initrdLast ?? UInt64(UInt32.max), &notes)
         }
+        let announcement = try announces(virtioDevices, to: placed, commandLine, rsdp: rsdp) ? virtioDevices : []
+        let fullCommandLine = commandLine.announcing(announcement)
+        try fullCommandLine.check(limit: limit)
         let boot = BootStructures(
             placed: placed,
-            commandLine: commandLine,
+            commandLine: fullCommandLine,
             initrd: initrdRange,
             rsdp: rsdp,
             setupData: setupData,
@@ -74,5 +81,21 @@ package struct LinuxLoader: Sendable {
             memoryMap: memoryMap,
             notes: notes
         )
+    }
+
+    /// Whether devices have to be on the command line, because the kernel finds them nowhere else.
+    private func announces(
+        _ devices: [FirmwareDescription.VirtioDevice],
+        to kernel: PlacedKernel,
+        _ commandLine: KernelCommandLine,
+        rsdp: GuestAddress?
+    ) throws(BootError) -> Bool {
+        guard !devices.isEmpty else { return false }
+        guard rsdp != nil, !ACPIUse.isOff(on: commandLine) else { return true }
+        do {
+            return !(try ACPIUse.isBuilt(into: kernel, in: memory))
+        } catch {
+            throw .memory(error)
+        }
     }
 }

@@ -47,7 +47,12 @@ struct MemoryPlan {
             claim(stack, stackByteCount, "the boot stack", .linux64),
             claim(X86Layout.pageTables, PageTables.byteCount, "the boot page tables", .linux64),
             claim(X86Layout.setupData, setupDataByteCount, "the setup data", .linux64),
-            claim(X86Layout.commandLine, UInt64(commandLine.bytes.count), "the command line"),
+            claim(
+                X86Layout.commandLine,
+                // What is longer is refused before it is written.
+                min(UInt64(commandLine.bytes.count), X86Layout.commandLineCapacity),
+                "the command line"
+            ),
             claim(X86Layout.mpTable, X86Layout.legacyHole.rawValue - X86Layout.mpTable.rawValue, "the MP table"),
             claim(
                 X86Layout.legacyHole,

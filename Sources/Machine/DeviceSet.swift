@@ -19,6 +19,7 @@ struct DeviceSet: Sendable {
     ///   - vm: Has its interrupt controllers.
     ///   - output: Takes what the guest sends to its console.
     ///   - input: Is told when the guest's console takes input.
+    ///   - virtio: The virtio devices, which go onto the memory bus.
     ///   - hasExitStatusPort: Whether the guest may end the machine with a status of its own.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
@@ -27,17 +28,14 @@ struct DeviceSet: Sendable {
         vm: KVMVirtualMachine,
         output: any SerialOutput,
         input: (any SerialInput)?,
+        virtio: VirtioDeviceSet,
         hasExitStatusPort: Bool,
         logger: Logger,
         onRequest: @escaping GuestRequestHandler
     ) throws(MachineError) {
         func faults(_ device: String) -> GuestFaultLog { GuestFaultLog(device: device, logger: logger) }
         func line(_ gsi: UInt32) throws(MachineError) -> IRQFD {
-            do throws(KVMError) {
-                return try IRQFD(vm: vm, gsi: gsi)
-            } catch {
-                throw .kvm(error)
-            }
+            try IRQFD(vm: vm, gsi: gsi)
         }
         serialPort = SerialPort(
             interrupt: try line(X86Layout.com1GSI),
@@ -64,7 +62,9 @@ struct DeviceSet: Sendable {
         )
         timer.setHandler { [weak clock] in clock?.timerFired() }
         var builder = BusBuilder.ports
+        var memoryBuilder = BusBuilder.memory
         do throws(BusError) {
+            try virtio.insert(into: &memoryBuilder)
             func insert(_ device: any BusDevice, at port: UInt16, _ count: UInt64, _ name: String) throws(BusError) {
                 try builder.insert(device, at: BusRange(start: UInt64(port), byteCount: count), named: name)
             }
@@ -83,20 +83,6 @@ struct DeviceSet: Sendable {
             throw .assembly("\(error)")
         }
         ports = builder.build(faults: faults("port bus"))
-        memory = BusBuilder.memory.build(faults: faults("MMIO bus"))
-    }
-}
-
-/// An interrupt line whose edges the kernel takes from an eventfd: no call to KVM, and nothing blocks.
-private final class IRQFD: InterruptLine {
-    private let event: EventFD
-
-    init(vm: KVMVirtualMachine, gsi: UInt32) throws(KVMError) {
-        event = try EventFD()
-        try vm.connect(event, toGSI: gsi)
-    }
-
-    func trigger() {
-        event.signal()
+        memory = memoryBuilder.build(faults: faults("MMIO bus"))
     }
 }

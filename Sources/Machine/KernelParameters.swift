@@ -18,6 +18,14 @@ package struct KernelParameters: Sendable {
     /// tells a panic from a reboot all the same (kernel/reboot.c, arch/x86/kernel/reboot.c).
     private static let warmResetOnPanic = "reboot=k,panic_warm"
 
+    /// The first disk is the root file system, unless somebody says otherwise.
+    private static func root(for configuration: MachineConfiguration, _ others: [String]) -> [String] {
+        guard let disk = configuration.disks.first, !others.contains(where: { $0.hasPrefix("root=") }) else {
+            return []
+        }
+        return ["root=/dev/vda", disk.isReadOnly ? "ro" : "rw"]
+    }
+
     /// - Parameters:
     ///   - configuration: What the user asked for.
     ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
@@ -31,6 +39,7 @@ package struct KernelParameters: Sendable {
             Self.base
             // It would print what "quiet" holds back, until the kernel has read that word.
             + (others.contains("quiet") ? [] : [Self.earlyConsole])
+            + Self.root(for: configuration, others)
             + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + configuration.imageParameters
         // Another way to reset may be a warm one.
         reportsPanicByReset = !others.contains { $0.hasPrefix("reboot=") }

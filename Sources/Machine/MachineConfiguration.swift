@@ -22,6 +22,10 @@ package struct MachineConfiguration: Sendable {
     package var vcpuCount = 1
     /// The size of guest RAM in bytes.
     package var memoryByteCount: UInt64 = 128 << 20
+    /// The disks, in the order in which the guest finds them; the first is its root unless the command line names another.
+    package var disks: [DiskConfiguration] = []
+    /// Whether the guest gets random numbers from the host.
+    package var hasEntropyDevice = true
     /// Whether the guest can end the machine with a status of its own through `X86Layout.exitStatus`.
     package var hasExitStatusPort = false
 
@@ -47,6 +51,11 @@ package struct MachineConfiguration: Sendable {
         guard memoryByteCount % 4096 == 0 else {
             throw .configuration("guest memory must be whole pages of 4 KiB, \(memoryByteCount) bytes are not")
         }
+        let capacity = VirtioDeviceSet.capacity - (hasEntropyDevice ? 1 : 0)
+        guard disks.count <= capacity else {
+            throw .configuration("a machine has room for \(capacity) disks, not \(disks.count)")
+        }
+        for disk in disks { try disk.validate() }
         let host = Self.hostMemoryByteCount
         guard memoryByteCount <= host else {
             throw .configuration("this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)")

@@ -3,6 +3,8 @@
 package import GuestMemory
 package import KVM
 package import LinuxBoot
+package import Storage
+package import SystemPackage
 
 /// Why a machine cannot be made, or could not go on.
 package enum MachineError: Error, Hashable, CustomStringConvertible {
@@ -11,6 +13,9 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case kvm(KVMError)
     case memory(GuestMemoryError)
     case boot(BootError)
+    case storage(StorageError)
+    /// The host gives no descriptor for what the machine itself needs: what for, and why.
+    case descriptor(String, Errno)
     /// The firmware tables do not fit or devices collide: a bug of Martlet's.
     case assembly(String)
     /// A machine was told to start a second time.
@@ -20,12 +25,16 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     /// KVM gave up on a vCPU.
     case vcpuFailed(index: Int, reason: String)
 
+    static func console(_ errno: Errno) -> MachineError { .descriptor("the console", errno) }
+
     package var description: String {
         switch self {
         case .configuration(let text): text
         case .kvm(let error): "\(error)"
         case .memory(let error): "\(error)"
         case .boot(let error): "\(error)"
+        case .storage(let error): "\(error)"
+        case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
         case .assembly(let text): "internal error: \(text)"
         case .startedBefore: "the machine was started before; make another one"
         case .instruction(let instruction): "\(instruction)"

@@ -14,6 +14,7 @@ final class MachineParts: Sendable {
     let input: ConsoleInput?
     let output: ConsoleOutput?
     let runners: [VCPURunner]
+    let virtio: VirtioDeviceSet
 
     private let memory: GuestMemory
     // Kept for the machine's life: the kernel holds no reference to the memory of its slots.
@@ -43,26 +44,33 @@ final class MachineParts: Sendable {
         let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
             try GuestMemory(byteCount: configuration.memoryByteCount)
         }
-        let (vm, input, output) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            let vm = try Self.makeVirtualMachine(system, memory)
-            let output = try console.output.map { file throws(KVMError) in
+        let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            try Self.makeVirtualMachine(system, memory)
+        }
+        let (input, output) = try inMachineTerms(MachineError.console) { () throws(Errno) in
+            let output = try console.output.map { file throws(Errno) in
                 try ConsoleOutput(file: file) { link.handleConsoleFailure($0) }
             }
-            let input = try console.input.map { file throws(KVMError) in
+            let input = try console.input.map { file throws(Errno) in
                 try ConsoleInput(file: file, filter: console.filter) { link.handle($0) }
             }
-            return (vm, input, output)
+            return (input, output)
         }
+        let virtio = try VirtioDeviceSet(configuration, vm: vm, memory: memory, logger: logger)
         let devices = try DeviceSet(
             vm: vm,
             output: output ?? NullOutput.shared,
             input: input,
+            virtio: virtio,
             hasExitStatusPort: configuration.hasExitStatusPort,
             logger: logger
         ) { link.handle($0) }
         output?.setRoomHandler { [serialPort = devices.serialPort] in serialPort.outputBecameReady() }
 
-        let firmware = FirmwareDescription(apicIDs: (0..<configuration.vcpuCount).map(UInt32.init))
+        let firmware = FirmwareDescription(
+            apicIDs: (0..<configuration.vcpuCount).map(UInt32.init),
+            virtioDevices: virtio.slots.map(\.description)
+        )
         let rsdp: GuestAddress
         do throws(FirmwareError) {
             rsdp = try ACPITables(firmware).install(in: memory)
@@ -78,6 +86,8 @@ final class MachineParts: Sendable {
                 initrd: configuration.initrd,
                 commandLine: commandLine,
                 rsdp: rsdp,
+                // A command line that is complete is the user's alone; the ACPI tables tell of the devices in any case.
+                virtioDevices: configuration.isCommandLineComplete ? [] : firmware.virtioDevices,
                 rngSeed: (0..<64).map { _ in .random(in: .min ... .max) }
             )
         }
@@ -90,7 +100,7 @@ final class MachineParts: Sendable {
             }
         }
         notes = loaded.notes
-        (self.devices, self.input, self.output) = (devices, input, output)
+        (self.devices, self.virtio, self.input, self.output) = (devices, virtio, input, output)
         (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
     }
 

@@ -5,7 +5,7 @@ package import Dispatch
 import GuestMemory
 package import Logging
 import Synchronization
-import SystemPackage
+package import SystemPackage
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
@@ -62,6 +62,7 @@ package final class VirtualMachine: Sendable {
             return state.isStarted
         }
         guard !wasStarted else { throw .startedBefore }
+        parts.virtio.start()
         parts.output?.start()
         parts.input?.start(port: parts.devices.serialPort)
         for runner in parts.runners {
@@ -114,6 +115,21 @@ package final class VirtualMachine: Sendable {
         parts.output?.droppedByteCount ?? 0
     }
 
+    // MARK: - Disks
+
+    /// Looks how large the disks are now, and tells the guest.
+    ///
+    /// - Returns: The paths of those that have another size than before.
+    @discardableResult
+    package func rescanDisks() -> [FilePath] {
+        parts.virtio.rescan()
+    }
+
+    /// The disks that the guest has not found, or has no driver for.
+    package var unusedDisks: [FilePath] {
+        parts.virtio.unusedDisks
+    }
+
     // MARK: - Keys and buttons
 
     /// Presses Ctrl-Alt-Del on the guest's keyboard.
@@ -161,6 +177,7 @@ package final class VirtualMachine: Sendable {
 
     /// Nothing runs in the guest any more: write what it sent, then tell who waits.
     private func windUp() {
+        parts.virtio.stop()
         parts.input?.stop()
         parts.output?.finish()
         let (waiters, outcome) = state.withLock { state in

@@ -80,6 +80,11 @@ final class ConsoleSession: Sendable {
         let signal = signal.load(ordering: .sequentiallyConsistent)
         if signal != 0 { Terminal.endProcess(bySignal: signal) }
         if let message = outcome.message { messages.write(message) }
+        for path in machine.unusedDisks where outcome != .stopped {
+            messages.write(
+                "the guest never used \(path): its kernel may lack CONFIG_VIRTIO_MMIO or CONFIG_VIRTIO_BLK (a module will do)"
+            )
+        }
         return outcome
     }
 
@@ -112,6 +117,10 @@ final class ConsoleSession: Sendable {
     private func handle(_ event: MachineEvent, _ messages: MessageOutput) {
         switch event {
         case .command(.help): messages.write("console commands:\n" + attachment.filter.help)
+        case .command(.rescanDisks):
+            let changed = machineToStop.withLock { $0 }?.rescanDisks() ?? []
+            let what = changed.isEmpty ? "no disk has another size" : changed.map(\.string).joined(separator: ", ")
+            messages.write(changed.isEmpty ? what : "new size: \(what)")
         case .command: break
         case .consoleHangUp: end(by: SIGHUP)
         case .consoleFailed(.brokenPipe): end(by: SIGPIPE)

@@ -7,7 +7,7 @@ import SystemPackage
 /// The guest that runs when the user names no kernel: what guest-images/ builds.
 struct DefaultGuest {
     let kernel: FilePath
-    let initrd: FilePath
+    let root: FilePath
     let parameters: [String]
 
     /// Names another folder to look in, before all others.
@@ -24,11 +24,11 @@ struct DefaultGuest {
         let parameterFiles = ["cmdline"] + (InterpretedHost.isThisHost ? ["cmdline-interpreting\(suffix)"] : [])
         for folder in folders {
             let kernel = folder.appending("vmlinux\(suffix)")
-            let initrd = folder.appending("initramfs.cpio")
-            guard isReadable(kernel), isReadable(initrd) else { continue }
+            let root = folder.appending("root.ext4")
+            guard isReadable(kernel), isReadable(root) else { continue }
             return DefaultGuest(
                 kernel: kernel,
-                initrd: initrd,
+                root: root,
                 parameters: try parameterFiles.flatMap { try parameters(in: folder.appending($0)) }
             )
         }

@@ -17,6 +17,7 @@ struct MemorySize: ExpressibleByArgument, CustomStringConvertible {
         guard let number = UInt64(digits) else { return nil }
         let shift: UInt64
         switch argument.dropFirst(digits.count).lowercased() {
+        case "b": shift = 0
         case "k", "kb", "kib": shift = 10
         case "", "m", "mb", "mib": shift = 20
         case "g", "gb", "gib": shift = 30

@@ -30,11 +30,29 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "The initial RAM disk.", completion: .file())
     var initrd: String?
 
+    @Option(name: .customLong("disk"), help: DiskOption.help, completion: .file(), transform: DiskOption.init(parsing:))
+    var disks: [DiskOption] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep the default guest's disk in PATH, and go on with what is there; else it ends with the machine.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var keep: String?
+
+    @Flag(help: "Give the guest no random numbers of the host's (virtio-entropy).")
+    var noEntropy = false
+
     @Option(help: "Kernel parameters, added after Martlet's own.")
     var cmdline = ""
 
     @Option(
-        help: ArgumentHelp("The whole kernel command line, instead of Martlet's own parameters.", valueName: "cmdline")
+        help: ArgumentHelp(
+            "The whole kernel command line, instead of Martlet's own parameters (also root= and virtio_mmio.device=).",
+            valueName: "cmdline"
+        )
     )
     var cmdlineOnly: String?
 
@@ -79,6 +97,13 @@ struct RunCommand: AsyncParsableCommand {
         if kernel == nil, initrd != nil {
             throw ValidationError("--initrd needs a KERNEL; the default guest brings its own.")
         }
+        let defaultDisks = disks.filter(\.isDefault)
+        if defaultDisks.count > 1 {
+            throw ValidationError("The default disk can be there once only.")
+        }
+        if keep != nil, kernel != nil || !disks.isEmpty, defaultDisks.isEmpty {
+            throw ValidationError("--keep keeps the default guest's disk, which this machine does not have.")
+        }
         do {
             try machineConfiguration(kernel: "kernel").validate()
         } catch {
@@ -88,16 +113,28 @@ struct RunCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let messages = MessageOutput(isVerbose: verbose)
+        let needsGuest = kernel == nil || disks.contains(where: \.isDefault)
+        let guest = needsGuest ? try DefaultGuest.find(vcpuCount: cpus) : nil
+        let defaultDisk = try guest.flatMap { guest in
+            disks.isEmpty || disks.contains(where: \.isDefault) ? try DefaultDisk(of: guest, keptAt: keep) : nil
+        }
         var configuration: MachineConfiguration
         if let kernel {
             configuration = machineConfiguration(kernel: FilePath(kernel))
             configuration.initrd = initrd.map { FilePath($0) }
-        } else {
-            let guest = try DefaultGuest.find(vcpuCount: cpus)
+        } else if let guest {
             configuration = machineConfiguration(kernel: guest.kernel)
-            configuration.initrd = guest.initrd
             configuration.imageParameters = guest.parameters
+        } else {
+            return
         }
+        if let defaultDisk {
+            if disks.isEmpty { configuration.disks = [DiskConfiguration(path: defaultDisk.path)] }
+            for (index, disk) in disks.enumerated() where disk.isDefault {
+                configuration.disks[index].path = defaultDisk.path
+            }
+        }
+        defer { withExtendedLifetime(defaultDisk) {} }
         let session = try ConsoleSession(console, escape: escape)
         let outcome = try await session.run(configuration, messages: messages)
         throw ExitCode(outcome)
@@ -111,6 +148,8 @@ struct RunCommand: AsyncParsableCommand {
         configuration.vcpuCount = cpus
         configuration.memoryByteCount = memory.byteCount
         configuration.hasExitStatusPort = exitStatusPort
+        configuration.disks = disks.map(\.configuration)
+        configuration.hasEntropyDevice = !noEntropy
         return configuration
     }
 }

@@ -85,4 +85,27 @@ import Testing
             try memory.read(from: file, offset: 0, byteCount: 16, at: 0x1000)
         }
     }
+
+    // MARK: - Search
+
+    @Test(arguments: [0x1000, 0x1ffd, 0x2ffb] as [UInt64])
+    func `bytes are found anywhere in a range, across regions too`(address: UInt64) throws {
+        let memory = try makeMemory()
+        try memory.write([1, 2, 3, 4, 5], at: GuestAddress(rawValue: address))
+        #expect(try memory.contains([1, 2, 3, 4, 5], in: 0x1000..<0x3000))
+        #expect(try !memory.contains([1, 2, 3, 4, 6], in: 0x1000..<0x3000))
+        let next = GuestAddress(rawValue: address + 1)
+        #expect(try !memory.contains([1, 2, 3, 4, 5], in: next..<0x3000))
+        #expect(try !memory.contains([1, 2, 3, 4, 5], in: 0x1000..<GuestAddress(rawValue: address + 4)))
+    }
+
+    @Test func `a range shorter than the bytes does not hold them`() throws {
+        #expect(try !makeMemory().contains([0, 0], in: 0x1000..<0x1001))
+        #expect(try makeMemory().contains([], in: 0x1000..<0x1000))
+    }
+
+    @Test func `a search beyond memory is refused`() throws {
+        let memory = try makeMemory()
+        #expect(throws: GuestMemoryError.self) { try memory.contains([1], in: 0x2000..<0x3001) }
+    }
 }

@@ -3,6 +3,7 @@
 import CKVM
 import Dispatch
 import GuestMemory
+import HostEvents
 import KVM
 import TestSupport
 import Testing
@@ -50,6 +51,23 @@ struct KVMVCPUTests {
         guest.vcpu.withMMIOData { $0.storeBytes(of: 0x5a, as: UInt8.self) }
         #expect(try guest.vcpu.run() == .mmioWrite(address: 0x20008, byteCount: 1))
         #expect(guest.vcpu.withMMIOData { unsafe $0.bytes.unsafeLoad(as: UInt8.self) } == 0x5a)
+    }
+
+    @Test func `a write of the value that an event waits for is no exit, any other is`() throws {
+        // mov ax, 0x2000; mov ds, ax; mov dword [0x50], 1; mov dword [0x50], 2; mov byte [0x50], 1
+        let guest = try TinyGuest(
+            code: [
+                0xb8, 0x00, 0x20, 0x8e, 0xd8, 0x66, 0xc7, 0x06, 0x50, 0x00, 1, 0, 0, 0,
+                0x66, 0xc7, 0x06, 0x50, 0x00, 2, 0, 0, 0, 0xc6, 0x06, 0x50, 0x00, 1,
+            ]
+        )
+        let event = try EventFD()
+        try guest.vm.connect(event, toWritesOf: 1, at: 0x20050)
+        #expect(try guest.vcpu.run() == .mmioWrite(address: 0x20050, byteCount: 4))
+        #expect(guest.vcpu.withMMIOData { unsafe $0.bytes.unsafeLoad(as: UInt32.self) } == 2)
+        #expect(event.take() == 1)
+        #expect(try guest.vcpu.run() == .mmioWrite(address: 0x20050, byteCount: 1))
+        #expect(event.take() == 0)
     }
 
     @Test func `a guest without an interrupt table shuts down on an exception`() throws {

@@ -107,6 +107,16 @@ import Testing
         }
     }
 
+    @Test func `an image that ends before its own entry is damaged`() throws {
+        var builder = try Self.image()
+        (builder.initSize, builder.hasPayloadField) = (0, false)
+        var image = builder.build()
+        image.replaceSubrange(0x1f4..<0x1f8, with: [0x20, 0, 0, 0])  // syssize: 0x200 bytes
+        #expect(
+            try problem(of: image, entry: .image) == .malformed("its 64-bit entry point lies behind its end")
+        )
+    }
+
     @Test func `the image needs init_size bytes at its preferred address`() throws {
         var builder = try Self.image()
         builder.initSize = 60 << 20

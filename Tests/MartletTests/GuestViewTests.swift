@@ -57,7 +57,7 @@ struct GuestViewTests {
 
     @Test func `the user's parameters come after Martlet's own`() throws {
         let line = try commandLine("--cmdline", "loglevel=3 foo=\"a b\"")
-        #expect(line.hasPrefix("console=ttyS0 "))
+        #expect(line.hasPrefix("virtio_mmio.device=4K@0xd0000000:5 console=ttyS0 "))
         #expect(line.hasSuffix(" loglevel=3 foo=\"a b\""))
     }
 

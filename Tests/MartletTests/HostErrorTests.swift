@@ -57,6 +57,56 @@ import TestSupport
         try expectError([kernel, "--initrd", "/nowhere/rd"], says: "/nowhere/rd", "No such file")
     }
 
+    /// A kernel that powers off at once, with `disk` as its disk.
+    private func expectDiskError(_ disk: String, says words: String) throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
+        try expectError([kernel, "--disk", disk], says: words)
+    }
+
+    @Test func `a disk that is not there is named`() throws {
+        try expectDiskError("/nowhere/disk.img", says: "/nowhere/disk.img")
+    }
+
+    @Test func `a folder is no disk`() throws {
+        try expectDiskError("/etc", says: "/etc")
+    }
+
+    @Test func `a terminal or another character device is no disk`() throws {
+        try expectDiskError("/dev/zero", says: "/dev/zero")
+    }
+
+    @Test func `a named pipe is no disk and is not waited for`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/pipe"
+        try #require(unsafe mkfifo(path, 0o600) == 0)
+        try expectDiskError(path, says: "pipe")
+    }
+
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `a disk that another machine writes is refused, and free again when that machine has ended`() throws {
+        let folder = try TemporaryFolder()
+        let disk = try folder.write([UInt8](repeating: 0, count: 4096), to: "disk,img")
+        let argument = disk.replacing(",", with: ",,")
+        try Martlet(guest: [.write("up"), .forever([])], "--disk", argument).run { first in
+            try first.output.read(until: "up")
+            for second in [argument, argument + ",readonly"] { try expectDiskError(second, says: "in use") }
+        }
+        let result = try Martlet(guest: [.powerOff], "--disk", argument).runToEnd()
+        #expect(result.termination == .exited(0))
+    }
+
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `two machines may read one disk`() throws {
+        let folder = try TemporaryFolder()
+        let disk = try folder.write([UInt8](repeating: 0, count: 4096), to: "disk.img") + ",readonly"
+        try Martlet(guest: [.write("up"), .forever([])], "--disk", disk).run { first in
+            try first.output.read(until: "up")
+            let result = try Martlet(guest: [.powerOff], "--disk", disk).runToEnd()
+            #expect(result.termination == .exited(0))
+        }
+    }
+
     @Test func `a console file that cannot be made is named`() throws {
         let folder = try TemporaryFolder()
         let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")

@@ -10,6 +10,10 @@ import TestSupport
         let words: String
 
         init(_ arguments: String..., says words: String) {
+            self.init(arguments, says: words)
+        }
+
+        init(_ arguments: [String], says words: String) {
             self.arguments = arguments
             self.words = words
         }
@@ -37,6 +41,21 @@ import TestSupport
         Case("run", "--console", "carrier-pigeon", says: "--console"),
         Case("run", "--console", "file:", says: "--console"),
         Case("run", "--entry", "bios", says: "--entry"),
+        Case("run", "--disk", "", says: "the path of the disk is missing"),
+        Case("run", "--disk", ",readonly", says: "the path of the disk is missing"),
+        Case("run", "--disk", "a,sideways", says: "'sideways' is no option of a disk"),
+        Case("run", "--disk", "a,readonly=yes", says: "'readonly=yes' is no option of a disk"),
+        Case("run", "--disk", "a,engine=steam", says: "'steam' is no engine"),
+        Case("run", "--disk", "a,iops=0", says: "iops="),
+        Case("run", "--disk", "a,iops=99999999999999999999", says: "iops="),
+        Case("run", "--disk", "a,bandwidth=fast", says: "bandwidth="),
+        Case("run", "--disk", "a,queues=17", says: "1 to 16 queues"),
+        Case("run", "--disk", "a,id=", says: "an id has 1 to 20 bytes"),
+        Case("run", "--disk", "a,id=123456789012345678901", says: "an id has 1 to 20 bytes"),
+        Case("run", "--disk", "a,id=two words", says: "printable"),
+        Case("run", "--disk", "default", "--disk", "default", says: "once only"),
+        Case("run", "kernel", "--keep", "disk", says: "--keep"),
+        Case(["run", "kernel"] + (0..<17).flatMap { ["--disk", "disk\($0)"] }, says: "room for 16 disks"),
         Case("run", "--frobnicate", says: "--frobnicate"),
         Case("run", "one", "two", says: "two"),
         Case("frobnicate", says: "frobnicate"),

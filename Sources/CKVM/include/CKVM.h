@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdint.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #pragma clang assume_nonnull begin
@@ -62,6 +61,9 @@ static inline int ckvm_enable_capability(int vm, const struct kvm_enable_cap *ca
     return ckvm_result(ioctl(vm, KVM_ENABLE_CAP, capability));
 }
 static inline int ckvm_irqfd(int vm, const struct kvm_irqfd *irqfd) { return ckvm_result(ioctl(vm, KVM_IRQFD, irqfd)); }
+static inline int ckvm_ioeventfd(int vm, const struct kvm_ioeventfd *ioeventfd) {
+    return ckvm_result(ioctl(vm, KVM_IOEVENTFD, ioeventfd));
+}
 static inline int ckvm_create_vcpu(int vm, unsigned long identifier) {
     return ckvm_result(ioctl(vm, KVM_CREATE_VCPU, identifier));
 }
@@ -109,14 +111,6 @@ int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t co
 int ckvm_get_msr(int vcpu, uint32_t index, uint64_t *value);
 /// Writes one MSR; -EINVAL where the vCPU has none of that index or refuses the value.
 int ckvm_set_msr(int vcpu, uint32_t index, uint64_t value);
-
-// MARK: - Events
-
-/// A new eventfd(2), closed on exec and non-blocking.
-static inline int ckvm_eventfd(void) { return ckvm_result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
-static inline int ckvm_eventfd_signal(int event) { return ckvm_result(eventfd_write(event, 1)); }
-/// -EAGAIN where nothing happened.
-static inline int ckvm_eventfd_take(int event, uint64_t *count) { return ckvm_result(eventfd_read(event, count)); }
 
 // MARK: - Host
 

@@ -27,6 +27,37 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    private init(checked text: String) {
+        self.text = text
+    }
+
+    /// This line with parameters of the machine in front of all others.
+    ///
+    /// That is before the user's, and never behind `--`, whoever wrote it.
+    func announcing(_ devices: [FirmwareDescription.VirtioDevice]) -> Self {
+        let words = devices.map(\.kernelParameter) + (text.isEmpty ? [] : [text])
+        return Self(checked: words.joined(separator: " "))
+    }
+
+    /// The words that the kernel itself reads, as `next_arg` in lib/cmdline.c splits them: white space in quotes splits
+    /// nothing, quotes themselves are dropped, and all behind `--` is for init.
+    var kernelWords: [String] {
+        var words: [String] = []
+        var word = ""
+        var isQuoted = false
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": isQuoted.toggle()
+            case " " where !isQuoted, "\t" where !isQuoted:
+                words.append(word)
+                word = ""
+            default: word.unicodeScalars.append(scalar)
+            }
+        }
+        words.append(word)
+        return Array(words.prefix { $0 != "--" }.filter { !$0.isEmpty })
+    }
+
     /// The length in bytes without the terminating NUL.
     package var byteCount: Int { text.utf8.count }
 

@@ -3,7 +3,7 @@
 package import Devices
 import Dispatch
 import Glibc
-package import KVM
+import HostEvents
 import Synchronization
 package import SystemPackage
 
@@ -42,12 +42,12 @@ package final class ConsoleInput: SerialInput {
     ///   - file: Where the input comes from; stays open and as it is.
     ///   - filter: Finds commands in it.
     ///   - onEvent: Called from the reader's thread.
-    /// - Throws: `KVMError.call` when the process has no descriptor left.
+    /// - Throws: `Errno` when the process has no descriptor left.
     package init(
         file: FileDescriptor,
         filter: EscapeFilter,
         onEvent: @escaping @Sendable (Event) -> Void
-    ) throws(KVMError) {
+    ) throws(Errno) {
         self.file = file
         self.filter = filter
         self.onEvent = onEvent
@@ -91,7 +91,7 @@ package final class ConsoleInput: SerialInput {
         let wantsMore = !reader.isAtEnd && reader.waitingCount < Self.capacity
         // A negative descriptor is one that poll leaves out.
         var polled = [
-            pollfd(fd: wake.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wake.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
             pollfd(fd: wantsMore ? file.rawValue : -1, events: Int16(POLLIN), revents: 0),
         ]
         guard unsafe poll(&polled, 2, -1) >= 0 else { return }

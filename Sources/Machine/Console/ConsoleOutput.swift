@@ -3,7 +3,7 @@
 import Devices
 import Dispatch
 import Glibc
-package import KVM
+import HostEvents
 import Synchronization
 package import SystemPackage
 
@@ -53,8 +53,8 @@ package final class ConsoleOutput: SerialOutput {
     /// - Parameters:
     ///   - file: Blocking or not, it stays as it is; the caller keeps it open until `finish` has returned.
     ///   - onFailure: Called once, from the writer, when nothing can be written any more.
-    /// - Throws: `KVMError.call` when the process has no descriptor left.
-    package init(file: FileDescriptor, onFailure: @escaping @Sendable (Errno) -> Void) throws(KVMError) {
+    /// - Throws: `Errno` when the process has no descriptor left.
+    package init(file: FileDescriptor, onFailure: @escaping @Sendable (Errno) -> Void) throws(Errno) {
         self.file = file
         isTerminal = Terminal.isTerminal(file)
         self.onFailure = onFailure
@@ -170,7 +170,7 @@ package final class ConsoleOutput: SerialOutput {
         // Waits here and not in write(2), so that it can be called off; a pipe that polls writable takes PIPE_BUF bytes.
         var polled = [
             pollfd(fd: file.rawValue, events: Int16(POLLOUT), revents: 0),
-            pollfd(fd: abandonment.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: abandonment.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
         ]
         while true {
             let count = unsafe poll(&polled, 2, isTerminal ? Self.terminalPatience : -1)

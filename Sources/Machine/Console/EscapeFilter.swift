@@ -10,6 +10,7 @@ package struct EscapeFilter: Sendable {
         case sendBreak = 0x62  // b
         case controlAltDelete = 0x63  // c
         case powerButton = 0x70  // p
+        case rescanDisks = 0x72  // r
         case help = 0x68  // h
 
         /// The key, as the help shows it.
@@ -22,6 +23,7 @@ package struct EscapeFilter: Sendable {
             case .sendBreak: "send a break on the serial line"
             case .controlAltDelete: "press Ctrl-Alt-Del"
             case .powerButton: "press the power button"
+            case .rescanDisks: "look how large the disks are now"
             case .help: "show this help"
             }
         }

@@ -50,6 +50,7 @@ struct Guest {
         initrd: [UInt8]? = nil,
         commandLine: String = "console=ttyS0",
         rsdp: GuestAddress? = nil,
+        virtioDevices: [FirmwareDescription.VirtioDevice] = [],
         rngSeed: [UInt8] = []
     ) throws {
         let memory = try guestMemory(byteCount: memoryByteCount)
@@ -63,6 +64,7 @@ struct Guest {
                     initrd: initrd,
                     commandLine: line,
                     rsdp: rsdp,
+                    virtioDevices: virtioDevices,
                     rngSeed: rngSeed
                 )
             }

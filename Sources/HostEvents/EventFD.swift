@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CKVM
+import CHostEvents
+package import SystemPackage
 
 /// An eventfd(2): the kernel's own "something happened", which KVM can wait for (irqfd) and give (ioeventfd).
 package final class EventFD: Sendable {
-    private let descriptor: OwnedDescriptor
+    private let owned: OwnedDescriptor
 
     /// Makes an event that has not happened.
-    package init() throws(KVMError) {
-        descriptor = OwnedDescriptor(adopting: try kvmCall("eventfd") { ckvm_eventfd() })
+    ///
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init() throws(Errno) {
+        owned = OwnedDescriptor(adopting: try hostCall { chost_eventfd() })
     }
 
-    package var rawValue: CInt {
-        descriptor.rawValue
+    /// Readable once it has happened, until it is taken.
+    package var descriptor: FileDescriptor {
+        owned.borrowed
     }
 
     /// Makes it happen.
@@ -20,12 +24,13 @@ package final class EventFD: Sendable {
     /// Never blocks: a counter that is full says the same.
     package func signal() {
         // The only failure of an owned, non-blocking eventfd is the full counter.
-        ckvm_eventfd_signal(descriptor.rawValue)
+        chost_eventfd_signal(owned.rawValue)
     }
 
     /// Takes all that has happened since the last call; 0 when nothing has.
+    @discardableResult
     package func take() -> UInt64 {
         var count: UInt64 = 0
-        return unsafe ckvm_eventfd_take(descriptor.rawValue, &count) == 0 ? count : 0
+        return unsafe chost_eventfd_take(owned.rawValue, &count) == 0 ? count : 0
     }
 }

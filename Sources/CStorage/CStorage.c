@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CStorage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int result_of(int result) { return result < 0 ? -errno : result; }
+
+// MARK: - Files
+
+int cstorage_lock(int file, bool exclusive) {
+    struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    return result_of(fcntl(file, F_OFD_SETLK, &lock));
+}
+
+int cstorage_device_size(int file, uint64_t *size) { return result_of(ioctl(file, BLKGETSIZE64, size)); }
+
+int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint32_t *optimal) {
+    int logical_size;
+    if (ioctl(file, BLKSSZGET, &logical_size) < 0 || ioctl(file, BLKPBSZGET, physical) < 0 ||
+        ioctl(file, BLKIOOPT, optimal) < 0)
+        return -errno;
+    *logical = (uint32_t)logical_size;
+    return 0;
+}
+
+int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory) {
+    *offset = *memory = 0;
+#ifdef STATX_DIOALIGN
+    struct statx status;
+    if (statx(file, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) < 0) return -errno;
+    if (status.stx_mask & STATX_DIOALIGN) {
+        *offset = status.stx_dio_offset_align;
+        *memory = status.stx_dio_mem_align;
+    }
+#endif
+    return 0;
+}
+
+unsigned cstorage_device_major(uint64_t device) { return major(device); }
+unsigned cstorage_device_minor(uint64_t device) { return minor(device); }
+
+int cstorage_punch_hole(int file, uint64_t offset, uint64_t count) {
+    return cstorage_allocate(file, CSTORAGE_HOLE, offset, count);
+}
+
+int cstorage_unnamed_file(const char *folder) {
+    return result_of(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+int cstorage_clone(int to, int from) { return result_of(ioctl(to, FICLONE, from)); }
+
+ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count) {
+    loff_t source = (loff_t)from_offset, target = (loff_t)to_offset;
+    ssize_t copied = copy_file_range(from, &source, to, &target, count, 0);
+    return copied < 0 ? -errno : copied;
+}
+
+// MARK: - Input and output
+
+static int flags_of(enum cstorage_how how) {
+    return (how & CSTORAGE_DURABLE ? RWF_DSYNC : 0) | (how & CSTORAGE_NOWAIT ? RWF_NOWAIT : 0);
+}
+
+ssize_t cstorage_read(int file, const struct iovec *vectors, int count, uint64_t offset, enum cstorage_how how) {
+    ssize_t done = preadv2(file, vectors, count, (off_t)offset, flags_of(how));
+    return done < 0 ? -errno : done;
+}
+
+ssize_t cstorage_write(int file, const struct iovec *vectors, int count, uint64_t offset, enum cstorage_how how) {
+    ssize_t done = pwritev2(file, vectors, count, (off_t)offset, flags_of(how));
+    return done < 0 ? -errno : done;
+}
+
+int cstorage_sync(int file) { return result_of(fdatasync(file)); }
+
+static int mode_of(enum cstorage_range what) {
+    return (what == CSTORAGE_HOLE ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
+}
+
+int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint64_t count) {
+    return result_of(fallocate(file, mode_of(what), (off_t)offset, (off_t)count));
+}
+
+// MARK: - io_uring
+
+static const int needed[] = {IORING_OP_READ,  IORING_OP_READV, IORING_OP_WRITE,
+                             IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
+
+int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring **created) {
+    struct io_uring *ring = malloc(sizeof *ring);
+    if (!ring) return -ENOMEM;
+    int error = io_uring_queue_init(entries, ring, 0);
+    if (error < 0) {
+        free(ring);
+        return error;
+    }
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    // Without SUBMIT_STABLE the vectors would have to live as long as the request, without NODROP completions could be lost.
+    bool usable = probe && ring->features & IORING_FEAT_SUBMIT_STABLE && ring->features & IORING_FEAT_NODROP;
+    for (unsigned i = 0; usable && i < sizeof needed / sizeof *needed; i++)
+        usable = io_uring_opcode_supported(probe, needed[i]);
+    io_uring_free_probe(probe);
+    error = usable ? io_uring_register_files(ring, &file, 1) : -ENOTSUP;
+    // "Async": not for what is complete when the submission returns, which is looked for then in any case.
+    if (error == 0) error = io_uring_register_eventfd_async(ring, event);
+    if (error < 0)
+        cstorage_ring_destroy(ring);
+    else
+        *created = ring;
+    return error;
+}
+
+void cstorage_ring_destroy(struct io_uring *ring) {
+    io_uring_queue_exit(ring);
+    free(ring);
+}
+
+static int finish(struct io_uring_sqe *entry, uint64_t tag) {
+    io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE);
+    io_uring_sqe_set_data64(entry, tag);
+    return 0;
+}
+
+int cstorage_ring_read(
+    struct io_uring *ring, uint64_t tag, const struct iovec *vectors, unsigned count, uint64_t offset) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+    if (!entry) return -EBUSY;
+    if (count == 1 && vectors->iov_len <= UINT32_MAX)
+        io_uring_prep_read(entry, 0, vectors->iov_base, (unsigned)vectors->iov_len, offset);
+    else
+        io_uring_prep_readv(entry, 0, vectors, count, offset);
+    return finish(entry, tag);
+}
+
+int cstorage_ring_write(
+    struct io_uring *ring, uint64_t tag, const struct iovec *vectors, unsigned count, uint64_t offset, bool durable) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+    if (!entry) return -EBUSY;
+    if (count == 1 && vectors->iov_len <= UINT32_MAX)
+        io_uring_prep_write(entry, 0, vectors->iov_base, (unsigned)vectors->iov_len, offset);
+    else
+        io_uring_prep_writev(entry, 0, vectors, count, offset);
+    entry->rw_flags = durable ? RWF_DSYNC : 0;
+    return finish(entry, tag);
+}
+
+int cstorage_ring_sync(struct io_uring *ring, uint64_t tag) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+    if (!entry) return -EBUSY;
+    io_uring_prep_fsync(entry, 0, IORING_FSYNC_DATASYNC);
+    return finish(entry, tag);
+}
+
+int cstorage_ring_allocate(
+    struct io_uring *ring, uint64_t tag, enum cstorage_range what, uint64_t offset, uint64_t count) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+    if (!entry) return -EBUSY;
+    io_uring_prep_fallocate(entry, 0, mode_of(what), (off_t)offset, (off_t)count);
+    return finish(entry, tag);
+}
+
+unsigned cstorage_ring_pending(const struct io_uring *ring) { return io_uring_sq_ready(ring); }
+
+int cstorage_ring_submit(struct io_uring *ring) { return io_uring_submit(ring); }
+
+int cstorage_ring_wait(struct io_uring *ring) {
+    struct io_uring_cqe *entry;
+    return io_uring_wait_cqe(ring, &entry);
+}
+
+int cstorage_ring_take(struct io_uring *ring, uint64_t *tag, int *result) {
+    struct io_uring_cqe *entry;
+    if (io_uring_peek_cqe(ring, &entry) < 0) return 0;
+    *tag = io_uring_cqe_get_data64(entry);
+    *result = entry->res;
+    io_uring_cqe_seen(ring, entry);
+    return 1;
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What disks need of the kernel that the Glibc module does not show to Swift, and liburing, whose queues are macros and inline
+// functions over shared memory. Each function returns at least 0, or -errno, unless it says otherwise.
+#ifndef MARTLET_CSTORAGE_H
+#define MARTLET_CSTORAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#pragma clang assume_nonnull begin
+
+// MARK: - Files
+
+/// Locks the whole file for this open file description (F_OFD_SETLK): -EAGAIN where another one holds a lock in the way.
+int cstorage_lock(int file, bool exclusive);
+/// The size in bytes of a block device (BLKGETSIZE64).
+int cstorage_device_size(int file, uint64_t *size);
+/// Logical block, physical block and optimal I/O size in bytes of a block device (BLKSSZGET, BLKPBSZGET, BLKIOOPT).
+int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint32_t *optimal);
+/// The two halves of a device number.
+unsigned cstorage_device_major(uint64_t device);
+unsigned cstorage_device_minor(uint64_t device);
+/// What O_DIRECT demands of a file's offsets and of memory (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
+int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
+/// Punches a hole into `count` bytes; the file keeps its size.
+int cstorage_punch_hole(int file, uint64_t offset, uint64_t count);
+/// A new file without a name in `folder` (O_TMPFILE).
+int cstorage_unnamed_file(const char *folder);
+/// Makes `to` share all blocks of `from` (FICLONE).
+int cstorage_clone(int to, int from);
+/// copy_file_range(2): how many bytes were copied, at least 1, or 0 at the end of `from`.
+ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count);
+
+// MARK: - Input and output
+
+/// How a call is done.
+enum cstorage_how {
+    CSTORAGE_PLAIN = 0,
+    /// A write is complete on stable storage only (RWF_DSYNC).
+    CSTORAGE_DURABLE = 1,
+    /// A read must not wait for the disk: -EAGAIN (RWF_NOWAIT).
+    CSTORAGE_NOWAIT = 2,
+};
+/// preadv2(2): the number of bytes.
+ssize_t cstorage_read(int file, const struct iovec *vectors, int count, uint64_t offset, enum cstorage_how how);
+/// pwritev2(2): the number of bytes.
+ssize_t cstorage_write(int file, const struct iovec *vectors, int count, uint64_t offset, enum cstorage_how how);
+int cstorage_sync(int file);
+
+/// What becomes of a range of bytes.
+enum cstorage_range {
+    /// A hole: no space, reads as zeros.
+    CSTORAGE_HOLE,
+    /// Zeros for which space is kept.
+    CSTORAGE_ZEROS,
+};
+/// fallocate(2).
+int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint64_t count);
+
+// MARK: - io_uring
+
+/// liburing's own structure; its header does not agree with the modules that Swift makes of the kernel's headers.
+struct io_uring;
+
+/// Makes a ring for `entries` requests to `file`, which signals `event` for completions that come later than their submission.
+///
+/// -ENOSYS or -EPERM where the kernel has no io_uring or does not allow it, -ENOTSUP where it lacks an operation.
+int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring *_Nullable *_Nonnull ring);
+void cstorage_ring_destroy(struct io_uring *ring);
+/// Each prepares a request that comes back as `tag`; -EBUSY where the queue is full. `vectors` stay until the submission.
+int cstorage_ring_read(struct io_uring *ring, uint64_t tag, const struct iovec *vectors, unsigned count, uint64_t offset);
+int cstorage_ring_write(
+    struct io_uring *ring, uint64_t tag, const struct iovec *vectors, unsigned count, uint64_t offset, bool durable);
+int cstorage_ring_sync(struct io_uring *ring, uint64_t tag);
+int cstorage_ring_allocate(
+    struct io_uring *ring, uint64_t tag, enum cstorage_range what, uint64_t offset, uint64_t count);
+/// How many requests are prepared and not yet taken by the kernel.
+unsigned cstorage_ring_pending(const struct io_uring *ring);
+/// Submits what was prepared: how many the kernel took.
+int cstorage_ring_submit(struct io_uring *ring);
+/// Waits for a completion.
+int cstorage_ring_wait(struct io_uring *ring);
+/// Takes a completion: 1, or 0 where there is none.
+int cstorage_ring_take(struct io_uring *ring, uint64_t *tag, int *result);
+
+#pragma clang assume_nonnull end
+
+#endif

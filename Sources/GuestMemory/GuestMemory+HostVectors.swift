@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Glibc
+
+extension GuestMemory {
+    /// Adds to `vectors` where bytes of the guest lie in this process, for a call by which the kernel copies them.
+    ///
+    /// The one way by which addresses leave: input and output at the speed of the disk allows no second copy. Nobody may
+    /// look through them, since the guest changes what is there at any time; and they are valid only while this memory is.
+    ///
+    /// - Parameters:
+    ///   - range: The bytes.
+    ///   - vectors: Where one vector is added for each region that the range touches.
+    /// - Throws: `outOfRange`; then nothing was added.
+    @unsafe
+    package func appendHostVectors(of range: GuestRange, to vectors: inout [iovec]) throws(GuestMemoryError) {
+        let count = unsafe vectors.count
+        var (address, left) = (range.address, UInt64(range.byteCount))
+        while left > 0 {
+            let piece = unsafe region(containing: address).flatMap { region in
+                let pieceByteCount = min(left, region.contiguousByteCount(from: address))
+                return unsafe region.withUnsafeHostPointer(at: address, byteCount: pieceByteCount) {
+                    unsafe iovec(iov_base: $0, iov_len: Int(pieceByteCount))
+                }
+            }
+            guard let piece = unsafe piece else {
+                unsafe vectors.removeSubrange(count...)
+                throw .outOfRange(range.address, byteCount: UInt64(range.byteCount))
+            }
+            unsafe vectors.append(piece)
+            left -= UInt64(unsafe piece.iov_len)
+            guard left > 0 else { return }
+            guard let next = address.advanced(by: UInt64(unsafe piece.iov_len)) else {
+                unsafe vectors.removeSubrange(count...)
+                throw .outOfRange(range.address, byteCount: UInt64(range.byteCount))
+            }
+            address = next
+        }
+    }
+}

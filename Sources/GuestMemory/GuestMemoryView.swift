@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Synchronization
+
+/// A window on part of one region that is read and written again and again, such as a ring of a virtqueue.
+///
+/// The range is checked once, when the view is made; offsets are the owner's own, so one beyond the end is a bug and
+/// traps. Each access reads or writes guest memory once.
+@safe
+package struct GuestMemoryView: Sendable {
+    package let byteCount: Int
+    /// Keeps the mapping alive.
+    @usableFromInline let region: GuestMemoryRegion
+    // Inside the region's mapping, which `region` keeps; every offset is checked before it is used.
+    @usableFromInline nonisolated(unsafe) let base: UnsafeMutableRawPointer
+
+    /// Makes a view, or `nil` when the bytes are not all in one region of RAM.
+    ///
+    /// - Parameters:
+    ///   - memory: The guest's memory.
+    ///   - address: Where the window begins.
+    ///   - byteCount: Its size; not 0.
+    package init?(_ memory: GuestMemory, at address: GuestAddress, byteCount: Int) {
+        guard byteCount > 0, let region = memory.region(containing: address) else { return nil }
+        let base = unsafe region.withUnsafeHostPointer(at: address, byteCount: UInt64(byteCount)) { unsafe $0 }
+        guard let base = unsafe base else { return nil }
+        self.region = region
+        self.byteCount = byteCount
+        unsafe self.base = base
+    }
+
+    @inlinable
+    func pointer(at offset: Int, byteCount: Int) -> UnsafeMutableRawPointer {
+        precondition(offset >= 0 && offset <= self.byteCount - byteCount, "beyond the end of the view")
+        return unsafe base + offset
+    }
+
+    /// The little-endian integer at `offset`.
+    @inlinable
+    package func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
+        unsafe T(littleEndian: pointer(at: offset, byteCount: MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    }
+
+    /// Stores `value` in little-endian order at `offset`.
+    @inlinable
+    package func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+        unsafe pointer(at: offset, byteCount: MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
+    }
+
+    /// The integer at `offset`, a multiple of 2: what the guest wrote before it is seen after this.
+    @inlinable
+    package func loadAcquiring(at offset: Int) -> UInt16 {
+        let atomic = unsafe atomicPointer(at: offset)
+        return UInt16(littleEndian: unsafe atomic.pointee.load(ordering: .acquiring))
+    }
+
+    /// Stores `value` at `offset`, a multiple of 2: a guest that sees it sees all that was written before.
+    @inlinable
+    package func storeReleasing(_ value: UInt16, at offset: Int) {
+        let atomic = unsafe atomicPointer(at: offset)
+        unsafe atomic.pointee.store(value.littleEndian, ordering: .releasing)
+    }
+
+    @inlinable
+    func atomicPointer(at offset: Int) -> UnsafeMutablePointer<Atomic<UInt16>> {
+        precondition(offset & 1 == 0, "not aligned")
+        return unsafe pointer(at: offset, byteCount: 2).assumingMemoryBound(to: Atomic<UInt16>.self)
+    }
+}

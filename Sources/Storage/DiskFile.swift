@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CStorage
+import Glibc
+import HostEvents
+package import SystemPackage
+
+/// A raw image file or a block device of the host's, open and locked as long as this lives.
+///
+/// The lock is advisory and belongs to the open file description: any number may read a disk, or one may write it. The
+/// kernel drops it when the last descriptor closes, however the process ends.
+package final class DiskFile: Sendable {
+    package let path: FilePath
+    package let isReadOnly: Bool
+    package let isDirect: Bool
+    /// The smallest unit that the disk reads and writes, in bytes.
+    package let logicalBlockSize: Int
+    /// The unit in which the disk works best, in bytes.
+    package let physicalBlockSize: Int
+    /// The optimal size of input and output in bytes; 0 where nobody knows.
+    package let optimalIOSize: Int
+    /// What addresses of memory must be multiples of; 1 unless `isDirect`.
+    package let memoryAlignment: Int
+    /// Whether ranges can be given back.
+    package let canDiscard: Bool
+
+    private let owned: OwnedDescriptor
+    private let isBlockDevice: Bool
+
+    /// Opens and locks `path`.
+    ///
+    /// - Parameters:
+    ///   - path: A regular file or a block device.
+    ///   - isReadOnly: Whether it is opened for reading only, and others may read it too.
+    ///   - isDirect: Whether the page cache is passed by (`O_DIRECT`).
+    /// - Throws: `StorageError`, in words.
+    package init(path: FilePath, isReadOnly: Bool, isDirect: Bool) throws(StorageError) {
+        // A pipe would wait for its other end; and a device may do things when it is opened. So look first.
+        let kind = try Self.status(of: path).st_mode & S_IFMT
+        guard kind == S_IFREG || kind == S_IFBLK else { throw .notADisk(path, kind: Self.name(of: kind)) }
+        let file = try Self.open(path, isReadOnly: isReadOnly, isDirect: isDirect)
+        let raw = file.rawValue
+        let result = cstorage_lock(raw, !isReadOnly)
+        if result == -EAGAIN || result == -EACCES { throw .inUse(path, isReadOnly: isReadOnly) }
+        // A file system without locks, some network ones, is no reason to refuse the disk.
+
+        isBlockDevice = kind == S_IFBLK
+        var (logical, physical, optimal): (UInt32, UInt32, UInt32) = (512, 512, 0)
+        if isBlockDevice {
+            let result = unsafe cstorage_device_blocks(raw, &logical, &physical, &optimal)
+            if result < 0 { throw .file(path, operation: "BLKSSZGET", Errno(rawValue: -result)) }
+            canDiscard = !isReadOnly && Self.deviceCanDiscard(raw)
+        } else {
+            var status = stat()
+            unsafe fstat(raw, &status)
+            physical = UInt32(clamping: min(max(status.st_blksize, 512), 4096))
+            // Behind its end, where there is nothing to lose.
+            canDiscard = !isReadOnly && cstorage_punch_hole(raw, UInt64(clamping: status.st_size), 4096) == 0
+        }
+        var (offsetAlignment, memoryAlignment): (UInt32, UInt32) = (1, 1)
+        if isDirect {
+            unsafe cstorage_direct_alignment(raw, &offsetAlignment, &memoryAlignment)
+            // A kernel that cannot tell (before 6.1): what no disk exceeds.
+            if offsetAlignment == 0 { (offsetAlignment, memoryAlignment) = (4096, 4096) }
+            logical = max(logical, offsetAlignment)
+        }
+        self.path = path
+        (self.isReadOnly, self.isDirect) = (isReadOnly, isDirect)
+        (logicalBlockSize, physicalBlockSize) = (Int(logical), Int(max(physical, logical)))
+        optimalIOSize = Int(optimal)
+        self.memoryAlignment = Int(max(memoryAlignment, 1))
+        owned = file
+    }
+
+    /// The descriptor, which stays owned here.
+    var descriptor: CInt { owned.rawValue }
+
+    /// The size in bytes, at this moment: whole logical blocks.
+    package var byteCount: UInt64 { refreshByteCount() }
+
+    /// Looks how large the disk is now.
+    package func refreshByteCount() -> UInt64 {
+        var size: UInt64 = 0
+        if isBlockDevice {
+            unsafe cstorage_device_size(descriptor, &size)
+        } else {
+            var status = stat()
+            if unsafe fstat(descriptor, &status) == 0 { size = UInt64(clamping: status.st_size) }
+        }
+        return size / UInt64(logicalBlockSize) * UInt64(logicalBlockSize)
+    }
+
+    /// What ranges of `fallocate` must be multiples of.
+    var allocationAlignment: UInt64 { isBlockDevice ? UInt64(logicalBlockSize) : 1 }
+
+    // MARK: - Opening
+
+    private static func status(of path: FilePath) throws(StorageError) -> stat {
+        var status = stat()
+        let result = unsafe path.withPlatformString { unsafe stat($0, &status) }
+        guard result == 0 else { throw .file(path, operation: "open", Errno(rawValue: errno)) }
+        return status
+    }
+
+    private static func open(
+        _ path: FilePath,
+        isReadOnly: Bool,
+        isDirect: Bool
+    ) throws(StorageError) -> OwnedDescriptor {
+        // The type may have changed since it was looked at: then at least nothing waits.
+        let flags = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
+        let file = unsafe path.withPlatformString { unsafe Glibc.open($0, flags) }
+        guard file >= 0 else { throw .file(path, operation: "open", Errno(rawValue: errno)) }
+        let owned = OwnedDescriptor(adopting: file)
+        // Set afterwards, so that a file system without it can be told from a file that is not there.
+        let kept = fcntl(file, F_GETFL) & ~O_NONBLOCK
+        guard fcntl(file, F_SETFL, isDirect ? kept | directFlag : kept) == 0 else {
+            throw errno == EINVAL && isDirect
+                ? .directUnsupported(path) : .file(path, operation: "open", Errno(rawValue: errno))
+        }
+        return owned
+    }
+
+    /// `O_DIRECT` of x86-64, which the Glibc module does not show.
+    private static let directFlag: CInt = 0o40000
+
+    private static func name(of kind: mode_t) -> String {
+        switch kind {
+        case S_IFDIR: "folder"
+        case S_IFIFO: "named pipe"
+        case S_IFSOCK: "socket"
+        case S_IFCHR: "character device"
+        default: "special file"
+        }
+    }
+
+    /// What the device says in sysfs; a partition's folder lies in its disk's.
+    private static func deviceCanDiscard(_ file: CInt) -> Bool {
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else { return false }
+        let (major, minor) = (
+            cstorage_device_major(UInt64(status.st_rdev)), cstorage_device_minor(UInt64(status.st_rdev))
+        )
+        for folder in ["/sys/dev/block/\(major):\(minor)", "/sys/dev/block/\(major):\(minor)/.."] {
+            let limit = try? FileDescriptor.open(
+                FilePath("\(folder)/queue/discard_max_bytes"),
+                .readOnly,
+                options: .closeOnExec
+            )
+            guard let limit else { continue }
+            var digits = [UInt8](repeating: 0, count: 32)
+            let count = (try? unsafe digits.withUnsafeMutableBytes { try unsafe limit.read(into: $0) }) ?? 0
+            try? limit.close()
+            return digits.prefix(count).contains { (UInt8(ascii: "1")...UInt8(ascii: "9")).contains($0) }
+        }
+        return false
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CStorage
+import Glibc
+import HostEvents
+import SystemPackage
+
+/// Input and output by io_uring: a batch of requests for one system call, and none for what is complete by then.
+///
+/// The ring is used by whichever thread holds the owner's lock; the kernel keeps a request that was submitted by a thread
+/// that has ended since.
+@safe
+final class IOUringEngine: StorageEngine {
+    let capacity: Int
+    private(set) var inFlightCount = 0
+
+    private let file: DiskFile
+    private let event: EventFD
+    // Made by init, used here only and destroyed by deinit.
+    private let ring: OpaquePointer
+    /// What is under way, by slot.
+    private var jobs: [StorageJob?]
+    /// What is complete without the kernel.
+    private var completed: [StorageCompletion] = []
+    /// The vectors of what is prepared: the kernel reads them in the submission, which may come later than `submit`.
+    private let vectors: UnsafeMutableBufferPointer<iovec>
+    private var vectorCount = 0
+
+    init(file: DiskFile, capacity: Int) throws(StorageError) {
+        self.file = file
+        self.capacity = capacity
+        do throws(Errno) {
+            event = try EventFD()
+        } catch {
+            throw .ioUringUnavailable(error)
+        }
+        jobs = Array(repeating: nil, count: capacity)
+        var ring: OpaquePointer?
+        let result = unsafe cstorage_ring_create(
+            UInt32(clamping: capacity),
+            file.descriptor,
+            event.descriptor.rawValue,
+            &ring
+        )
+        guard let ring = unsafe ring, result >= 0 else { throw .ioUringUnavailable(Errno(rawValue: -result)) }
+        unsafe self.ring = ring
+        unsafe vectors = .allocate(capacity: 2 * StorageJob.vectorMaximum)
+    }
+
+    deinit {
+        // The kernel may still write to the memory of what is under way.
+        while inFlightCount > 0 {
+            waitForCompletion()
+            while takeCompletion() != nil {}
+        }
+        unsafe cstorage_ring_destroy(ring)
+        unsafe vectors.deallocate()
+    }
+
+    var completionEvent: FileDescriptor { event.descriptor }
+
+    func submit(_ request: StorageRequest) {
+        inFlightCount += 1
+        prepare(StorageJob(request, on: file))
+    }
+
+    func commit() {
+        var isStuck = false
+        while unsafe cstorage_ring_pending(ring) > 0 {
+            let result = unsafe cstorage_ring_submit(ring)
+            // EBUSY and EAGAIN: the kernel wants completions to be taken, or has no memory, and says so by an event later.
+            if result == -EBUSY || result == -EAGAIN {
+                if isStuck { _ = unsafe cstorage_ring_wait(ring) }
+                takeFromRing()
+                isStuck = true
+            }
+        }
+        vectorCount = 0
+    }
+
+    func takeCompletion() -> StorageCompletion? {
+        if completed.isEmpty {
+            event.take()
+            takeFromRing()
+        }
+        guard let completion = completed.popLast() else { return nil }
+        inFlightCount -= 1
+        return completion
+    }
+
+    func waitForCompletion() {
+        commit()
+        while completed.isEmpty, inFlightCount > 0 {
+            _ = unsafe cstorage_ring_wait(ring)
+            takeFromRing()
+            commit()
+        }
+    }
+
+    // MARK: - The ring
+
+    /// Prepares the next call of `job`, or notes that there is none.
+    private func prepare(_ job: StorageJob) {
+        let slot = job.request.slot
+        if case .done(let error) = job.step {
+            jobs[slot] = nil
+            return completed.append(StorageCompletion(request: job.request, error: error))
+        }
+        if !tryToPrepare(job) {
+            commit()
+            // After a submission the queue is empty.
+            _ = tryToPrepare(job)
+        }
+        jobs[slot] = job
+    }
+
+    private func tryToPrepare(_ job: StorageJob) -> Bool {
+        let tag = UInt64(job.request.slot)
+        switch job.step {
+        case .read:
+            return unsafe prepareVectors(of: job) { vectors, count in
+                unsafe cstorage_ring_read(ring, tag, vectors, count, job.offset)
+            }
+        case .write(let isDurable):
+            return unsafe prepareVectors(of: job) { vectors, count in
+                unsafe cstorage_ring_write(ring, tag, vectors, count, job.offset, isDurable)
+            }
+        case .sync: return unsafe cstorage_ring_sync(ring, tag) >= 0
+        case .allocate(let what, let byteCount):
+            return unsafe cstorage_ring_allocate(ring, tag, what, job.offset, byteCount) >= 0
+        case .done: return true
+        }
+    }
+
+    private func prepareVectors(
+        of job: StorageJob,
+        _ prepare: (UnsafePointer<iovec>, UInt32) -> CInt
+    ) -> Bool {
+        unsafe job.withVectors { wanted in
+            guard let start = unsafe vectors.baseAddress, unsafe vectorCount + wanted.count <= vectors.count else {
+                return false
+            }
+            let place = unsafe start + vectorCount
+            for index in wanted.indices { unsafe place[index] = wanted[index] }
+            guard unsafe prepare(place, UInt32(wanted.count)) >= 0 else { return false }
+            vectorCount += wanted.count
+            return true
+        }
+    }
+
+    /// Takes all that the kernel has completed, and starts what goes on.
+    private func takeFromRing() {
+        var tag: UInt64 = 0
+        var result: CInt = 0
+        var goesOn = false
+        while unsafe cstorage_ring_take(ring, &tag, &result) == 1 {
+            guard var job = jobs[Int(tag)] else { continue }
+            job.advance(Int(result))
+            if case .done = job.step {} else { goesOn = true }
+            prepare(job)
+        }
+        if goesOn { commit() }
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Does the input and output of one disk.
+///
+/// Not for two threads at once: the owner calls it under one lock. Short reads and writes are carried on, interrupted
+/// calls repeated; each request completes exactly once.
+package protocol StorageEngine: AnyObject {
+    /// How many requests may be in flight.
+    var capacity: Int { get }
+    /// How many were submitted and not yet taken back by `takeCompletion`.
+    var inFlightCount: Int { get }
+    /// Readable when there may be completions that `commit` did not find already; `takeCompletion` clears it.
+    var completionEvent: FileDescriptor { get }
+
+    /// Takes over `request`; it may wait for `commit` to be started.
+    ///
+    /// - Parameter request: Not in flight, with a slot below `capacity`.
+    func submit(_ request: StorageRequest)
+    /// Starts everything that was submitted.
+    func commit()
+    /// Takes one completed request back, if there is one.
+    func takeCompletion() -> StorageCompletion?
+    /// Commits, then waits until `takeCompletion` has something; at once where nothing is in flight.
+    func waitForCompletion()
+}

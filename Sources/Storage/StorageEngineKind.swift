@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+
+/// How a disk's input and output are done.
+package enum StorageEngineKind: String, CaseIterable, Sendable {
+    /// io_uring where the kernel allows it, else threads.
+    case automatic = "auto"
+    case ioUring = "io_uring"
+    case threads
+
+    /// Makes an engine.
+    ///
+    /// - Parameters:
+    ///   - file: The disk.
+    ///   - capacity: How many requests it takes at a time.
+    /// - Returns: The engine, for one owner.
+    /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
+    package func makeEngine(for file: DiskFile, capacity: Int) throws(StorageError) -> sending any StorageEngine {
+        let engine: any StorageEngine =
+            switch self {
+            case .ioUring: try IOUringEngine(file: file, capacity: capacity)
+            case .threads: try ThreadPoolEngine(file: file, capacity: capacity)
+            case .automatic: try Self.bestEngine(for: file, capacity: capacity)
+            }
+        return file.isDirect ? DirectEngine(engine, file: file) : engine
+    }
+
+    private static func bestEngine(for file: DiskFile, capacity: Int) throws(StorageError) -> any StorageEngine {
+        do throws(StorageError) {
+            return try IOUringEngine(file: file, capacity: capacity)
+        } catch {
+            return try ThreadPoolEngine(file: file, capacity: capacity)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why a file cannot be a disk, in words that say what to do.
+package enum StorageError: Error, Hashable, CustomStringConvertible {
+    /// A call failed.
+    case file(FilePath, operation: String, Errno)
+    /// Neither a regular file nor a block device.
+    case notADisk(FilePath, kind: String)
+    /// Another machine, or another program that locks, has it.
+    case inUse(FilePath, isReadOnly: Bool)
+    /// The file system has no direct input and output.
+    case directUnsupported(FilePath)
+    /// The kernel has no io_uring for us.
+    case ioUringUnavailable(Errno)
+
+    package var description: String {
+        switch self {
+        case .file(let path, _, .readOnlyFileSystem):
+            "disk \(path) lies on a read-only file system: add ',readonly'"
+        case .file(let path, "open", .permissionDenied):
+            "disk \(path): permission denied; a disk that is only read needs ',readonly'"
+        case .file(let path, let operation, let errno):
+            "disk \(path): \(operation): \(errno)"
+        case .notADisk(let path, let kind):
+            "disk \(path) is a \(kind), neither a regular file nor a block device"
+        case .inUse(let path, let isReadOnly):
+            isReadOnly
+                ? "disk \(path) is in use: another process writes it"
+                : "disk \(path) is in use by another process: many may read a disk (',readonly'), or one may write it"
+        case .directUnsupported(let path):
+            "disk \(path): its file system does not offer direct input and output: leave ',direct' out"
+        case .ioUringUnavailable(.noFunction):
+            "this kernel has no io_uring: use engine=threads"
+        case .ioUringUnavailable(.notPermitted):
+            "io_uring is not allowed here (sysctl kernel.io_uring_disabled, or seccomp): use engine=threads"
+        case .ioUringUnavailable(let errno):
+            "io_uring cannot be used: \(errno): use engine=threads"
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CStorage
+import Glibc
+import SystemPackage
+
+/// A request on its way: which call comes next, until all of it is done.
+///
+/// The same for both engines. Short reads and writes go on where they stopped; zeroes that the file system cannot make are written.
+@safe
+struct StorageJob {
+    /// The next call.
+    enum Step {
+        /// Read to, or write from, `vectors`, at `offset`.
+        case read
+        case write(isDurable: Bool)
+        case sync
+        case allocate(cstorage_range, byteCount: UInt64)
+        case done(Errno?)
+    }
+
+    /// The most vectors that a call takes (IOV_MAX).
+    static let vectorMaximum = 1024
+
+    let request: StorageRequest
+    private(set) var step: Step
+    private(set) var offset: UInt64
+    private var left: UInt64
+    /// The first vector that is not done; those from there on are what the request still needs.
+    private var firstVector = 0
+
+    init(_ request: StorageRequest, on file: DiskFile) {
+        self.request = request
+        (offset, left) = (request.offset, request.byteCount)
+        switch request.operation {
+        case .read: step = .read
+        case .write(let isDurable): step = .write(isDurable: isDurable)
+        case .flush: step = .sync
+        case .discard, .writeZeroes: step = .done(nil)
+        }
+        switch request.operation {
+        case .discard: discard(alignment: file.allocationAlignment)
+        case .writeZeroes(let mayUnmap): writeZeroes(CSTORAGE_HOLE, mayUnmap, alignment: file.allocationAlignment)
+        default: break
+        }
+    }
+
+    /// What is still to be read or written; at least one vector, at most `vectorMaximum`.
+    ///
+    /// The pointer is good for the call of `body` only.
+    func withVectors<R>(_ body: (UnsafeBufferPointer<iovec>) -> R) -> R {
+        unsafe request.vectors.withUnsafeBufferPointer { all in
+            let end = min(all.count, firstVector + Self.vectorMaximum)
+            return unsafe body(UnsafeBufferPointer(rebasing: all[firstVector..<end]))
+        }
+    }
+
+    /// Goes on after the call of `step` has given `result`, at least 0 or -errno.
+    mutating func advance(_ result: Int) {
+        let error = result < 0 ? Errno(rawValue: CInt(clamping: -result)) : nil
+        if let error, error == .interrupted || error == .resourceTemporarilyUnavailable { return }
+        switch step {
+        case .read, .write:
+            guard error == nil else { return step = .done(error) }
+            // Nothing at all: the file has ended before its disk did.
+            guard result > 0 else { return step = .done(.ioError) }
+            consume(UInt64(result))
+        case .allocate:
+            guard error == .notSupported, case .writeZeroes = request.operation else { return step = .done(error) }
+            startWritingZeroes()
+        case .sync: step = .done(error)
+        case .done: break
+        }
+    }
+
+    private mutating func consume(_ byteCount: UInt64) {
+        offset += byteCount
+        left -= min(left, byteCount)
+        guard left > 0 else { return step = .done(nil) }
+        var skipped = Int(byteCount)
+        while unsafe firstVector < request.vectors.count {
+            let length = unsafe request.vectors[firstVector].iov_len
+            guard skipped >= length else { break }
+            skipped -= length
+            firstVector += 1
+        }
+        if skipped > 0 {
+            unsafe request.vectors[firstVector].iov_base += skipped
+            unsafe request.vectors[firstVector].iov_len -= skipped
+        }
+        if case .write = step, isWritingZeroes { fillWithZeroes() }
+    }
+
+    // MARK: - Ranges
+
+    /// A wish, of which what is smaller than a block is not granted.
+    private mutating func discard(alignment: UInt64) {
+        let start = (offset + alignment - 1) / alignment * alignment
+        let end = (offset + left) / alignment * alignment
+        guard start < end else { return }
+        offset = start
+        step = .allocate(CSTORAGE_HOLE, byteCount: end - start)
+    }
+
+    private mutating func writeZeroes(_ hole: cstorage_range, _ mayUnmap: Bool, alignment: UInt64) {
+        guard left > 0 else { return }
+        guard offset % alignment == 0, left % alignment == 0 else { return startWritingZeroes() }
+        step = .allocate(mayUnmap ? hole : CSTORAGE_ZEROS, byteCount: left)
+    }
+
+    private var isWritingZeroes: Bool {
+        if case .writeZeroes = request.operation { true } else { false }
+    }
+
+    private mutating func startWritingZeroes() {
+        step = .write(isDurable: false)
+        fillWithZeroes()
+    }
+
+    private mutating func fillWithZeroes() {
+        firstVector = 0
+        unsafe request.vectors.removeAll(keepingCapacity: true)
+        var wanted = Int(clamping: left)
+        while wanted > 0, unsafe request.vectors.count < 16 {
+            let count = min(wanted, ZeroPages.byteCount)
+            unsafe request.vectors.append(iovec(iov_base: ZeroPages.address, iov_len: count))
+            wanted -= count
+        }
+    }
+}
+
+/// Memory that is zero for ever: one mapping for all disks, of which nobody writes a byte.
+@safe
+private enum ZeroPages {
+    static let byteCount = 1 << 16
+    // A read-only anonymous mapping that is never unmapped.
+    nonisolated(unsafe) static let address: UnsafeMutableRawPointer = {
+        let pages = unsafe mmap(nil, byteCount, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { fatalError("no address space for 64 KiB") }
+        return unsafe pages
+    }()
+}

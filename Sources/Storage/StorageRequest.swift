@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import CStorage
+package import SystemPackage
+
+/// One order to a disk, made once and used again and again: a device has as many as it may have in flight.
+///
+/// Between `submit` and its completion it belongs to the engine, and nobody else touches it or the memory of `vectors`.
+@safe
+package final class StorageRequest {
+    package enum Operation: Sendable {
+        /// Fills the vectors from the disk.
+        case read
+        /// Writes the vectors to the disk; when `isDurable`, it is complete only on stable storage (`RWF_DSYNC`).
+        case write(isDurable: Bool)
+        /// Brings all writes that were complete before to stable storage.
+        case flush
+        /// Says that nobody needs the bytes of the range any more; they read as anything afterwards.
+        case discard
+        /// Makes the bytes of the range zero; `mayUnmap` says that they need no space.
+        case writeZeroes(mayUnmap: Bool)
+    }
+
+    /// What its owner knows it by; an index below the engine's capacity, used by one request at a time.
+    package let slot: Int
+    package var operation = Operation.flush
+    /// Where on the disk, in bytes.
+    package var offset: UInt64 = 0
+    /// The size of the range in bytes; for reads and writes the sum of the vectors.
+    package var byteCount: UInt64 = 0
+    /// Host memory, for reads and writes only; valid until the request is complete.
+    package var vectors: [iovec] = unsafe []
+
+    package init(slot: Int) {
+        self.slot = slot
+    }
+}
+
+/// What became of a request: complete, with an error of the host's or without.
+@safe
+package struct StorageCompletion {
+    package let request: StorageRequest
+    /// What went wrong, or `nil` when all of it was done; data that ends early, as in a truncated file, is `ioError`.
+    package let error: Errno?
+
+    package init(request: StorageRequest, error: Errno?) {
+        self.request = request
+        self.error = error
+    }
+}

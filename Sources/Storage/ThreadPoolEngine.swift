@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CStorage
+import Dispatch
+import Glibc
+import HostEvents
+import Synchronization
+import SystemPackage
+
+/// Input and output by plain system calls on a few threads: for kernels and sandboxes without io_uring.
+///
+/// What does not wait is done at once, on the caller's thread, which saves two changes of thread: reads that the page cache
+/// can serve (`RWF_NOWAIT`), and a write into the page cache while nothing else is under way. All else goes to the threads,
+/// so that a slow disk gets as many requests at a time as there are threads.
+final class ThreadPoolEngine: StorageEngine {
+    static let threadMaximum = 16
+
+    let capacity: Int
+    private(set) var inFlightCount = 0
+
+    private let file: DiskFile
+    private let pool: Pool
+    private var submitted: [StorageRequest] = []
+    /// What was done at once.
+    private var completed: [StorageCompletion] = []
+
+    init(file: DiskFile, capacity: Int) throws(StorageError) {
+        self.file = file
+        self.capacity = capacity
+        do throws(Errno) {
+            pool = try Pool(file: file)
+        } catch {
+            throw .file(file.path, operation: "eventfd", error)
+        }
+    }
+
+    deinit {
+        // A thread may still write to the memory of what is under way.
+        while inFlightCount > 0 {
+            waitForCompletion()
+            while takeCompletion() != nil {}
+        }
+    }
+
+    var completionEvent: FileDescriptor { pool.event.descriptor }
+
+    func submit(_ request: StorageRequest) {
+        inFlightCount += 1
+        submitted.append(request)
+    }
+
+    func commit() {
+        guard !submitted.isEmpty else { return }
+        let isAlone = inFlightCount == 1
+        for request in submitted {
+            var job = StorageJob(request, on: file)
+            job.runAtOnce(on: file.descriptor, mayWrite: isAlone && !file.isDirect)
+            if case .done(let error) = job.step {
+                completed.append(StorageCompletion(request: request, error: error))
+            } else {
+                pool.run(job)
+            }
+        }
+        submitted.removeAll(keepingCapacity: true)
+    }
+
+    func takeCompletion() -> StorageCompletion? {
+        if completed.isEmpty { pool.takeCompletions(into: &completed) }
+        guard let completion = completed.popLast() else { return nil }
+        inFlightCount -= 1
+        return completion
+    }
+
+    func waitForCompletion() {
+        commit()
+        guard completed.isEmpty, inFlightCount > 0 else { return }
+        var set = pollfd(fd: completionEvent.rawValue, events: Int16(POLLIN), revents: 0)
+        while unsafe poll(&set, 1, -1) < 0 {}
+    }
+}
+
+/// The threads, and what lies between them and the engine.
+private final class Pool: Sendable {
+    /// A request on its way between two threads.
+    ///
+    /// Unchecked, because a request belongs to one thread at a time: to the engine until `run`, then to the one worker that
+    /// takes the job, and to the engine again when it has taken the completion. `state`'s lock lies between them.
+    private struct Handed<T>: @unchecked Sendable {
+        let value: T
+    }
+
+    private struct State {
+        var waiting: [Handed<StorageJob>] = []
+        var completed: [Handed<StorageCompletion>] = []
+        var idleWorkers = (0..<ThreadPoolEngine.threadMaximum).map { $0 }
+    }
+
+    let event: EventFD
+    private let file: DiskFile
+    private let state = Mutex(State())
+    /// Each is a thread while it has something to do; a queue for many would run as many blocks as there are processors.
+    private let workers: [DispatchQueue]
+
+    init(file: DiskFile) throws(Errno) {
+        self.file = file
+        event = try EventFD()
+        workers = (0..<ThreadPoolEngine.threadMaximum).map { DispatchQueue(label: "martlet.disk.\($0)") }
+    }
+
+    func run(_ job: StorageJob) {
+        let handed = Handed(value: job)
+        let worker = state.withLock { state in
+            // First come, first served: a late worker must not find the newest first.
+            state.waiting.insert(handed, at: 0)
+            return state.idleWorkers.popLast()
+        }
+        if let worker { workers[worker].async { [self] in work(worker) } }
+    }
+
+    func takeCompletions(into completed: inout [StorageCompletion]) {
+        event.take()
+        let handed = state.withLock { state in
+            defer { state.completed = [] }
+            return state.completed
+        }
+        completed += handed.map(\.value)
+    }
+
+    private func work(_ worker: Int) {
+        while let next = nextJob(worker) {
+            var job = next.value
+            let error = job.run(on: file.descriptor)
+            let handed = Handed(value: StorageCompletion(request: job.request, error: error))
+            state.withLock { $0.completed.append(handed) }
+            event.signal()
+        }
+    }
+
+    private func nextJob(_ worker: Int) -> Handed<StorageJob>? {
+        state.withLock { state in
+            let job = state.waiting.popLast()
+            if job == nil { state.idleWorkers.append(worker) }
+            return job
+        }
+    }
+}
+
+extension StorageJob {
+    /// Makes all calls, one after the other.
+    ///
+    /// - Returns: The error that ended it, if any.
+    fileprivate mutating func run(on file: CInt) -> Errno? {
+        while true {
+            switch step {
+            case .read: read(file, CSTORAGE_PLAIN)
+            case .write(let isDurable): write(file, isDurable ? CSTORAGE_DURABLE : CSTORAGE_PLAIN)
+            case .sync: advance(Int(cstorage_sync(file)))
+            case .allocate(let what, let byteCount): advance(Int(cstorage_allocate(file, what, offset, byteCount)))
+            case .done(let error): return error
+            }
+        }
+    }
+
+    /// Makes the calls that do not wait for the disk, as far as they go.
+    fileprivate mutating func runAtOnce(on file: CInt, mayWrite: Bool) {
+        while true {
+            switch step {
+            case .read:
+                let result = unsafe call(cstorage_read, file, CSTORAGE_NOWAIT)
+                // It is not in the page cache, or this file system cannot tell.
+                if result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) { return }
+                advance(result)
+            case .write(isDurable: false) where mayWrite: write(file, CSTORAGE_PLAIN)
+            case .write, .sync, .allocate, .done: return
+            }
+        }
+    }
+
+    private mutating func read(_ file: CInt, _ how: cstorage_how) {
+        advance(unsafe call(cstorage_read, file, how))
+    }
+
+    private mutating func write(_ file: CInt, _ how: cstorage_how) {
+        advance(unsafe call(cstorage_write, file, how))
+    }
+
+    private typealias Call = (CInt, UnsafePointer<iovec>, CInt, UInt64, cstorage_how) -> Int
+
+    private func call(_ function: Call, _ file: CInt, _ how: cstorage_how) -> Int {
+        unsafe withVectors { vectors in
+            guard let start = vectors.baseAddress else { return 0 }
+            return unsafe function(file, start, CInt(vectors.count), offset, how)
+        }
+    }
+}

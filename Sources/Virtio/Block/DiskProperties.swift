@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a block device tells its driver about the disk behind it.
+package struct DiskProperties: Hashable, Sendable {
+    /// The size; a tail of less than 512 bytes is out of the guest's reach.
+    package var byteCount: UInt64
+    package var isReadOnly = false
+    /// The smallest unit that the disk reads and writes, in bytes: a power of two, at least 512.
+    package var logicalBlockByteCount: UInt32 = 512
+    /// The unit in which the disk works best, in bytes: a power of two, at least the logical block.
+    package var physicalBlockByteCount: UInt32 = 512
+    /// The optimal size of input and output in bytes; 0 where nobody knows.
+    package var optimalIOByteCount: UInt32 = 0
+    /// Whether ranges can be given back, and zeroed without writing.
+    package var canDiscard = false
+    /// What the driver gets as the disk's serial number; at most 20 bytes, the rest is cut off.
+    package var identifier = ""
+
+    package init(byteCount: UInt64) {
+        self.byteCount = byteCount
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// Copies that follow a chain through its ranges, wherever the driver cut the buffer (virtio 1.2, 2.7.4.1).
+extension GuestMemory {
+    /// The 16 bytes from `offset` on as two little-endian numbers; zeros beyond the end.
+    func words(of ranges: [GuestRange], at offset: Int) -> (UInt64, UInt64) {
+        if let first = ranges.first, offset + 16 <= Int(first.byteCount) {
+            let address = GuestAddress(rawValue: first.address.rawValue &+ UInt64(offset))
+            if let value = try? load(UInt128.self, at: address) {
+                return (UInt64(truncatingIfNeeded: value), UInt64(truncatingIfNeeded: value >> 64))
+            }
+        }
+        var value: UInt128 = 0
+        forEachByte(of: ranges, from: offset, count: 16) { index, address in
+            value |= UInt128((try? load(UInt8.self, at: address)) ?? 0) << UInt128(8 * index)
+        }
+        return (UInt64(truncatingIfNeeded: value), UInt64(truncatingIfNeeded: value >> 64))
+    }
+
+    /// Writes `bytes` from `offset` on; what is beyond the end is dropped.
+    func write(_ bytes: [UInt8], to ranges: [GuestRange], at offset: Int) {
+        forEachByte(of: ranges, from: offset, count: bytes.count) { index, address in
+            try? store(bytes[index], at: address)
+        }
+    }
+
+    /// Sets the bytes `start ..< end`, counted through all ranges, to zero.
+    func zero(_ ranges: [GuestRange], from start: Int, to end: Int) {
+        var position = 0
+        for range in ranges where position < end {
+            let (lower, upper) = (max(start, position), min(end, position + Int(range.byteCount)))
+            if lower < upper {
+                let address = GuestAddress(rawValue: range.address.rawValue &+ UInt64(lower - position))
+                try? fill(0, byteCount: UInt64(upper - lower), at: address)
+            }
+            position += Int(range.byteCount)
+        }
+    }
+
+    /// Byte by byte: for headers, which are few.
+    private func forEachByte(of ranges: [GuestRange], from start: Int, count: Int, _ body: (Int, GuestAddress) -> Void)
+    {
+        var position = 0
+        for range in ranges where position < start + count {
+            let (lower, upper) = (max(start, position), min(start + count, position + Int(range.byteCount)))
+            for index in stride(from: lower, to: upper, by: 1) {
+                body(index - start, GuestAddress(rawValue: range.address.rawValue &+ UInt64(index - position)))
+            }
+            position += Int(range.byteCount)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+import Synchronization
+
+/// The device's side of one split virtqueue (virtio 1.2, 2.7).
+///
+/// Not for two threads at once: it belongs to the state that a device locks. The driver writes to the rings at any time, so
+/// each value is read once and then checked. After a fault nothing is read any more, and every `pop` throws it again.
+package final class Virtqueue {
+    package let configuration: VirtqueueConfiguration
+    /// What a snapshot has to keep.
+    package private(set) var state: VirtqueueState
+    /// How many buffers were taken and not yet returned.
+    package private(set) var inFlightCount = 0
+
+    private let memory: GuestMemory
+    private let rings: VirtqueueRings
+    private let hasIndirectDescriptors: Bool
+    private let hasEventIndex: Bool
+    private var fault: VirtqueueFault?
+
+    /// - Parameters:
+    ///   - configuration: What the driver wrote to its registers.
+    ///   - memory: The guest's memory.
+    ///   - features: What both sides agreed upon.
+    ///   - state: Where to go on; a new queue begins at 0.
+    /// - Throws: `badSize` and `badRing`.
+    package init(
+        _ configuration: VirtqueueConfiguration,
+        memory: GuestMemory,
+        features: VirtioFeatures,
+        state: VirtqueueState = VirtqueueState()
+    ) throws(VirtqueueFault) {
+        self.configuration = configuration
+        self.memory = memory
+        self.state = state
+        rings = try VirtqueueRings(configuration, memory: memory)
+        hasIndirectDescriptors = features.contains(.ringIndirectDescriptors)
+        hasEventIndex = features.contains(.ringEventIndex)
+    }
+
+    // MARK: - Taking buffers
+
+    /// Takes the next buffer that the driver made available.
+    ///
+    /// - Parameter chain: Filled with the buffer's parts.
+    /// - Returns: `false` when there is none; then `chain` is as it was.
+    /// - Throws: What is wrong with the queue or the buffer.
+    package func pop(into chain: inout DescriptorChain) throws(VirtqueueFault) -> Bool {
+        if let fault { throw fault }
+        do throws(VirtqueueFault) {
+            guard try availableCount() > 0 else { return false }
+            guard inFlightCount < rings.size else { throw .tooManyBuffers }
+            try walk(from: rings.head(at: state.nextAvailable), into: &chain)
+        } catch {
+            fault = error
+            throw error
+        }
+        state.nextAvailable &+= 1
+        inFlightCount += 1
+        return true
+    }
+
+    /// How many buffers wait; acquires what the driver wrote before it said so.
+    private func availableCount() throws(VirtqueueFault) -> UInt16 {
+        let index = rings.availableIndex
+        let count = index &- state.nextAvailable
+        guard Int(count) <= rings.size else { throw .badAvailableIndex(index, next: state.nextAvailable) }
+        return count
+    }
+
+    private func walk(from head: UInt16, into chain: inout DescriptorChain) throws(VirtqueueFault) {
+        chain.begin(head: head)
+        // A longer chain has a loop, or breaks 2.7.5.3.1; entries of an indirect table count like others.
+        var left = rings.size
+        var table = rings.descriptors
+        var index = head
+        var isIndirect = false
+        while true {
+            guard left > 0 else { throw .endlessChain }
+            left -= 1
+            guard Int(index) < table.byteCount / Descriptor.byteCount else { throw .badDescriptorIndex(index) }
+            let descriptor = Descriptor(table, index: Int(index))
+            if descriptor.flags.contains(.indirect) {
+                guard !isIndirect, !descriptor.flags.contains(.next) else {
+                    throw .badIndirectTable(descriptor.range)
+                }
+                table = try indirectTable(descriptor.range)
+                isIndirect = true
+                index = 0
+                // The descriptor that points to the table is no part of the buffer.
+                left += 1
+                continue
+            }
+            try chain.append(descriptor, in: memory)
+            guard descriptor.flags.contains(.next) else { return }
+            index = descriptor.next
+        }
+    }
+
+    private func indirectTable(_ range: GuestRange) throws(VirtqueueFault) -> GuestMemoryView {
+        guard
+            hasIndirectDescriptors, range.byteCount > 0, Int(range.byteCount) % Descriptor.byteCount == 0,
+            let table = GuestMemoryView(memory, at: range.address, byteCount: Int(range.byteCount))
+        else { throw .badIndirectTable(range) }
+        return table
+    }
+
+    // MARK: - Returning buffers
+
+    /// Returns a buffer to the driver.
+    ///
+    /// - Parameters:
+    ///   - head: Of a chain that `pop` gave.
+    ///   - byteCount: How many bytes of its writable part were written, from its start.
+    package func addUsed(head: UInt16, byteCount: UInt32) {
+        rings.setUsedElement(at: state.nextUsed, head: head, byteCount: byteCount)
+        state.nextUsed &+= 1
+        inFlightCount -= 1
+        rings.setUsedIndex(state.nextUsed)
+    }
+
+    /// Whether the driver wants to hear of what was returned since the last call (2.7.7.2).
+    package func takeNotification() -> Bool {
+        let (old, new) = (state.lastNotified, state.nextUsed)
+        guard old != new else { return false }
+        state.lastNotified = new
+        // The used index must be visible before the driver's wish is read: it does these two the other way round.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        guard hasEventIndex else { return rings.availableFlags & 1 == 0 }
+        // Whether the wanted index was passed between the two, modulo 2^16.
+        return new &- rings.usedEvent &- 1 < new &- old
+    }
+
+    // MARK: - Kicks
+
+    /// Asks the driver for no kicks for the time being; it may send some all the same.
+    package func disableKicks() {
+        guard fault == nil else { return }
+        // With the event index, the index that stays behind is enough (2.7.10).
+        if !hasEventIndex { rings.setUsedFlags(1) }
+    }
+
+    /// Asks the driver for kicks again.
+    ///
+    /// - Returns: Whether buffers are there already, which no kick will tell.
+    /// - Throws: `badAvailableIndex`.
+    package func enableKicks() throws(VirtqueueFault) -> Bool {
+        if let fault { throw fault }
+        if hasEventIndex {
+            rings.setAvailableEvent(state.nextAvailable)
+        } else {
+            rings.setUsedFlags(0)
+        }
+        // The wish must be visible before the index is read again: the driver does these two the other way round.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        do throws(VirtqueueFault) {
+            return try availableCount() > 0
+        } catch {
+            fault = error
+            throw error
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// Everything that has to survive a snapshot of an `MMIOTransport`; the default is the state after a reset.
+///
+/// A state from outside is taken with care: unknown bits are dropped, and queues that the device has not.
+package struct MMIOTransportState: Codable, Hashable, Sendable {
+    /// The registers of one queue.
+    package struct Queue: Codable, Hashable, Sendable {
+        package var size: UInt16 = 0
+        package var isReady = false
+        package var descriptorTable: UInt64 = 0
+        /// The available ring.
+        package var driverArea: UInt64 = 0
+        /// The used ring.
+        package var deviceArea: UInt64 = 0
+
+        package init() {}
+
+        /// What the device is told about the queue.
+        var configuration: VirtqueueConfiguration {
+            VirtqueueConfiguration(
+                size: size,
+                descriptorTable: GuestAddress(rawValue: descriptorTable),
+                availableRing: GuestAddress(rawValue: driverArea),
+                usedRing: GuestAddress(rawValue: deviceArea)
+            )
+        }
+    }
+
+    package var status: DeviceStatus = []
+    package var interruptStatus: UInt32 = 0
+    package var configurationGeneration: UInt32 = 0
+    package var deviceFeaturesSelect: UInt32 = 0
+    package var driverFeaturesSelect: UInt32 = 0
+    package var driverFeatures: VirtioFeatures = []
+    package var queueSelect: UInt32 = 0
+    package var queues: [Queue] = []
+    package var wasActivated = false
+
+    package init() {}
+}

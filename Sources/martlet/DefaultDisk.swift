@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Storage
+import SystemPackage
+
+/// The root of the default guest, for one machine: a copy, so that nothing ever changes what is shipped.
+final class DefaultDisk: Sendable {
+    /// Where the machine opens it.
+    let path: FilePath
+    /// Keeps a copy without a name alive.
+    private let copy: PrivateCopy?
+
+    /// - Parameters:
+    ///   - guest: Whose root it is.
+    ///   - keptPath: The file that is the copy, made if it is not there; `nil` for a copy that ends with this process.
+    /// - Throws: `StorageError` where there is no room for a copy, for one.
+    init(of guest: DefaultGuest, keptAt keptPath: String?) throws {
+        if let keptPath {
+            path = FilePath(keptPath)
+            copy = nil
+            let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) == 0 }
+            if !isThere { try DiskFile.copy(of: guest.root, to: path) }
+        } else {
+            let copy = try DiskFile.privateCopy(of: guest.root, in: Self.temporaryFolder)
+            path = copy.path
+            self.copy = copy
+        }
+    }
+
+    private static var temporaryFolder: FilePath {
+        FilePath(unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp")
+    }
+}

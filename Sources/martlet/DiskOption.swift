@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Machine
+import Storage
+import SystemPackage
+
+/// A disk as people write it: `root.ext4`, `data.img,readonly,id=DATA`, `/dev/loop0,direct`, `default`.
+///
+/// A comma of the path is written twice.
+struct DiskOption {
+    /// Instead of a path: the default guest's root, of which this machine gets a copy of its own.
+    static let defaultPath = "default"
+
+    static let help = ArgumentHelp(
+        "A disk; the first one is the root, unless the command line names another. May be given 16 times.",
+        discussion: """
+            A raw image file or a block device: PATH[,readonly][,direct][,id=ID][,engine=auto|io_uring|threads]\
+            [,queues=N][,iops=N][,bandwidth=SIZE], a comma of PATH written twice. 'default' is a copy of the default \
+            guest's root. direct passes the host's page cache by; id is the serial number that the guest sees; iops and \
+            bandwidth (bytes a second: 20M) limit how fast the disk is.
+            """,
+        valueName: "disk"
+    )
+
+    let configuration: DiskConfiguration
+
+    var isDefault: Bool { configuration.path.string == Self.defaultPath }
+
+    /// - Parameter argument: What the user wrote.
+    /// - Throws: `Problem`, in words.
+    init(parsing argument: String) throws(Problem) {
+        var fields = Self.fields(of: argument)
+        let path = fields.removeFirst()
+        guard !path.isEmpty else { throw Problem(description: "the path of the disk is missing") }
+        var disk = DiskConfiguration(path: FilePath(path))
+        var (iops, bandwidth): (UInt64?, UInt64?) = (nil, nil)
+        for field in fields {
+            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            switch (parts[0], parts.count > 1 ? parts[1] : nil) {
+            case ("readonly", nil), ("ro", nil): disk.isReadOnly = true
+            case ("direct", nil): disk.isDirect = true
+            case ("id", let value?): disk.identifier = value
+            case ("engine", let value?): disk.engine = try Self.engine(value)
+            case ("queues", let value?): disk.queueCount = Int(try Self.number(value, of: "queues"))
+            case ("iops", let value?): iops = try Self.number(value, of: "iops")
+            case ("bandwidth", let value?): bandwidth = try Self.size(value)
+            default: throw Problem(description: "'\(field)' is no option of a disk")
+            }
+        }
+        if iops != nil || bandwidth != nil {
+            disk.rateLimit = RateLimit(bytesPerSecond: bandwidth, operationsPerSecond: iops)
+        }
+        configuration = disk
+    }
+
+    struct Problem: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    // MARK: - Fields
+
+    /// Cuts at single commas; two are one that belongs to the field.
+    private static func fields(of argument: String) -> [String] {
+        var fields = [""]
+        var wasComma = false
+        for character in argument {
+            if character == "," {
+                if wasComma {
+                    fields.removeLast()
+                    fields[fields.count - 1].append(",")
+                } else {
+                    fields.append("")
+                }
+                wasComma.toggle()
+            } else {
+                fields[fields.count - 1].append(character)
+                wasComma = false
+            }
+        }
+        return fields
+    }
+
+    private static func engine(_ text: String) throws(Problem) -> StorageEngineKind {
+        switch text {
+        case "auto": .automatic
+        case "io_uring": .ioUring
+        case "threads": .threads
+        default: throw Problem(description: "'\(text)' is no engine: auto, io_uring or threads")
+        }
+    }
+
+    private static func number(_ text: String, of option: String) throws(Problem) -> UInt64 {
+        guard let number = UInt64(text), number > 0, number <= 1 << 40 else {
+            throw Problem(description: "\(option)= takes a positive number, not '\(text)'")
+        }
+        return number
+    }
+
+    private static func size(_ text: String) throws(Problem) -> UInt64 {
+        guard let size = MemorySize(argument: text.allSatisfy(\.isNumber) ? text + "b" : text), size.byteCount > 0
+        else {
+            throw Problem(description: "bandwidth= takes a size such as 20M, in bytes a second, not '\(text)'")
+        }
+        return size.byteCount
+    }
+}

@@ -110,8 +110,7 @@ int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring 
         usable = io_uring_opcode_supported(probe, needed[i]);
     io_uring_free_probe(probe);
     error = usable ? io_uring_register_files(ring, &file, 1) : -ENOTSUP;
-    // "Async": not for what is complete when the submission returns, which is looked for then in any case.
-    if (error == 0) error = io_uring_register_eventfd_async(ring, event);
+    if (error == 0) error = io_uring_register_eventfd(ring, event);
     if (error < 0)
         cstorage_ring_destroy(ring);
     else
@@ -170,7 +169,14 @@ int cstorage_ring_allocate(
 
 unsigned cstorage_ring_pending(const struct io_uring *ring) { return io_uring_sq_ready(ring); }
 
-int cstorage_ring_submit(struct io_uring *ring) { return io_uring_submit(ring); }
+int cstorage_ring_submit(struct io_uring *ring) {
+    // No event for what is complete when the submission returns: the caller looks for that in any case. The kernel's own
+    // way to ask for this (IORING_REGISTER_EVENTFD_ASYNC) also leaves out what the disk completes later.
+    io_uring_cq_eventfd_toggle(ring, false);
+    int submitted = io_uring_submit(ring);
+    io_uring_cq_eventfd_toggle(ring, true);
+    return submitted;
+}
 
 int cstorage_ring_wait(struct io_uring *ring) {
     struct io_uring_cqe *entry;

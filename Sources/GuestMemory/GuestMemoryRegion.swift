@@ -64,6 +64,7 @@ package final class GuestMemoryRegion: Sendable {
     }
 
     /// How many of the bytes from `address` on lie in this region; 0 when `address` does not.
+    @inlinable
     package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
         guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
         return byteCount - offset

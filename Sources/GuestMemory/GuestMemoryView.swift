@@ -14,7 +14,7 @@ package struct GuestMemoryView: Sendable {
     // Inside the region's mapping, which `region` keeps; every offset is checked before it is used.
     @usableFromInline nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
-    /// Makes a view, or `nil` when the bytes are not all in one region of RAM.
+    /// Fails when the bytes are not all in one region of RAM.
     ///
     /// - Parameters:
     ///   - memory: The guest's memory.
@@ -35,16 +35,42 @@ package struct GuestMemoryView: Sendable {
         return unsafe base + offset
     }
 
+    // Not generic: each of these is one instruction, and a call through a witness table would be ten times that.
+
     /// The little-endian integer at `offset`.
     @inlinable
-    package func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
-        unsafe T(littleEndian: pointer(at: offset, byteCount: MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    package func load(_ type: UInt16.Type, at offset: Int) -> UInt16 {
+        unsafe UInt16(littleEndian: pointer(at: offset, byteCount: 2).loadUnaligned(as: UInt16.self))
+    }
+
+    /// The little-endian integer at `offset`.
+    @inlinable
+    package func load(_ type: UInt32.Type, at offset: Int) -> UInt32 {
+        unsafe UInt32(littleEndian: pointer(at: offset, byteCount: 4).loadUnaligned(as: UInt32.self))
+    }
+
+    /// The little-endian integer at `offset`.
+    @inlinable
+    package func load(_ type: UInt64.Type, at offset: Int) -> UInt64 {
+        unsafe UInt64(littleEndian: pointer(at: offset, byteCount: 8).loadUnaligned(as: UInt64.self))
     }
 
     /// Stores `value` in little-endian order at `offset`.
     @inlinable
-    package func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
-        unsafe pointer(at: offset, byteCount: MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
+    package func store(_ value: UInt16, at offset: Int) {
+        unsafe pointer(at: offset, byteCount: 2).storeBytes(of: value.littleEndian, as: UInt16.self)
+    }
+
+    /// Stores `value` in little-endian order at `offset`.
+    @inlinable
+    package func store(_ value: UInt32, at offset: Int) {
+        unsafe pointer(at: offset, byteCount: 4).storeBytes(of: value.littleEndian, as: UInt32.self)
+    }
+
+    /// Stores `value` in little-endian order at `offset`.
+    @inlinable
+    package func store(_ value: UInt64, at offset: Int) {
+        unsafe pointer(at: offset, byteCount: 8).storeBytes(of: value.littleEndian, as: UInt64.self)
     }
 
     /// The integer at `offset`, a multiple of 2: what the guest wrote before it is seen after this.

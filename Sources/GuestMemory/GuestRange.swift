@@ -5,6 +5,7 @@ package struct GuestRange: Hashable, Sendable {
     package var address: GuestAddress
     package var byteCount: UInt32
 
+    @inlinable
     package init(address: GuestAddress, byteCount: UInt32) {
         self.address = address
         self.byteCount = byteCount

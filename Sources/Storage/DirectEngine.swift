@@ -2,6 +2,7 @@
 
 import CStorage
 import Glibc
+import HostEvents
 import SystemPackage
 
 /// Lets direct input and output take any request: what the host's alignment does not allow goes through a buffer.
@@ -23,7 +24,7 @@ final class DirectEngine: StorageEngine {
 
     var capacity: Int { base.capacity }
     var inFlightCount: Int { base.inFlightCount + completed.count }
-    var completionEvent: FileDescriptor { base.completionEvent }
+    var completionEvent: EventFD { base.completionEvent }
 
     func submit(_ request: StorageRequest) {
         switch request.operation {

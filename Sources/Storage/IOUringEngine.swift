@@ -15,7 +15,7 @@ final class IOUringEngine: StorageEngine {
     private(set) var inFlightCount = 0
 
     private let file: DiskFile
-    private let event: EventFD
+    let completionEvent: EventFD
     // Made by init, used here only and destroyed by deinit.
     private let ring: OpaquePointer
     /// What is under way, by slot.
@@ -30,7 +30,7 @@ final class IOUringEngine: StorageEngine {
         self.file = file
         self.capacity = capacity
         do throws(Errno) {
-            event = try EventFD()
+            completionEvent = try EventFD()
         } catch {
             throw .ioUringUnavailable(error)
         }
@@ -39,7 +39,7 @@ final class IOUringEngine: StorageEngine {
         let result = unsafe cstorage_ring_create(
             UInt32(clamping: capacity),
             file.descriptor,
-            event.descriptor.rawValue,
+            completionEvent.descriptor.rawValue,
             &ring
         )
         guard let ring = unsafe ring, result >= 0 else { throw .ioUringUnavailable(Errno(rawValue: -result)) }
@@ -56,8 +56,6 @@ final class IOUringEngine: StorageEngine {
         unsafe cstorage_ring_destroy(ring)
         unsafe vectors.deallocate()
     }
-
-    var completionEvent: FileDescriptor { event.descriptor }
 
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
@@ -79,10 +77,7 @@ final class IOUringEngine: StorageEngine {
     }
 
     func takeCompletion() -> StorageCompletion? {
-        if completed.isEmpty {
-            event.take()
-            takeFromRing()
-        }
+        if completed.isEmpty { takeFromRing() }
         guard let completion = completed.popLast() else { return nil }
         inFlightCount -= 1
         return completion
@@ -153,12 +148,16 @@ final class IOUringEngine: StorageEngine {
         var tag: UInt64 = 0
         var result: CInt = 0
         var goesOn = false
-        while unsafe cstorage_ring_take(ring, &tag, &result) == 1 {
-            guard var job = jobs[Int(tag)] else { continue }
-            job.advance(Int(result))
-            if case .done = job.step {} else { goesOn = true }
-            prepare(job)
-        }
-        if goesOn { commit() }
+        repeat {
+            goesOn = false
+            while unsafe cstorage_ring_take(ring, &tag, &result) == 1 {
+                guard var job = jobs[Int(tag)] else { continue }
+                job.advance(Int(result))
+                if case .done = job.step {} else { goesOn = true }
+                prepare(job)
+            }
+            // What is complete when this returns has no event: look again.
+            if goesOn { commit() }
+        } while goesOn
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemPackage
+package import HostEvents
 
 /// Does the input and output of one disk.
 ///
@@ -11,8 +11,9 @@ package protocol StorageEngine: AnyObject {
     var capacity: Int { get }
     /// How many were submitted and not yet taken back by `takeCompletion`.
     var inFlightCount: Int { get }
-    /// Readable when there may be completions that `commit` did not find already; `takeCompletion` clears it.
-    var completionEvent: FileDescriptor { get }
+    /// Happens when there may be completions that were not there when `commit` returned; the owner takes the event, then
+    /// the completions.
+    var completionEvent: EventFD { get }
 
     /// Takes over `request`; it may wait for `commit` to be started.
     ///

@@ -42,7 +42,7 @@ final class ThreadPoolEngine: StorageEngine {
         }
     }
 
-    var completionEvent: FileDescriptor { pool.event.descriptor }
+    var completionEvent: EventFD { pool.event }
 
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
@@ -73,9 +73,12 @@ final class ThreadPoolEngine: StorageEngine {
 
     func waitForCompletion() {
         commit()
-        guard completed.isEmpty, inFlightCount > 0 else { return }
-        var set = pollfd(fd: completionEvent.rawValue, events: Int16(POLLIN), revents: 0)
-        while unsafe poll(&set, 1, -1) < 0 {}
+        while completed.isEmpty, inFlightCount > 0 {
+            pool.takeCompletions(into: &completed)
+            guard completed.isEmpty else { return }
+            var set = pollfd(fd: completionEvent.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+            if unsafe poll(&set, 1, -1) > 0 { completionEvent.take() }
+        }
     }
 }
 
@@ -118,7 +121,6 @@ private final class Pool: Sendable {
     }
 
     func takeCompletions(into completed: inout [StorageCompletion]) {
-        event.take()
         let handed = state.withLock { state in
             defer { state.completed = [] }
             return state.completed

@@ -65,7 +65,8 @@ int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint6
 /// liburing's own structure; its header does not agree with the modules that Swift makes of the kernel's headers.
 struct io_uring;
 
-/// Makes a ring for `entries` requests to `file`, which signals `event` for completions that come later than their submission.
+/// Makes a ring for `entries` requests to `file`, which signals `event` for completions that come later than their submission
+/// has returned.
 ///
 /// -ENOSYS or -EPERM where the kernel has no io_uring or does not allow it, -ENOTSUP where it lacks an operation.
 int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring *_Nullable *_Nonnull ring);
@@ -79,7 +80,7 @@ int cstorage_ring_allocate(
     struct io_uring *ring, uint64_t tag, enum cstorage_range what, uint64_t offset, uint64_t count);
 /// How many requests are prepared and not yet taken by the kernel.
 unsigned cstorage_ring_pending(const struct io_uring *ring);
-/// Submits what was prepared: how many the kernel took.
+/// Submits what was prepared: how many the kernel took. Look for completions afterwards: some come without an event.
 int cstorage_ring_submit(struct io_uring *ring);
 /// Waits for a completion.
 int cstorage_ring_wait(struct io_uring *ring);

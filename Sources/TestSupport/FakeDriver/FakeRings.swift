@@ -34,7 +34,9 @@ package struct FakeRings {
     }
 
     package func setDescriptor(_ index: UInt16, _ range: GuestRange, flags: UInt16, next: UInt16?) {
-        descriptors.store(Self.descriptor(range, flags: flags, next: next), at: 16 * Int(index))
+        let descriptor = Self.descriptor(range, flags: flags, next: next)
+        descriptors.store(UInt64(truncatingIfNeeded: descriptor), at: 16 * Int(index))
+        descriptors.store(UInt64(truncatingIfNeeded: descriptor >> 64), at: 16 * Int(index) + 8)
     }
 
     // MARK: - The driver's area

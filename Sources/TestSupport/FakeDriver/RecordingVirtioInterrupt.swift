@@ -10,6 +10,8 @@ package final class RecordingVirtioInterrupt: VirtioInterrupt {
         package var usedBuffers = 0
         package var configurationChanges = 0
         package var needsReset: [VirtqueueFault] = []
+
+        package init() {}
     }
 
     private let record: Guarded<Record>

@@ -25,7 +25,7 @@ package final class BlockDevice: VirtioDevice {
     /// Whether the driver may change the writeback mode.
     private let canSetWriteback = Atomic<Bool>(false)
     private let requests: Mutex<BlockRequestQueue>
-    private let completions: FileDescriptor
+    private let completions: EventFD
     private let continuation: EventFD
     private let throttle: TimerFD
 
@@ -64,7 +64,10 @@ package final class BlockDevice: VirtioDevice {
 
     package var eventSources: [EventLoop.Source] {
         [
-            EventLoop.Source(completions) { [self] in handleCompletions() },
+            EventLoop.Source(completions.descriptor) { [self] in
+                completions.take()
+                handleCompletions()
+            },
             EventLoop.Source(continuation.descriptor) { [self] in
                 continuation.take()
                 resume()

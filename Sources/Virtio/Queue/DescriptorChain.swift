@@ -27,7 +27,7 @@ package struct DescriptorChain: Sendable {
         (readableByteCount, writableByteCount) = (0, 0)
     }
 
-    /// Adds what `descriptor`, not an indirect one, points to.
+    /// Adds what `descriptor`, not an indirect one, points to; nothing when it has no bytes, wherever they are.
     mutating func append(_ descriptor: Descriptor, in memory: GuestMemory) throws(VirtqueueFault) {
         let range = descriptor.range
         let isWritable = descriptor.flags.contains(.write)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import GuestMemory
+package import GuestMemory
 
 /// Copies that follow a chain through its ranges, wherever the driver cut the buffer (virtio 1.2, 2.7.4.1).
 extension GuestMemory {
     /// The 16 bytes from `offset` on as two little-endian numbers; zeros beyond the end.
-    func words(of ranges: [GuestRange], at offset: Int) -> (UInt64, UInt64) {
+    package func words(of ranges: [GuestRange], at offset: Int) -> (UInt64, UInt64) {
         if let first = ranges.first, offset + 16 <= Int(first.byteCount) {
             let address = GuestAddress(rawValue: first.address.rawValue &+ UInt64(offset))
             if let value = try? load(UInt128.self, at: address) {
@@ -20,14 +20,14 @@ extension GuestMemory {
     }
 
     /// Writes `bytes` from `offset` on; what is beyond the end is dropped.
-    func write(_ bytes: [UInt8], to ranges: [GuestRange], at offset: Int) {
+    package func write(_ bytes: [UInt8], to ranges: [GuestRange], at offset: Int) {
         forEachByte(of: ranges, from: offset, count: bytes.count) { index, address in
             try? store(bytes[index], at: address)
         }
     }
 
     /// Sets the bytes `start ..< end`, counted through all ranges, to zero.
-    func zero(_ ranges: [GuestRange], from start: Int, to end: Int) {
+    package func zero(_ ranges: [GuestRange], from start: Int, to end: Int) {
         var position = 0
         for range in ranges where position < end {
             let (lower, upper) = (max(start, position), min(end, position + Int(range.byteCount)))

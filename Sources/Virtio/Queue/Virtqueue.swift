@@ -6,13 +6,12 @@ import Synchronization
 /// The device's side of one split virtqueue (virtio 1.2, 2.7).
 ///
 /// Not for two threads at once: it belongs to the state that a device locks. The driver writes to the rings at any time, so
-/// each value is read once and then checked. After a fault nothing is read any more, and every `pop` throws it again.
+/// each value is read once and then checked. After a fault guest memory is left alone, and every `pop` throws it again.
 package final class Virtqueue {
     package let configuration: VirtqueueConfiguration
-    /// What a snapshot has to keep.
-    package private(set) var state: VirtqueueState
-    /// How many buffers were taken and not yet returned.
-    package private(set) var inFlightCount = 0
+    // Private, so that the compiler sees every access to them and need not check for others at run time.
+    private var counters: VirtqueueState
+    private var inFlight = 0
 
     private let memory: GuestMemory
     private let rings: VirtqueueRings
@@ -34,11 +33,17 @@ package final class Virtqueue {
     ) throws(VirtqueueFault) {
         self.configuration = configuration
         self.memory = memory
-        self.state = state
+        counters = state
         rings = try VirtqueueRings(configuration, memory: memory)
         hasIndirectDescriptors = features.contains(.ringIndirectDescriptors)
         hasEventIndex = features.contains(.ringEventIndex)
     }
+
+    /// What a snapshot has to keep; it is taken when nothing is in flight.
+    package var state: VirtqueueState { counters }
+
+    /// How many buffers were taken and not yet returned.
+    package var inFlightCount: Int { inFlight }
 
     // MARK: - Taking buffers
 
@@ -51,22 +56,22 @@ package final class Virtqueue {
         if let fault { throw fault }
         do throws(VirtqueueFault) {
             guard try availableCount() > 0 else { return false }
-            guard inFlightCount < rings.size else { throw .tooManyBuffers }
-            try walk(from: rings.head(at: state.nextAvailable), into: &chain)
+            guard inFlight < rings.size else { throw .tooManyBuffers }
+            try walk(from: rings.head(at: counters.nextAvailable), into: &chain)
         } catch {
             fault = error
             throw error
         }
-        state.nextAvailable &+= 1
-        inFlightCount += 1
+        counters.nextAvailable &+= 1
+        inFlight += 1
         return true
     }
 
     /// How many buffers wait; acquires what the driver wrote before it said so.
     private func availableCount() throws(VirtqueueFault) -> UInt16 {
         let index = rings.availableIndex
-        let count = index &- state.nextAvailable
-        guard Int(count) <= rings.size else { throw .badAvailableIndex(index, next: state.nextAvailable) }
+        let count = index &- counters.nextAvailable
+        guard Int(count) <= rings.size else { throw .badAvailableIndex(index, next: counters.nextAvailable) }
         return count
     }
 
@@ -115,17 +120,18 @@ package final class Virtqueue {
     ///   - head: Of a chain that `pop` gave.
     ///   - byteCount: How many bytes of its writable part were written, from its start.
     package func addUsed(head: UInt16, byteCount: UInt32) {
-        rings.setUsedElement(at: state.nextUsed, head: head, byteCount: byteCount)
-        state.nextUsed &+= 1
-        inFlightCount -= 1
-        rings.setUsedIndex(state.nextUsed)
+        inFlight -= 1
+        guard fault == nil else { return }
+        rings.setUsedElement(at: counters.nextUsed, head: head, byteCount: byteCount)
+        counters.nextUsed &+= 1
+        rings.setUsedIndex(counters.nextUsed)
     }
 
     /// Whether the driver wants to hear of what was returned since the last call (2.7.7.2).
     package func takeNotification() -> Bool {
-        let (old, new) = (state.lastNotified, state.nextUsed)
-        guard old != new else { return false }
-        state.lastNotified = new
+        let (old, new) = (counters.lastNotified, counters.nextUsed)
+        guard old != new, fault == nil else { return false }
+        counters.lastNotified = new
         // The used index must be visible before the driver's wish is read: it does these two the other way round.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         guard hasEventIndex else { return rings.availableFlags & 1 == 0 }
@@ -149,7 +155,7 @@ package final class Virtqueue {
     package func enableKicks() throws(VirtqueueFault) -> Bool {
         if let fault { throw fault }
         if hasEventIndex {
-            rings.setAvailableEvent(state.nextAvailable)
+            rings.setAvailableEvent(counters.nextAvailable)
         } else {
             rings.setUsedFlags(0)
         }

@@ -98,7 +98,7 @@ let package = Package(
         .testTarget(name: "HostEventsTests", dependencies: ["HostEvents"], swiftSettings: swiftSettings),
         .testTarget(
             name: "StorageTests",
-            dependencies: ["Storage", "HostEvents", "TestSupport", systemPackage],
+            dependencies: ["CStorage", "Storage", "HostEvents", "TestSupport", systemPackage],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -33,6 +33,11 @@ package final class TemporaryFolder {
         return path
     }
 
+    /// The names of what is in it.
+    package func names() throws -> [String] {
+        try FolderListing.names(in: path)
+    }
+
     /// What is in the file `name`, at most 64 MiB of it.
     package func read(_ name: String) throws -> [UInt8] {
         try FileContents.read("\(path)/\(name)")

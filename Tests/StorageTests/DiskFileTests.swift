@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Storage
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct DiskFileTests {
+    private let folder: TemporaryFolder
+    private let path: FilePath
+
+    init() throws {
+        folder = try TemporaryFolder()
+        path = FilePath(try folder.write([UInt8](repeating: 7, count: 5000), to: "disk"))
+    }
+
+    private func open(_ path: FilePath? = nil, readOnly: Bool = false) throws -> DiskFile {
+        try DiskFile(path: path ?? self.path, isReadOnly: readOnly, isDirect: false)
+    }
+
+    // MARK: - What is a disk
+
+    @Test func `the size is in whole sectors, and follows the file`() throws {
+        let file = try open()
+        #expect(file.byteCount == 4608)
+        unsafe truncate(path.string, 10240)
+        #expect(file.refreshByteCount() == 10240)
+    }
+
+    @Test(arguments: [("/etc", "folder"), ("/dev/zero", "character device")])
+    func `what is no disk is refused by its kind`(path: String, kind: String) {
+        #expect(throws: StorageError.notADisk(FilePath(path), kind: kind)) { try open(FilePath(path)) }
+    }
+
+    @Test func `a named pipe is refused and not waited for`() throws {
+        let pipe = "\(folder.path)/pipe"
+        try #require(unsafe mkfifo(pipe, 0o600) == 0)
+        #expect(throws: StorageError.notADisk(FilePath(pipe), kind: "named pipe")) { try open(FilePath(pipe)) }
+    }
+
+    @Test func `a file that is not there is named`() {
+        let missing: FilePath = "/nowhere/disk"
+        #expect(throws: StorageError.file(missing, operation: "open", .noSuchFileOrDirectory)) { try open(missing) }
+    }
+
+    // MARK: - Locks
+
+    @Test func `one writes and nobody else has it`() throws {
+        let first = try open()
+        #expect(throws: StorageError.inUse(path, isReadOnly: false)) { try open() }
+        #expect(throws: StorageError.inUse(path, isReadOnly: true)) { try open(readOnly: true) }
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func `many read it, and nobody writes meanwhile`() throws {
+        let readers = [try open(readOnly: true), try open(readOnly: true)]
+        #expect(throws: StorageError.inUse(path, isReadOnly: false)) { try open() }
+        withExtendedLifetime(readers) {}
+    }
+
+    @Test func `the lock ends with the file`() throws {
+        do { _ = try open() }
+        _ = try open()
+    }
+
+    // MARK: - Copies
+
+    /// A sparse image: data, a large hole, data, a hole at the end.
+    private func makeImage() throws -> FilePath {
+        let image = "\(folder.path)/image"
+        let file = unsafe Glibc.open(image, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        defer { close(file) }
+        unsafe pwrite(file, "head", 4, 0)
+        unsafe pwrite(file, "tail", 4, 32 << 20)
+        try #require(ftruncate(file, 64 << 20) == 0)
+        return FilePath(image)
+    }
+
+    private func expectCopy(at path: FilePath) throws {
+        let file = unsafe Glibc.open(path.string, O_RDONLY)
+        defer { close(file) }
+        var status = stat()
+        try #require(unsafe fstat(file, &status) == 0)
+        #expect(status.st_size == 64 << 20)
+        #expect(status.st_blocks * 512 < 1 << 20)
+        for (offset, text) in [(0, "head"), (32 << 20, "tail"), (16 << 20, "\0\0\0\0")] {
+            var bytes = [UInt8](repeating: 0xff, count: 4)
+            #expect(unsafe pread(file, &bytes, 4, offset) == 4)
+            #expect(bytes == Array(text.utf8))
+        }
+    }
+
+    @Test func `a private copy has the same bytes and holes, and no name`() throws {
+        let image = try makeImage()
+        let copy = try DiskFile.privateCopy(of: image, in: FilePath(folder.path))
+        try expectCopy(at: copy.path)
+        let disk = try open(copy.path)
+        #expect(disk.byteCount == 64 << 20)
+        #expect(try folder.names().sorted() == ["disk", "image"])
+    }
+
+    @Test func `a copy with a name has the same bytes and holes, and replaces nothing`() throws {
+        let image = try makeImage()
+        let copy = FilePath("\(folder.path)/copy")
+        try DiskFile.copy(of: image, to: copy)
+        try expectCopy(at: copy)
+        #expect(throws: StorageError.file(copy, operation: "create", .fileExists)) {
+            try DiskFile.copy(of: image, to: copy)
+        }
+    }
+
+    @Test func `a copy of what is not there leaves nothing`() throws {
+        let copy = FilePath("\(folder.path)/copy")
+        #expect(throws: StorageError.self) { try DiskFile.copy(of: "/nowhere/image", to: copy) }
+        #expect(try folder.names() == ["disk"])
+    }
+}

@@ -12,7 +12,7 @@ MARTLET := .build/release/martlet
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
-SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/DeviceModel
 
 .PHONY: help
 help: ## Show this help
@@ -43,7 +43,8 @@ guest-images: ## Build the default guest for one vCPU
 	@install -m 644 guest-images/cmdline* guest-images/build/
 
 .PHONY: guest-images-all
-guest-images-all: guest-images ## Build all guest images: also for several vCPUs, and bzImages of every compression
+guest-images-all: guest-images ## Build all guest images: also for several vCPUs, for tests, and bzImages of every compression
+	guest-images/root.sh testing
 	guest-images/kernel.sh smp
 	guest-images/bzimages.sh
 
@@ -63,8 +64,10 @@ fuzz: setup ## Look for inputs that break TARGET, for SECONDS: docs/fuzzing.md
 
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states
+	MARTLET_BENCH=1 swift build -c release --product martlet-device-bench
 	swift build -c release --package-path Benchmarks
-	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) $(BENCH_FLAGS)
+	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) \
+	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)
 
 .PHONY: install
 install: build guest-images-all ## Install the command and the default guest under PREFIX

@@ -145,7 +145,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .executableTarget(
             name: "martlet-fuzz",
             dependencies: [
-                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Virtio", "LinuxBoot", "TestSupport",
+                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot", "TestSupport",
                 logging,
                 systemPackage,
             ],
@@ -158,4 +158,18 @@ if Context.environment["MARTLET_FUZZ"] != nil {
     for target in package.targets {
         target.swiftSettings?.append(.unsafeFlags(flags))
     }
+}
+
+// Set by `make bench`: a program that drives devices in its own process, which needs what the package keeps to itself.
+if Context.environment["MARTLET_BENCH"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "martlet-device-bench",
+            dependencies: [
+                "GuestMemory", "HostEvents", "Devices", "Storage", "Virtio", "TestSupport", systemPackage,
+            ],
+            path: "Benchmarks/DeviceModel",
+            swiftSettings: swiftSettings
+        )
+    )
 }

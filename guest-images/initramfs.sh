@@ -70,5 +70,5 @@ build_initramfs() {
 }
 
 recipe=$(declare -f entry pad folder device link from_file text settings compile archive build_initramfs)
-key=$(inputs_key "$guest_images/init/init.c" "$recipe" "$busybox" "$(toolchain)")
+key=$(inputs_key "$guest_images"/init/* "$recipe" "$busybox" "$(toolchain)")
 provide initramfs "$key" build_initramfs initramfs.cpio

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds build/root.ext4, the default guest's root file system: our init, Debian's busybox with all its names, a few files in
-# /etc. Needs no root rights: mke2fs copies a folder, debugfs gives the files to root. The same inputs give the same bytes.
+# root.sh [root|testing]...: builds build/root.ext4, the default guest's root file system: our init, Debian's busybox
+# with all its names, a few files in /etc; build/testing.ext4 has what tests run in the guest too. The first when not told
+# which. Needs no root rights: mke2fs copies a folder, debugfs gives the files to root. Same inputs, same bytes.
 set -euo pipefail
 # shellcheck source=guest-images/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -17,7 +18,6 @@ text() { cat >"tree/$1"; }
 
 fill_tree() {
     local name
-    rm -rf tree
     # Folders that init mounts on exist already: a mkdir at boot costs more.
     mkdir -p tree/{bin,dev,etc,home,mnt,proc,root,run,sbin,sys,tmp,usr/{bin,sbin},var/{log,tmp}}
     install -m 755 init tree/sbin/init
@@ -27,27 +27,33 @@ fill_tree() {
     for name in poweroff reboot halt; do ln -s ../bin/busybox "tree/sbin/$name"; done
     ln -s ../../bin/busybox tree/usr/bin/env
     settings
-    # What mke2fs copies: times, and the rights that a umask may have taken.
-    find tree -type d -exec chmod 755 {} +
-    find tree -exec touch -h -d @0 {} +
-    chmod 700 tree/root
-    chmod 1777 tree/tmp tree/var/tmp
 }
 
-# A journal, so that a machine may be killed at any time; no checksums over metadata and no 64-bit block numbers, which cost
-# an interpreted kernel time and give a disk of this size nothing.
+# Instead of /etc/mke2fs.conf, which differs from machine to machine. A journal, because a machine may be killed at any
+# time. Not here: checksums over metadata, 64-bit block numbers, room for growing; they cost an interpreted kernel time
+# and give a disk of this size nothing. An inode table that is all written saves the kernel a thread that would write it.
+mke2fs_configuration='[fs_types]
+ext4 = {
+    features = ^resize_inode,has_journal,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize
+}'
+
 make_file_system() { # IMAGE
     local uuid=6d617274-6c65-4074-8000-000000000001 path
+    # What mke2fs copies: times, and the rights that a umask may have taken.
+    find tree -type d -exec chmod 755 {} +
+    find tree -type f -exec chmod u=rwX,go=rX {} +
+    chmod 700 tree/root
+    chmod 1777 tree/tmp tree/var/tmp
+    find tree -exec touch -h -d @1 {} +
+    printf '%s\n' "$mke2fs_configuration" >mke2fs.conf
     truncate -s 256M "$1"
-    # shellcheck disable=SC2094 # the numbers of this time, for the superblock
-    run_logged "writing the file system" env E2FSPROGS_FAKE_TIME=1 mke2fs -q -t ext4 -b 4096 -N 8192 -m 0 -L martlet \
-        -O '^metadata_csum,^64bit,^resize_inode' -J size=4 -U "$uuid" \
+    run_logged "writing the file system" env MKE2FS_CONFIG=mke2fs.conf E2FSPROGS_FAKE_TIME=1 mke2fs -q -t ext4 -b 4096 \
+        -I 256 -N 8192 -m 0 -L martlet -J size=4 -U "$uuid" \
         -E "root_owner=0:0,hash_seed=$uuid,lazy_itable_init=0,lazy_journal_init=0,nodiscard" -d tree "$1"
     # mke2fs keeps whoever owns the folder: give all to root, and no time of the making.
     (cd tree && find . -mindepth 1 -printf '/%P\n') | sort | while read -r path; do
-        printf 'set_inode_field "%s" uid 0\nset_inode_field "%s" gid 0\n' "$path" "$path"
-        printf 'set_inode_field "%s" ctime @1\nset_inode_field "%s" crtime @1\nset_inode_field "%s" atime @1\n' \
-            "$path" "$path" "$path"
+        printf 'set_inode_field "%s" %s\n' "$path" 'uid 0' "$path" 'gid 0' \
+            "$path" 'ctime @1' "$path" 'crtime @1' "$path" 'atime @1'
     done >owners
     run_logged "setting owners" env E2FSPROGS_FAKE_TIME=1 debugfs -w -f owners "$1"
     run_logged "checking it" e2fsck -f -n "$1"
@@ -58,7 +64,27 @@ build_root() {
     fill_tree
     make_file_system root.ext4
 }
+build_testing() {
+    compile "$guest_images/init/init.c" init
+    compile "$guest_images/testing/disktool.c" disktool
+    fill_tree
+    install -m 755 disktool tree/bin/disktool
+    make_file_system testing.ext4
+}
 
-recipe=$(declare -f text fill_tree settings compile make_file_system build_root)
-key=$(inputs_key "$guest_images/init/init.c" "$recipe" "$busybox" "$(toolchain)" "$(package_version e2fsprogs)")
-provide root "$key" build_root root.ext4
+recipe=$(declare -f text fill_tree settings compile make_file_system build_root)$mke2fs_configuration
+inputs=("$guest_images"/init/* "$recipe" "$busybox" "$(toolchain)" "$(package_version e2fsprogs)")
+(($# > 0)) || set -- root
+for kind in "$@"; do
+    case $kind in
+    root) provide root "$(inputs_key "${inputs[@]}")" build_root root.ext4 ;;
+    testing)
+        key=$(inputs_key "${inputs[@]}" "$(declare -f build_testing)" "$guest_images"/testing/*)
+        provide testing "$key" build_testing testing.ext4
+        ;;
+    *)
+        printf 'usage: root.sh [root|testing]...\n' >&2
+        exit 64
+        ;;
+    esac
+done

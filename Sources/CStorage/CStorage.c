@@ -119,6 +119,8 @@ int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring 
 }
 
 void cstorage_ring_destroy(struct io_uring *ring) {
+    // At once: what is left of the ring goes later, and would keep the file and its lock until then.
+    io_uring_unregister_files(ring);
     io_uring_queue_exit(ring);
     free(ring);
 }

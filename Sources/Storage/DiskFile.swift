@@ -40,9 +40,7 @@ package final class DiskFile: Sendable {
         guard kind == S_IFREG || kind == S_IFBLK else { throw .notADisk(path, kind: Self.name(of: kind)) }
         let file = try Self.open(path, isReadOnly: isReadOnly, isDirect: isDirect)
         let raw = file.rawValue
-        let result = cstorage_lock(raw, !isReadOnly)
-        if result == -EAGAIN || result == -EACCES { throw .inUse(path, isReadOnly: isReadOnly) }
-        // A file system without locks, some network ones, is no reason to refuse the disk.
+        guard Self.lock(raw, exclusively: !isReadOnly) else { throw .inUse(path, isReadOnly: isReadOnly) }
 
         isBlockDevice = kind == S_IFBLK
         var (logical, physical, optimal): (UInt32, UInt32, UInt32) = (512, 512, 0)
@@ -94,6 +92,20 @@ package final class DiskFile: Sendable {
     var allocationAlignment: UInt64 { isBlockDevice ? UInt64(logicalBlockSize) : 1 }
 
     // MARK: - Opening
+
+    /// Locks the file, unless somebody else has it.
+    ///
+    /// The kernel takes a moment to end the io_uring of a process that was killed, and keeps the lock until the last of its
+    /// requests is done, as it should: so try again for a while.
+    private static func lock(_ file: CInt, exclusively: Bool) -> Bool {
+        for _ in 0..<50 {
+            let result = cstorage_lock(file, exclusively)
+            // A file system without locks, some network ones, is no reason to refuse the disk.
+            guard result == -EAGAIN || result == -EACCES else { return true }
+            usleep(20_000)
+        }
+        return false
+    }
 
     private static func status(of path: FilePath) throws(StorageError) -> stat {
         var status = stat()

@@ -54,7 +54,8 @@ final class ThreadPoolEngine: StorageEngine {
         let isAlone = inFlightCount == 1
         for request in submitted {
             var job = StorageJob(request, on: file)
-            job.runAtOnce(on: file.descriptor, mayWrite: isAlone && !file.isDirect)
+            // Without the page cache every call waits, RWF_NOWAIT or not.
+            if !file.isDirect { job.runAtOnce(on: file.descriptor, mayWrite: isAlone) }
             if case .done(let error) = job.step {
                 completed.append(StorageCompletion(request: request, error: error))
             } else {

@@ -81,6 +81,9 @@ package final class ChildProcess {
 
     deinit { end() }
 
+    /// Whether its end is known: `wait` has returned.
+    package var hasEnded: Bool { termination != nil }
+
     // MARK: - Signals
 
     /// Sends a signal, unless the process is known to have ended.

@@ -14,7 +14,7 @@ package enum GuestImages {
     /// Whether tests with it run: where it is built, and where its absence is to be a failure.
     package static let isExpected: Bool = {
         let isRequired = unsafe getenv("MARTLET_REQUIRE_KVM").map { unsafe String(cString: $0) } == "1"
-        return isRequired || isThere("vmlinux") && isThere("initramfs.cpio")
+        return isRequired || isThere("vmlinux") && isThere("root.ext4")
     }()
 
     /// Shown with each test that is skipped.

@@ -14,9 +14,11 @@ import Glibc
 
     /// A new target is one file, one line here, and a folder of seeds.
     private static let targets: [String: Target] = [
+        "block": BlockFuzzTarget.run,
         "decoder": DecoderFuzzTarget.run,
         "kernel": KernelFuzzTarget.run,
         "mmio": MMIOFuzzTarget.run,
+        "queue": QueueFuzzTarget.run,
         "uart": UARTFuzzTarget.run,
     ]
 

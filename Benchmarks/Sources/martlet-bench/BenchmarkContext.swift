@@ -9,6 +9,8 @@ struct BenchmarkContext {
     let images: String
     /// The executable built from host-kvm/spike.c, if there is one.
     let spike: String?
+    /// The executable `martlet-device-bench`, if it was built.
+    let deviceModel: String?
     let sampleCount: Int
     let folder: TemporaryFolder
 

@@ -23,6 +23,7 @@ enum BenchmarkTool {
             martlet: options.martlet,
             images: options.images,
             spike: options.spike,
+            deviceModel: options.deviceModel,
             sampleCount: options.sampleCount,
             folder: try TemporaryFolder()
         )

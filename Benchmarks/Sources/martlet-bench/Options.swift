@@ -8,6 +8,7 @@ struct Options {
     var martlet = ".build/release/martlet"
     var images = unsafe getenv("MARTLET_GUEST_IMAGES").map { unsafe String(cString: $0) } ?? "guest-images/build"
     var spike: String?
+    var deviceModel: String?
     var sampleCount = 5
 
     static var help: String {
@@ -25,6 +26,7 @@ struct Options {
               --martlet PATH    the program to measure (.build/release/martlet)
               --images FOLDER   the default guest (MARTLET_GUEST_IMAGES, else guest-images/build)
               --spike PATH      the executable built from host-kvm/spike.c, for "boot"
+              --devices PATH    the executable martlet-device-bench, for "disk" and "kick"
               --samples N       rounds that count, each after the other for all that is compared (5)
             """
     }
@@ -41,6 +43,7 @@ struct Options {
             case "--martlet": martlet = try value(of: argument)
             case "--images": images = try value(of: argument)
             case "--spike": spike = try value(of: argument)
+            case "--devices": deviceModel = try value(of: argument)
             case "--samples":
                 guard let count = Int(try value(of: argument)), count > 0 else {
                     throw BenchmarkError("--samples needs a number of at least 1")

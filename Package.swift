@@ -145,7 +145,8 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .executableTarget(
             name: "martlet-fuzz",
             dependencies: [
-                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot", "TestSupport",
+                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
+                "TestSupport",
                 logging,
                 systemPackage,
             ],

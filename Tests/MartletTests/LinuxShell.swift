@@ -15,6 +15,7 @@ struct LinuxShell {
     /// - Parameters:
     ///   - options: Options of `martlet run`.
     ///   - body: Ends the machine, or leaves it to be killed.
+    /// - Throws: What `body` throws, or that the prompt did not come.
     static func boot(_ options: String..., body: (LinuxShell) throws -> Void) throws {
         try boot(options, body: body)
     }

@@ -45,9 +45,10 @@ final class EngineFixture {
         request.byteCount = UInt64(sizes.reduce(0, +))
         for size in sizes {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size + 4096, alignment: 4096)
-            unsafe memset(buffer.baseAddress!, 0, size + 4096)
+            unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
             unsafe allocations.append(buffer)
-            unsafe request.vectors.append(iovec(iov_base: buffer.baseAddress! + misalignment, iov_len: size))
+            guard let start = unsafe buffer.baseAddress else { continue }
+            unsafe request.vectors.append(iovec(iov_base: start + misalignment, iov_len: size))
         }
         return request
     }
@@ -62,9 +63,8 @@ final class EngineFixture {
         var position = 0
         for index in unsafe request.vectors.indices {
             let vector = unsafe request.vectors[index]
-            unsafe bytes.withUnsafeBytes {
-                unsafe _ = memcpy(vector.iov_base, $0.baseAddress! + position, vector.iov_len)
-            }
+            let memory = unsafe UnsafeMutableRawBufferPointer(start: vector.iov_base, count: vector.iov_len)
+            unsafe memory.copyBytes(from: bytes[position..<position + vector.iov_len])
             unsafe position += vector.iov_len
         }
         return perform(request)

@@ -47,7 +47,7 @@ final class EngineFixture {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size + 4096, alignment: 4096)
             unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
             unsafe allocations.append(buffer)
-            guard let start = unsafe buffer.baseAddress else { continue }
+            guard let start = buffer.baseAddress else { continue }
             unsafe request.vectors.append(iovec(iov_base: start + misalignment, iov_len: size))
         }
         return request

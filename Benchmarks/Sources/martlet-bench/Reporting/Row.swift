@@ -31,7 +31,7 @@ struct Row {
 
     /// The demand and whether it is met.
     var verdict: String {
-        limit.map { "at most \(Self.rounded($0)): \(isWithinLimit ? "yes" : "NO")" } ?? ""
+        limit.map { "at most \(text($0)): \(isWithinLimit ? "yes" : "NO")" } ?? ""
     }
 
     /// `value` for people.

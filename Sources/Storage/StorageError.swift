@@ -27,8 +27,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
             "disk \(path) is a \(kind), neither a regular file nor a block device"
         case .inUse(let path, let isReadOnly):
             isReadOnly
-                ? "disk \(path) is in use: another process writes it"
-                : "disk \(path) is in use by another process: many may read a disk (',readonly'), or one may write it"
+                ? "disk \(path) is in use: somebody writes it"
+                : "disk \(path) is in use: many may read a disk (',readonly'), or one may write it"
         case .directUnsupported(let path):
             "disk \(path): its file system does not offer direct input and output: leave ',direct' out"
         case .ioUringUnavailable(.noFunction):

@@ -95,7 +95,7 @@ struct RunCommand: AsyncParsableCommand {
             throw ValidationError("--cmdline and --cmdline-only exclude each other.")
         }
         if kernel == nil, initrd != nil {
-            throw ValidationError("--initrd needs a KERNEL; the default guest brings its own.")
+            throw ValidationError("--initrd needs a KERNEL; the default guest boots from a disk.")
         }
         let defaultDisks = disks.filter(\.isDefault)
         if defaultDisks.count > 1 {

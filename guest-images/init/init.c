@@ -162,6 +162,20 @@ static int is_memory_only(const char *source) {
     return 0;
 }
 
+/// Decodes in place what /proc/mounts writes as a backslash and three octal digits: spaces, tabs, line ends, backslashes.
+static void unescape(char *text) {
+    char *to = text;
+    while (*text) {
+        if (text[0] == '\\' && text[1] && text[2] && text[3]) {
+            *to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+            text += 4;
+        } else {
+            *to++ = *text++;
+        }
+    }
+    *to = 0;
+}
+
 /// Unmounts what can be, last first, and leaves disks clean.
 static void unmount_all(void) {
     static char text[32768];
@@ -175,6 +189,7 @@ static void unmount_all(void) {
         char *end = ++folder;
         while (*end && *end != ' ') end++;
         *end = 0;
+        unescape(folder);
         if (equal(folder, "/")) continue;
         int error = (int)CALL(umount2, folder, 0, 0, 0, 0);
         if (error) error = sys_mount(0, folder, 0, MS_REMOUNT | MS_RDONLY, 0);

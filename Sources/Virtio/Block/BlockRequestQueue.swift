@@ -33,7 +33,7 @@ struct BlockRequestQueue {
     let hostFaults: GuestFaultLog
 
     var active: Active?
-    /// The driver broke a virtqueue: what is in flight is returned, nothing more is taken.
+    /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
     var isFaulty = false
     let transfers: [BlockTransfer]
     /// The transfers that are not in use.

@@ -128,8 +128,8 @@ let package = Package(
         .testTarget(
             name: "MachineTests",
             dependencies: [
-                "CKVM", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine", "TestSupport",
-                systemPackage,
+                "CKVM", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine",
+                "TestSupport", logging, systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

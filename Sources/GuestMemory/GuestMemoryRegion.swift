@@ -16,6 +16,8 @@ package final class GuestMemoryRegion: Sendable {
 
     // Immutable after init and valid until deinit; all access through it is bounds-checked here.
     private nonisolated(unsafe) let base: UnsafeMutableRawPointer
+    private nonisolated(unsafe) let reservation: UnsafeMutableRawBufferPointer
+    private static let hugePageByteCount = 2 << 20
 
     /// Maps zeroed, private, lazily backed memory and advises transparent huge pages for it.
     ///
@@ -26,19 +28,28 @@ package final class GuestMemoryRegion: Sendable {
     package init(start: GuestAddress, byteCount: UInt64) throws(GuestMemoryError) {
         let pageSize = UInt64(sysconf(CInt(_SC_PAGESIZE)))
         guard
-            byteCount > 0, byteCount <= UInt64(Int.max), byteCount % pageSize == 0,
+            byteCount > 0, byteCount <= UInt64(Int.max) / 2, byteCount % pageSize == 0,
             start.rawValue % pageSize == 0, start.advanced(by: byteCount - 1) != nil
         else { throw .badRegion(start, byteCount: byteCount) }
-        let mapping = unsafe mmap(
+        // Without rights around it, so that no access beside it finds memory and no other mapping grows into it; aligned
+        // for huge pages.
+        let reservedByteCount = Int(byteCount) + 2 * Self.hugePageByteCount
+        let reserved = unsafe mmap(
             nil,
-            Int(byteCount),
-            PROT_READ | PROT_WRITE,
+            reservedByteCount,
+            PROT_NONE,
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
             -1,
             0
         )
-        guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
+        guard let reserved = unsafe reserved, unsafe reserved != MAP_FAILED else {
             throw .host(operation: "mmap", byteCount: byteCount, Errno(rawValue: errno))
+        }
+        let mapping = unsafe reserved.advanced(by: 1).alignedUp(toMultipleOf: Self.hugePageByteCount)
+        guard unsafe mprotect(mapping, Int(byteCount), PROT_READ | PROT_WRITE) == 0 else {
+            let error = Errno(rawValue: errno)
+            unsafe munmap(reserved, reservedByteCount)
+            throw .host(operation: "mprotect", byteCount: byteCount, error)
         }
         // Both are advice: a host without huge pages or core dump control runs the guest all the same.
         unsafe madvise(mapping, Int(byteCount), CInt(MADV_HUGEPAGE))
@@ -46,10 +57,11 @@ package final class GuestMemoryRegion: Sendable {
         self.start = start
         self.byteCount = byteCount
         unsafe base = mapping
+        unsafe reservation = UnsafeMutableRawBufferPointer(start: reserved, count: reservedByteCount)
     }
 
     deinit {
-        unsafe munmap(base, Int(byteCount))
+        unsafe munmap(reservation.baseAddress, reservation.count)
     }
 
     /// The last guest physical address of the region.

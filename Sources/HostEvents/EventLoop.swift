@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
+package import Dispatch
 import Glibc
 import Synchronization
 package import SystemPackage
@@ -24,7 +24,10 @@ package final class EventLoop: Sendable {
 
     private let sources: [Source]
     private let queue: DispatchQueue
-    private let end: EventFD
+    /// Wakes the thread, to look whether it is to pause or to end.
+    private let wake: EventFD
+    private let isEnding = Atomic<Bool>(false)
+    private let pausePoint = PausePoint()
     private let ended = DispatchGroup()
     private let isStarted = Atomic<Bool>(false)
 
@@ -35,7 +38,7 @@ package final class EventLoop: Sendable {
     package init(label: String, sources: [Source]) throws(Errno) {
         self.sources = sources
         queue = DispatchQueue(label: label)
-        end = try EventFD()
+        wake = try EventFD()
     }
 
     /// Starts to wait; once.
@@ -48,18 +51,40 @@ package final class EventLoop: Sendable {
     ///
     /// Not from a handler.
     package func stop() {
-        end.signal()
+        isEnding.store(true, ordering: .releasing)
+        pausePoint.release()
+        wake.signal()
         ended.wait()
     }
 
+    /// Asks the thread to call no handler until `resume`; a loop that does not run calls none in any case.
+    ///
+    /// - Parameter group: Is entered for as long as a handler may still run.
+    package func pause(joining group: DispatchGroup) {
+        guard isStarted.load(ordering: .relaxed) else { return }
+        pausePoint.hold(joining: group)
+        wake.signal()
+    }
+
+    /// Goes on, with what has happened meanwhile.
+    package func resume() {
+        pausePoint.release()
+    }
+
     private func run() {
-        let descriptors = [end.descriptor] + sources.map(\.descriptor)
+        defer { pausePoint.end() }
+        let descriptors = [wake.descriptor] + sources.map(\.descriptor)
         var set = descriptors.map { pollfd(fd: $0.rawValue, events: Int16(POLLIN), revents: 0) }
         while true {
             let count = unsafe poll(&set, nfds_t(set.count), -1)
             // EINTR, or ENOMEM for which there is nothing better than another try.
             guard count > 0 else { continue }
-            guard set[0].revents == 0 else { return }
+            if set[0].revents != 0 {
+                wake.take()
+                if isEnding.load(ordering: .acquiring) { return }
+                // What was readable before may not be any more.
+                if pausePoint.pass() { continue }
+            }
             for index in sources.indices where set[index + 1].revents != 0 {
                 sources[index].handle()
             }

@@ -95,6 +95,13 @@ package final class KVMVCPU: Sendable {
         if thread != 0 { ckvm_kick_thread(thread, Kick.signal) }
     }
 
+    /// Tells the guest that it did not run for a while, so that its watchdogs do not take the pause for a lock-up.
+    ///
+    /// For guests that use kvmclock (api.rst, `KVM_KVMCLOCK_CTRL`); nothing for others, and on hosts without it.
+    package func notePause() {
+        _ = ckvm_kvmclock_ctrl(descriptor.rawValue)
+    }
+
     /// `kvm_run.immediate_exit`, which lies at offset 1 (asserted in CKVM.c).
     private var immediateExit: UnsafePointer<Atomic<UInt8>> {
         unsafe UnsafeRawPointer(shared).advanced(by: 1).assumingMemoryBound(to: Atomic<UInt8>.self)

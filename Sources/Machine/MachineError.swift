@@ -20,6 +20,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case assembly(String)
     /// A machine was told to start a second time.
     case startedBefore
+    /// What was asked for needs a machine that runs or is paused.
+    case notRunning
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)
     /// KVM gave up on a vCPU.
@@ -37,6 +39,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
         case .assembly(let text): "internal error: \(text)"
         case .startedBefore: "the machine was started before; make another one"
+        case .notRunning: "the machine does not run: it was not started yet, or has ended"
         case .instruction(let instruction): "\(instruction)"
         case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
         }

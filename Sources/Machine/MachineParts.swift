@@ -11,8 +11,7 @@ import SystemPackage
 final class MachineParts: Sendable {
     let notes: [String]
     let devices: DeviceSet
-    let input: ConsoleInput?
-    let output: ConsoleOutput?
+    let console: MachineConsole
     let runners: [VCPURunner]
     let virtio: VirtioDeviceSet
 
@@ -23,7 +22,7 @@ final class MachineParts: Sendable {
 
     init(
         _ configuration: MachineConfiguration,
-        console: ConsoleAttachment,
+        console attachment: ConsoleAttachment,
         logger: Logger,
         link: MachineLink
     ) throws(MachineError) {
@@ -47,26 +46,18 @@ final class MachineParts: Sendable {
         let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
             try Self.makeVirtualMachine(system, memory)
         }
-        let (input, output) = try inMachineTerms(MachineError.console) { () throws(Errno) in
-            let output = try console.output.map { file throws(Errno) in
-                try ConsoleOutput(file: file) { link.handleConsoleFailure($0) }
-            }
-            let input = try console.input.map { file throws(Errno) in
-                try ConsoleInput(file: file, filter: console.filter) { link.handle($0) }
-            }
-            return (input, output)
+        let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
+            try MachineConsole(attachment, link: link)
         }
         let virtio = try VirtioDeviceSet(configuration, vm: vm, memory: memory, logger: logger)
         let devices = try DeviceSet(
             vm: vm,
-            output: output ?? NullOutput.shared,
-            input: input,
+            output: console,
+            input: console.takesInput ? console : nil,
             virtio: virtio,
             hasExitStatusPort: configuration.hasExitStatusPort,
             logger: logger
         ) { link.handle($0) }
-        output?.setRoomHandler { [serialPort = devices.serialPort] in serialPort.outputBecameReady() }
-
         let firmware = FirmwareDescription(
             apicIDs: (0..<configuration.vcpuCount).map(UInt32.init),
             virtioDevices: virtio.slots.map(\.description)
@@ -100,8 +91,13 @@ final class MachineParts: Sendable {
             }
         }
         notes = loaded.notes
-        (self.devices, self.virtio, self.input, self.output) = (devices, virtio, input, output)
+        (self.devices, self.virtio, self.console) = (devices, virtio, console)
         (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
+    }
+
+    /// Where guest memory is mapped in this process.
+    var guestMemoryRanges: [Range<UInt64>] {
+        memory.regions.map { $0.hostAddress..<$0.hostAddress + $0.byteCount }
     }
 
     /// Whether the guest, which is being reset, was to be reset because it panicked: see `KernelParameters`.
@@ -164,14 +160,6 @@ final class MachineParts: Sendable {
         }
         return vcpus
     }
-}
-
-/// Where console output goes that nobody wants.
-private final class NullOutput: SerialOutput {
-    static let shared = NullOutput()
-
-    var hasRoom: Bool { true }
-    func write(_ byte: UInt8) {}
 }
 
 /// Calls `body` and says its error as the machine's.

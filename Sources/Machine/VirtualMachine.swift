@@ -6,6 +6,7 @@ import GuestMemory
 package import Logging
 import Synchronization
 package import SystemPackage
+import Virtio
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
@@ -13,11 +14,12 @@ package import SystemPackage
 package final class VirtualMachine: Sendable {
     private struct State {
         var isStarted = false
+        var isPaused = false
         /// Why the vCPUs were told to stop: the first reason counts.
         var reason: MachineOutcome?
         /// Set when nothing runs any more.
         var outcome: MachineOutcome?
-        var waiters: [CheckedContinuation<MachineOutcome, Never>] = []
+        var endHandlers: [@Sendable (MachineOutcome) -> Void] = []
     }
 
     /// What was done to the kernel to boot it, for the log: one line each.
@@ -26,7 +28,7 @@ package final class VirtualMachine: Sendable {
     private let parts: MachineParts
     private let state = Mutex(State())
     private let runningVCPUs = DispatchGroup()
-    /// Where a machine is wound up: closing waits for threads, and no vCPU's thread may wait.
+    /// Where a machine is paused, resumed and wound up, one after the other: all of them wait for threads.
     private let control = DispatchQueue(label: "martlet.control")
     /// Where time runs out: never blocked, unlike `control`, which waits for output that may have to be given up.
     private let timers = DispatchQueue(label: "martlet.timers")
@@ -63,8 +65,7 @@ package final class VirtualMachine: Sendable {
         }
         guard !wasStarted else { throw .startedBefore }
         parts.virtio.start()
-        parts.output?.start()
-        parts.input?.start(port: parts.devices.serialPort)
+        parts.console.start(port: parts.devices.serialPort)
         for runner in parts.runners {
             runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
         }
@@ -79,6 +80,8 @@ package final class VirtualMachine: Sendable {
     private func watchForHalt(wereParked: Bool = false) {
         timers.asyncAfter(deadline: .now() + Self.haltWatchInterval) { [weak self] in
             guard let self, state.withLock({ $0.reason == nil }) else { return }
+            // One that is paused answers nothing.
+            guard phase != .paused else { return watchForHalt() }
             // All of them are asked, whatever the first one answers: each answer is for the next time.
             let areParked = parts.runners.map { $0.wasParked() }
             let isHalted = areParked.allSatisfy(\.self)
@@ -95,24 +98,95 @@ package final class VirtualMachine: Sendable {
     ///   needs.
     package func stop(outputGrace: DispatchTimeInterval? = nil) {
         end(.stopped)
-        guard let outputGrace, let output = parts.output else { return }
-        timers.asyncAfter(deadline: .now() + outputGrace) { output.abandon() }
+        if let outputGrace { parts.console.abandonOutput(after: outputGrace, on: timers) }
     }
 
     /// How the machine ended, when it has.
     package func wait() async -> MachineOutcome {
         await withCheckedContinuation { continuation in
-            let outcome = state.withLock { state in
-                if state.outcome == nil { state.waiters.append(continuation) }
-                return state.outcome
-            }
-            if let outcome { continuation.resume(returning: outcome) }
+            whenEnded { continuation.resume(returning: $0) }
         }
     }
 
+    /// Calls `body` when the machine has ended: at once, where it has, else from a thread of the machine's.
+    package func whenEnded(_ body: @escaping @Sendable (MachineOutcome) -> Void) {
+        let outcome = state.withLock { state in
+            if state.outcome == nil { state.endHandlers.append(body) }
+            return state.outcome
+        }
+        if let outcome { body(outcome) }
+    }
+
+    /// What the machine does now.
+    package var phase: MachinePhase {
+        state.withLock { state in
+            if state.outcome != nil { return .ended }
+            guard state.isStarted else { return .notStarted }
+            return state.isPaused ? .paused : .running
+        }
+    }
+
+    // MARK: - Pause
+
+    /// Takes every vCPU out of the guest and finishes all input and output: nothing changes guest memory until `resume`.
+    ///
+    /// A machine that is paused stays so.
+    ///
+    /// - Parameter completion: Called from a thread of the machine's when all stands still, or with `MachineError.notRunning`.
+    package func pause(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
+        control.async { [self] in
+            guard phase != .paused else { return completion(.success(())) }
+            guard phase == .running else { return completion(.failure(.notRunning)) }
+            let arrivals = DispatchGroup()
+            for runner in parts.runners { runner.pause(joining: arrivals) }
+            arrivals.wait()
+            parts.virtio.pause()
+            state.withLock { $0.isPaused = true }
+            completion(.success(()))
+        }
+    }
+
+    /// Lets a paused machine go on; one that runs goes on running.
+    ///
+    /// - Parameter completion: Called when it does, or with `MachineError.notRunning`.
+    package func resume(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
+        control.async { [self] in
+            guard phase != .running else { return completion(.success(())) }
+            guard phase == .paused else { return completion(.failure(.notRunning)) }
+            state.withLock { $0.isPaused = false }
+            parts.virtio.resume()
+            for runner in parts.runners { runner.resume() }
+            completion(.success(()))
+        }
+    }
+
+    /// Like `pause(_:)`, until all stands still.
+    package func pause() async throws(MachineError) {
+        try await withCheckedContinuation { continuation in pause { continuation.resume(returning: $0) } }.get()
+    }
+
+    /// Like `resume(_:)`.
+    package func resume() async throws(MachineError) {
+        try await withCheckedContinuation { continuation in resume { continuation.resume(returning: $0) } }.get()
+    }
+
+    // MARK: - Statistics
+
     /// How many bytes of the guest's console output were dropped because nothing took them in time.
     package var droppedConsoleByteCount: UInt64 {
-        parts.output?.droppedByteCount ?? 0
+        parts.console.output?.droppedByteCount ?? 0
+    }
+
+    /// What vCPUs and devices have done so far; takes some milliseconds, for a look at the process's mappings.
+    package var statistics: MachineStatistics {
+        let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
+        return MachineStatistics(
+            vcpus: parts.runners.map { $0.exits.statistics },
+            disks: parts.virtio.disks.map { .init(path: $0.path, requests: $0.device.statistics) },
+            consoleByteCount: parts.console.hub?.byteCount,
+            overheadByteCount: resident?.overheadByteCount,
+            guestByteCount: resident?.guestByteCount
+        )
     }
 
     // MARK: - Disks
@@ -178,15 +252,14 @@ package final class VirtualMachine: Sendable {
     /// Nothing runs in the guest any more: write what it sent, then tell who waits.
     private func windUp() {
         parts.virtio.stop()
-        parts.input?.stop()
-        parts.output?.finish()
-        let (waiters, outcome) = state.withLock { state in
+        parts.console.finish()
+        let (handlers, outcome) = state.withLock { state in
             let outcome = state.reason ?? .stopped
             state.outcome = outcome
-            defer { state.waiters = [] }
-            return (state.waiters, outcome)
+            defer { state.endHandlers = [] }
+            return (state.endHandlers, outcome)
         }
-        for waiter in waiters { waiter.resume(returning: outcome) }
+        for handler in handlers { handler(outcome) }
     }
 }
 

@@ -33,8 +33,16 @@ package protocol VirtioDevice: AnyObject, Sendable {
     ///
     /// At any time: before `activate` and after `reset` it does nothing, as with an index that is no queue's.
     func processQueue(_ index: Int)
+    /// Waits until nothing is in flight, and returns it to the driver: the device touches no guest memory then, until
+    /// something else is called.
+    func drain()
     /// Forgets the driver: when it returns, the device touches no guest memory any more and has its first configuration.
     func reset()
+}
+
+extension VirtioDevice {
+    /// For devices that finish each request before they return.
+    package func drain() {}
 }
 
 /// What a device gets from its transport when the driver is ready.

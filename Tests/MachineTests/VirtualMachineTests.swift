@@ -2,6 +2,7 @@
 
 import Dispatch
 import LinuxBoot
+import Logging
 import Machine
 import SystemPackage
 import TestSupport
@@ -59,6 +60,56 @@ struct VirtualMachineTests {
         try machine.start()
         #expect(throws: MachineError.startedBefore) { try machine.start() }
         #expect(await machine.wait() == .poweredOff)
+    }
+
+    @Test func `a paused machine sends nothing, and goes on when it is resumed`() async throws {
+        let folder = try TemporaryFolder()
+        let hub = try ConsoleHub(logger: Logger(label: "test"))
+        let machine = try VirtualMachine(
+            configuration([.forever([.out(0x3f8, 0x2e)])], in: folder),
+            console: ConsoleAttachment(hub: hub)
+        )
+        try machine.start()
+        var seen: UInt64 = 0
+        for _ in 0..<20 {
+            try Deadline.wait(for: "output") { hub.byteCount > seen }
+            try await machine.pause()
+            #expect(machine.phase == .paused)
+            seen = hub.byteCount
+            let exits = machine.statistics.vcpus
+            #expect(machine.statistics.vcpus == exits)
+            #expect(hub.byteCount == seen)
+            try await machine.resume()
+            #expect(machine.phase == .running)
+        }
+        try await machine.pause()
+        try await machine.pause()
+        machine.stop()
+        #expect(await machine.wait() == .stopped)
+        #expect(machine.phase == .ended)
+        await #expect(throws: MachineError.notRunning) { try await machine.resume() }
+    }
+
+    @Test func `a machine that was not started cannot be paused`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        #expect(machine.phase == .notStarted)
+        await #expect(throws: MachineError.notRunning) { try await machine.pause() }
+        await #expect(throws: MachineError.notRunning) { try await machine.resume() }
+    }
+
+    @Test func `exits are counted by their reason, and memory by whose it is`() async throws {
+        let folder = try TemporaryFolder()
+        let code: [GuestCode] = Array(repeating: .read(0x64), count: 7) + [.out(0x3f8, 0x2e), .exit(0), .spin]
+        let machine = try VirtualMachine(configuration(code, in: folder))
+        try machine.start()
+        #expect(await machine.wait() == .exited(0))
+        let statistics = machine.statistics
+        #expect(statistics.vcpus.count == 1)
+        #expect(statistics.vcpus[0].portReads == 7)
+        #expect(statistics.vcpus[0].portWrites >= 2)
+        #expect(try #require(statistics.guestByteCount) > 0)
+        #expect(try #require(statistics.overheadByteCount) > 0)
     }
 
     @Test func `a kernel that is not there is told before anything is made`() {

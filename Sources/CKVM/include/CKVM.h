@@ -71,6 +71,8 @@ static inline int ckvm_create_vcpu(int vm, unsigned long identifier) {
 // MARK: - vCPU
 
 static inline int ckvm_run(int vcpu) { return ckvm_result(ioctl(vcpu, KVM_RUN, 0)); }
+/// Tells the guest's clock that the vCPU was paused; -EINVAL where the guest does not use that clock.
+static inline int ckvm_kvmclock_ctrl(int vcpu) { return ckvm_result(ioctl(vcpu, KVM_KVMCLOCK_CTRL, 0)); }
 static inline int ckvm_get_regs(int vcpu, struct kvm_regs *regs) { return ckvm_result(ioctl(vcpu, KVM_GET_REGS, regs)); }
 static inline int ckvm_set_regs(int vcpu, const struct kvm_regs *regs) {
     return ckvm_result(ioctl(vcpu, KVM_SET_REGS, regs));

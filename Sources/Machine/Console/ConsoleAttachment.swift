@@ -10,9 +10,12 @@ package struct ConsoleAttachment: Sendable {
     package var input: FileDescriptor?
     /// Finds commands in the input.
     package var filter = EscapeFilter(prefix: nil)
+    /// Takes part besides `output` and `input`: for viewers that come and go.
+    package var hub: ConsoleHub?
 
-    package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil) {
+    package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, hub: ConsoleHub? = nil) {
         self.output = output
         self.input = input
+        self.hub = hub
     }
 }

@@ -9,25 +9,14 @@ package import SystemPackage
 
 /// Reads what a user types, or a pipe holds, and feeds it to the guest's serial port as fast as the guest takes it.
 ///
-/// What the guest has not taken stays here, up to `capacity` bytes; beyond, the file is left unread, so that its writer
+/// What the guest has not taken stays here, up to `SerialFeed.capacity` bytes; beyond, the file is left unread, so that its writer
 /// waits. Nothing is lost in between.
 package final class ConsoleInput: SerialInput {
-    /// How much is read ahead of the guest.
-    ///
-    /// Generous, because an escape command behind it is only seen when it is read.
-    package static let capacity = 1 << 20
-
     /// What this input tells its machine.
     package enum Event: Sendable {
         case command(EscapeFilter.Command)
         /// The terminal is gone.
         case hangUp
-    }
-
-    /// One piece of what the guest has not taken yet.
-    private struct Item {
-        var byte: UInt8
-        var isLineBreak = false
     }
 
     private let file: FileDescriptor
@@ -79,16 +68,12 @@ package final class ConsoleInput: SerialInput {
 
     private struct Reader {
         var filter: EscapeFilter
-        /// What the guest has not taken; from `taken` on.
-        var items: [Item] = []
-        var taken = 0
+        var feed = SerialFeed()
         var isAtEnd = false
-
-        var waitingCount: Int { items.count - taken }
     }
 
     private func step(_ reader: inout Reader, _ port: SerialPort) {
-        let wantsMore = !reader.isAtEnd && reader.waitingCount < Self.capacity
+        let wantsMore = !reader.isAtEnd && reader.feed.hasRoom
         // A negative descriptor is one that poll leaves out.
         var polled = [
             pollfd(fd: wake.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
@@ -97,7 +82,7 @@ package final class ConsoleInput: SerialInput {
         guard unsafe poll(&polled, 2, -1) >= 0 else { return }
         _ = wake.take()
         if polled[1].revents != 0 { read(&reader) }
-        deliver(&reader, port)
+        reader.feed.deliver(to: port)
     }
 
     private func read(_ reader: inout Reader) {
@@ -113,31 +98,11 @@ package final class ConsoleInput: SerialInput {
         }
         for byte in buffer.prefix(count) {
             switch reader.filter.process(byte) {
-            case .byte(let byte): reader.items.append(Item(byte: byte))
-            case .command(.sendBreak): reader.items.append(Item(byte: 0, isLineBreak: true))
+            case .byte(let byte): reader.feed.append(byte)
+            case .command(.sendBreak): reader.feed.appendLineBreak()
             case .command(let command): onEvent(.command(command))
             case nil: break
             }
-        }
-    }
-
-    /// Gives the port what it takes, and tells it when there is nothing more: the line is silent.
-    private func deliver(_ reader: inout Reader, _ port: SerialPort) {
-        while true {
-            if reader.taken < reader.items.count, reader.items[reader.taken].isLineBreak {
-                guard port.receiveBreak() else { return }
-                reader.taken += 1
-                continue
-            }
-            // The port takes no more than its FIFO holds.
-            let bytes = reader.items[reader.taken...].prefix(16).prefix { !$0.isLineBreak }.map(\.byte)
-            let count = port.receive(bytes.span)
-            reader.taken += count
-            if bytes.isEmpty || count < bytes.count { break }
-        }
-        if reader.taken == reader.items.count || reader.taken >= Self.capacity / 2 {
-            reader.items.removeFirst(reader.taken)
-            reader.taken = 0
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import Devices
 import Dispatch
+import HostEvents
 import KVM
 import Synchronization
 
@@ -11,7 +12,10 @@ final class VCPURunner: Sendable {
     private let ports: Bus
     private let memory: Bus
     private let emulation: (any GuestCodeEmulation)?
+    /// What the vCPU has asked of this process so far.
+    let exits = ExitCounters()
     private let isStopping = Atomic<Bool>(false)
+    private let pausePoint = PausePoint()
     private let isAskedWhetherParked = Atomic<Bool>(false)
     private let isKnownParked = Atomic<Bool>(false)
     private let queue: DispatchQueue
@@ -37,6 +41,7 @@ final class VCPURunner: Sendable {
     func start(in group: DispatchGroup, onEnd: @escaping @Sendable (MachineOutcome) -> Void) {
         queue.async(group: group) { [self] in
             let outcome = vcpu.withKicksEnabled { runUntilEnd() }
+            pausePoint.end()
             if let outcome { onEnd(outcome) }
         }
     }
@@ -46,7 +51,21 @@ final class VCPURunner: Sendable {
     /// From any thread, its own included.
     func stop() {
         isStopping.store(true, ordering: .sequentiallyConsistent)
+        pausePoint.release()
         vcpu.kick()
+    }
+
+    /// Takes the vCPU out of the guest soon, until `resume`.
+    ///
+    /// - Parameter group: Is entered for as long as the vCPU may still run.
+    func pause(joining group: DispatchGroup) {
+        pausePoint.hold(joining: group)
+        vcpu.kick()
+    }
+
+    /// Lets the vCPU go on.
+    func resume() {
+        pausePoint.release()
     }
 
     /// Whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
@@ -61,8 +80,13 @@ final class VCPURunner: Sendable {
     /// - Returns: Why the vCPU cannot go on, or `nil` when it was stopped.
     private func runUntilEnd() -> MachineOutcome? {
         while !isStopping.load(ordering: .sequentiallyConsistent) {
+            if pausePoint.pass() {
+                vcpu.notePause()
+                continue
+            }
             do throws(KVMError) {
                 let exit = try vcpu.run()
+                exits.count(exit)
                 if case .interrupted = exit {
                     try answer()
                 } else if let outcome = handle(exit) {

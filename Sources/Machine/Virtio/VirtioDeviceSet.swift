@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
+import Dispatch
 import GuestMemory
 import KVM
 import LinuxBoot
@@ -60,6 +61,18 @@ struct VirtioDeviceSet: Sendable {
 
     func start() {
         for slot in slots { slot.start() }
+    }
+
+    /// Returns when no device touches guest memory any more, until `resume`; no vCPU runs meanwhile.
+    func pause() {
+        let arrivals = DispatchGroup()
+        for slot in slots { slot.pause(joining: arrivals) }
+        arrivals.wait()
+        for slot in slots { slot.drain() }
+    }
+
+    func resume() {
+        for slot in slots { slot.resume() }
     }
 
     /// Ends all that the devices do; no vCPU runs any more.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
+import Dispatch
 import GuestMemory
 import HostEvents
 import KVM
@@ -77,6 +78,23 @@ final class VirtioSlot: Sendable {
 
     func start() {
         loop.start()
+    }
+
+    /// Asks the device's thread to stand still.
+    ///
+    /// - Parameter group: Is entered for as long as it may still work.
+    func pause(joining group: DispatchGroup) {
+        loop.pause(joining: group)
+    }
+
+    /// Waits for the device's input and output, while its thread stands still.
+    func drain() {
+        device.drain()
+    }
+
+    /// Goes on, with the kicks that came meanwhile.
+    func resume() {
+        loop.resume()
     }
 
     /// Ends the device's thread, and waits for its input and output; no vCPU runs any more.

@@ -134,9 +134,13 @@ package final class BlockDevice: VirtioDevice {
         requests.withLock { $0.resume(configuration: configuration.withLock { $0 }) }
     }
 
-    /// Waits until nothing is in flight, and returns it to the driver: for pauses and for the end of a machine.
     package func drain() {
         requests.withLock { $0.drain() }
+    }
+
+    /// What the device has done so far.
+    package var statistics: BlockStatistics {
+        requests.withLock { $0.statistics }
     }
 
     /// Tells the driver that the disk has another size now (5.2.4): its capacity changes at once.

@@ -89,6 +89,7 @@ extension BlockRequestQueue {
             }
         if case .wait(let delay) = limits?.take(bytes: UInt64(dataByteCount), operations: 1, at: .now) {
             throttled = transfer
+            statistics.throttled += 1
             return wakers.throttle.arm(after: delay)
         }
         transfer.kind = header.kind
@@ -119,11 +120,11 @@ extension BlockRequestQueue {
             byteCount % 512 == 0,
             sector <= configuration.capacity, UInt64(byteCount / 512) <= configuration.capacity - sector
         else { return complete(transfer, .ioError) }
-        guard byteCount > 0 else { return complete(transfer, .ok) }
         let request = transfer.request
+        request.byteCount = UInt64(byteCount)
+        guard byteCount > 0 else { return complete(transfer, .ok) }
         request.operation = operation
         request.offset = sector * 512
-        request.byteCount = UInt64(byteCount)
         let isRead = transfer.kind == .read
         guard
             fillVectors(
@@ -248,6 +249,7 @@ extension BlockRequestQueue {
         writtenByteCount: Int = 0
     ) {
         defer { free.append(transfer) }
+        statistics.count(transfer, status)
         guard let active, let queue = active.queues[transfer.queue] else { return }
         let chain = transfer.chain
         let dataByteCount = chain.writableByteCount - 1

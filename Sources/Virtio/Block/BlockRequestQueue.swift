@@ -32,6 +32,7 @@ struct BlockRequestQueue {
     let wakers: Wakers
     let hostFaults: GuestFaultLog
 
+    var statistics = BlockStatistics()
     var active: Active?
     /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
     var isFaulty = false

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import HostEvents
+import Synchronization
+
+/// A connection to a console: shows all that the guest sends and, for one viewer at a time, types.
+package final class ConsoleViewer: Sendable {
+    /// A descriptor that several can hold: open for as long as one of them does.
+    package final class Stream: Sendable {
+        let descriptor: OwnedDescriptor
+
+        package init(_ descriptor: consuming OwnedDescriptor) {
+            self.descriptor = descriptor
+        }
+    }
+
+    let identifier: UInt64
+    /// The first byte that it sees: how many the guest had sent before.
+    package let firstPosition: UInt64
+    /// Whether what it sends reaches the guest.
+    package let isTyping: Bool
+    private let hub: ConsoleHub
+    private let wasConnected = Atomic<Bool>(false)
+
+    init(identifier: UInt64, firstPosition: UInt64, isTyping: Bool, hub: ConsoleHub) {
+        (self.identifier, self.firstPosition, self.isTyping, self.hub) = (identifier, firstPosition, isTyping, hub)
+    }
+
+    deinit {
+        // Gone before it was connected; later the end of the stream counts.
+        if isTyping, !wasConnected.load(ordering: .relaxed) { hub.releaseKeyboard(of: identifier) }
+    }
+
+    /// Lets the stream take part, until either side closes it.
+    ///
+    /// - Parameters:
+    ///   - stream: A socket; it becomes non-blocking.
+    ///   - typed: What was received on it before.
+    package func connect(_ stream: Stream, typed: [UInt8] = []) {
+        wasConnected.store(true, ordering: .relaxed)
+        hub.connect(self, stream, typed: typed)
+    }
+}

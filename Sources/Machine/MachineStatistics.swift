@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+package import Virtio
+
+/// What a machine has done since it started.
+package struct MachineStatistics: Hashable, Sendable {
+    /// One for each vCPU, in their order.
+    package var vcpus: [VCPUStatistics]
+    /// One for each disk, in their order.
+    package var disks: [Disk]
+    /// What the guest sent to its console, in bytes, where a `ConsoleHub` counts it.
+    package var consoleByteCount: UInt64?
+    /// Resident memory of the process that is not the guest's, in bytes; `nil` where the host does not tell.
+    package var overheadByteCount: UInt64?
+    /// Resident memory of the guest, in bytes.
+    package var guestByteCount: UInt64?
+
+    package struct Disk: Hashable, Sendable {
+        package var path: FilePath
+        package var requests: BlockStatistics
+    }
+}

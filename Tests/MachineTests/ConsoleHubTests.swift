@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Glibc
+import HostEvents
+import Logging
+import Machine
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct ConsoleHubTests {
+    /// A hub and the serial port of a guest, which the test plays.
+    private final class Rig {
+        let hub: ConsoleHub
+        let port: SerialPort
+
+        init(log: consuming ConsoleLog? = nil) throws {
+            hub = try ConsoleHub(log: log, logger: Logger(label: "test"))
+            port = SerialPort(interrupt: RecordingInterruptLine(), output: hub, input: hub)
+            hub.start(port: port)
+        }
+
+        deinit { hub.finish() }
+
+        func send(_ text: String) {
+            for byte in text.utf8 { port.writeByte(byte, at: 0) }
+        }
+
+        /// Reads what a polling guest reads until `count` bytes have come.
+        func receive(_ count: Int) throws -> String {
+            var bytes: [UInt8] = []
+            try Deadline.wait(for: "\(count) bytes in the guest") {
+                for _ in 0..<100_000 where bytes.count < count {
+                    guard port.readByte(at: 5) & 1 != 0 else { continue }
+                    bytes.append(port.readByte(at: 0))
+                }
+                return bytes.count == count
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+
+        /// A viewer's end of a connection.
+        func attach(from position: UInt64? = nil, typing: Bool = true, typed: String = "") throws -> Viewer {
+            let viewer = hub.makeViewer(from: position, wantsToType: typing)
+            var ends: [CInt] = [0, 0]
+            let result = unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0, &ends)
+            #expect(result == 0)
+            viewer.connect(ConsoleViewer.Stream(OwnedDescriptor(adopting: ends[0])), typed: Array(typed.utf8))
+            return Viewer(
+                stream: try ByteStream(input: ends[1], output: dup(ends[1])),
+                isTyping: viewer.isTyping,
+                firstPosition: viewer.firstPosition
+            )
+        }
+    }
+
+    private struct Viewer {
+        let stream: ByteStream
+        let isTyping: Bool
+        let firstPosition: UInt64
+    }
+
+    @Test func `a viewer sees what was before, then what comes`() throws {
+        let rig = try Rig()
+        rig.send("before ")
+        let viewer = try rig.attach()
+        try viewer.stream.read(until: "before ")
+        rig.send("after")
+        try viewer.stream.read(until: "after")
+    }
+
+    @Test func `what a viewer types reaches the guest, also what came with its request`() throws {
+        let rig = try Rig()
+        let viewer = try rig.attach(typed: "first ")
+        try viewer.stream.write("second")
+        #expect(try rig.receive(12) == "first second")
+    }
+
+    @Test func `several watch and one types, until it leaves`() throws {
+        let rig = try Rig()
+        let first = try rig.attach()
+        let second = try rig.attach()
+        #expect(first.isTyping)
+        #expect(!second.isTyping)
+        try second.stream.write("not heard")
+        try first.stream.write("heard")
+        #expect(try rig.receive(5) == "heard")
+        rig.send("both")
+        try first.stream.read(until: "both")
+        try second.stream.read(until: "both")
+        first.stream.close()
+        try Deadline.wait(for: "the keyboard") {
+            let third = rig.hub.makeViewer(wantsToType: true)
+            return third.isTyping
+        }
+        // Whoever was given the keyboard and never connected has given it back.
+        #expect(try rig.attach().isTyping)
+    }
+
+    @Test func `a viewer that comes back goes on where it was`() throws {
+        let rig = try Rig()
+        rig.send("0123456789")
+        let viewer = try rig.attach(from: 4)
+        #expect(viewer.firstPosition == 4)
+        try viewer.stream.read(until: "456789")
+        // From beyond the end there is nothing but what comes.
+        #expect(try rig.attach(from: 1000).firstPosition == 10)
+    }
+
+    @Test func `only the last MiB is kept, and a viewer that is too slow is told what it missed`() throws {
+        let rig = try Rig()
+        let slow = try rig.attach()
+        let line = String(repeating: "x", count: 1023) + "\n"
+        for _ in 0..<1536 { rig.send(line) }
+        #expect(rig.hub.byteCount == 3 << 19)
+        #expect(rig.hub.makeViewer(wantsToType: false).firstPosition == 1 << 19)
+        rig.send("the end")
+        try slow.stream.read(until: "bytes were not shown]")
+        try slow.stream.read(until: "the end")
+    }
+
+    @Test func `a viewer that sends no more watches on`() throws {
+        let rig = try Rig()
+        let viewer = try rig.attach()
+        try viewer.stream.write("q")
+        #expect(try rig.receive(1) == "q")
+        viewer.stream.closeOutput()
+        rig.send("still here")
+        try viewer.stream.read(until: "still here")
+    }
+
+    @Test func `the log has every byte, and begins anew when it is full`() throws {
+        let folder = try TemporaryFolder()
+        let path = FilePath("\(folder.path)/console.log")
+        let rig = try Rig(log: try ConsoleLog(path: path, capacity: 1000))
+        rig.send(String(repeating: "a", count: 900))
+        let viewer = try rig.attach()
+        try viewer.stream.read(until: String(repeating: "a", count: 900))
+        rig.send(String(repeating: "b", count: 900))
+        rig.hub.finish()
+        let older = try folder.read("console.log.1")
+        let newer = try folder.read("console.log")
+        #expect(older.count + newer.count == 1800)
+        #expect(older.starts(with: Array(repeating: UInt8(ascii: "a"), count: 900)))
+        #expect(newer.last == UInt8(ascii: "b"))
+    }
+
+    @Test func `viewers get the last bytes before the end`() throws {
+        let rig = try Rig()
+        let viewer = try rig.attach()
+        rig.send("last words")
+        rig.hub.finish()
+        try viewer.stream.read(until: "last words")
+        try viewer.stream.readToEnd()
+    }
+}

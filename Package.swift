@@ -80,8 +80,9 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "CKVM", "CStorage", "HostEvents", "KVM", "GuestMemory", "Devices", "Storage", "Virtio", logging,
-                systemPackage,
+                "CKVM", "CStorage", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
+                "Virtio",
+                logging, systemPackage,
             ],
             swiftSettings: swiftSettings
         ),
@@ -111,7 +112,7 @@ let package = Package(
         .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
         .testTarget(
             name: "InstructionEmulatorTests",
-            dependencies: ["InstructionEmulator", "CNativeExecution"],
+            dependencies: ["InstructionEmulator", "CNativeExecution", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .target(name: "CBootParameters", path: "Tests/CBootParameters", cSettings: cSettings),

@@ -48,10 +48,6 @@ int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory) {
 unsigned cstorage_device_major(uint64_t device) { return major(device); }
 unsigned cstorage_device_minor(uint64_t device) { return minor(device); }
 
-int cstorage_punch_hole(int file, uint64_t offset, uint64_t count) {
-    return cstorage_allocate(file, CSTORAGE_HOLE, offset, count);
-}
-
 int cstorage_unnamed_file(const char *folder) {
     return result_of(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }

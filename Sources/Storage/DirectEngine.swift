@@ -93,20 +93,12 @@ final class DirectEngine: StorageEngine {
 
     /// Reads or writes all of `piece`.
     private func transfer(_ piece: UnsafeMutableRawBufferPointer, at offset: UInt64, isWrite: Bool) -> Errno? {
-        var done = 0
-        while done < piece.count {
-            var vector = unsafe iovec(iov_base: piece.baseAddress.map { unsafe $0 + done }, iov_len: piece.count - done)
-            let place = offset + UInt64(done)
-            let result =
-                isWrite
-                ? unsafe cstorage_write(file.descriptor, &vector, 1, place, CSTORAGE_PLAIN)
-                : unsafe cstorage_read(file.descriptor, &vector, 1, place, CSTORAGE_PLAIN)
-            if result == -Int(EINTR) { continue }
-            guard result >= 0 else { return Errno(rawValue: CInt(clamping: -result)) }
-            guard result > 0 else { return .ioError }
-            done += result
-        }
-        return nil
+        let request = StorageRequest(slot: 0)
+        request.operation = isWrite ? .write(isDurable: false) : .read
+        (request.offset, request.byteCount) = (offset, UInt64(piece.count))
+        unsafe request.vectors.append(iovec(iov_base: piece.baseAddress, iov_len: piece.count))
+        var job = StorageJob(request, on: file)
+        return job.run(on: file.descriptor)
     }
 
     /// Copies between `bytes` and what comes next in `vectors`, which it takes off there.

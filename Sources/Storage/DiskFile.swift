@@ -53,7 +53,8 @@ package final class DiskFile: Sendable {
             unsafe fstat(raw, &status)
             physical = UInt32(clamping: min(max(status.st_blksize, 512), 4096))
             // Behind its end, where there is nothing to lose.
-            canDiscard = !isReadOnly && cstorage_punch_hole(raw, UInt64(clamping: status.st_size), 4096) == 0
+            let end = UInt64(clamping: status.st_size)
+            canDiscard = !isReadOnly && cstorage_allocate(raw, CSTORAGE_HOLE, end, 4096) == 0
         }
         var (offsetAlignment, memoryAlignment): (UInt32, UInt32) = (1, 1)
         if isDirect {
@@ -74,10 +75,7 @@ package final class DiskFile: Sendable {
     var descriptor: CInt { owned.rawValue }
 
     /// The size in bytes, at this moment: whole logical blocks.
-    package var byteCount: UInt64 { refreshByteCount() }
-
-    /// Looks how large the disk is now.
-    package func refreshByteCount() -> UInt64 {
+    package var byteCount: UInt64 {
         var size: UInt64 = 0
         if isBlockDevice {
             unsafe cstorage_device_size(descriptor, &size)

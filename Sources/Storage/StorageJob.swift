@@ -32,16 +32,13 @@ struct StorageJob {
     init(_ request: StorageRequest, on file: DiskFile) {
         self.request = request
         (offset, left) = (request.offset, request.byteCount)
+        step = .done(nil)
         switch request.operation {
         case .read: step = .read
         case .write(let isDurable): step = .write(isDurable: isDurable)
         case .flush: step = .sync
-        case .discard, .writeZeroes: step = .done(nil)
-        }
-        switch request.operation {
         case .discard: discard(alignment: file.allocationAlignment)
-        case .writeZeroes(let mayUnmap): writeZeroes(CSTORAGE_HOLE, mayUnmap, alignment: file.allocationAlignment)
-        default: break
+        case .writeZeroes(let mayUnmap): writeZeroes(mayUnmap, alignment: file.allocationAlignment)
         }
     }
 
@@ -102,10 +99,10 @@ struct StorageJob {
         step = .allocate(CSTORAGE_HOLE, byteCount: end - start)
     }
 
-    private mutating func writeZeroes(_ hole: cstorage_range, _ mayUnmap: Bool, alignment: UInt64) {
+    private mutating func writeZeroes(_ mayUnmap: Bool, alignment: UInt64) {
         guard left > 0 else { return }
         guard offset % alignment == 0, left % alignment == 0 else { return startWritingZeroes() }
-        step = .allocate(mayUnmap ? hole : CSTORAGE_ZEROS, byteCount: left)
+        step = .allocate(mayUnmap ? CSTORAGE_HOLE : CSTORAGE_ZEROS, byteCount: left)
     }
 
     private var isWritingZeroes: Bool {

@@ -33,6 +33,15 @@ package final class TemporaryFolder {
         return path
     }
 
+    /// Makes a file of holes only.
+    ///
+    /// - Returns: Its path.
+    package func makeSparseFile(_ name: String, byteCount: Int) throws -> String {
+        let path = try write([], to: name)
+        _ = try checked("truncate \(path)", unsafe truncate(path, byteCount))
+        return path
+    }
+
     /// The names of what is in it.
     package func names() throws -> [String] {
         try FolderListing.names(in: path)

@@ -82,12 +82,10 @@ struct DiskOption {
     }
 
     private static func engine(_ text: String) throws(Problem) -> StorageEngineKind {
-        switch text {
-        case "auto": .automatic
-        case "io_uring": .ioUring
-        case "threads": .threads
-        default: throw Problem(description: "'\(text)' is no engine: auto, io_uring or threads")
+        guard let kind = StorageEngineKind(rawValue: text) else {
+            throw Problem(description: "'\(text)' is no engine: auto, io_uring or threads")
         }
+        return kind
     }
 
     private static func number(_ text: String, of option: String) throws(Problem) -> UInt64 {

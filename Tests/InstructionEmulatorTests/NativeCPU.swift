@@ -3,6 +3,7 @@
 import CNativeExecution
 
 @testable import InstructionEmulator
+import TestSupport
 
 /// The processor that runs the tests, as a reference for what instructions do.
 enum NativeCPU {

@@ -17,20 +17,12 @@ struct DiskTests {
         folder = try TemporaryFolder()
     }
 
-    /// A sparse file.
-    private func disk(_ name: String, byteCount: Int) throws -> String {
-        let path = "\(folder.path)/\(name)"
-        let file = unsafe open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        try #require(file >= 0 && ftruncate(file, byteCount) == 0 && close(file) == 0)
-        return path
-    }
-
     @Test func `16 disks of all kinds and the entropy device work side by side`() throws {
-        let small = try (0..<11).map { try disk("small\($0)", byteCount: 1 << 20) }
+        let small = try (0..<11).map { try folder.makeSparseFile("small\($0)", byteCount: 1 << 20) }
         let readOnly = try folder.write([UInt8](repeating: UInt8(ascii: "r"), count: 8192), to: "read-only")
-        let data = try disk("data", byteCount: 8 << 20)
-        let large = try disk("large", byteCount: 2 << 40)
-        let direct = try disk("direct", byteCount: 4 << 20)
+        let data = try folder.makeSparseFile("data", byteCount: 8 << 20)
+        let large = try folder.makeSparseFile("large", byteCount: 2 << 40)
+        let direct = try folder.makeSparseFile("direct", byteCount: 4 << 20)
         let disks = ["default", "\(readOnly),readonly,id=DATA", data, large, "\(direct),direct,queues=2"] + small
         let options = disks.flatMap { ["--disk", $0] }
         try LinuxShell.boot(options) { shell in

@@ -17,9 +17,7 @@ struct DurabilityTests {
 
     init() throws {
         folder = try TemporaryFolder()
-        disk = "\(folder.path)/disk"
-        let file = unsafe open(disk, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        try #require(file >= 0 && ftruncate(file, 32 << 20) == 0 && close(file) == 0)
+        disk = try folder.makeSparseFile("disk", byteCount: 32 << 20)
     }
 
     /// Boots with the disk, starts `command` and kills martlet in the middle of it.

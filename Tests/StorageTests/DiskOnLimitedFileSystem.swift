@@ -18,10 +18,7 @@ final class DiskOnLimitedFileSystem {
     init(byteCount: Int) throws {
         folder = try TemporaryFolder()
         guard unsafe mount("none", folder.path, "tmpfs", 0, "size=1m") == 0 else { throw CannotMount(error: errno) }
-        path = "\(folder.path)/disk"
-        let file = unsafe open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        ftruncate(file, byteCount)
-        close(file)
+        path = try folder.makeSparseFile("disk", byteCount: byteCount)
     }
 
     deinit {

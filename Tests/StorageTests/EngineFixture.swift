@@ -20,9 +20,7 @@ final class EngineFixture {
 
     init(_ kind: StorageEngineKind, byteCount: Int, isDirect: Bool = false, capacity: Int = 32) throws {
         folder = try TemporaryFolder()
-        path = "\(folder.path)/disk"
-        let made = unsafe open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        try #require(made >= 0 && ftruncate(made, byteCount) == 0 && close(made) == 0)
+        path = try folder.makeSparseFile("disk", byteCount: byteCount)
         file = try DiskFile(path: FilePath(path), isReadOnly: false, isDirect: isDirect)
         engine = try kind.makeEngine(for: file, capacity: capacity)
     }

@@ -25,8 +25,6 @@ unsigned cstorage_device_major(uint64_t device);
 unsigned cstorage_device_minor(uint64_t device);
 /// What O_DIRECT demands of a file's offsets and of memory (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
 int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
-/// Punches a hole into `count` bytes; the file keeps its size.
-int cstorage_punch_hole(int file, uint64_t offset, uint64_t count);
 /// A new file without a name in `folder` (O_TMPFILE).
 int cstorage_unnamed_file(const char *folder);
 /// Makes `to` share all blocks of `from` (FICLONE).
@@ -57,7 +55,7 @@ enum cstorage_range {
     /// Zeros for which space is kept.
     CSTORAGE_ZEROS,
 };
-/// fallocate(2).
+/// fallocate(2); the file keeps its size.
 int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint64_t count);
 
 // MARK: - io_uring

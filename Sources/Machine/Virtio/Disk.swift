@@ -56,6 +56,6 @@ struct Disk: Sendable {
     ///
     /// - Returns: Whether the size has changed.
     func rescan() -> Bool {
-        device.resize(toByteCount: file.refreshByteCount())
+        device.resize(toByteCount: file.byteCount)
     }
 }

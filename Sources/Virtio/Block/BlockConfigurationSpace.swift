@@ -4,8 +4,6 @@
 struct BlockConfigurationSpace: Hashable, Sendable {
     /// Where the writeback mode lies, the one field that a driver may write.
     static let writebackOffset: UInt64 = 32
-    /// The size in bytes, up to the fields of secure erase, which is not offered.
-    static let byteCount = 60
 
     /// In sectors of 512 bytes.
     var capacity: UInt64
@@ -28,7 +26,7 @@ struct BlockConfigurationSpace: Hashable, Sendable {
     /// In sectors: what discards should be multiples of.
     var discardAlignment: UInt32
 
-    /// All of it, little-endian as the driver sees it.
+    /// All of it, little-endian as the driver sees it, up to the fields of secure erase, which is not offered.
     var bytes: [60 of UInt8] {
         var bytes = [60 of UInt8](repeating: 0)
         func put<T: FixedWidthInteger>(_ value: T, at offset: Int) {

@@ -64,7 +64,7 @@ extension BlockRequestQueue {
     }
 
     /// Much of what the page cache serves is complete as soon as it is started.
-    private mutating func finishTurn() {
+    mutating func finishTurn() {
         engine.commit()
         takeCompletions()
     }

@@ -121,15 +121,10 @@ struct BlockRequestQueue {
                 throttled = nil
                 try start(transfer, configuration)
             }
-            var indices = backlog
+            let indices = QueueIndices(bits: backlog)
             backlog = 0
-            while indices != 0 {
-                let index = indices.trailingZeroBitCount
-                indices &= indices - 1
-                try pop(from: index, configuration)
-            }
-            engine.commit()
-            takeCompletions()
+            for index in indices { try pop(from: index, configuration) }
+            finishTurn()
         } catch {
             fail(error)
         }
@@ -140,18 +135,26 @@ struct BlockRequestQueue {
     private mutating func notify() {
         guard returned != 0, let active else { return }
         var isWanted = false
-        var indices = returned
-        returned = 0
-        while indices != 0 {
-            let index = indices.trailingZeroBitCount
-            indices &= indices - 1
-            if active.queues[index]?.takeNotification() == true { isWanted = true }
+        for index in QueueIndices(bits: returned) where active.queues[index]?.takeNotification() == true {
+            isWanted = true
         }
+        returned = 0
         if isWanted { interrupt?.notifyUsedBuffers() }
     }
 
     private mutating func fail(_ fault: VirtqueueFault) {
         isFaulty = true
         interrupt?.notifyNeedsReset(fault)
+    }
+}
+
+/// The virtqueues of a set of bits, in ascending order.
+private struct QueueIndices: Sequence, IteratorProtocol {
+    var bits: UInt32
+
+    mutating func next() -> Int? {
+        guard bits != 0 else { return nil }
+        defer { bits &= bits - 1 }
+        return bits.trailingZeroBitCount
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Devices
 import Glibc
 import GuestMemory
 package import HostEvents
@@ -62,7 +63,7 @@ package final class EntropyDevice: VirtioDevice {
 
     /// There is no configuration.
     package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
-        for index in 0..<data.byteCount { data.storeBytes(of: 0, toByteOffset: index, as: UInt8.self) }
+        data.fill(with: 0)
     }
 
     package func writeConfiguration(at offset: UInt64, from data: RawSpan) {}

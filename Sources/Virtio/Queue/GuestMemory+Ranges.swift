@@ -28,25 +28,29 @@ extension GuestMemory {
 
     /// Sets the bytes `start ..< end`, counted through all ranges, to zero.
     package func zero(_ ranges: [GuestRange], from start: Int, to end: Int) {
-        var position = 0
-        for range in ranges where position < end {
-            let (lower, upper) = (max(start, position), min(end, position + Int(range.byteCount)))
-            if lower < upper {
-                let address = GuestAddress(rawValue: range.address.rawValue &+ UInt64(lower - position))
-                try? fill(0, byteCount: UInt64(upper - lower), at: address)
-            }
-            position += Int(range.byteCount)
+        forEachPart(of: ranges, from: start, to: end) { _, part in
+            try? fill(0, byteCount: UInt64(part.byteCount), at: part.address)
         }
     }
 
     /// Byte by byte: for headers, which are few.
     private func forEachByte(of ranges: [GuestRange], from start: Int, count: Int, _ body: (Int, GuestAddress) -> Void)
     {
+        forEachPart(of: ranges, from: start, to: start + count) { position, part in
+            for index in 0..<Int(part.byteCount) {
+                body(position - start + index, GuestAddress(rawValue: part.address.rawValue &+ UInt64(index)))
+            }
+        }
+    }
+
+    /// Calls `body` for what each range has of the bytes `start ..< end`, with its position among all bytes.
+    private func forEachPart(of ranges: [GuestRange], from start: Int, to end: Int, _ body: (Int, GuestRange) -> Void) {
         var position = 0
-        for range in ranges where position < start + count {
-            let (lower, upper) = (max(start, position), min(start + count, position + Int(range.byteCount)))
-            for index in stride(from: lower, to: upper, by: 1) {
-                body(index - start, GuestAddress(rawValue: range.address.rawValue &+ UInt64(index - position)))
+        for range in ranges where position < end {
+            let (lower, upper) = (max(start, position), min(end, position + Int(range.byteCount)))
+            if lower < upper {
+                let address = GuestAddress(rawValue: range.address.rawValue &+ UInt64(lower - position))
+                body(lower, GuestRange(address: address, byteCount: UInt32(upper - lower)))
             }
             position += Int(range.byteCount)
         }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CStorage
+import Glibc
+import SystemPackage
+
+/// The calls of a job, made by the calling thread.
+extension StorageJob {
+    /// Makes all calls, one after the other.
+    ///
+    /// - Returns: The error that ended it, if any.
+    mutating func run(on file: CInt) -> Errno? {
+        while true {
+            switch step {
+            case .read: read(file, CSTORAGE_PLAIN)
+            case .write(let isDurable): write(file, isDurable ? CSTORAGE_DURABLE : CSTORAGE_PLAIN)
+            case .sync: advance(Int(cstorage_sync(file)))
+            case .allocate(let what, let byteCount): advance(Int(cstorage_allocate(file, what, offset, byteCount)))
+            case .done(let error): return error
+            }
+        }
+    }
+
+    /// Makes the calls that do not wait for the disk, as far as they go.
+    mutating func runAtOnce(on file: CInt, mayWrite: Bool) {
+        while true {
+            switch step {
+            case .read:
+                let result = unsafe call(cstorage_read, file, CSTORAGE_NOWAIT)
+                // It is not in the page cache, or this file system cannot tell.
+                if result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) { return }
+                advance(result)
+            case .write(isDurable: false) where mayWrite: write(file, CSTORAGE_PLAIN)
+            case .write, .sync, .allocate, .done: return
+            }
+        }
+    }
+
+    private mutating func read(_ file: CInt, _ how: cstorage_how) {
+        advance(unsafe call(cstorage_read, file, how))
+    }
+
+    private mutating func write(_ file: CInt, _ how: cstorage_how) {
+        advance(unsafe call(cstorage_write, file, how))
+    }
+
+    private typealias Call = (CInt, UnsafePointer<iovec>, CInt, UInt64, cstorage_how) -> Int
+
+    private func call(_ function: Call, _ file: CInt, _ how: cstorage_how) -> Int {
+        unsafe withVectors { vectors in
+            guard let start = vectors.baseAddress else { return 0 }
+            return unsafe function(file, start, CInt(vectors.count), offset, how)
+        }
+    }
+}

@@ -64,7 +64,7 @@ fuzz: setup ## Look for inputs that break TARGET, for SECONDS: docs/fuzzing.md
 
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states
-	MARTLET_BENCH=1 swift build -c release --product martlet-device-bench
+	MARTLET_BENCH=1 swift build $(RELEASE_FLAGS) --product martlet-device-bench
 	swift build -c release --package-path Benchmarks
 	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) \
 	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)

@@ -60,6 +60,8 @@ let package = Package(
             dependencies: ["GuestMemory", systemPackage] + compressionLibraries,
             swiftSettings: swiftSettings
         ),
+        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: swiftSettings),
         .target(name: "CTerminal", cSettings: cSettings),
         .target(
             name: "Machine",
@@ -109,6 +111,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: swiftSettings),
         .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
         .testTarget(
             name: "InstructionEmulatorTests",

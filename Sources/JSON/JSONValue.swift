@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Any JSON value (RFC 8259).
+package enum JSONValue: Hashable, Sendable {
+    case null
+    case bool(Bool)
+    /// A number that is written without fraction and exponent.
+    case integer(Int64)
+    /// Any other number.
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    case object(JSONObject)
+}
+
+extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByFloatLiteral, ExpressibleByStringInterpolation, ExpressibleByArrayLiteral,
+    ExpressibleByDictionaryLiteral
+{
+    package init(nilLiteral: ()) { self = .null }
+
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
+
+    package init(integerLiteral value: Int64) { self = .integer(value) }
+
+    package init(floatLiteral value: Double) { self = .number(value) }
+
+    package init(stringLiteral value: String) { self = .string(value) }
+
+    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+
+    /// An object; of members with the same name the last one counts.
+    package init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(JSONObject(elements)) }
+}

@@ -62,6 +62,8 @@ let package = Package(
         ),
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: swiftSettings),
+        .target(name: "CHTTP", cSettings: cSettings),
+        .target(name: "HTTP", dependencies: ["CHTTP", "HostEvents", systemPackage], swiftSettings: swiftSettings),
         .target(name: "CTerminal", cSettings: cSettings),
         .target(
             name: "Machine",
@@ -112,6 +114,11 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "HTTPTests",
+            dependencies: ["HTTP", "HostEvents", "TestSupport", systemPackage],
+            swiftSettings: swiftSettings
+        ),
         .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
         .testTarget(
             name: "InstructionEmulatorTests",

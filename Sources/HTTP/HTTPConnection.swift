@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// A client's connection, on the server's thread: it is in one phase at a time, which says what it waits for.
+final class HTTPConnection {
+    private enum Phase {
+        /// For a request, or for more of one.
+        case reading
+        /// For the handler.
+        case handling(ClientPresence)
+        /// For place to send the rest of the output.
+        case writing(Next)
+        /// For the end of what a client sends whose request was refused: what is not read would reset the connection.
+        case lingering
+        case closed
+    }
+
+    /// What comes after the output.
+    private enum Next {
+        case read
+        case linger
+        case close
+        case upgrade(@Sendable (UnixSocket, [UInt8]) -> Void)
+    }
+
+    /// The request that the handler has.
+    private struct Current {
+        var keepsAlive = false
+        var isHead = false
+    }
+
+    let id: UInt64
+    let socket: UnixSocket
+    /// Whether it is here only to be told so.
+    private(set) var isRefused = false
+    private let peer: PeerCredentials
+    private let context: HTTPServerContext
+
+    private var phase = Phase.reading
+    private var parser: HTTPRequestParser
+    private var current = Current()
+    private var output: ArraySlice<UInt8> = []
+    /// Whether the client has said that it sends nothing more.
+    private var hasInputEnded = false
+    /// When it has to be done with what the phase waits for.
+    private(set) var deadline: SuspendingClock.Instant?
+    /// When a request has to be whole whose first byte has come.
+    private var requestDeadline: SuspendingClock.Instant?
+
+    init(id: UInt64, socket: UnixSocket, peer: PeerCredentials, context: HTTPServerContext) {
+        (self.id, self.socket, self.peer, self.context) = (id, socket, peer, context)
+        parser = HTTPRequestParser(limits: context.limits.request)
+        deadline = .now + context.limits.idleTime
+    }
+
+    var isClosed: Bool { if case .closed = phase { true } else { false } }
+
+    /// Whether a response is on its way to the client.
+    var isWriting: Bool { if case .writing = phase { true } else { false } }
+
+    /// What poll(2) has to wait for, besides the client's hanging up.
+    var events: CInt {
+        switch phase {
+        case .reading, .lingering: POLLIN
+        case .writing: POLLOUT
+        case .handling, .closed: 0
+        }
+    }
+
+    /// Does what is possible now.
+    ///
+    /// - Parameters:
+    ///   - events: What poll(2) has seen.
+    ///   - buffer: Memory for what is received.
+    func handle(_ events: CInt, buffer: inout [UInt8]) {
+        switch phase {
+        case .reading, .lingering: receive(into: &buffer)
+        case .writing: advance()
+        // The client is gone for good: one that only sends nothing more still wants its answer.
+        case .handling: if events & (POLLHUP | POLLERR) != 0 { close() }
+        case .closed: break
+        }
+    }
+
+    /// The time has come that `deadline` says.
+    func handleDeadline() {
+        if case .reading = phase, !parser.isIdle {
+            refuse(HTTPFault(408, "the request took too long to come in"))
+        } else {
+            close()
+        }
+    }
+
+    /// Sends the handler's response.
+    func send(_ response: HTTPResponse) {
+        guard case .handling = phase else { return }
+        let response =
+            response.status >= 200 ? response : HTTPResponse(HTTPFault(500, "the answer has no final status"))
+        let bytes = response.encoded(
+            server: context.serverName,
+            connection: current.keepsAlive ? "keep-alive" : "close",
+            hasBody: !current.isHead
+        )
+        write(bytes, then: current.keepsAlive ? .read : .close)
+    }
+
+    /// Sends 101, and gives the connection away.
+    func send(_ upgrade: ServerMailbox.Upgrade) {
+        guard case .handling = phase else { return }
+        var headers = upgrade.headers
+        headers["Upgrade"] = upgrade.name
+        let bytes = HTTPResponse(101, headers: headers).encoded(server: context.serverName, connection: "Upgrade")
+        write(bytes, then: .upgrade(upgrade.onSwitch))
+    }
+
+    /// Says what is wrong, and that this was the last response.
+    func refuse(_ fault: HTTPFault) {
+        write(HTTPResponse(fault).encoded(server: context.serverName, connection: "close"), then: .linger)
+    }
+
+    /// The same, for a client that should not be here.
+    func refuseConnection(_ fault: HTTPFault) {
+        isRefused = true
+        refuse(fault)
+    }
+
+    /// Ends it, whatever it waits for.
+    func close() {
+        let last = phase
+        (phase, deadline) = (.closed, nil)
+        if case .handling(let client) = last { client.leave() }
+    }
+
+    // MARK: - Input
+
+    private func receive(into buffer: inout [UInt8]) {
+        do {
+            let count = try socket.receive(into: &buffer)
+            hasInputEnded = count == 0
+            if case .lingering = phase {
+                if hasInputEnded { close() }
+                return
+            }
+            parser.append(buffer[..<count])
+            advance()
+        } catch {
+            if error != .wouldBlock { close() }
+        }
+    }
+
+    /// Goes on until there is something to wait for.
+    private func advance() {
+        while true {
+            switch phase {
+            case .reading:
+                guard readRequest() else { return }
+            case .writing(let next):
+                guard flush() else { return }
+                finish(next)
+            case .handling, .lingering, .closed: return
+            }
+        }
+    }
+
+    /// Takes a request, or what is wrong with it; false where there is neither yet.
+    private func readRequest() -> Bool {
+        do {
+            if let request = try parser.next() {
+                handle(request)
+            } else if parser.takeExpectation() {
+                startOutput(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), then: .read)
+            } else if hasInputEnded {
+                close()
+            } else {
+                if parser.isIdle {
+                    (requestDeadline, deadline) = (nil, .now + context.limits.idleTime)
+                } else {
+                    requestDeadline = requestDeadline ?? .now + context.limits.requestTime
+                    deadline = requestDeadline
+                }
+                return false
+            }
+        } catch {
+            startOutput(
+                HTTPResponse(error).encoded(server: context.serverName, connection: "close"),
+                then: .linger
+            )
+        }
+        return true
+    }
+
+    private func handle(_ request: HTTPRequest) {
+        current = Current(keepsAlive: request.keepsAlive, isHead: request.method == "HEAD")
+        let client = ClientPresence()
+        (phase, deadline, requestDeadline) = (.handling(client), nil, nil)
+        // Not kept here: it answers for itself when nobody has it any more.
+        context.handler(
+            request,
+            HTTPResponder(connection: id, peer: peer, mailbox: context.mailbox, client: client)
+        )
+    }
+
+    // MARK: - Output
+
+    private func write(_ bytes: [UInt8], then next: Next) {
+        startOutput(bytes, then: next)
+        advance()
+    }
+
+    private func startOutput(_ bytes: [UInt8], then next: Next) {
+        output = bytes[...]
+        (phase, deadline) = (.writing(next), .now + context.limits.responseTime)
+    }
+
+    /// Sends as much as there is place for; false while there is a rest.
+    private func flush() -> Bool {
+        do {
+            while !output.isEmpty { output.removeFirst(try socket.send(output)) }
+            // The memory of a large response is not kept.
+            output = []
+            return true
+        } catch {
+            if error != .wouldBlock { close() }
+            return false
+        }
+    }
+
+    private func finish(_ next: Next) {
+        switch next {
+        case .read:
+            phase = .reading
+        case .linger:
+            socket.finishSending()
+            (phase, deadline) = (.lingering, .now + context.limits.lingerTime)
+        case .close:
+            close()
+        case .upgrade(let onSwitch):
+            close()
+            onSwitch(socket, parser.takeRest())
+        }
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a peer's bytes are no message that we take, with the status that answers a request of this kind.
+package struct HTTPFault: Error, Hashable, CustomStringConvertible {
+    package let status: Int
+    /// What is wrong, in words of ours: without quotes and backslashes, so it can stand in a JSON string.
+    package let description: String
+
+    init(_ status: Int, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+}

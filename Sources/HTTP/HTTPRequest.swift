@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A request, whole.
+package struct HTTPRequest: Hashable, Sendable {
+    package let method: String
+    /// The segments of the path, percent-decoded: none of them has a slash; `/` has one, which is empty.
+    package let pathSegments: [String]
+    /// The query, percent-decoded; a name without a value has an empty one.
+    package let query: [String: String]
+    package let version: HTTPVersion
+    package let headers: HTTPHeaders
+    package let body: [UInt8]
+
+    /// The path, percent-decoded.
+    package var path: String { "/" + pathSegments.joined(separator: "/") }
+
+    /// Whether the client would like to go on with another protocol (RFC 9110, 7.8).
+    package func asksForUpgrade(to name: String) -> Bool {
+        version == .http11 && headers.list("Connection", contains: "upgrade")
+            && headers.list("Upgrade", contains: name)
+    }
+
+    /// Whether the connection is there for another request after this (RFC 9112, 9.3).
+    var keepsAlive: Bool {
+        switch version {
+        case .http10: headers.list("Connection", contains: "keep-alive")
+        case .http11: !headers.list("Connection", contains: "close")
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A response, whole.
+package struct HTTPResponse: Hashable, Sendable {
+    package var status: Int
+    package var headers: HTTPHeaders
+    package var body: [UInt8]
+
+    /// - Parameters:
+    ///   - status: The status code.
+    ///   - headers: What is not said by the server itself: Server, Connection and Content-Length are.
+    ///   - body: The body; JSON, unless `headers` has another Content-Type.
+    package init(_ status: Int, headers: HTTPHeaders = [:], body: [UInt8] = []) {
+        (self.status, self.headers, self.body) = (status, headers, body)
+    }
+
+    /// The answer to what is no request, with a body as Firecracker's errors have it.
+    init(_ fault: HTTPFault) {
+        self.init(fault.status, body: Array("{\"fault_message\":\"\(fault.description)\"}".utf8))
+    }
+
+    /// What the status means (RFC 9110, 15); empty for those that are not used here.
+    package var reason: String {
+        switch status {
+        case 100: "Continue"
+        case 101: "Switching Protocols"
+        case 200: "OK"
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "No Content"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 409: "Conflict"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 415: "Unsupported Media Type"
+        case 417: "Expectation Failed"
+        case 422: "Unprocessable Content"
+        case 426: "Upgrade Required"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: ""
+        }
+    }
+
+    /// The bytes that a server sends.
+    ///
+    /// - Parameters:
+    ///   - server: The value of the Server field.
+    ///   - connection: The value of the Connection field.
+    ///   - hasBody: False for the answer to HEAD, which only tells how long the body would be.
+    /// - Returns: Head and body.
+    func encoded(server: String, connection: String, hasBody: Bool = true) -> [UInt8] {
+        var fields = headers
+        fields["Server"] = server
+        fields["Connection"] = connection
+        fields["Content-Length"] = nil
+        let mayHaveBody = status >= 200 && status != 204 && status != 304
+        if mayHaveBody {
+            fields["Content-Length"] = String(body.count)
+            if !body.isEmpty, fields["Content-Type"] == nil { fields["Content-Type"] = "application/json" }
+        }
+        var bytes = Array("HTTP/1.1 \(status) \(reason)\r\n".utf8)
+        for field in fields.fields {
+            // A value that came from somewhere must not end the field.
+            bytes += "\(field.name): ".utf8
+            bytes += field.value.utf8.map { ASCII.isFieldValue($0) ? $0 : UInt8(ascii: " ") }
+            bytes += "\r\n".utf8
+        }
+        bytes += "\r\n".utf8
+        return mayHaveBody && hasBody ? bytes + body : bytes
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Synchronization
+package import SystemPackage
+
+/// A server for HTTP/1.1 on a Unix socket: one thread for all connections, which never waits for a client.
+///
+///     let socket = try UnixSocket.listen(at: path)
+///     let server = try HTTPServer(socket: socket, name: "Martlet") { request, responder in
+///         responder.send(HTTPResponse(204))
+///     }
+///     server.start()
+package final class HTTPServer: Sendable {
+    private let context: HTTPServerContext
+    /// The socket, until the thread takes it.
+    private let listener: Mutex<UnixSocket?>
+    private let connectionCount: ConnectionCount
+    private let queue = DispatchQueue(label: "martlet.http")
+    private let ended = DispatchGroup()
+
+    /// Makes a server that has not started.
+    ///
+    /// - Parameters:
+    ///   - socket: Where it listens; closed by `stop()`, unless others have it too. Its file is not removed.
+    ///   - limits: What clients may take.
+    ///   - name: The value of the Server header field.
+    ///   - isAllowed: Whether a client may be here; otherwise it gets 403. Called on the server's thread.
+    ///   - onConnectionCountChange: Is told how many connections there are, each time that the number changes, on the
+    ///     server's thread. Those that were refused do not count, nor do those that were given away by an upgrade.
+    ///   - handler: Gets each request, on the server's thread: it does not block, and answers at once or later.
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init(
+        socket: UnixSocket,
+        limits: HTTPServerLimits = HTTPServerLimits(),
+        name: String,
+        isAllowed: @escaping @Sendable (PeerCredentials) -> Bool = { _ in true },
+        onConnectionCountChange: @escaping @Sendable (Int) -> Void = { _ in },
+        handler: @escaping @Sendable (HTTPRequest, HTTPResponder) -> Void
+    ) throws(Errno) {
+        let connectionCount = ConnectionCount()
+        self.connectionCount = connectionCount
+        listener = Mutex(socket)
+        context = HTTPServerContext(
+            limits: limits,
+            serverName: name,
+            isAllowed: isAllowed,
+            onConnectionCountChange: { count in
+                connectionCount.value.store(count, ordering: .relaxed)
+                onConnectionCountChange(count)
+            },
+            handler: handler,
+            mailbox: try ServerMailbox()
+        )
+    }
+
+    /// How many connections are open; those that were refused or given away do not count.
+    package var openConnectionCount: Int { connectionCount.value.load(ordering: .relaxed) }
+
+    /// Starts to serve; once.
+    package func start() {
+        guard let listener = listener.withLock({ $0.take() }) else { return }
+        queue.async(group: ended) { [context] in
+            var loop = HTTPServerLoop(context: context, listener: listener)
+            loop.run()
+        }
+    }
+
+    /// Accepts no more connections, lets clients take responses that were sent, closes all, and returns when that is done.
+    ///
+    /// Not from a handler or another of its callbacks: they run on the thread that this waits for. What was not answered
+    /// gets no answer any more.
+    package func stop() {
+        listener.withLock { $0 = nil }
+        context.mailbox.post(.stop)
+        ended.wait()
+    }
+}
+
+/// A number that the server's thread changes and others read.
+private final class ConnectionCount: Sendable {
+    let value = Atomic<Int>(0)
+}

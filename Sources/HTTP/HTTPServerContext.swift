@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a server and all its connections share.
+struct HTTPServerContext: Sendable {
+    let limits: HTTPServerLimits
+    let serverName: String
+    let isAllowed: @Sendable (PeerCredentials) -> Bool
+    let onConnectionCountChange: @Sendable (Int) -> Void
+    let handler: @Sendable (HTTPRequest, HTTPResponder) -> Void
+    let mailbox: ServerMailbox
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// What the thread of a server does.
+struct HTTPServerLoop {
+    /// How many clients there may be that are only told that there is no place.
+    private static let refusedCount = 16
+    /// How long no connection is accepted after the host had no descriptor left.
+    private static let acceptPause = Duration.milliseconds(100)
+
+    private let context: HTTPServerContext
+    private let listener: UnixSocket
+    private var connections: [HTTPConnection] = []
+    private var lastID: UInt64 = 0
+    private var lastCount = 0
+    private var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    /// Until when no connection is accepted.
+    private var acceptDeadline: SuspendingClock.Instant?
+    /// When it ends at the latest.
+    private var stopDeadline: SuspendingClock.Instant?
+
+    init(context: HTTPServerContext, listener: UnixSocket) {
+        (self.context, self.listener) = (context, listener)
+    }
+
+    /// Serves until it is told to stop.
+    mutating func run() {
+        while true {
+            takeMessages()
+            forgetClosed()
+            let now = SuspendingClock.now
+            if let stopDeadline, connections.isEmpty || now >= stopDeadline { break }
+            wait(now)
+        }
+        for connection in connections { connection.close() }
+        forgetClosed()
+        context.mailbox.close()
+    }
+
+    private mutating func wait(_ now: SuspendingClock.Instant) {
+        if let acceptDeadline, now >= acceptDeadline { self.acceptDeadline = nil }
+        let isAccepting =
+            stopDeadline == nil && acceptDeadline == nil
+            && connections.count < context.limits.connectionCount + Self.refusedCount
+        var set = [pollfd(fd: context.mailbox.descriptor.rawValue, events: Int16(POLLIN), revents: 0)]
+        // poll(2) passes by what is negative.
+        set.append(pollfd(fd: isAccepting ? listener.descriptor.rawValue : -1, events: Int16(POLLIN), revents: 0))
+        for connection in connections {
+            set.append(
+                pollfd(fd: connection.socket.descriptor.rawValue, events: Int16(connection.events), revents: 0)
+            )
+        }
+        let deadlines = connections.map(\.deadline) + [acceptDeadline, stopDeadline]
+        let count = unsafe poll(&set, nfds_t(set.count), Self.milliseconds(from: now, to: deadlines))
+        let end = SuspendingClock.now
+        // EINTR, or ENOMEM for which there is nothing better than another try.
+        for (connection, entry) in zip(connections, set.dropFirst(2)) {
+            if count > 0, entry.revents != 0 { connection.handle(CInt(entry.revents), buffer: &buffer) }
+            if let deadline = connection.deadline, end >= deadline { connection.handleDeadline() }
+        }
+        if count > 0, set[1].revents != 0 { accept() }
+    }
+
+    private mutating func takeMessages() {
+        for message in context.mailbox.take() {
+            switch message {
+            case .response(let id, let response): connections.first { $0.id == id }?.send(response)
+            case .upgrade(let id, let upgrade): connections.first { $0.id == id }?.send(upgrade)
+            case .stop:
+                stopDeadline = stopDeadline ?? .now + context.limits.stopTime
+            }
+        }
+        guard stopDeadline != nil else { return }
+        for connection in connections where !connection.isWriting { connection.close() }
+    }
+
+    private mutating func accept() {
+        // Few at once, so that they do not keep the others waiting.
+        for _ in 0..<16 where connections.count < context.limits.connectionCount + Self.refusedCount {
+            do {
+                guard let socket = try listener.accept() else { return }
+                add(socket)
+            } catch {
+                acceptDeadline = .now + Self.acceptPause
+                return
+            }
+        }
+    }
+
+    private mutating func add(_ socket: UnixSocket) {
+        guard let peer = socket.peer else { return }
+        lastID += 1
+        let connection = HTTPConnection(id: lastID, socket: socket, peer: peer, context: context)
+        let count = lastCount
+        connections.append(connection)
+        if !context.isAllowed(peer) {
+            connection.refuseConnection(HTTPFault(403, "this user may not use this socket"))
+        } else if count >= context.limits.connectionCount {
+            connection.refuseConnection(
+                HTTPFault(503, "there are \(context.limits.connectionCount) connections already")
+            )
+        }
+        forgetClosed()
+    }
+
+    /// Lets go of connections that are closed, and tells how many there are now.
+    private mutating func forgetClosed() {
+        connections.removeAll(where: \.isClosed)
+        let count = connections.count { !$0.isRefused }
+        guard count != lastCount else { return }
+        lastCount = count
+        context.onConnectionCountChange(count)
+    }
+
+    private static func milliseconds(
+        from now: SuspendingClock.Instant,
+        to deadlines: [SuspendingClock.Instant?]
+    ) -> CInt {
+        guard let next = deadlines.compactMap(\.self).min() else { return -1 }
+        let (seconds, attoseconds) = now.duration(to: next).components
+        // Rounded up: a moment too early would be one more round for nothing.
+        return CInt(clamping: max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000 + 1))
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A connection that has left HTTP for another protocol, as its client has it.
+package struct HTTPUpgrade: Sendable {
+    /// The connection, which blocks.
+    package let socket: UnixSocket
+    /// What the server has sent of the new protocol already.
+    package let leftover: [UInt8]
+    /// The header fields of the 101 response.
+    package let headers: HTTPHeaders
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHTTP
+import Glibc
+package import HostEvents
+package import SystemPackage
+
+/// A Unix stream socket: one that listens, or one end of a connection.
+///
+/// Closed when the last reference is gone.
+package final class UnixSocket: Sendable {
+    private let owned: OwnedDescriptor
+    /// The file that `listen` made, to know it again.
+    private let file: UnixSocketFile?
+
+    /// Takes over a connected socket.
+    package init(adopting descriptor: consuming OwnedDescriptor) {
+        owned = descriptor
+        file = nil
+    }
+
+    private init(_ descriptor: consuming OwnedDescriptor, file: UnixSocketFile) {
+        owned = descriptor
+        self.file = file
+    }
+
+    /// The descriptor, which stays owned here.
+    package var descriptor: FileDescriptor { owned.borrowed }
+
+    // MARK: - Listening
+
+    /// Listens at a path.
+    ///
+    /// A socket that its server left behind is replaced. Whoever may write the folder can take the path away; two
+    /// servers that start at once there, in that moment, are not told from each other.
+    ///
+    /// - Parameters:
+    ///   - path: Where the socket's file is made; of any length.
+    ///   - mode: Who may connect, whatever the umask is.
+    ///   - backlog: How many connections may wait to be accepted.
+    /// - Returns: The socket, non-blocking.
+    /// - Throws: `UnixSocketError`: a server listens there, or something else is there, or a call failed.
+    package static func listen(
+        at path: FilePath,
+        mode: FilePermissions = .ownerReadWrite,
+        backlog: Int = 128
+    ) throws(UnixSocketError) -> UnixSocket {
+        let address = try UnixAddress(path)
+        let socket = try make(path)
+        let raw = socket.rawValue
+        var error = unsafe address.withSocketAddress { unsafe bind(raw, $0, $1) }
+        if error == EADDRINUSE {
+            try removeStaleFile(path, address)
+            error = unsafe address.withSocketAddress { unsafe bind(raw, $0, $1) }
+        }
+        guard error == 0 else {
+            throw error == EADDRINUSE ? .inUse(path) : .failed(path, operation: "bind", Errno(rawValue: error))
+        }
+        // Nobody can connect before listen(2), so nobody can before the mode is right.
+        guard let file = UnixSocketFile(path),
+            unsafe path.withPlatformString({ unsafe chmod($0, mode.rawValue) }) == 0
+        else { throw .failed(path, operation: "chmod", Errno(rawValue: errno)) }
+        guard Glibc.listen(raw, CInt(clamping: backlog)) == 0 else {
+            throw .failed(path, operation: "listen", Errno(rawValue: errno))
+        }
+        return UnixSocket(socket, file: file)
+    }
+
+    /// Takes over a socket that listens, or is bound, and was inherited from another process.
+    ///
+    /// It listens anew, so that clients that ask who listens see this process.
+    ///
+    /// - Parameters:
+    ///   - descriptor: The socket; it becomes non-blocking and closed on exec.
+    ///   - backlog: How many connections may wait to be accepted.
+    /// - Throws: `UnixSocketError`: it is another kind of descriptor, or not bound.
+    package init(adoptingListener descriptor: consuming OwnedDescriptor, backlog: Int = 128) throws(UnixSocketError) {
+        owned = descriptor
+        file = nil
+        let raw = owned.rawValue
+        guard Self.option(SO_DOMAIN, of: raw) == AF_UNIX, Self.option(SO_TYPE, of: raw) == CInt(SOCK_STREAM.rawValue)
+        else { throw .notAStreamSocket }
+        guard fcntl(raw, F_SETFD, FD_CLOEXEC) == 0, setBlocking(false), Glibc.listen(raw, CInt(clamping: backlog)) == 0
+        else { throw .inherited(operation: "listen", Errno(rawValue: errno)) }
+    }
+
+    /// Removes the file that `listen` made, unless it is another one by now.
+    package func removeFile() {
+        file?.remove()
+    }
+
+    /// Takes a connection that waits.
+    ///
+    /// - Returns: The connection, non-blocking; nil where none waits.
+    /// - Throws: `Errno`, such as `tooManyOpenFiles`.
+    package func accept() throws(Errno) -> UnixSocket? {
+        while true {
+            let raw = chttp_accept(owned.rawValue)
+            if raw >= 0 { return UnixSocket(adopting: OwnedDescriptor(adopting: raw)) }
+            switch -raw {
+            case EAGAIN: return nil
+            case EINTR, ECONNABORTED: continue
+            default: throw Errno(rawValue: -raw)
+            }
+        }
+    }
+
+    // MARK: - Connections
+
+    /// Connects to the server at a path.
+    ///
+    /// - Parameters:
+    ///   - path: The path, of any length.
+    ///   - timeout: How long the server may take to have place for it.
+    /// - Returns: The connection, which blocks.
+    /// - Throws: `UnixSocketError`.
+    package static func connect(
+        to path: FilePath,
+        timeout: Duration = .seconds(10)
+    ) throws(UnixSocketError) -> UnixSocket {
+        let address = try UnixAddress(path)
+        let socket = UnixSocket(adopting: try make(path))
+        let (seconds, attoseconds) = max(timeout, .milliseconds(1)).components
+        // What bounds the connect(2) of a Unix socket; 0 would be no bound.
+        socket.setSendTimeout(timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000)))
+        guard socket.setBlocking(true) else { throw .failed(path, operation: "fcntl", Errno(rawValue: errno)) }
+        let raw = socket.owned.rawValue
+        var error = EINTR
+        while error == EINTR { error = unsafe address.withSocketAddress { unsafe Glibc.connect(raw, $0, $1) } }
+        socket.setSendTimeout(timeval())
+        switch error {
+        case 0: return socket
+        case ENOENT, ECONNREFUSED: throw .nobodyListens(path)
+        case EAGAIN: throw .timedOut(path)
+        default: throw .failed(path, operation: "connect", Errno(rawValue: error))
+        }
+    }
+
+    /// Who is at the other end; nil for a socket that has none.
+    package var peer: PeerCredentials? {
+        var (processID, userID, groupID): (pid_t, uid_t, gid_t) = (0, 0, 0)
+        guard unsafe chttp_peer(owned.rawValue, &processID, &userID, &groupID) == 0 else { return nil }
+        return PeerCredentials(processID: processID, userID: userID, groupID: groupID)
+    }
+
+    /// Chooses whether calls wait.
+    ///
+    /// - Returns: Whether it could be chosen.
+    @discardableResult
+    package func setBlocking(_ isBlocking: Bool) -> Bool {
+        let flags = fcntl(owned.rawValue, F_GETFL)
+        return flags >= 0 && fcntl(owned.rawValue, F_SETFL, isBlocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) == 0
+    }
+
+    /// Receives what is there.
+    ///
+    /// - Parameter buffer: Where it goes; not empty.
+    /// - Returns: How many bytes it is; 0 at the end.
+    /// - Throws: `Errno`; `wouldBlock` where nothing is there and the socket does not block.
+    func receive(into buffer: inout [UInt8]) throws(Errno) -> Int {
+        while true {
+            let count = unsafe buffer.withUnsafeMutableBytes {
+                unsafe recv(owned.rawValue, $0.baseAddress, $0.count, 0)
+            }
+            if count >= 0 { return count }
+            if errno != EINTR { throw Errno(rawValue: errno) }
+        }
+    }
+
+    /// Sends as much as there is place for; never ends the process by SIGPIPE.
+    ///
+    /// - Returns: How many bytes were taken.
+    /// - Throws: `Errno`; `wouldBlock` where there is no place and the socket does not block.
+    func send(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
+        while true {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.send(owned.rawValue, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
+            if count >= 0 { return count }
+            if errno != EINTR { throw Errno(rawValue: errno) }
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    func finishSending() {
+        shutdown(owned.rawValue, CInt(SHUT_WR))
+    }
+
+    // MARK: - Details
+
+    private static func make(_ path: FilePath) throws(UnixSocketError) -> OwnedDescriptor {
+        let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let raw = socket(AF_UNIX, type, 0)
+        guard raw >= 0 else { throw .failed(path, operation: "socket", Errno(rawValue: errno)) }
+        return OwnedDescriptor(adopting: raw)
+    }
+
+    /// Removes the file at `path` if it is a socket that its server left behind.
+    private static func removeStaleFile(
+        _ path: FilePath,
+        _ address: borrowing UnixAddress
+    ) throws(UnixSocketError) {
+        // Not there any more: then there is place.
+        guard let file = UnixSocketFile(path) else { return }
+        guard file.isSocket else { throw .notASocket(path) }
+        let probe = try make(path)
+        let raw = probe.rawValue
+        let error = unsafe address.withSocketAddress { unsafe Glibc.connect(raw, $0, $1) }
+        switch error {
+        case ECONNREFUSED: file.remove()
+        case ENOENT: return
+        // Accepted, or so many wait that there is no place: a server in any case.
+        case 0, EAGAIN: throw .inUse(path)
+        default: throw .failed(path, operation: "connect", Errno(rawValue: error))
+        }
+    }
+
+    private static func option(_ name: CInt, of socket: CInt) -> CInt? {
+        var (value, length): (CInt, socklen_t) = (0, socklen_t(MemoryLayout<CInt>.size))
+        return unsafe getsockopt(socket, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+    }
+
+    private func setSendTimeout(_ time: timeval) {
+        var time = time
+        unsafe setsockopt(owned.rawValue, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+
+/// The sockets of this process's network namespace.
+enum Descriptors {
+    /// How many open sockets have the address `path`: the one that listens, and the server's end of each connection.
+    static func count(to path: String) throws -> Int {
+        String(decoding: try FileContents.read("/proc/self/net/unix"), as: UTF8.self)
+            .split(separator: "\n")
+            .count { $0.hasSuffix(" \(path)") }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+import HTTP
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct HTTPClientTests {
+    @Test func `requests share one connection`() throws {
+        let fixture = try ServerFixture()
+        let client = HTTPClient(connectingTo: fixture.path)
+        for index in 0..<20 {
+            let body = Array("body \(index)".utf8)
+            let response = try client.request("PUT", "/echo", body: body)
+            #expect(response.status == 200)
+            #expect(response.headers["content-type"] == "text/plain")
+            #expect(response.body == body)
+            #expect(try client.request("GET", "/none").status == 204)
+            #expect(try client.request("HEAD", "/hello").body == [])
+            #expect(try client.request("GET", "/nothing").status == 404)
+        }
+        #expect(fixture.server.openConnectionCount == 1)
+        #expect(try client.request("GET", "/large").body.count == 4 << 20)
+    }
+
+    @Test func `a connection that the server has closed is replaced`() throws {
+        var limits = HTTPServerLimits()
+        limits.idleTime = .milliseconds(20)
+        let fixture = try ServerFixture(limits)
+        let client = HTTPClient(connectingTo: fixture.path)
+        for _ in 0..<3 {
+            #expect(try client.request("GET", "/hello").status == 200)
+            try fixture.waitForConnections(0)
+        }
+    }
+
+    @Test func `a path is encoded by segments`() throws {
+        #expect(HTTPClient.encoded("a b/é%~.") == "a%20b%2F%C3%A9%25~.")
+    }
+
+    @Test func `a connection goes on with another protocol, or the answer says why not`() throws {
+        let fixture = try ServerFixture()
+        let client = HTTPClient(connectingTo: fixture.path)
+        let upgrade = try client.upgrade("/switch", to: "capitals")
+        #expect(upgrade.headers["X-Info"] == "a")
+        #expect(upgrade.leftover == [])
+        try upgrade.socket.descriptor.writeAll(Array("hello".utf8))
+        var buffer = [UInt8](repeating: 0, count: 5)
+        #expect(unsafe recv(upgrade.socket.descriptor.rawValue, &buffer, 5, CInt(MSG_WAITALL)) == 5)
+        #expect(buffer == Array("HELLO".utf8))
+        let error = #expect(throws: HTTPClientError.self) { try client.upgrade("/none", to: "capitals") }
+        #expect(error?.description == "the server answered 204 No Content instead of switching protocols")
+    }
+
+    @Test func `what the server sent of the new protocol already is there`() throws {
+        let text = "HTTP/1.1 101 \r\nUpgrade: x\r\n\r\nearly"
+        let upgrade = try answered(text) { try $0.upgrade("/", to: "x") }
+        #expect(upgrade.leftover == Array("early".utf8))
+    }
+
+    @Test func `a server that is not there, or does not answer, is told in words`() throws {
+        let folder = try TemporaryFolder()
+        let path = FilePath("\(folder.path)/s")
+        let client = HTTPClient(connectingTo: path)
+        #expect(throws: HTTPClientError.socket(.nobodyListens(path))) { try client.request("GET", "/") }
+        let fixture = try ServerFixture()
+        let waiting = HTTPClient(connectingTo: fixture.path)
+        #expect(throws: HTTPClientError.timedOut) {
+            try waiting.request("GET", "/later", timeout: .milliseconds(20))
+        }
+        // The connection with the late answer is not used again.
+        try fixture.pending.next().send(HTTPResponse(404))
+        #expect(try waiting.request("GET", "/hello").status == 200)
+    }
+
+    @Test(arguments: [
+        ("GET", "no-path"), ("GET", "/a b"), ("GET", "/\r\n"), ("G T", "/"), ("", "/"), ("GET", "/é"), ("GET", ""),
+    ])
+    func `what cannot be sent is refused`(method: String, target: String) {
+        let client = HTTPClient(connectingTo: "/nowhere")
+        #expect(throws: HTTPClientError.unusableRequest) { try client.request(method, target) }
+        #expect(throws: HTTPClientError.unusableRequest) { try client.request("GET", "/", headers: ["a": "b\r\nc"]) }
+    }
+
+    @Test(arguments: [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", "ab"),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab", "ab"),
+        ("HTTP/1.1 200 A B\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n", "ab"),
+        ("HTTP/1.0 200 OK\r\n\r\nab", "ab"),
+        ("HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\n", ""),
+    ])
+    func `each way to end a body is understood`(answer: String, body: String) throws {
+        #expect(try answered(answer) { try $0.request("GET", "/") }.body == Array(body.utf8))
+    }
+
+    @Test(arguments: [
+        "", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 2",
+    ])
+    func `an answer that is cut short is none`(answer: String) {
+        #expect(throws: HTTPClientError.closed) { try answered(answer) { try $0.request("GET", "/") } }
+    }
+
+    @Test(arguments: [
+        "SSH-2.0-x\r\n", "HTTP/1.1 abc\r\n", "HTTP/1.1 20\r\n", "HTTP/1.1 099 A\r\n", "HTTP/2.0 200 OK\r\n",
+        "HTTP/1.1 200 OK\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 16777217\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "HTTP/1.1 101 A\r\n\r\n",
+    ])
+    func `an answer that is no HTTP is refused`(answer: String) {
+        let error = #expect(throws: HTTPClientError.self) { try answered(answer) { try $0.request("GET", "/") } }
+        guard case .malformed = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    /// What `body` gives with a server that answers `answer` to the first request, and closes.
+    private func answered<Result>(_ answer: String, _ body: (HTTPClient) throws -> Result) throws -> Result {
+        let folder = try TemporaryFolder()
+        let listener = try UnixSocket.listen(at: FilePath("\(folder.path)/s"))
+        listener.setBlocking(true)
+        DispatchQueue(label: "test.server").async {
+            guard let connection = try? listener.accept() else { return }
+            connection.setBlocking(true)
+            var buffer = [UInt8](repeating: 0, count: 1000)
+            _ = try? unsafe buffer.withUnsafeMutableBytes { unsafe try connection.descriptor.read(into: $0) }
+            _ = try? connection.descriptor.writeAll(Array(answer.utf8))
+        }
+        return try body(HTTPClient(connectingTo: FilePath("\(folder.path)/s")))
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+import HTTP
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct HTTPServerLimitTests {
+    private static let hello = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    private func limits(_ change: (inout HTTPServerLimits) -> Void) -> HTTPServerLimits {
+        var limits = HTTPServerLimits()
+        change(&limits)
+        return limits
+    }
+
+    @Test func `a request that does not come in is ended in words`() throws {
+        let fixture = try ServerFixture(limits { $0.requestTime = .milliseconds(20) })
+        let client = try fixture.client()
+        client.send("GET /hel")
+        #expect(try client.receive().hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
+        // Neither do bytes that come one by one give it more time.
+        let slow = try fixture.client()
+        slow.send("GET /")
+        DispatchQueue(label: "test.slow").async { while slow.send("a") { usleep(2000) } }
+        #expect(try slow.receive().hasPrefix("HTTP/1.1 4"))
+    }
+
+    @Test func `a connection without a request is closed`() throws {
+        let fixture = try ServerFixture(limits { $0.idleTime = .milliseconds(20) })
+        let client = try fixture.client()
+        #expect(try client.receive() == "")
+        let other = try fixture.client()
+        other.send(Self.hello)
+        #expect(try other.receive().hasSuffix("hello"))
+    }
+
+    @Test func `time does not count while the server owes the answer`() throws {
+        let fixture = try ServerFixture(limits { $0.idleTime = .milliseconds(200) })
+        let (waiting, idle) = (try fixture.client(), try fixture.client())
+        waiting.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+        let responder = try fixture.pending.next()
+        // Meanwhile another one's time passes.
+        #expect(try idle.receive() == "")
+        responder.send(HTTPResponse(200, body: Array("later".utf8)))
+        #expect(try waiting.receive(until: "later").hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func `a client that does not take its response is dropped, and others are served meanwhile`() throws {
+        let fixture = try ServerFixture(limits { $0.responseTime = .milliseconds(50) })
+        let (slow, other) = (try fixture.client(), try fixture.client())
+        slow.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        other.send(Self.hello)
+        #expect(try other.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
+        try fixture.waitForConnections(1)
+        #expect(try slow.receive().utf8.count < 4 << 20)
+    }
+
+    @Test func `a large response comes whole to who takes it`() throws {
+        let fixture = try ServerFixture()
+        let client = try fixture.client()
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        let head = try client.receiveHead()
+        #expect(head.contains("\r\nContent-Length: 4194304\r\n"))
+        #expect(try client.receive().utf8.count == 4 << 20)
+    }
+
+    @Test func `one connection too many is told so, and there is place again when one leaves`() throws {
+        let fixture = try ServerFixture(limits { $0.connectionCount = 2 })
+        let first = try fixture.client()
+        var second: RawClient? = try fixture.client()
+        for client in [first, second] {
+            client?.send(Self.hello)
+            _ = try client?.receive(until: "hello")
+        }
+        // More than are told at once, too.
+        for _ in 0..<40 {
+            let third = try fixture.client()
+            third.send(Self.hello)
+            #expect(try third.receive().hasPrefix("HTTP/1.1 503 Service Unavailable\r\n"))
+            #expect(fixture.server.openConnectionCount == 2)
+        }
+        second = nil
+        try fixture.waitForConnections(1)
+        let third = try fixture.client()
+        third.send(Self.hello)
+        #expect(try third.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func `a user who may not be here is told so, and gets nothing`() throws {
+        let fixture = try ServerFixture(isAllowed: { $0.userID != getuid() })
+        let client = try fixture.client()
+        client.send(Self.hello)
+        let response = try client.receive()
+        #expect(response.hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
+        #expect(!response.contains("hello"))
+        #expect(fixture.server.openConnectionCount == 0)
+    }
+
+    @Test func `the owner learns how many connections there are`() throws {
+        let counts = Mutex<[Int]>([])
+        let fixture = try ServerFixture(onConnectionCountChange: { count in counts.withLock { $0.append(count) } })
+        for expected in [1, 0, 1, 0] {
+            if expected == 1 {
+                let client = try fixture.client()
+                client.send(Self.hello)
+                _ = try client.receive(until: "hello")
+            }
+            try fixture.waitForConnections(0)
+        }
+        fixture.server.stop()
+        #expect(counts.withLock { $0 } == [1, 0, 1, 0])
+    }
+
+    @Test func `stop closes all connections, those that wait for an answer too`() throws {
+        let fixture = try ServerFixture()
+        let isGone = DispatchSemaphore(value: 0)
+        let (idle, half, waiting) = (try fixture.client(), try fixture.client(), try fixture.client())
+        half.send("GET /hel")
+        waiting.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+        let responder = try fixture.pending.next()
+        responder.onClientGone { isGone.signal() }
+        try fixture.waitForConnections(3)
+        fixture.server.stop()
+        #expect(fixture.server.openConnectionCount == 0)
+        #expect(isGone.wait(timeout: .now()) == .success)
+        for client in [idle, half, waiting] { #expect(try client.receive() == "") }
+        #expect(throws: UnixSocketError.nobodyListens(fixture.path)) { try fixture.client() }
+        // Answers come too late, which harms nobody; nor does another stop.
+        responder.send(HTTPResponse(204))
+        fixture.server.stop()
+    }
+
+    @Test func `stop lets clients take what was sent, but not for ever`() throws {
+        let fixture = try ServerFixture(limits { $0.stopTime = .milliseconds(200) })
+        let (client, slow) = (try fixture.client(), try fixture.client())
+        for client in [client, slow] { client.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n") }
+        let responders = [try fixture.pending.next(), try fixture.pending.next()]
+        let text = [UInt8](repeating: UInt8(ascii: "x"), count: 4 << 20)
+        let received = Mutex("")
+        let isReceived = DispatchSemaphore(value: 0)
+        DispatchQueue.global().async {
+            let text = (try? client.receive()) ?? ""
+            received.withLock { $0 = text }
+            isReceived.signal()
+        }
+        for responder in responders { responder.send(HTTPResponse(200, body: text)) }
+        fixture.server.stop()
+        #expect(isReceived.wait(timeout: .now() + 60) == .success)
+        #expect(received.withLock { $0.utf8.count } > 4 << 20)
+        #expect(try slow.receive().utf8.count < 4 << 20)
+    }
+
+    @Test func `a server that was not started stops at once`() throws {
+        let folder = try TemporaryFolder()
+        let socket = try UnixSocket.listen(at: FilePath("\(folder.path)/s"))
+        try HTTPServer(socket: socket, name: "Test") { _, _ in }.stop()
+    }
+
+    @Test func `a thousand connections, however they end, leave no descriptor`() throws {
+        let fixture = try ServerFixture()
+        let endings = [
+            "", "GET /hel", Self.hello, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n", "\u{0}\r\n", Self.hello + Self.hello,
+        ]
+        func open() throws -> Int { try Descriptors.count(to: fixture.path.string) }
+        let before = try open()
+        for index in 0..<1000 {
+            let client = try fixture.client()
+            client.send(endings[index % endings.count])
+            if index % 7 == 0 { client.finishSending() }
+        }
+        try fixture.waitForConnections(0)
+        try Deadline.wait(for: "descriptors to be closed") { try open() == before }
+    }
+}

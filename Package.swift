@@ -157,7 +157,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
             name: "martlet-fuzz",
             dependencies: [
                 "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
-                "TestSupport",
+                "JSON", "HTTP", "TestSupport",
                 logging,
                 systemPackage,
             ],

@@ -11,6 +11,19 @@ package struct HTTPRequest: Hashable, Sendable {
     package let headers: HTTPHeaders
     package let body: [UInt8]
 
+    /// Makes a request, as the parser does.
+    package init(
+        method: String,
+        pathSegments: [String],
+        query: [String: String] = [:],
+        version: HTTPVersion = .http11,
+        headers: HTTPHeaders = [:],
+        body: [UInt8] = []
+    ) {
+        (self.method, self.pathSegments, self.query) = (method, pathSegments, query)
+        (self.version, self.headers, self.body) = (version, headers, body)
+    }
+
     /// The path, percent-decoded.
     package var path: String { "/" + pathSegments.joined(separator: "/") }
 

@@ -58,6 +58,8 @@ package final class HTTPServer: Sendable {
     package var openConnectionCount: Int { connectionCount.value.load(ordering: .relaxed) }
 
     /// Starts to serve; once.
+    ///
+    /// It serves until `stop()`, also where nobody has the server any more.
     package func start() {
         guard let listener = listener.withLock({ $0.take() }) else { return }
         queue.async(group: ended) { [context] in

@@ -33,11 +33,11 @@ struct InputBuffer {
             guard bytes.count - start <= limit + 1 else { throw fault }
             return nil
         }
+        guard end - start <= limit + 1 else { throw fault }
         guard end > start, bytes[end - 1] == UInt8(ascii: "\r") else {
             throw HTTPFault(400, "a line must end with CR LF")
         }
         let line = bytes[start..<(end - 1)]
-        guard line.count <= limit else { throw fault }
         start = end + 1
         return line
     }

@@ -20,8 +20,10 @@ struct UnixAddress: ~Copyable {
     private let folder: OwnedDescriptor?
 
     init(_ path: FilePath) throws(UnixSocketError) {
-        let text = Array(path.string.utf8)
-        guard let name = path.lastComponent?.string, name.utf8.count <= Self.nameLimit || text.count <= Self.pathLimit
+        // Not through String: the names of files need not be UTF-8.
+        let text = unsafe path.withPlatformString { unsafe Self.bytes($0) }
+        guard let name = unsafe path.lastComponent?.withPlatformString({ unsafe Self.bytes($0) }),
+            name.count <= Self.nameLimit || text.count <= Self.pathLimit
         else { throw .unusableName(path) }
         if text.count <= Self.pathLimit {
             bytes = text
@@ -29,9 +31,13 @@ struct UnixAddress: ~Copyable {
         } else {
             let raw = unsafe path.removingLastComponent().withPlatformString { unsafe chttp_open_folder($0) }
             guard raw >= 0 else { throw .failed(path, operation: "open its folder", Errno(rawValue: -raw)) }
-            bytes = Array("/proc/self/fd/\(raw)/\(name)".utf8)
+            bytes = Array("/proc/self/fd/\(raw)/".utf8) + name
             folder = OwnedDescriptor(adopting: raw)
         }
+    }
+
+    private static func bytes(_ string: UnsafePointer<CChar>) -> [UInt8] {
+        unsafe UnsafeBufferPointer(start: string, count: strlen(string)).map(UInt8.init(bitPattern:))
     }
 
     /// Calls a function that takes an address.

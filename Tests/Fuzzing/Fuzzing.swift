@@ -16,6 +16,8 @@ import Glibc
     private static let targets: [String: Target] = [
         "block": BlockFuzzTarget.run,
         "decoder": DecoderFuzzTarget.run,
+        "http": HTTPFuzzTarget.run,
+        "json": JSONFuzzTarget.run,
         "kernel": KernelFuzzTarget.run,
         "mmio": MMIOFuzzTarget.run,
         "queue": QueueFuzzTarget.run,

@@ -174,6 +174,7 @@ import Testing
                 "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nffffffffffffffffffffff\r\n"
             ),
             (414, "GET /" + String(repeating: "a", count: 8192)),
+            (414, "GET /" + String(repeating: "a", count: 8192) + "\n"),
             (431, "GET / HTTP/1.1\r\nA: " + String(repeating: "a", count: 8192)),
             (431, "GET / HTTP/1.1\r\n" + String(repeating: "A: b\r\n", count: 65)),
             (

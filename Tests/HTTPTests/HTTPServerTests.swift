@@ -101,7 +101,7 @@ import Testing
         let responder = try fixture.pending.next()
         second.send(Self.get("/hello"))
         #expect(try second.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
-        DispatchQueue.global().async {
+        DispatchQueue(label: "test.answer").async {
             responder.send(HTTPResponse(202, body: Array("later".utf8)))
             // Only the first counts.
             responder.send(HTTPResponse(500))

@@ -124,6 +124,17 @@ import Testing
         #expect(throws: UnixSocketError.unusableName(name)) { try UnixSocket.listen(at: name) }
     }
 
+    @Test func `a name need not be UTF-8`() throws {
+        let odd = unsafe (Array(path.string.utf8CString.dropLast()) + [-1, 0]).withUnsafeBufferPointer {
+            unsafe $0.baseAddress.map { unsafe FilePath(platformString: $0) }
+        }
+        let listener = try UnixSocket.listen(at: try #require(odd))
+        #expect(mode(path) == nil)
+        _ = try UnixSocket.connect(to: try #require(odd))
+        listener.removeFile()
+        #expect(try folder.names() == [])
+    }
+
     @Test func `errors tell the path and the reason`() {
         let absent = FilePath("\(folder.path)/absent/socket")
         let error = #expect(throws: UnixSocketError.self) { try UnixSocket.listen(at: absent) }

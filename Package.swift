@@ -73,10 +73,30 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "MachineAPI",
+            dependencies: [
+                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "martlet-monitor",
+            dependencies: ["HTTP", "HostEvents", "JSON", "Machine", "MachineAPI", logging, systemPackage],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "MachineRegistry",
+            dependencies: [
+                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "LinuxBoot", "Machine", "Storage", logging, systemPackage,
+                "HTTP", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry", "Storage", logging,
+                systemPackage,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings

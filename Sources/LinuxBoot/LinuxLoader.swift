@@ -57,7 +57,8 @@ package struct LinuxLoader: Sendable {
         let initrdRange = try initrdFile.flatMap { file throws(BootError) in
             try file.load(into: program.plan, last: placed.header?.initrdLast ?? UInt64(UInt32.max), &notes)
         }
-        let announcement = try announces(virtioDevices, to: placed, commandLine, rsdp: rsdp) ? virtioDevices : []
+        let usesACPI = try usesACPI(placed, commandLine, rsdp: rsdp)
+        let announcement = usesACPI ? [] : virtioDevices
         let fullCommandLine = commandLine.announcing(announcement)
         try fullCommandLine.check(limit: limit)
         let boot = BootStructures(
@@ -79,21 +80,20 @@ package struct LinuxLoader: Sendable {
             kernelRange: placed.range,
             initrdRange: initrdRange,
             memoryMap: memoryMap,
+            usesACPI: usesACPI,
             notes: notes
         )
     }
 
-    /// Whether devices have to be on the command line, because the kernel finds them nowhere else.
-    private func announces(
-        _ devices: [FirmwareDescription.VirtioDevice],
-        to kernel: PlacedKernel,
+    /// Whether the kernel finds devices by the tables, and not by its command line.
+    private func usesACPI(
+        _ kernel: PlacedKernel,
         _ commandLine: KernelCommandLine,
         rsdp: GuestAddress?
     ) throws(BootError) -> Bool {
-        guard !devices.isEmpty else { return false }
-        guard rsdp != nil, !ACPIUse.isOff(on: commandLine) else { return true }
+        guard rsdp != nil, !ACPIUse.isOff(on: commandLine) else { return false }
         do {
-            return !(try ACPIUse.isBuilt(into: kernel, in: memory))
+            return try ACPIUse.isBuilt(into: kernel, in: memory)
         } catch {
             throw .memory(error)
         }

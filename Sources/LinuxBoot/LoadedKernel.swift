@@ -12,6 +12,8 @@ package struct LoadedKernel: Hashable, Sendable {
     package let initrdRange: Range<GuestAddress>?
     /// The memory map that the guest was given.
     package let memoryMap: MemoryMap
+    /// Whether the kernel has ACPI and uses it; also where nobody can tell.
+    package let usesACPI: Bool
     /// What the user should know, such as why the image's own entry is used; one line each.
     package let notes: [String]
 }

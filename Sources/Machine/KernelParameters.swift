@@ -18,12 +18,17 @@ package struct KernelParameters: Sendable {
     /// tells a panic from a reboot all the same (kernel/reboot.c, arch/x86/kernel/reboot.c).
     private static let warmResetOnPanic = "reboot=k,panic_warm"
 
-    /// The first disk is the root file system, unless somebody says otherwise.
+    /// What the configuration says of the root file system, unless the other parameters say otherwise.
     private static func root(for configuration: MachineConfiguration, _ others: [String]) -> [String] {
         guard let disk = configuration.disks.first, !others.contains(where: { $0.hasPrefix("root=") }) else {
             return []
         }
-        return ["root=/dev/vda", disk.isReadOnly ? "ro" : "rw"]
+        let access = disk.isReadOnly ? "ro" : "rw"
+        switch configuration.root {
+        case .firstDisk: return ["root=/dev/vda", access]
+        case .partition(let identifier): return ["root=PARTUUID=\(identifier)", access]
+        case .unnamed: return []
+        }
     }
 
     /// - Parameters:

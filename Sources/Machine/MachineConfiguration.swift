@@ -2,6 +2,7 @@
 
 import Glibc
 package import LinuxBoot
+package import Storage
 package import SystemPackage
 
 /// What a machine is made of: a plain value, checked by `validate` before anything is made from it.
@@ -22,12 +23,26 @@ package struct MachineConfiguration: Sendable {
     package var vcpuCount = 1
     /// The size of guest RAM in bytes.
     package var memoryByteCount: UInt64 = 128 << 20
-    /// The disks, in the order in which the guest finds them; the first is its root unless the command line names another.
+    /// The disks, in the order in which the guest finds them.
     package var disks: [DiskConfiguration] = []
+    /// Where the guest finds its root file system, unless the command line names another place.
+    package var root = RootFileSystem.firstDisk
     /// Whether the guest gets random numbers from the host.
     package var hasEntropyDevice = true
+    /// How fast random numbers may be taken.
+    package var entropyRateLimit: RateLimit?
     /// Whether the guest can end the machine with a status of its own through `X86Layout.exitStatus`.
     package var hasExitStatusPort = false
+
+    /// What the kernel is told of its root file system.
+    package enum RootFileSystem: Hashable, Sendable {
+        /// The whole first disk, if there is one.
+        case firstDisk
+        /// The partition of the first disk that has this identifier in its partition table.
+        case partition(String)
+        /// Nothing: it is in the initial RAM disk, or the command line names it.
+        case unnamed
+    }
 
     package static let vcpuCounts = 1...32
     package static let minimumMemoryByteCount: UInt64 = 16 << 20
@@ -56,6 +71,12 @@ package struct MachineConfiguration: Sendable {
             throw .configuration("a machine has room for \(capacity) disks, not \(disks.count)")
         }
         for disk in disks { try disk.validate() }
+        if case .partition(let identifier) = root {
+            // It becomes a word of the command line.
+            guard !identifier.isEmpty, identifier.allSatisfy({ $0.isASCII && ($0.isHexDigit || $0 == "-") }) else {
+                throw .configuration("'\(identifier)' is no identifier of a partition: hexadecimal digits and hyphens")
+            }
+        }
         let host = Self.hostMemoryByteCount
         guard memoryByteCount <= host else {
             throw .configuration("this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)")

@@ -19,4 +19,40 @@ package enum MachineOutcome: Hashable, Sendable {
     case stopped
     /// The machine could not go on.
     case failed(MachineError)
+
+    /// The exit status of a process that tells a script how the machine ended.
+    package var exitStatus: UInt8 {
+        switch self {
+        case .poweredOff, .reset, .halted, .stopped: 0
+        case .panicked, .tripleFault: 2
+        case .exited(let status): status
+        case .failed: 1
+        }
+    }
+
+    /// What a user should read about the end, if anything.
+    package var message: String? {
+        switch self {
+        case .poweredOff, .reset, .exited: nil
+        case .halted: "the guest halted with interrupts off: nothing can wake it"
+        case .stopped: "the machine was stopped"
+        case .panicked: "the guest's kernel panicked"
+        case .tripleFault: "the guest shut down: triple fault"
+        case .failed(let error): "\(error)"
+        }
+    }
+
+    /// One word for programs.
+    package var name: String {
+        switch self {
+        case .poweredOff: "powered-off"
+        case .reset: "reset"
+        case .halted: "halted"
+        case .panicked: "panicked"
+        case .tripleFault: "triple-fault"
+        case .exited: "exited"
+        case .stopped: "stopped"
+        case .failed: "failed"
+        }
+    }
 }

@@ -10,6 +10,8 @@ import SystemPackage
 /// Everything that a machine consists of, put together in the one order in which it can be.
 final class MachineParts: Sendable {
     let notes: [String]
+    /// Whether the guest's kernel finds devices, and the power button, by ACPI.
+    let guestUsesACPI: Bool
     let devices: DeviceSet
     let console: MachineConsole
     let runners: [VCPURunner]
@@ -91,6 +93,7 @@ final class MachineParts: Sendable {
             }
         }
         notes = loaded.notes
+        guestUsesACPI = loaded.usesACPI
         (self.devices, self.virtio, self.console) = (devices, virtio, console)
         (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
     }

@@ -5,6 +5,7 @@ package import Dispatch
 import GuestMemory
 package import Logging
 import Synchronization
+package import Storage
 package import SystemPackage
 import Virtio
 
@@ -214,6 +215,49 @@ package final class VirtualMachine: Sendable {
     /// Presses the power button.
     package func pressPowerButton() {
         parts.devices.power.pressPowerButton()
+    }
+
+    /// How a guest is asked to end.
+    package enum ShutdownRequest: String, Hashable, Sendable {
+        case powerButton = "power-button"
+        case controlAltDelete = "ctrl-alt-del"
+    }
+
+    /// Asks the guest to shut down, in the way that its kernel can hear: whether it does is the guest's.
+    ///
+    /// - Returns: The way.
+    @discardableResult
+    package func requestShutdown() -> ShutdownRequest {
+        if parts.guestUsesACPI {
+            pressPowerButton()
+            return .powerButton
+        }
+        pressControlAltDelete()
+        return .controlAltDelete
+    }
+
+    /// Sends a break on the serial line to the guest: Magic SysRq on a Linux console.
+    package func sendSerialBreak() {
+        parts.console.hub?.sendBreak()
+    }
+
+    /// Puts another file in the place of a disk's, or looks again at the same one.
+    ///
+    /// - Parameters:
+    ///   - index: The disk's place in the configuration.
+    ///   - path: The file.
+    /// - Throws: `MachineError.storage` where it cannot be used; the disk stays as it is.
+    package func replaceDisk(_ index: Int, by path: FilePath) throws(MachineError) {
+        try parts.virtio.disks[index].replaceFile(by: path)
+    }
+
+    /// Limits how fast a disk is from now on.
+    ///
+    /// - Parameters:
+    ///   - limit: `nil` for no limit.
+    ///   - index: The disk's place in the configuration.
+    package func setRateLimit(_ limit: RateLimit?, ofDisk index: Int) {
+        parts.virtio.disks[index].device.setLimits(limit.map { RateLimiter($0) })
     }
 
     // MARK: - The end

@@ -13,6 +13,9 @@ package final class PrivateCopy: Sendable {
         owned = descriptor
     }
 
+    /// To be inherited by another process that is to have it.
+    package var descriptor: FileDescriptor { owned.borrowed }
+
     /// By which this process, and nobody else, can open it.
     package var path: FilePath { FilePath("/proc/self/fd/\(owned.rawValue)") }
 }

@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How fast a disk may be: what is `nil` is not limited.
-package struct RateLimit: Codable, Hashable, Sendable {
-    package var bytesPerSecond: UInt64?
-    package var operationsPerSecond: UInt64?
-
-    package init(bytesPerSecond: UInt64? = nil, operationsPerSecond: UInt64? = nil) {
-        self.bytesPerSecond = bytesPerSecond
-        self.operationsPerSecond = operationsPerSecond
-    }
-}
-
-/// Limits bytes and operations a second by two token buckets, each of which holds what one second brings.
+/// Limits bytes and operations by two token buckets.
 package struct RateLimiter: Sendable {
     package enum Verdict: Hashable, Sendable {
         case allowed
@@ -23,8 +12,8 @@ package struct RateLimiter: Sendable {
     private var operations: TokenBucket?
 
     package init(_ limit: RateLimit) {
-        bytes = limit.bytesPerSecond.map { TokenBucket(tokensPerSecond: $0) }
-        operations = limit.operationsPerSecond.map { TokenBucket(tokensPerSecond: $0) }
+        bytes = limit.bytes.map(TokenBucket.init)
+        operations = limit.operations.map(TokenBucket.init)
     }
 
     /// Takes the tokens that a request needs, from both buckets or from none.
@@ -48,33 +37,40 @@ package struct RateLimiter: Sendable {
     }
 }
 
-/// Tokens that come at a steady rate, up to what one second brings.
+/// The tokens of a `RateLimit.Bucket`.
 ///
-/// A request for more than that may start when the bucket is full, and leaves it in debt: so every request starts some
-/// time, and the rate holds in the long run.
-struct TokenBucket: Sendable {
+/// A request for more than the capacity may start when the bucket is full, and leaves it in debt: so every request starts
+/// some time, and the rate holds in the long run.
+package struct TokenBucket: Sendable {
+    private let capacity: Double
     private let tokensPerSecond: Double
     private var tokens: Double
+    /// What is left of the one-time burst, which is used up first.
+    private var burst: Double
     private var filledAt: ContinuousClock.Instant?
 
-    init(tokensPerSecond: UInt64) {
-        self.tokensPerSecond = Double(max(1, tokensPerSecond))
-        tokens = self.tokensPerSecond
+    package init(_ bucket: RateLimit.Bucket) {
+        capacity = Double(max(1, bucket.capacity))
+        tokensPerSecond = capacity * 1000 / Double(max(1, bucket.refillMilliseconds))
+        tokens = capacity
+        burst = Double(bucket.oneTimeBurst)
     }
 
     /// How long until `count` tokens are there, or the bucket is full.
-    mutating func wait(for count: UInt64, at now: ContinuousClock.Instant) -> Duration {
+    package mutating func wait(for count: UInt64, at now: ContinuousClock.Instant) -> Duration {
         if let filledAt, filledAt < now {
-            tokens = min(tokensPerSecond, tokens + tokensPerSecond * ((now - filledAt) / .seconds(1)))
+            tokens = min(capacity, tokens + tokensPerSecond * ((now - filledAt) / .seconds(1)))
         }
         filledAt = now
-        let missing = min(Double(count), tokensPerSecond) - tokens
+        let missing = min(Double(count), capacity) - tokens - burst
         guard missing > 0 else { return .zero }
         // At least a nanosecond, so that to wait is to wait; rounded up, so that once is enough; at most 30 years.
         return .nanoseconds(Int64(min(missing / tokensPerSecond * 1e9, 1e18).rounded(.up)) + 1)
     }
 
-    mutating func take(_ count: UInt64) {
-        tokens -= Double(count)
+    package mutating func take(_ count: UInt64) {
+        let fromBurst = min(burst, Double(count))
+        burst -= fromBurst
+        tokens -= Double(count) - fromBurst
     }
 }

@@ -121,6 +121,8 @@ final class ConsoleSession: Sendable {
             let changed = machineToStop.withLock { $0 }?.rescanDisks() ?? []
             let what = changed.isEmpty ? "no disk has another size" : changed.map(\.string).joined(separator: ", ")
             messages.write(changed.isEmpty ? what : "new size: \(what)")
+        case .command(.detach):
+            messages.write("this machine ends with this terminal: one that has a --name can be left")
         case .command: break
         case .consoleHangUp: end(by: SIGHUP)
         case .consoleFailed(.brokenPipe): end(by: SIGPIPE)

@@ -28,6 +28,9 @@ final class DefaultDisk: Sendable {
         }
     }
 
+    /// The open file of a copy without a name.
+    var file: FileDescriptor? { copy?.descriptor }
+
     private static var temporaryFolder: FilePath {
         FilePath(unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp")
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import MachineAPI
 
 /// The command `martlet`.
 @main
@@ -8,7 +9,18 @@ struct MartletCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",
         abstract: "A virtual machine monitor for Linux hosts with KVM.",
-        version: "0.1.0",
-        subcommands: [RunCommand.self, DoctorCommand.self]
+        version: APIVersion.martlet,
+        subcommands: [RunCommand.self, DoctorCommand.self],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Machines that have a name",
+                subcommands: [
+                    PsCommand.self, AttachCommand.self, LogsCommand.self, InspectCommand.self, StatsCommand.self,
+                    PauseCommand.self, ResumeCommand.self, StopCommand.self, KillCommand.self, WaitCommand.self,
+                    RemoveCommand.self,
+                ]
+            ),
+            CommandGroup(name: "Programs", subcommands: [APICommand.self]),
+        ]
     )
 }

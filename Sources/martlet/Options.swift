@@ -79,4 +79,7 @@ struct EscapeKey: ExpressibleByArgument {
     }
 
     var defaultValueDescription: String { "ctrl-a" }
+
+    /// As it is written on a command line.
+    var argument: String { filter.prefixName.lowercased() }
 }

@@ -84,6 +84,38 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
     var escape = EscapeKey.standard
 
+    @Option(
+        help: ArgumentHelp(
+            "Run the machine in a process of its own that outlives this terminal, under this name.",
+            valueName: "name"
+        )
+    )
+    var name: String?
+
+    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
+    var detach = false
+
+    @Flag(name: .customLong("rm"), help: "Remove a machine that has a name as soon as it has ended.")
+    var remove = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Take all about the machine from a JSON file, as Firecracker's --config-file.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var config: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve the REST API of `martlet api` on a socket at PATH (with --config).",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var apiSocket: String?
+
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
 
@@ -97,6 +129,7 @@ struct RunCommand: AsyncParsableCommand {
         if kernel == nil, initrd != nil {
             throw ValidationError("--initrd needs a KERNEL; the default guest boots from a disk.")
         }
+        try validateNamed()
         let defaultDisks = disks.filter(\.isDefault)
         if defaultDisks.count > 1 {
             throw ValidationError("The default disk can be there once only.")
@@ -112,6 +145,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        if let config { throw try runConfigurationFile(FilePath(config)) }
         let messages = MessageOutput(isVerbose: verbose)
         let needsGuest = kernel == nil || disks.contains(where: \.isDefault)
         let guest = needsGuest ? try DefaultGuest.find(vcpuCount: cpus) : nil
@@ -135,6 +169,7 @@ struct RunCommand: AsyncParsableCommand {
             }
         }
         defer { withExtendedLifetime(defaultDisk) {} }
+        if isNamed { throw try runNamed(configuration, disk: defaultDisk) }
         let session = try ConsoleSession(console, escape: escape)
         let outcome = try await session.run(configuration, messages: messages)
         throw ExitCode(outcome)

@@ -42,17 +42,27 @@ import Testing
 
         /// A viewer's end of a connection.
         func attach(from position: UInt64? = nil, typing: Bool = true, typed: String = "") throws -> Viewer {
-            let viewer = hub.makeViewer(from: position, wantsToType: typing)
+            let viewer = try #require(hub.makeViewer(from: position, wantsToType: typing))
             var ends: [CInt] = [0, 0]
             let result = unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0, &ends)
             #expect(result == 0)
-            viewer.connect(ConsoleViewer.Stream(OwnedDescriptor(adopting: ends[0])), typed: Array(typed.utf8))
+            viewer.connect(Connection(OwnedDescriptor(adopting: ends[0])), typed: Array(typed.utf8))
             return Viewer(
                 stream: try ByteStream(input: ends[1], output: dup(ends[1])),
                 isTyping: viewer.isTyping,
                 firstPosition: viewer.firstPosition
             )
         }
+    }
+
+    private final class Connection: ConsoleStream {
+        private let owned: OwnedDescriptor
+
+        init(_ owned: consuming OwnedDescriptor) {
+            self.owned = owned
+        }
+
+        var descriptor: FileDescriptor { owned.borrowed }
     }
 
     private struct Viewer {
@@ -91,8 +101,7 @@ import Testing
         try second.stream.read(until: "both")
         first.stream.close()
         try Deadline.wait(for: "the keyboard") {
-            let third = rig.hub.makeViewer(wantsToType: true)
-            return third.isTyping
+            rig.hub.makeViewer(wantsToType: true)?.isTyping == true
         }
         // Whoever was given the keyboard and never connected has given it back.
         #expect(try rig.attach().isTyping)
@@ -114,10 +123,18 @@ import Testing
         let line = String(repeating: "x", count: 1023) + "\n"
         for _ in 0..<1536 { rig.send(line) }
         #expect(rig.hub.byteCount == 3 << 19)
-        #expect(rig.hub.makeViewer(wantsToType: false).firstPosition == 1 << 19)
+        #expect(rig.hub.makeViewer(wantsToType: false)?.firstPosition == 1 << 19)
         rig.send("the end")
         try slow.stream.read(until: "bytes were not shown]")
         try slow.stream.read(until: "the end")
+    }
+
+    @Test func `there is place for so many viewers, and for another one when one has left`() throws {
+        let rig = try Rig()
+        var viewers = try (0..<ConsoleHub.viewerLimit).map { _ in try rig.attach() }
+        #expect(rig.hub.makeViewer(wantsToType: false) == nil)
+        viewers.removeLast().stream.close()
+        try Deadline.wait(for: "place") { rig.hub.makeViewer(wantsToType: false) != nil }
     }
 
     @Test func `a viewer that sends no more watches on`() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Storage
 package import SystemPackage
 
 /// Where the two directions of a machine's serial console lead.
@@ -12,6 +13,8 @@ package struct ConsoleAttachment: Sendable {
     package var filter = EscapeFilter(prefix: nil)
     /// Takes part besides `output` and `input`: for viewers that come and go.
     package var hub: ConsoleHub?
+    /// How many bytes the guest may send; what is beyond is dropped.
+    package var outputLimit: RateLimit.Bucket?
 
     package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, hub: ConsoleHub? = nil) {
         self.output = output

@@ -16,6 +16,8 @@ package import SystemPackage
 package final class ConsoleHub: SerialOutput, SerialInput {
     /// How much a new viewer is shown of what was before.
     package static let replayByteCount = 1 << 20
+    /// How many viewers there may be.
+    package static let viewerLimit = 32
     /// How far the log may be behind.
     private static let logHighWaterMark: UInt64 = 256 << 10
     private static let pieceByteCount = 64 << 10
@@ -27,6 +29,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         var logged: UInt64 = 0
         var isThreadAwake = false
         var nextIdentifier: UInt64 = 1
+        var viewerCount = 0
         /// Who types.
         var typist: UInt64?
         var joining: [Connection] = []
@@ -38,7 +41,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
     /// One viewer, as the hub's thread sees it.
     private struct Connection {
         let identifier: UInt64
-        let stream: ConsoleViewer.Stream
+        let stream: any ConsoleStream
         let isTyping: Bool
         /// The next byte that it gets.
         var position: UInt64
@@ -108,9 +111,11 @@ package final class ConsoleHub: SerialOutput, SerialInput {
     /// - Parameters:
     ///   - position: The first byte that it wants, as the number of bytes before it; `nil` for the oldest that is kept.
     ///   - wantsToType: Whether it wants to type, which it may if nobody else does.
-    /// - Returns: The viewer, to be connected.
-    package func makeViewer(from position: UInt64? = nil, wantsToType: Bool) -> ConsoleViewer {
+    /// - Returns: The viewer, to be connected; `nil` where there are `viewerLimit` already.
+    package func makeViewer(from position: UInt64? = nil, wantsToType: Bool) -> ConsoleViewer? {
         shared.withLock { shared in
+            guard shared.viewerCount < Self.viewerLimit else { return nil }
+            shared.viewerCount += 1
             let identifier = shared.nextIdentifier
             shared.nextIdentifier += 1
             let isTyping = wantsToType && shared.typist == nil
@@ -126,7 +131,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         wake.signal()
     }
 
-    func connect(_ viewer: ConsoleViewer, _ stream: ConsoleViewer.Stream, typed: [UInt8]) {
+    func connect(_ viewer: ConsoleViewer, _ stream: any ConsoleStream, typed: [UInt8]) {
         let flags = fcntl(stream.descriptor.rawValue, F_GETFL)
         _ = fcntl(stream.descriptor.rawValue, F_SETFL, flags | O_NONBLOCK)
         shared.withLock { shared in
@@ -143,11 +148,17 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         wake.signal()
     }
 
-    /// Lets another one type; from now on nothing comes from this viewer, or it is gone.
-    func releaseKeyboard(of identifier: UInt64) {
+    /// Lets another one type; from now on nothing comes from this viewer.
+    private func releaseKeyboard(of identifier: UInt64) {
         shared.withLock { shared in
             if shared.typist == identifier { shared.typist = nil }
         }
+    }
+
+    /// The viewer is gone.
+    func remove(_ identifier: UInt64) {
+        releaseKeyboard(of: identifier)
+        shared.withLock { $0.viewerCount -= 1 }
     }
 
     // MARK: - Life
@@ -189,7 +200,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         for index in connections.indices { serve(&connections[index], &feed) }
         for _ in 0..<lineBreaks { feed.appendLineBreak() }
         feed.deliver(to: port)
-        remove(&connections)
+        removeEnded(from: &connections)
         return !isClosing
     }
 
@@ -267,9 +278,13 @@ package final class ConsoleHub: SerialOutput, SerialInput {
     }
 
     /// Forgets connections that have ended, and gives their keyboard back.
-    private func remove(_ connections: inout [Connection]) {
-        for connection in connections where connection.isTyping && (connection.hasEnded || connection.hasInputEnded) {
-            releaseKeyboard(of: connection.identifier)
+    private func removeEnded(from connections: inout [Connection]) {
+        for connection in connections {
+            if connection.hasEnded {
+                remove(connection.identifier)
+            } else if connection.hasInputEnded {
+                releaseKeyboard(of: connection.identifier)
+            }
         }
         connections.removeAll(where: \.hasEnded)
     }

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import HostEvents
 import Synchronization
+package import SystemPackage
+
+/// A connected socket, open for as long as somebody holds this.
+package protocol ConsoleStream: AnyObject, Sendable {
+    var descriptor: FileDescriptor { get }
+}
 
 /// A connection to a console: shows all that the guest sends and, for one viewer at a time, types.
 package final class ConsoleViewer: Sendable {
-    /// A descriptor that several can hold: open for as long as one of them does.
-    package final class Stream: Sendable {
-        let descriptor: OwnedDescriptor
-
-        package init(_ descriptor: consuming OwnedDescriptor) {
-            self.descriptor = descriptor
-        }
-    }
-
     let identifier: UInt64
     /// The first byte that it sees: how many the guest had sent before.
     package let firstPosition: UInt64
@@ -28,15 +24,15 @@ package final class ConsoleViewer: Sendable {
 
     deinit {
         // Gone before it was connected; later the end of the stream counts.
-        if isTyping, !wasConnected.load(ordering: .relaxed) { hub.releaseKeyboard(of: identifier) }
+        if !wasConnected.load(ordering: .relaxed) { hub.remove(identifier) }
     }
 
     /// Lets the stream take part, until either side closes it.
     ///
     /// - Parameters:
-    ///   - stream: A socket; it becomes non-blocking.
+    ///   - stream: Becomes non-blocking.
     ///   - typed: What was received on it before.
-    package func connect(_ stream: Stream, typed: [UInt8] = []) {
+    package func connect(_ stream: any ConsoleStream, typed: [UInt8] = []) {
         wasConnected.store(true, ordering: .relaxed)
         hub.connect(self, stream, typed: typed)
     }

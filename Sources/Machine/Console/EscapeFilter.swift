@@ -7,6 +7,7 @@ package struct EscapeFilter: Sendable {
     /// What a user can ask Martlet for.
     package enum Command: UInt8, CaseIterable, Sendable {
         case stop = 0x78  // x
+        case detach = 0x64  // d
         case sendBreak = 0x62  // b
         case controlAltDelete = 0x63  // c
         case powerButton = 0x70  // p
@@ -20,6 +21,7 @@ package struct EscapeFilter: Sendable {
         var summary: String {
             switch self {
             case .stop: "stop the machine at once"
+            case .detach: "leave the machine running"
             case .sendBreak: "send a break on the serial line"
             case .controlAltDelete: "press Ctrl-Alt-Del"
             case .powerButton: "press the power button"

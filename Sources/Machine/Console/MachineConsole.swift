@@ -2,6 +2,8 @@
 
 import Devices
 import Dispatch
+import Storage
+import Synchronization
 import SystemPackage
 
 /// The two directions of a machine's console: from the serial port to all that watch, and back from all that type.
@@ -9,6 +11,7 @@ final class MachineConsole: SerialOutput, SerialInput {
     let output: ConsoleOutput?
     let input: ConsoleInput?
     let hub: ConsoleHub?
+    private let outputLimit: Mutex<TokenBucket>?
 
     /// - Parameters:
     ///   - attachment: Where the directions lead; with nothing in it, what the guest sends is dropped.
@@ -22,6 +25,7 @@ final class MachineConsole: SerialOutput, SerialInput {
             try ConsoleInput(file: file, filter: attachment.filter) { link.handle($0) }
         }
         hub = attachment.hub
+        outputLimit = attachment.outputLimit.map { Mutex(TokenBucket($0)) }
     }
 
     // MARK: - The serial port's side
@@ -31,8 +35,19 @@ final class MachineConsole: SerialOutput, SerialInput {
     }
 
     func write(_ byte: UInt8) {
+        guard isAllowed() else { return }
         output?.write(byte)
         hub?.write(byte)
+    }
+
+    /// Whether the limit allows one more byte.
+    private func isAllowed() -> Bool {
+        guard outputLimit != nil else { return true }
+        return outputLimit?.withLock { bucket in
+            guard bucket.wait(for: 1, at: .now) == .zero else { return false }
+            bucket.take(1)
+            return true
+        } ?? true
     }
 
     func serialPortIsReady() {

@@ -33,15 +33,15 @@ struct ExitCounters: ~Copyable, Sendable {
 
     /// What was counted so far.
     var statistics: VCPUStatistics {
-        VCPUStatistics(
-            portReads: portReads.load(ordering: .relaxed),
-            portWrites: portWrites.load(ordering: .relaxed),
-            mmioReads: mmioReads.load(ordering: .relaxed),
-            mmioWrites: mmioWrites.load(ordering: .relaxed),
-            emulations: emulations.load(ordering: .relaxed),
-            kicks: kicks.load(ordering: .relaxed),
-            others: others.load(ordering: .relaxed)
-        )
+        var statistics = VCPUStatistics()
+        statistics.portReads = portReads.load(ordering: .relaxed)
+        statistics.portWrites = portWrites.load(ordering: .relaxed)
+        statistics.mmioReads = mmioReads.load(ordering: .relaxed)
+        statistics.mmioWrites = mmioWrites.load(ordering: .relaxed)
+        statistics.emulations = emulations.load(ordering: .relaxed)
+        statistics.kicks = kicks.load(ordering: .relaxed)
+        statistics.others = others.load(ordering: .relaxed)
+        return statistics
     }
 }
 
@@ -56,4 +56,6 @@ package struct VCPUStatistics: Hashable, Sendable {
     /// Exits that this process asked for, or a signal.
     package var kicks: UInt64 = 0
     package var others: UInt64 = 0
+
+    package init() {}
 }

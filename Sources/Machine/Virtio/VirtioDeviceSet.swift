@@ -6,6 +6,7 @@ import GuestMemory
 import KVM
 import LinuxBoot
 import Logging
+import Storage
 import SystemPackage
 import Virtio
 
@@ -38,7 +39,7 @@ struct VirtioDeviceSet: Sendable {
         if configuration.hasEntropyDevice {
             let device: EntropyDevice
             do throws(Errno) {
-                device = try EntropyDevice()
+                device = try EntropyDevice(limits: configuration.entropyRateLimit.map { RateLimiter($0) })
             } catch {
                 throw .descriptor("entropy", error)
             }

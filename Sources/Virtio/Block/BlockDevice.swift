@@ -138,6 +138,15 @@ package final class BlockDevice: VirtioDevice {
         requests.withLock { $0.drain() }
     }
 
+    /// Limits the rate of requests from now on.
+    ///
+    /// - Parameter limits: `nil` for no limit.
+    package func setLimits(_ limits: RateLimiter?) {
+        requests.withLock { $0.limits = limits }
+        // What the old limits hold back may go on.
+        continuation.signal()
+    }
+
     /// What the device has done so far.
     package var statistics: BlockStatistics {
         requests.withLock { $0.statistics }

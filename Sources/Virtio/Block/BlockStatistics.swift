@@ -18,6 +18,8 @@ package struct BlockStatistics: Hashable, Sendable {
     /// Requests that the rate limit held back.
     package var throttled: UInt64 = 0
 
+    package init() {}
+
     mutating func count(_ transfer: BlockTransfer, _ status: BlockRequestStatus) {
         guard status == .ok else {
             failures += 1

@@ -4,6 +4,7 @@ import Devices
 import Glibc
 import GuestMemory
 package import HostEvents
+package import Storage
 import Synchronization
 package import SystemPackage
 
@@ -25,19 +26,28 @@ package final class EntropyDevice: VirtioDevice {
         var memory: GuestMemory?
         var queue: Virtqueue?
         var chain = DescriptorChain()
+        /// Whether `chain` was taken and waits for the rate limit.
+        var isChainWaiting = false
+        var limits: RateLimiter?
         var bytes = [UInt8](repeating: 0, count: 4096)
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let source: RandomSource
     /// A turn has ended, and buffers are left.
     private let continuation: EventFD
+    /// The rate limit allows the next request.
+    private let throttle: TimerFD
 
-    /// - Parameter source: Where the numbers come from; `nil` for the host's kernel.
+    /// - Parameters:
+    ///   - source: Where the numbers come from; `nil` for the host's kernel.
+    ///   - limits: Limits the rate of requests.
     /// - Throws: `Errno` where the host has no descriptor left, or no `/dev/urandom`.
-    package init(source: RandomSource? = nil) throws(Errno) {
+    package init(source: RandomSource? = nil, limits: RateLimiter? = nil) throws(Errno) {
+        state = Mutex(State(limits: limits))
         self.source = if let source { source } else { try Self.hostSource() }
         continuation = try EventFD()
+        throttle = try TimerFD()
     }
 
     /// `/dev/urandom`, opened once: whatever the process may do later, this descriptor stays.
@@ -53,7 +63,11 @@ package final class EntropyDevice: VirtioDevice {
             EventLoop.Source(continuation.descriptor) { [self] in
                 continuation.take()
                 processQueue(0)
-            }
+            },
+            EventLoop.Source(throttle.descriptor) { [self] in
+                throttle.take()
+                processQueue(0)
+            },
         ]
     }
 
@@ -81,6 +95,7 @@ package final class EntropyDevice: VirtioDevice {
         state.withLock { state in
             state.queue = nil
             state.memory = nil
+            state.isChainWaiting = false
         }
     }
 
@@ -104,13 +119,25 @@ package final class EntropyDevice: VirtioDevice {
         var turn = Int(queue.configuration.size)
         queue.disableKicks()
         repeat {
-            while try queue.pop(into: &state.chain) {
+            while try takeChain(from: queue, &state) {
+                let byteCount = min(state.chain.writableByteCount, Self.requestByteCountMaximum)
+                if case .wait(let delay) = state.limits?.take(bytes: UInt64(byteCount), operations: 1, at: .now) {
+                    state.isChainWaiting = true
+                    return throttle.arm(after: delay)
+                }
+                state.isChainWaiting = false
                 let written = fill(state.chain.writable, of: memory, through: &state.bytes)
                 queue.addUsed(head: state.chain.head, byteCount: UInt32(written))
                 turn -= 1
                 guard turn > 0 else { return continuation.signal() }
             }
         } while try queue.enableKicks()
+    }
+
+    /// Takes the next buffer, which may be one that had to wait.
+    private func takeChain(from queue: Virtqueue, _ state: inout State) throws(VirtqueueFault) -> Bool {
+        if state.isChainWaiting { return true }
+        return try queue.pop(into: &state.chain)
     }
 
     /// Fills the ranges with random bytes, as far as one request may go.

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What this is, for clients that ask.
+package enum APIVersion {
+    package static let name = "Martlet"
+    package static let martlet = "0.1.0"
+    /// The version of Firecracker's API description that is followed.
+    package static let firecracker = "1.17.0"
+}

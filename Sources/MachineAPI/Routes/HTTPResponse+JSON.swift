@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP
+import JSON
+
+extension HTTPResponse {
+    /// 200 with a JSON body.
+    static func json(_ value: JSONValue) -> HTTPResponse {
+        HTTPResponse(200, body: Array(value.text.utf8))
+    }
+
+    /// An error as Firecracker's clients read it.
+    static func fault(_ error: APIError) -> HTTPResponse {
+        let body: JSONValue = ["fault_message": .string(error.description)]
+        return HTTPResponse(error.status, body: Array(body.text.utf8))
+    }
+
+    static var done: HTTPResponse { HTTPResponse(204) }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+import HTTP
+import JSON
+import Machine
+import SystemPackage
+
+/// What only Martlet has: under `/martlet/`.
+extension MachineService {
+    /// The protocol of a console's connection: the guest's bytes one way, what is typed the other, and nothing else.
+    package static let consoleProtocol = "martlet-console"
+
+    /// - Returns: `nil` where the responder was taken over, for an answer later.
+    func respond(
+        to request: HTTPRequest,
+        martlet name: String,
+        _ responder: HTTPResponder
+    ) throws(APIError) -> HTTPResponse? {
+        switch (request.method, name) {
+        case ("GET", "machine"): return .json(description)
+        case ("GET", "stats"):
+            let drives = snapshot.resources.orderedDrives
+            return .json(MetricsReport.stats(try startedMachine().statistics, drives: drives))
+        case ("GET", "wait"): answerAtEnd(responder)
+        case ("GET", "console"): return try attach(request, responder)
+        case ("PUT", "actions"): return try act(martlet: request)
+        default:
+            throw APIError("Invalid request method and/or path: \(request.method) \(request.path).")
+        }
+        return nil
+    }
+
+    private var description: JSONValue {
+        let state = snapshot
+        return [
+            "id": .string(identifier), "pid": .integer(Int64(getpid())), "state": .string(stateName),
+            "started_at": state.startedAt.map { .string("\($0)") } ?? .null,
+            "started_at_ms": state.startedAt.map { .integer($0.millisecondsSinceEpoch) } ?? .null,
+            "console_position": .count(console.byteCount),
+            "outcome": state.outcome.map { .object($0.json) } ?? .null,
+        ]
+    }
+
+    // MARK: - Actions
+
+    private enum MartletAction: String, CaseIterable {
+        case powerButton = "PowerButton"
+        case shutdown = "Shutdown"
+        case kill = "Kill"
+        case sendBreak = "SendBreak"
+        case rescanDrives = "RescanDrives"
+    }
+
+    private func act(martlet request: HTTPRequest) throws(APIError) -> HTTPResponse {
+        guard !request.body.isEmpty else { throw APIError("Empty PUT request.") }
+        let value = try inAPITerms { () throws(JSONError) in try JSONValue(parsing: request.body) }
+        let action = try Self.action(value, of: MartletAction.self)
+        switch action {
+        case .powerButton: try startedMachine().pressPowerButton()
+        case .shutdown: return .json(["method": .string(try startedMachine().requestShutdown().rawValue)])
+        // Also before the start: the process ends in any case.
+        case .kill: stop()
+        case .sendBreak: try startedMachine().sendSerialBreak()
+        case .rescanDrives:
+            let changed = try startedMachine().rescanDisks()
+            return .json(["changed": .array(changed.map { .string($0.string) })])
+        }
+        return .done
+    }
+
+    // MARK: - The console
+
+    private func attach(_ request: HTTPRequest, _ responder: HTTPResponder) throws(APIError) -> HTTPResponse? {
+        guard request.asksForUpgrade(to: Self.consoleProtocol) else {
+            var response = HTTPResponse.fault(
+                APIError("The console needs 'Connection: Upgrade' and 'Upgrade: \(Self.consoleProtocol)'.", status: 426)
+            )
+            response.headers["Upgrade"] = Self.consoleProtocol
+            return response
+        }
+        var position: UInt64?
+        if let text = request.query["from"] {
+            guard let number = UInt64(text) else { throw APIError("'from' is a number of bytes, not '\(text)'.") }
+            position = number
+        }
+        let wantsToType: Bool
+        switch request.query["mode"] {
+        case nil, "type": wantsToType = true
+        case "watch": wantsToType = false
+        case let mode?: throw APIError("'mode' is 'type' or 'watch', not '\(mode)'.")
+        }
+        guard let viewer = console.makeViewer(from: position, wantsToType: wantsToType) else {
+            throw APIError("There are \(ConsoleHub.viewerLimit) viewers already.", status: 503)
+        }
+        responder.upgrade(
+            to: Self.consoleProtocol,
+            headers: [
+                "Martlet-Console-Position": "\(viewer.firstPosition)",
+                "Martlet-Console-Mode": viewer.isTyping ? "type" : "watch",
+            ]
+        ) { socket, typed in
+            viewer.connect(socket, typed: typed)
+        }
+        return nil
+    }
+}
+
+extension UnixSocket: ConsoleStream {}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import HostEvents
+import SystemPackage
+
+/// A file or named pipe that takes lines; whoever reads it slowly loses some, and holds nobody up.
+struct LineFile: ~Copyable, Sendable {
+    private let file: OwnedDescriptor
+
+    /// - Parameters:
+    ///   - path: Made if it is not there.
+    ///   - what: What it is for, for the error.
+    /// - Throws: `APIError` where it cannot be opened.
+    init(path: String, _ what: String) throws(APIError) {
+        // For reading as well: so a named pipe opens without a reader, and stays without one.
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC
+        let raw = unsafe open(path, flags, 0o600)
+        guard raw >= 0 else { throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))") }
+        file = OwnedDescriptor(adopting: raw)
+    }
+
+    /// Writes one line, all of it or not at all where a pipe has no room.
+    func write(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        // A full pipe, a full file system: the line is lost, and there is nobody to tell.
+        _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(file.rawValue, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Machine
+import Synchronization
+
+/// Writes counters as a line of JSON each minute, when it is asked to, and at the end.
+final class MetricsFile: Sendable {
+    private struct State: ~Copyable {
+        var file: LineFile?
+        var last: MachineStatistics?
+    }
+
+    private let state = Mutex(State())
+    private let queue = DispatchQueue(label: "martlet.metrics")
+    private let isStopped = Atomic<Bool>(false)
+    private static let interval = DispatchTimeInterval.seconds(60)
+
+    /// Names the file; lines begin with the next call of `write`.
+    func open(_ path: String) throws(APIError) {
+        try state.withLock { state throws(APIError) in state.file = try LineFile(path: path, "metrics") }
+    }
+
+    var isOpen: Bool {
+        state.withLock { $0.file != nil }
+    }
+
+    /// Has `body` called each minute, until `stop`; nothing where no file was named.
+    func start(_ body: @escaping @Sendable () -> Void) {
+        guard isOpen else { return }
+        queue.asyncAfter(deadline: .now() + Self.interval) { [weak self] in
+            guard let self, !isStopped.load(ordering: .relaxed) else { return }
+            body()
+            start(body)
+        }
+    }
+
+    func stop() {
+        isStopped.store(true, ordering: .relaxed)
+    }
+
+    /// Writes what was counted since the last line.
+    ///
+    /// - Parameters:
+    ///   - statistics: All that was counted.
+    ///   - drives: The disks, in the order of the statistics.
+    /// - Returns: False where no file was named.
+    func write(_ statistics: MachineStatistics, drives: [Drive]) -> Bool {
+        state.withLock { state in
+            guard state.file != nil else { return false }
+            state.file?.write(MetricsReport.line(statistics, since: state.last, drives: drives))
+            state.last = statistics
+            return true
+        }
+    }
+}

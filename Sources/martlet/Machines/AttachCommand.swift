@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import MachineRegistry
+
+/// `martlet attach`: this terminal becomes a machine's console.
+struct AttachCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attach",
+        abstract: "Attach this terminal to a machine's console: what was before, up to 1 MiB, then live.",
+        discussion: """
+            Several may watch, one types: the first one that is attached. The exit status is the machine's when it ends, \
+            and 0 when you leave it.
+            """
+    )
+
+    @OptionGroup var machine: MachineArgument
+
+    @Flag(help: "Only watch, and leave the keyboard to others.")
+    var watch = false
+
+    @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
+    var escape = EscapeKey.standard
+
+    func run() throws {
+        throw try Self.attach(try machine.client(), isWatching: watch, escape: escape)
+    }
+
+    /// Attaches, and tells how it ended.
+    ///
+    /// - Returns: The exit status.
+    static func attach(_ client: MachineClient, isWatching: Bool, escape: EscapeKey) throws -> ExitCode {
+        let messages = MessageOutput(isVerbose: false)
+        let connection = try client.attach(isWatching: isWatching)
+        switch try ConsoleClient(client, connection, escape: escape, messages: messages).run() {
+        case .detached:
+            messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")
+            return .success
+        case .closed:
+            let result = try client.waitForEnd(timeout: .seconds(10))
+            if let message = result?.message { messages.write(message) }
+            return ExitCode(Int32(result?.exitStatus ?? 1))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import HTTP
+import JSON
+import Machine
+import MachineRegistry
+import SystemPackage
+
+/// This terminal, or this pipe, at the console of a machine that has a process of its own.
+final class ConsoleClient {
+    /// Why it is over.
+    enum End {
+        /// The user left, or their terminal did; the machine runs on.
+        case detached
+        /// The machine closed the console: it has ended.
+        case closed
+    }
+
+    /// How much may wait to be sent before nothing more is read.
+    private static let sendLimit = 64 << 10
+
+    private let machine: MachineClient
+    private let connection: ConsoleConnection
+    private let messages: MessageOutput
+    private var filter: EscapeFilter
+    private var unsent: [UInt8] = []
+    private var isInputOpen = true
+    private var end: End?
+
+    /// - Parameters:
+    ///   - machine: Takes commands.
+    ///   - connection: To its console.
+    ///   - escape: The key before commands.
+    ///   - messages: Where the user is told what happens.
+    init(_ machine: MachineClient, _ connection: ConsoleConnection, escape: EscapeKey, messages: MessageOutput) {
+        (self.machine, self.connection, self.messages) = (machine, connection, messages)
+        // A pipe's bytes are all the guest's.
+        filter = Terminal.isTerminal(.standardInput) ? escape.filter : EscapeFilter(prefix: nil)
+    }
+
+    /// Passes bytes on in both directions until the user leaves or the machine ends.
+    ///
+    /// - Returns: Which of them.
+    /// - Throws: `Errno` where the terminal cannot be set.
+    func run() throws -> End {
+        // A reader that goes away shows as an error of write.
+        _ = Glibc.signal(SIGPIPE, SIG_IGN)
+        if Terminal.isTerminal(.standardInput) {
+            messages.write(startLine)
+            try Terminal.enterRawMode(.standardInput)
+        }
+        defer { Terminal.restore() }
+        connection.socket.setBlocking(false)
+        show(connection.received[...])
+        while end == nil { step() }
+        return end ?? .closed
+    }
+
+    private var startLine: String {
+        let name = machine.folder.name
+        let watching = connection.isTyping ? "" : "; somebody else types, you watch"
+        guard filter.prefix != nil else { return "attached to \(name)\(watching)" }
+        return "attached to \(name): \(filter.prefixName) d leaves it running, \(filter.prefixName) h helps\(watching)"
+    }
+
+    private func step() {
+        let wantsInput = isInputOpen && unsent.count < Self.sendLimit
+        var socketEvents = POLLIN
+        if !unsent.isEmpty { socketEvents |= POLLOUT }
+        var polled = [
+            pollfd(fd: connection.socket.descriptor.rawValue, events: Int16(socketEvents), revents: 0),
+            // A negative descriptor is one that poll leaves out.
+            pollfd(fd: wantsInput ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
+        ]
+        guard unsafe poll(&polled, 2, -1) >= 0 else { return }
+        if polled[0].revents & Int16(POLLOUT) != 0 { send() }
+        if polled[1].revents != 0 { readInput() }
+        if polled[0].revents & ~Int16(POLLOUT) != 0 { receive() }
+    }
+
+    // MARK: - From the guest
+
+    private func receive() {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let socket = connection.socket.descriptor.rawValue
+        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(socket, $0.baseAddress, $0.count) }
+        if count > 0 {
+            show(buffer.prefix(count))
+        } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+            end = end ?? .closed
+        }
+    }
+
+    private func show(_ bytes: ArraySlice<UInt8>) {
+        do {
+            try FileDescriptor.standardOutput.writeAll(bytes)
+        } catch {
+            // Nobody sees any more what the guest sends.
+            end = .detached
+        }
+    }
+
+    // MARK: - To the guest
+
+    private func readInput() {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(STDIN_FILENO, $0.baseAddress, $0.count) }
+        guard count > 0 else {
+            if count < 0, errno == EINTR || errno == EAGAIN { return }
+            isInputOpen = false
+            // A terminal has no end: it is gone.
+            if filter.prefix != nil || Terminal.isTerminal(.standardInput) { end = .detached }
+            return
+        }
+        for byte in buffer.prefix(count) {
+            switch filter.process(byte) {
+            case .byte(let byte): if connection.isTyping { unsent.append(byte) }
+            case .command(let command): carryOut(command)
+            case nil: break
+            }
+        }
+        send()
+    }
+
+    private func send() {
+        guard !unsent.isEmpty else { return }
+        let count = unsafe unsent.withUnsafeBytes { bytes in
+            let socket = connection.socket.descriptor.rawValue
+            return unsafe Glibc.send(socket, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
+        }
+        if count > 0 { unsent.removeFirst(count) }
+        // What the machine does not take any more shows when the console's end is read.
+    }
+
+    private func carryOut(_ command: EscapeFilter.Command) {
+        do {
+            switch command {
+            case .detach: end = .detached
+            case .help: messages.write("console commands:\n" + filter.help)
+            case .stop: try machine.act("Kill")
+            case .sendBreak: try machine.act("SendBreak")
+            case .powerButton: try machine.act("PowerButton")
+            case .controlAltDelete: try machine.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"])
+            case .rescanDisks:
+                let changed = try machine.act("RescanDrives")["changed"].elements.compactMap(\.string)
+                messages.write(
+                    changed.isEmpty ? "no disk has another size" : "new size: \(changed.joined(separator: ", "))"
+                )
+            }
+        } catch {
+            messages.write("\(error)")
+        }
+    }
+}

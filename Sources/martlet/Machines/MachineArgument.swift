@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import MachineRegistry
+
+/// The name of a machine on the command line, which a shell completes.
+struct MachineArgument: ParsableArguments {
+    @Argument(help: "The name of the machine.", completion: .machineNames)
+    var name: String
+
+    /// The machine's folder.
+    ///
+    /// - Returns: That of a machine which runs, or has ended and was not removed.
+    /// - Throws: `RegistryError` where there is no such machine.
+    func folder() throws -> MachineFolder {
+        guard let name = MachineName(name) else {
+            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
+        }
+        return try RuntimeFolder.standard().machine(name)
+    }
+
+    /// The way to the machine's process.
+    ///
+    /// - Returns: A client that has not connected yet.
+    /// - Throws: `RegistryError` where it has ended.
+    func client() throws -> MachineClient {
+        let folder = try folder()
+        guard folder.isAlive else {
+            folder.removeStaleSocket()
+            throw RegistryError("machine '\(name)' has ended; `martlet logs \(name)` shows what it said")
+        }
+        return MachineClient(folder)
+    }
+}
+
+extension CompletionKind {
+    /// All machines, also those that have ended.
+    static var machineNames: CompletionKind {
+        .custom { _, _, _ in
+            let machines = (try? RuntimeFolder.standard().machines()) ?? []
+            return machines.map(\.name.text)
+        }
+    }
+}

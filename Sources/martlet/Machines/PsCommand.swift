@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import JSON
+import MachineRegistry
+
+/// `martlet ps`: which machines there are.
+struct PsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "ps", abstract: "List the machines that run.")
+
+    @Flag(name: .shortAndLong, help: "Also those that have ended and were not removed.")
+    var all = false
+
+    @Flag(help: "A JSON array, for scripts.")
+    var json = false
+
+    @Flag(name: .shortAndLong, help: "Names only.")
+    var quiet = false
+
+    func run() throws {
+        let machines = try RuntimeFolder.standard().machines()
+            .map { MachineSummary(of: $0) }
+            .filter { all || !["ended", "died"].contains($0.state) }
+        if json { return print(JSONValue.array(machines.map(\.json)).prettyText) }
+        if quiet { return machines.forEach { print($0.name) } }
+        var table = TextTable("NAME", "STATE", "VCPUS", "MEMORY", "UPTIME", "PID")
+        for machine in machines {
+            let state = machine.exitStatus.map { "\(machine.state) (\($0))" } ?? machine.state
+            table.append(
+                machine.name,
+                state,
+                machine.vcpuCount.map { "\($0)" } ?? "-",
+                machine.memoryMiB.map { "\($0) MiB" } ?? "-",
+                machine.uptime ?? "-",
+                machine.processID.map { "\($0)" } ?? "-"
+            )
+        }
+        print(table)
+    }
+}

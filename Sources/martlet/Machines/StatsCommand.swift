@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import JSON
+import MachineRegistry
+
+/// `martlet stats`: what a machine has done.
+struct StatsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats",
+        abstract: "Show a machine's exits, requests and memory."
+    )
+
+    @OptionGroup var machine: MachineArgument
+
+    @Flag(help: "JSON, for scripts.")
+    var json = false
+
+    func run() throws {
+        let stats = try machine.client().request("GET", "/martlet/stats")
+        if json { return print(stats.prettyText) }
+        var vcpus = TextTable("VCPU", "IO IN", "IO OUT", "MMIO READ", "MMIO WRITE", "EMULATION", "KICK", "OTHER")
+        for (index, vcpu) in stats["vcpus"].elements.enumerated() {
+            func count(_ name: String) -> String { Self.text(vcpu["exits"][name]) }
+            vcpus.append(
+                "\(index)",
+                count("io_in"),
+                count("io_out"),
+                count("mmio_read"),
+                count("mmio_write"),
+                count("emulation"),
+                count("kick"),
+                count("other")
+            )
+        }
+        print(vcpus)
+        let drives = stats["drives"].elements
+        if !drives.isEmpty {
+            var table = TextTable("DISK", "READS", "WRITES", "FLUSHES", "BYTES READ", "BYTES WRITTEN", "FAILURES")
+            for drive in drives {
+                table.append(
+                    drive["drive_id"].string ?? "",
+                    Self.text(drive["reads"]),
+                    Self.text(drive["writes"]),
+                    Self.text(drive["flushes"]),
+                    Self.text(drive["bytes_read"]),
+                    Self.text(drive["bytes_written"]),
+                    Self.text(drive["failures"])
+                )
+            }
+            print("\n\(table)")
+        }
+        func mebibytes(_ value: JSONValue) -> String {
+            value.integer.map { "\($0 >> 20).\(($0 & 0xfffff) * 10 >> 20) MiB" } ?? "unknown"
+        }
+        print("\nconsole: \(Self.text(stats["console"]["bytes_sent"])) bytes sent")
+        print(
+            "memory: \(mebibytes(stats["memory"]["guest_resident_bytes"])) of the guest's are resident, "
+                + "\(mebibytes(stats["memory"]["overhead_bytes"])) of the process beside it"
+        )
+    }
+
+    private static func text(_ value: JSONValue) -> String {
+        value.integer.map { "\($0)" } ?? "-"
+    }
+}

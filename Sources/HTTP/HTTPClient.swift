@@ -23,6 +23,9 @@ package final class HTTPClient {
     }
 
     /// A segment of a path, or a name or value of a query, percent-encoded as it has to be in a target.
+    ///
+    /// - Parameter text: Any text.
+    /// - Returns: ASCII, with nothing in it that has a meaning in a target.
     package static func encoded(_ text: String) -> String { RequestTarget.encoded(text) }
 
     /// Makes a request and waits for the answer.

@@ -2,6 +2,7 @@
 
 /// Why a peer's bytes are no message that we take, with the status that answers a request of this kind.
 package struct HTTPFault: Error, Hashable, CustomStringConvertible {
+    /// The status of the answer, 400 to 599.
     package let status: Int
     /// What is wrong, in words of ours: without quotes and backslashes, so it can stand in a JSON string.
     package let description: String

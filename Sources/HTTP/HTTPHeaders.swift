@@ -4,16 +4,23 @@
 package struct HTTPHeaders: Hashable, Sendable {
     /// One header field.
     package struct Field: Hashable, Sendable {
+        /// As it was written.
         package let name: String
+        /// Without spaces around it.
         package let value: String
     }
 
+    /// All fields, in order.
     package private(set) var fields: [Field] = []
 
     /// No header fields.
     package init() {}
 
     /// Appends a field; one of this name may be there already.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - value: Its value.
     package mutating func add(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
     }
@@ -33,11 +40,19 @@ package struct HTTPHeaders: Hashable, Sendable {
     }
 
     /// The values of all fields with this name, in order.
+    ///
+    /// - Parameter name: The name, in whatever case.
+    /// - Returns: The values, as they were written.
     package func values(of name: String) -> [String] {
         fields.filter { Self.isSame($0.name, name) }.map(\.value)
     }
 
-    /// Whether a field that is a list has an element, in whatever case.
+    /// Whether a field that is a list has an element.
+    ///
+    /// - Parameters:
+    ///   - name: The name of the field, in whatever case.
+    ///   - element: The element, in whatever case.
+    /// - Returns: Whether one of the fields with this name has it.
     package func list(_ name: String, contains element: String) -> Bool {
         values(of: name).contains { value in
             value.utf8.split(separator: UInt8(ascii: ",")).contains { part in

@@ -2,16 +2,28 @@
 
 /// A request, whole.
 package struct HTTPRequest: Hashable, Sendable {
+    /// The method, such as GET, as it was written.
     package let method: String
     /// The segments of the path, percent-decoded: none of them has a slash; `/` has one, which is empty.
     package let pathSegments: [String]
     /// The query, percent-decoded; a name without a value has an empty one.
     package let query: [String: String]
+    /// The version that the client speaks.
     package let version: HTTPVersion
+    /// The header fields; those of the connection are among them.
     package let headers: HTTPHeaders
+    /// The body; empty where there is none.
     package let body: [UInt8]
 
     /// Makes a request, as the parser does.
+    ///
+    /// - Parameters:
+    ///   - method: The method.
+    ///   - pathSegments: The segments of the path, decoded.
+    ///   - query: The query, decoded.
+    ///   - version: The version that the client speaks.
+    ///   - headers: The header fields.
+    ///   - body: The body.
     package init(
         method: String,
         pathSegments: [String],
@@ -28,6 +40,9 @@ package struct HTTPRequest: Hashable, Sendable {
     package var path: String { "/" + pathSegments.joined(separator: "/") }
 
     /// Whether the client would like to go on with another protocol (RFC 9110, 7.8).
+    ///
+    /// - Parameter name: The protocol, in whatever case.
+    /// - Returns: Whether it is one that the client asks for.
     package func asksForUpgrade(to name: String) -> Bool {
         version == .http11 && headers.list("Connection", contains: "upgrade")
             && headers.list("Upgrade", contains: name)

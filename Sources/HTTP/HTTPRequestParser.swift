@@ -27,6 +27,8 @@ package struct HTTPRequestParser {
     private var expectsContinue = false
 
     /// Makes a parser at the start of a connection.
+    ///
+    /// - Parameter limits: How large a request may be.
     package init(limits: HTTPParserLimits = HTTPParserLimits()) {
         self.limits = limits
     }
@@ -37,6 +39,8 @@ package struct HTTPRequestParser {
     }
 
     /// Adds what has come.
+    ///
+    /// - Parameter bytes: At best no more than `next()` needs: they are kept until it takes them.
     package mutating func append(_ bytes: ArraySlice<UInt8>) {
         input.append(bytes)
     }
@@ -90,7 +94,9 @@ package struct HTTPRequestParser {
         }
     }
 
-    /// Whether "100 Continue" has to be sent now, as `next()` gave no request; once for each.
+    /// Whether "100 Continue" has to be sent now, as `next()` gave no request.
+    ///
+    /// - Returns: True at most once for each request.
     package mutating func takeExpectation() -> Bool {
         defer { expectsContinue = false }
         guard expectsContinue, case .body(_, let decoder) = state else { return false }
@@ -98,6 +104,8 @@ package struct HTTPRequestParser {
     }
 
     /// Takes what came after the last request, for another protocol.
+    ///
+    /// - Returns: All bytes that are left.
     package mutating func takeRest() -> [UInt8] {
         Array(input.take(upTo: .max))
     }

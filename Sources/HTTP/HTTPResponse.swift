@@ -2,10 +2,15 @@
 
 /// A response, whole.
 package struct HTTPResponse: Hashable, Sendable {
+    /// The status code.
     package var status: Int
+    /// The header fields.
     package var headers: HTTPHeaders
+    /// The body; empty where there is none.
     package var body: [UInt8]
 
+    /// Makes a response.
+    ///
     /// - Parameters:
     ///   - status: The status code.
     ///   - headers: What is not said by the server itself: Server, Connection and Content-Length are.

@@ -4,6 +4,8 @@
 package struct PeerCredentials: Hashable, Sendable {
     /// 0 for a process that our PID namespace does not show.
     package let processID: Int32
+    /// Its effective user.
     package let userID: UInt32
+    /// Its effective group.
     package let groupID: UInt32
 }

@@ -14,6 +14,8 @@ package final class UnixSocket: Sendable {
     private let file: UnixSocketFile?
 
     /// Takes over a connected socket.
+    ///
+    /// - Parameter descriptor: The socket, as it is.
     package init(adopting descriptor: consuming OwnedDescriptor) {
         owned = descriptor
         file = nil
@@ -145,6 +147,7 @@ package final class UnixSocket: Sendable {
 
     /// Chooses whether calls wait.
     ///
+    /// - Parameter isBlocking: Whether they do.
     /// - Returns: Whether it could be chosen.
     @discardableResult
     package func setBlocking(_ isBlocking: Bool) -> Bool {

@@ -38,6 +38,9 @@ extension JSONFieldType where Value == Bool {
 
 extension JSONFieldType where Value == Int64 {
     /// An integer in a range.
+    ///
+    /// - Parameter range: What is allowed.
+    /// - Returns: The type.
     package static func integer(in range: ClosedRange<Int64>) -> Self {
         Self(
             expectation: { value in
@@ -65,7 +68,10 @@ extension JSONFieldType where Value == [JSONValue] {
 
 extension JSONFieldType where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
     /// One of the strings that are the raw values of `Value`.
-    package static func enumeration(_: Value.Type) -> Self {
+    ///
+    /// - Parameter type: The type whose cases are allowed.
+    /// - Returns: The type.
+    package static func enumeration(_ type: Value.Type) -> Self {
         let allowed = Value.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
         return Self(
             expectation: { value in

@@ -10,6 +10,8 @@ package struct JSONFields {
     private let what: String
     private var rest: JSONObject
 
+    /// Starts to read an object.
+    ///
     /// - Parameters:
     ///   - value: The value, which has to be an object.
     ///   - what: What it describes, for errors.

@@ -11,7 +11,9 @@ package struct JSONObject: Sendable {
     /// An object without members.
     package init() {}
 
-    /// Makes an object; of members with the same name the last one counts, at the place of the first.
+    /// Makes an object.
+    ///
+    /// - Parameter members: Names and values; of those with the same name the last one counts, at the place of the first.
     package init(_ members: some Sequence<(String, JSONValue)>) {
         for (name, value) in members { self[name] = value }
     }

@@ -2,14 +2,19 @@
 
 /// Any JSON value (RFC 8259).
 package enum JSONValue: Hashable, Sendable {
+    /// No value.
     case null
+    /// True or false.
     case bool(Bool)
     /// A number that is written without fraction and exponent.
     case integer(Int64)
     /// Any other number.
     case number(Double)
+    /// A text.
     case string(String)
+    /// Values in order.
     case array([JSONValue])
+    /// Values by name.
     case object(JSONObject)
 }
 

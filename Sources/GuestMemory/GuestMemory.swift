@@ -101,6 +101,9 @@ package final class GuestMemory: Sendable {
     /// The little-endian integer at `address`, which need not be aligned.
     ///
     /// - Throws: `outOfRange`.
+    @specialized(where T == UInt8)
+    @specialized(where T == UInt64)
+    @specialized(where T == UInt128)
     package func load<T: FixedWidthInteger & BitwiseCopyable>(
         _ type: T.Type,
         at address: GuestAddress
@@ -115,6 +118,8 @@ package final class GuestMemory: Sendable {
     /// Stores `value` in little-endian order at `address`, which need not be aligned.
     ///
     /// - Throws: `outOfRange`; then nothing was stored.
+    @specialized(where T == UInt8)
+    @specialized(where T == UInt64)
     package func store<T: FixedWidthInteger & BitwiseCopyable>(
         _ value: T,
         at address: GuestAddress

@@ -61,7 +61,7 @@ final class DirectEngine: StorageEngine {
             base.waitForCompletion()
             while let completion = base.takeCompletion() { completed.append(completion) }
         }
-        completed.append(StorageCompletion(request: request, error: copy(request, isWrite: isWrite)))
+        completed.append(StorageCompletion(slot: request.slot, error: copy(request, isWrite: isWrite)))
     }
 
     /// Moves the request through the buffer, a piece at a time.
@@ -93,7 +93,7 @@ final class DirectEngine: StorageEngine {
 
     /// Reads or writes all of `piece`.
     private func transfer(_ piece: UnsafeMutableRawBufferPointer, at offset: UInt64, isWrite: Bool) -> Errno? {
-        let request = StorageRequest(slot: 0)
+        var request = StorageRequest(slot: 0)
         request.operation = isWrite ? .write(isDurable: false) : .read
         (request.offset, request.byteCount) = (offset, UInt64(piece.count))
         unsafe request.vectors.append(iovec(iov_base: piece.baseAddress, iov_len: piece.count))

@@ -98,8 +98,7 @@ final class IOUringEngine: StorageEngine {
     private func prepare(_ job: StorageJob) {
         let slot = job.request.slot
         if case .done(let error) = job.step {
-            jobs[slot] = nil
-            return completed.append(StorageCompletion(request: job.request, error: error))
+            return completed.append(StorageCompletion(slot: slot, error: error))
         }
         if !tryToPrepare(job) {
             commit()
@@ -151,7 +150,7 @@ final class IOUringEngine: StorageEngine {
         repeat {
             goesOn = false
             while unsafe cstorage_ring_take(ring, &tag, &result) == 1 {
-                guard var job = jobs[Int(tag)] else { continue }
+                guard var job = jobs[Int(tag)].take() else { continue }
                 job.advance(Int(result))
                 if case .done = job.step {} else { goesOn = true }
                 prepare(job)

@@ -22,7 +22,8 @@ struct StorageJob {
     /// The most vectors that a call takes (IOV_MAX).
     static let vectorMaximum = 1024
 
-    let request: StorageRequest
+    /// What is left of its vectors counts, the rest is as it was asked for.
+    private(set) var request: StorageRequest
     private(set) var step: Step
     private(set) var offset: UInt64
     private var left: UInt64

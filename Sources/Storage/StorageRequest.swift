@@ -3,11 +3,12 @@
 package import CStorage
 package import SystemPackage
 
-/// One order to a disk, made once and used again and again: a device has as many as it may have in flight.
+/// One order to a disk; a device makes as many as it may have in flight, and fills them again and again.
 ///
-/// Between `submit` and its completion it belongs to the engine, and nobody else touches it or the memory of `vectors`.
+/// A value, so that nobody counts references to it or checks who else uses it: that was a fifth of a small read. From
+/// `submit` to the completion the memory of `vectors` belongs to the engine, and nobody else touches it.
 @safe
-package final class StorageRequest {
+package struct StorageRequest {
     package enum Operation: Sendable {
         /// Fills the vectors from the disk.
         case read
@@ -21,7 +22,7 @@ package final class StorageRequest {
         case writeZeroes(mayUnmap: Bool)
     }
 
-    /// What its owner knows it by; an index below the engine's capacity, used by one request at a time.
+    /// What its owner and its completion know it by; an index below the engine's capacity, used by one request at a time.
     package let slot: Int
     package var operation = Operation.flush
     /// Where on the disk, in bytes.
@@ -37,14 +38,14 @@ package final class StorageRequest {
 }
 
 /// What became of a request: complete, with an error of the host's or without.
-@safe
-package struct StorageCompletion {
-    package let request: StorageRequest
+package struct StorageCompletion: Sendable {
+    /// The slot of the request.
+    package let slot: Int
     /// What went wrong, or `nil` when all of it was done; data that ends early, as in a truncated file, is `ioError`.
     package let error: Errno?
 
-    package init(request: StorageRequest, error: Errno?) {
-        self.request = request
+    package init(slot: Int, error: Errno?) {
+        self.slot = slot
         self.error = error
     }
 }

@@ -20,7 +20,9 @@ final class ThreadPoolEngine: StorageEngine {
 
     private let file: DiskFile
     private let pool: Pool
-    private var submitted: [StorageRequest] = []
+    private var submitted: [StorageJob] = []
+    /// How many requests the threads have.
+    private var handedCount = 0
     /// What was done at once.
     private var completed: [StorageCompletion] = []
 
@@ -46,27 +48,31 @@ final class ThreadPoolEngine: StorageEngine {
 
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
-        submitted.append(request)
+        submitted.append(StorageJob(request, on: file))
     }
 
     func commit() {
         guard !submitted.isEmpty else { return }
         let isAlone = inFlightCount == 1
-        for request in submitted {
-            var job = StorageJob(request, on: file)
+        // Out of the class, where each access would be checked at run time.
+        var jobs: [StorageJob] = []
+        swap(&jobs, &submitted)
+        for index in jobs.indices {
             // Without the page cache every call waits, RWF_NOWAIT or not.
-            if !file.isDirect { job.runAtOnce(on: file.descriptor, mayWrite: isAlone) }
-            if case .done(let error) = job.step {
-                completed.append(StorageCompletion(request: request, error: error))
+            if !file.isDirect { jobs[index].runAtOnce(on: file.descriptor, mayWrite: isAlone) }
+            if case .done(let error) = jobs[index].step {
+                completed.append(StorageCompletion(slot: jobs[index].request.slot, error: error))
             } else {
-                pool.run(job)
+                handedCount += 1
+                pool.run(jobs[index])
             }
         }
-        submitted.removeAll(keepingCapacity: true)
+        jobs.removeAll(keepingCapacity: true)
+        swap(&jobs, &submitted)
     }
 
     func takeCompletion() -> StorageCompletion? {
-        if completed.isEmpty { pool.takeCompletions(into: &completed) }
+        if completed.isEmpty { takeFromThreads() }
         guard let completion = completed.popLast() else { return nil }
         inFlightCount -= 1
         return completion
@@ -75,11 +81,18 @@ final class ThreadPoolEngine: StorageEngine {
     func waitForCompletion() {
         commit()
         while completed.isEmpty, inFlightCount > 0 {
-            pool.takeCompletions(into: &completed)
+            takeFromThreads()
             guard completed.isEmpty else { return }
             var set = pollfd(fd: completionEvent.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
             if unsafe poll(&set, 1, -1) > 0 { completionEvent.take() }
         }
+    }
+
+    private func takeFromThreads() {
+        guard handedCount > 0 else { return }
+        let taken = pool.takeCompletions()
+        handedCount -= taken.count
+        completed += taken
     }
 }
 
@@ -87,15 +100,15 @@ final class ThreadPoolEngine: StorageEngine {
 private final class Pool: Sendable {
     /// A request on its way between two threads.
     ///
-    /// Unchecked, because a request belongs to one thread at a time: to the engine until `run`, then to the one worker that
-    /// takes the job, and to the engine again when it has taken the completion. `state`'s lock lies between them.
-    private struct Handed<T>: @unchecked Sendable {
-        let value: T
+    /// Unchecked, because a job and its memory belong to one thread at a time: to the engine until `run`, then to the one
+    /// worker that takes it, and to the engine again when it has taken the completion. `state`'s lock lies between them.
+    private struct Handed: @unchecked Sendable {
+        let job: StorageJob
     }
 
     private struct State {
-        var waiting: [Handed<StorageJob>] = []
-        var completed: [Handed<StorageCompletion>] = []
+        var waiting: [Handed] = []
+        var completed: [StorageCompletion] = []
         var idleWorkers = (0..<ThreadPoolEngine.threadMaximum).map { $0 }
     }
 
@@ -112,7 +125,7 @@ private final class Pool: Sendable {
     }
 
     func run(_ job: StorageJob) {
-        let handed = Handed(value: job)
+        let handed = Handed(job: job)
         let worker = state.withLock { state in
             // First come, first served: a late worker must not find the newest first.
             state.waiting.insert(handed, at: 0)
@@ -121,25 +134,23 @@ private final class Pool: Sendable {
         if let worker { workers[worker].async { [self] in work(worker) } }
     }
 
-    func takeCompletions(into completed: inout [StorageCompletion]) {
-        let handed = state.withLock { state in
+    func takeCompletions() -> [StorageCompletion] {
+        state.withLock { state in
             defer { state.completed = [] }
             return state.completed
         }
-        completed += handed.map(\.value)
     }
 
     private func work(_ worker: Int) {
         while let next = nextJob(worker) {
-            var job = next.value
-            let error = job.run(on: file.descriptor)
-            let handed = Handed(value: StorageCompletion(request: job.request, error: error))
-            state.withLock { $0.completed.append(handed) }
+            var job = next.job
+            let completion = StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor))
+            state.withLock { $0.completed.append(completion) }
             event.signal()
         }
     }
 
-    private func nextJob(_ worker: Int) -> Handed<StorageJob>? {
+    private func nextJob(_ worker: Int) -> Handed? {
         state.withLock { state in
             let job = state.waiting.popLast()
             if job == nil { state.idleWorkers.append(worker) }

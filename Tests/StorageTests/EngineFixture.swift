@@ -37,7 +37,7 @@ final class EngineFixture {
         vectors sizes: [Int],
         misalignment: Int = 0
     ) -> StorageRequest {
-        let request = StorageRequest(slot: slot)
+        var request = StorageRequest(slot: slot)
         request.operation = operation
         request.offset = offset
         request.byteCount = UInt64(sizes.reduce(0, +))
@@ -103,7 +103,7 @@ final class EngineFixture {
 
     /// A request for a range without memory.
     func perform(_ operation: StorageRequest.Operation, offset: UInt64 = 0, byteCount: UInt64 = 0) -> Errno? {
-        let request = StorageRequest(slot: 0)
+        var request = StorageRequest(slot: 0)
         request.operation = operation
         (request.offset, request.byteCount) = (offset, byteCount)
         return perform(request)

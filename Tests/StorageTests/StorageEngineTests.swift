@@ -64,7 +64,7 @@ import Testing
             for _ in 0..<32 {
                 let completion = try #require(fixture.complete())
                 #expect(completion.error == nil)
-                if let (range, memory) = expected[completion.request.slot] {
+                if let (range, memory) = expected[completion.slot] {
                     #expect(memory.bytes == Array(model[range]))
                 }
             }

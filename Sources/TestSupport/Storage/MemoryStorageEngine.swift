@@ -46,7 +46,7 @@ final class MemoryStorageEngine: StorageEngine {
 
     private func completeHeld() {
         for request in held {
-            completed.append(StorageCompletion(request: request, error: perform(request)))
+            completed.append(StorageCompletion(slot: request.slot, error: perform(request)))
         }
         held.removeAll(keepingCapacity: true)
     }

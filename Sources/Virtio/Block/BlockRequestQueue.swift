@@ -8,7 +8,7 @@ import Storage
 /// The requests of a block device between its virtqueues and its engine: the state that the device's lock protects.
 ///
 /// The interrupt is told under that lock, so that no notification can come after a reset.
-struct BlockRequestQueue {
+struct BlockRequestQueue: ~Copyable {
     /// What lets work go on that had to stop in the middle.
     struct Wakers {
         /// A virtqueue had its turn, others go first.
@@ -36,11 +36,12 @@ struct BlockRequestQueue {
     var active: Active?
     /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
     var isFaulty = false
-    let transfers: [BlockTransfer]
-    /// The transfers that are not in use.
-    var free: [BlockTransfer]
+    /// By slot; changed in place only, so that a request costs no reference counts.
+    var transfers: [BlockTransfer]
+    /// The slots that are not in use.
+    var free: [Int]
     /// Popped, but held back by the rate limit; nothing else is popped meanwhile.
-    var throttled: BlockTransfer?
+    var throttled: Int?
     /// The virtqueues, as bits, that have buffers which no kick will tell of.
     var backlog: UInt32 = 0
     /// The virtqueues, as bits, to which buffers were returned since their driver was last told.
@@ -59,7 +60,7 @@ struct BlockRequestQueue {
         self.wakers = wakers
         self.hostFaults = hostFaults
         transfers = (0..<min(engine.capacity, BlockDevice.requestCapacity)).map(BlockTransfer.init)
-        free = transfers
+        free = Array(transfers.indices)
     }
 
     // MARK: - Life
@@ -84,7 +85,7 @@ struct BlockRequestQueue {
         }
         active = nil
         isFaulty = false
-        free = transfers
+        free = Array(transfers.indices)
         throttled = nil
         (backlog, returned) = (0, 0)
     }
@@ -117,10 +118,7 @@ struct BlockRequestQueue {
     /// Goes on with what had to wait: for a free transfer, for its turn, or for the rate limit.
     mutating func resume(configuration: BlockConfigurationSpace) {
         do {
-            if let transfer = throttled {
-                throttled = nil
-                try start(transfer, configuration)
-            }
+            if let slot = throttled.take() { try start(slot, configuration) }
             let indices = QueueIndices(bits: backlog)
             backlog = 0
             for index in indices { try pop(from: index, configuration) }
@@ -133,9 +131,9 @@ struct BlockRequestQueue {
 
     /// Tells the driver once of all that was returned, where it wants to hear of it.
     private mutating func notify() {
-        guard returned != 0, let active else { return }
+        guard returned != 0, active != nil else { return }
         var isWanted = false
-        for index in QueueIndices(bits: returned) where active.queues[index]?.takeNotification() == true {
+        for index in QueueIndices(bits: returned) where active?.queues[index]?.takeNotification() == true {
             isWanted = true
         }
         returned = 0

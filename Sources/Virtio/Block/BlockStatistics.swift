@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Storage
-
 /// What a block device has done since it was made.
 package struct BlockStatistics: Hashable, Sendable {
     /// Requests that were answered, by kind; those that failed are among them.
@@ -20,12 +18,14 @@ package struct BlockStatistics: Hashable, Sendable {
 
     package init() {}
 
-    mutating func count(_ transfer: BlockTransfer, _ status: BlockRequestStatus) {
-        guard status == .ok else {
+    /// Counts a request that is answered.
+    mutating func count(_ kind: BlockRequestHeader.Kind?, byteCount: UInt64, _ status: BlockRequestStatus) {
+        if status == .ok {
+            count(kind, byteCount: byteCount)
+        } else {
             failures += 1
-            return count(transfer.kind, byteCount: 0)
+            count(kind, byteCount: 0)
         }
-        count(transfer.kind, byteCount: transfer.request.byteCount)
     }
 
     private mutating func count(_ kind: BlockRequestHeader.Kind?, byteCount: UInt64) {

@@ -60,6 +60,8 @@ final class IOUringEngine: StorageEngine {
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
         prepare(StorageJob(request, on: file))
+        // More than two for one call are held back (plugged) until all of them are prepared, while a disk could be at work.
+        if file.isDirect { commit() }
     }
 
     func commit() {

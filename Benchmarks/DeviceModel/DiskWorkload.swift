@@ -59,7 +59,7 @@ struct DiskWorkload {
             requests.submit(index, to: queue, sector: block * UInt64(blockByteCount / 512))
         }
         let sources = device.eventSources
-        var set = sources.map { pollfd(fd: $0.descriptor.rawValue, events: Int16(POLLIN), revents: 0) }
+        let set = try EventSet(sources.map(\.descriptor))
         // As a driver that polls, which is what fio does.
         queue.setInterrupts(areWanted: false)
         for index in 0..<depth { submit(index) }
@@ -78,8 +78,8 @@ struct DiskWorkload {
                     submit(requests.index(ofHead: used.head))
                 }
                 guard isIdle else { continue }
-                unsafe poll(&set, nfds_t(set.count), -1)
-                for index in sources.indices where set[index].revents != 0 { sources[index].handle() }
+                let ready = set.wait()
+                for index in sources.indices where ready & 1 << UInt64(index) != 0 { sources[index].handle() }
             }
             now = .now
         }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Dispatch
-import Glibc
 import Synchronization
 package import SystemPackage
 
@@ -13,7 +12,7 @@ package final class EventLoop: Sendable {
     /// A descriptor, and what to do while it is readable.
     package struct Source: Sendable {
         package let descriptor: FileDescriptor
-        /// Called on the loop's thread; takes the event, so that the descriptor is no longer readable.
+        /// Called on the loop's thread, once for each time that the descriptor becomes readable; need not take the event.
         package let handle: @Sendable () -> Void
 
         package init(_ descriptor: FileDescriptor, handle: @escaping @Sendable () -> Void) {
@@ -26,6 +25,8 @@ package final class EventLoop: Sendable {
     private let queue: DispatchQueue
     /// Wakes the thread, to look whether it is to pause or to end.
     private let wake: EventFD
+    /// The wake-up, then the sources.
+    private let set: EventSet
     private let isEnding = Atomic<Bool>(false)
     private let pausePoint = PausePoint()
     private let ended = DispatchGroup()
@@ -39,6 +40,7 @@ package final class EventLoop: Sendable {
         self.sources = sources
         queue = DispatchQueue(label: label)
         wake = try EventFD()
+        set = try EventSet([wake.descriptor] + sources.map(\.descriptor))
     }
 
     /// Starts to wait; once.
@@ -73,19 +75,14 @@ package final class EventLoop: Sendable {
 
     private func run() {
         defer { pausePoint.end() }
-        let descriptors = [wake.descriptor] + sources.map(\.descriptor)
-        var set = descriptors.map { pollfd(fd: $0.rawValue, events: Int16(POLLIN), revents: 0) }
         while true {
-            let count = unsafe poll(&set, nfds_t(set.count), -1)
-            // EINTR, or ENOMEM for which there is nothing better than another try.
-            guard count > 0 else { continue }
-            if set[0].revents != 0 {
-                wake.take()
+            let ready = set.wait()
+            if ready & 1 != 0 {
                 if isEnding.load(ordering: .acquiring) { return }
-                // What was readable before may not be any more.
-                if pausePoint.pass() { continue }
+                // What was ready before is not told again: it is handled when the pause is over.
+                if pausePoint.pass(), isEnding.load(ordering: .acquiring) { return }
             }
-            for index in sources.indices where set[index + 1].revents != 0 {
+            for index in sources.indices where ready & 2 << UInt64(index) != 0 {
                 sources[index].handle()
             }
         }

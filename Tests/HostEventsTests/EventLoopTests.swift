@@ -21,14 +21,8 @@ import Testing
         let loop = try EventLoop(
             label: "test",
             sources: [
-                EventLoop.Source(first.descriptor) {
-                    first.take()
-                    firstSeen.signal()
-                },
-                EventLoop.Source(second.descriptor) {
-                    second.take()
-                    secondSeen.signal()
-                },
+                EventLoop.Source(first.descriptor) { firstSeen.signal() },
+                EventLoop.Source(second.descriptor) { secondSeen.signal() },
             ]
         )
         second.signal()
@@ -47,10 +41,15 @@ import Testing
         let count = Atomic<Int>(0)
         let loop = try EventLoop(
             label: "test",
-            sources: [EventLoop.Source(event.descriptor) { count.wrappingAdd(1, ordering: .relaxed) }]
+            sources: [
+                // Happens again and again, until the very end.
+                EventLoop.Source(event.descriptor) {
+                    count.wrappingAdd(1, ordering: .relaxed)
+                    event.signal()
+                }
+            ]
         )
         loop.start()
-        // Never taken: the handler is called again and again, until the very end.
         event.signal()
         while count.load(ordering: .relaxed) == 0 {}
         loop.stop()
@@ -67,12 +66,7 @@ import Testing
         let fired = DispatchSemaphore(value: 0)
         let loop = try EventLoop(
             label: "test",
-            sources: [
-                EventLoop.Source(timer.descriptor) {
-                    timer.take()
-                    fired.signal()
-                }
-            ]
+            sources: [EventLoop.Source(timer.descriptor) { fired.signal() }]
         )
         loop.start()
         for delay in [Duration.zero, .milliseconds(1), .nanoseconds(-5)] {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -34,6 +35,22 @@ static inline int chost_timerfd_arm(int timer, uint64_t nanoseconds) {
 /// -EAGAIN where it has not fired.
 static inline int chost_timerfd_take(int timer, uint64_t *count) {
     return chost_result((int)read(timer, count, sizeof *count));
+}
+
+/// A new epoll(7) instance, closed on exec.
+static inline int chost_epoll(void) { return chost_result(epoll_create1(EPOLL_CLOEXEC)); }
+/// Adds a descriptor that is told of as bit `index`, below 64, once for each time that it becomes readable (EPOLLET).
+static inline int chost_epoll_add(int epoll, int descriptor, unsigned index) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    return chost_result(epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event));
+}
+/// Waits until some have become readable, and sets their bits.
+static inline int chost_epoll_wait(int epoll, uint64_t *ready) {
+    struct epoll_event events[16];
+    int count = epoll_wait(epoll, events, 16, -1);
+    *ready = 0;
+    for (int i = 0; i < count; i++) *ready |= UINT64_C(1) << events[i].data.u32;
+    return chost_result(count);
 }
 
 #pragma clang assume_nonnull end

@@ -48,10 +48,7 @@ final class VirtioSlot: Sendable {
             throw .descriptor(name, error)
         }
         let sources = kicks.enumerated().map { queue, kick in
-            EventLoop.Source(kick.descriptor) {
-                kick.take()
-                device.processQueue(queue)
-            }
+            EventLoop.Source(kick.descriptor) { device.processQueue(queue) }
         }
         do throws(KVMError) {
             for (queue, kick) in kicks.enumerated() {

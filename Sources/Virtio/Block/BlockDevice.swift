@@ -64,18 +64,9 @@ package final class BlockDevice: VirtioDevice {
 
     package var eventSources: [EventLoop.Source] {
         [
-            EventLoop.Source(completions.descriptor) { [self] in
-                completions.take()
-                handleCompletions()
-            },
-            EventLoop.Source(continuation.descriptor) { [self] in
-                continuation.take()
-                resume()
-            },
-            EventLoop.Source(throttle.descriptor) { [self] in
-                throttle.take()
-                resume()
-            },
+            EventLoop.Source(completions.descriptor) { [self] in handleCompletions() },
+            EventLoop.Source(continuation.descriptor) { [self] in resume() },
+            EventLoop.Source(throttle.descriptor) { [self] in resume() },
         ]
     }
 

@@ -60,14 +60,8 @@ package final class EntropyDevice: VirtioDevice {
 
     package var eventSources: [EventLoop.Source] {
         [
-            EventLoop.Source(continuation.descriptor) { [self] in
-                continuation.take()
-                processQueue(0)
-            },
-            EventLoop.Source(throttle.descriptor) { [self] in
-                throttle.take()
-                processQueue(0)
-            },
+            EventLoop.Source(continuation.descriptor) { [self] in processQueue(0) },
+            EventLoop.Source(throttle.descriptor) { [self] in processQueue(0) },
         ]
     }
 

@@ -43,6 +43,24 @@ struct StorageJob {
         }
     }
 
+    /// Whether it moves data, and nothing else.
+    var isTransfer: Bool {
+        switch request.operation {
+        case .read, .write: true
+        case .flush, .discard, .writeZeroes: false
+        }
+    }
+
+    /// Whether it reads from the disk.
+    var isRead: Bool {
+        if case .read = request.operation { true } else { false }
+    }
+
+    /// Whether it writes, and the page cache may keep it.
+    var isCachedWrite: Bool {
+        if case .write(isDurable: false) = request.operation { true } else { false }
+    }
+
     /// What is still to be read or written; at least one vector, at most `vectorMaximum`.
     ///
     /// The pointer is good for the call of `body` only.

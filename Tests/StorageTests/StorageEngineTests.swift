@@ -72,6 +72,39 @@ import Testing
         #expect(fixture.engine.inFlightCount == 0)
     }
 
+    @Test(arguments: engines)
+    func `reads of megabytes at a time, of which threads take a part, are all done`(kind: StorageEngineKind) throws {
+        let fixture = try EngineFixture(kind, byteCount: 1 << 21)
+        for part in 0..<32 { #expect(fixture.write(Self.pattern, at: UInt64(part) << 16) == nil) }
+        for _ in 0..<20 {
+            let memory = (0..<32).map { slot in
+                let request = fixture.request(.read, slot: slot, offset: UInt64(slot) << 16, vectors: [65536])
+                fixture.engine.submit(request)
+                return EngineFixture.RequestMemory(of: request)
+            }
+            fixture.engine.commit()
+            for _ in 0..<32 { #expect(try #require(fixture.complete()).error == nil) }
+            #expect(memory.allSatisfy { $0.bytes == Self.pattern })
+        }
+    }
+
+    @Test(arguments: engines, [false, true])
+    func `a driver may send one request at a time, and then two`(kind: StorageEngineKind, isDirect: Bool) throws {
+        let fixture = try EngineFixture(kind, byteCount: 65536, isDirect: isDirect)
+        for round in 0..<150 {
+            let byte = UInt8(truncatingIfNeeded: round)
+            #expect(fixture.write([UInt8](repeating: byte, count: 4096), at: 4096) == nil)
+            #expect(fixture.read(4096, at: 4096).bytes.allSatisfy { $0 == byte })
+        }
+        for slot in 0..<2 {
+            fixture.engine.submit(fixture.request(.read, slot: slot, offset: 4096, vectors: [4096]))
+            fixture.engine.commit()
+        }
+        let slots = try [#require(fixture.complete()).slot, #require(fixture.complete()).slot]
+        #expect(slots.sorted() == [0, 1])
+        #expect(fixture.complete() == nil)
+    }
+
     // MARK: - Ends and errors
 
     @Test(arguments: engines)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+import HostEvents
+import Synchronization
+import SystemPackage
+
+/// The threads of one disk, and what lies between them and its engine.
+final class StorageThreadPool: Sendable {
+    /// As many as may wait for the disk at a time.
+    private static let threadMaximum = 16
+
+    /// As many as write into the page cache, of which one may be held up by a flush.
+    private static let writerMaximum = 2
+
+    /// Jobs on their way between two threads, first come, first served.
+    private struct JobQueue {
+        private var jobs: [StorageJob?]
+        private var first = 0
+        private(set) var count = 0
+
+        init(capacity: Int) {
+            jobs = Array(repeating: nil, count: capacity)
+        }
+
+        mutating func append(_ job: StorageJob) {
+            jobs[(first + count) % jobs.count] = job
+            count += 1
+        }
+
+        mutating func popFirst() -> StorageJob? {
+            guard count > 0 else { return nil }
+            defer { first = (first + 1) % jobs.count }
+            count -= 1
+            return jobs[first].take()
+        }
+    }
+
+    private struct State {
+        /// What only the threads do.
+        var waiting: JobQueue
+        /// What the engine takes back when it has time.
+        var offered: JobQueue
+        var completed: [StorageCompletion] = []
+        var idleWorkers = Array(0..<threadMaximum)
+    }
+
+    /// Happens when there are completions, and none were left from before.
+    let event: EventFD
+    private let file: DiskFile
+    private let state: Mutex<State>
+    /// Each is a thread while it has something to do; a queue for many would run as many blocks as there are processors.
+    private let workers: [DispatchQueue]
+    /// How many threads work for what is offered: the engine's has a processor of its own.
+    private let helperMaximum = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)) - 1)
+
+    /// - Parameters:
+    ///   - file: What the jobs are done on.
+    ///   - capacity: How many jobs there are at most.
+    /// - Throws: `Errno` where the host has no descriptor left.
+    init(file: DiskFile, capacity: Int) throws(Errno) {
+        self.file = file
+        event = try EventFD()
+        workers = (0..<Self.threadMaximum).map { DispatchQueue(label: "martlet.disk.\($0)") }
+        state = Mutex(State(waiting: JobQueue(capacity: capacity), offered: JobQueue(capacity: capacity)))
+    }
+
+    /// Gives a job to the threads.
+    ///
+    /// - Parameters:
+    ///   - job: What is left to be done.
+    ///   - mayBeTakenBack: Whether `takeBack` may give it, as long as no thread has begun it.
+    func run(_ job: StorageJob, mayBeTakenBack: Bool) {
+        // Writes into the page cache wait for each other, and with many threads for their turns.
+        let maximum =
+            mayBeTakenBack ? helperMaximum : job.isCachedWrite && !file.isDirect ? Self.writerMaximum : workers.count
+        let worker: Int? = state.withLock { state in
+            if mayBeTakenBack { state.offered.append(job) } else { state.waiting.append(job) }
+            let busyCount = workers.count - state.idleWorkers.count
+            return busyCount < maximum ? state.idleWorkers.popLast() : nil
+        }
+        if let worker { workers[worker].async { [self] in work(worker) } }
+    }
+
+    /// Takes back a job that no thread has begun.
+    func takeBack() -> StorageJob? {
+        state.withLock { $0.offered.popFirst() }
+    }
+
+    /// All that is complete.
+    func takeCompletions() -> [StorageCompletion] {
+        state.withLock { state in
+            defer { state.completed = [] }
+            return state.completed
+        }
+    }
+
+    private func work(_ worker: Int) {
+        while var job = nextJob(worker) {
+            let completion = StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor))
+            let isNews = state.withLock { state in
+                state.completed.append(completion)
+                return state.completed.count == 1
+            }
+            if isNews { event.signal() }
+        }
+    }
+
+    private func nextJob(_ worker: Int) -> StorageJob? {
+        state.withLock { state in
+            let job = state.waiting.popFirst() ?? state.offered.popFirst()
+            if job == nil { state.idleWorkers.append(worker) }
+            return job
+        }
+    }
+}
+
+// Unchecked, because a job and the memory of its vectors belong to one thread at a time: to the engine until `run`, then to the
+// one worker that takes it, and to the engine again when it has taken the completion. The pool's lock lies between them.
+extension StorageJob: @unchecked Sendable {}

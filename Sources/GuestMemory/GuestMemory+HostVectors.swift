@@ -17,11 +17,9 @@ extension GuestMemory {
         let count = unsafe vectors.count
         var (address, left) = (range.address, UInt64(range.byteCount))
         while left > 0 {
-            let piece = unsafe region(containing: address).flatMap { region in
-                let pieceByteCount = min(left, region.contiguousByteCount(from: address))
-                return unsafe region.withUnsafeHostPointer(at: address, byteCount: pieceByteCount) {
-                    unsafe iovec(iov_base: $0, iov_len: Int(pieceByteCount))
-                }
+            let piece = unsafe extent(containing: address).map { extent in
+                let pieceByteCount = min(left, extent.contiguousByteCount(from: address))
+                return unsafe iovec(iov_base: extent.pointer(to: address), iov_len: Int(pieceByteCount))
             }
             guard let piece = unsafe piece else {
                 unsafe vectors.removeSubrange(count...)

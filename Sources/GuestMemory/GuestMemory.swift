@@ -10,6 +10,10 @@ package import SystemPackage
 package final class GuestMemory: Sendable {
     /// The regions, in ascending order of address.
     package let regions: [GuestMemoryRegion]
+    /// Where each of the regions lies.
+    ///
+    /// A look-up here counts no references, and each request of a disk needs several.
+    package let extents: [GuestMemoryExtent]
 
     /// Puts regions together to the memory of a guest.
     ///
@@ -20,6 +24,7 @@ package final class GuestMemory: Sendable {
             throw .overlap(upper.start)
         }
         self.regions = sorted
+        extents = sorted.map(\.extent)
     }
 
     /// The number of bytes of RAM.
@@ -31,7 +36,7 @@ package final class GuestMemory: Sendable {
     @inlinable
     package func contains(_ address: GuestAddress, byteCount: UInt64) -> Bool {
         // Nearly every range lies in one region; a virtqueue asks for each descriptor.
-        for region in regions where region.contiguousByteCount(from: address) >= byteCount { return true }
+        for extent in extents where extent.contiguousByteCount(from: address) >= byteCount { return true }
         return containsPieces(address, byteCount: byteCount)
     }
 
@@ -178,27 +183,18 @@ package final class GuestMemory: Sendable {
         _ body: (_ host: UnsafeMutableRawPointer, _ offset: Int, _ byteCount: Int) throws(GuestMemoryError) -> Void
     ) throws(GuestMemoryError) {
         // Nearly every access lies in one region: no second pass for it.
-        if let region = region(containing: address), region.contiguousByteCount(from: address) >= byteCount {
-            _ = try unsafe region.withUnsafeHostPointer(at: address, byteCount: byteCount) {
-                host throws(GuestMemoryError) in
-                try unsafe body(host, 0, Int(byteCount))
-            }
-            return
+        for extent in extents where byteCount > 0 && extent.contiguousByteCount(from: address) >= byteCount {
+            return try unsafe body(extent.pointer(to: address), 0, Int(byteCount))
         }
         for isDryRun in [true, false] {
             var offset: UInt64 = 0
             while offset < byteCount {
                 guard
                     let position = address.advanced(by: offset),
-                    let region = region(containing: position)
+                    let extent = extent(containing: position)
                 else { throw .outOfRange(address, byteCount: byteCount) }
-                let count = min(byteCount - offset, region.contiguousByteCount(from: position))
-                if !isDryRun {
-                    _ = try unsafe region.withUnsafeHostPointer(at: position, byteCount: count) {
-                        host throws(GuestMemoryError) in
-                        try unsafe body(host, Int(offset), Int(count))
-                    }
-                }
+                let count = min(byteCount - offset, extent.contiguousByteCount(from: position))
+                if !isDryRun { try unsafe body(extent.pointer(to: position), Int(offset), Int(count)) }
                 offset += count
             }
         }
@@ -213,6 +209,11 @@ package final class GuestMemory: Sendable {
         try unsafe forEachPiece(at: address, byteCount: byteCount) { host, offset, pieceByteCount in
             unsafe (destination + offset).copyMemory(from: host, byteCount: pieceByteCount)
         }
+    }
+
+    func extent(containing address: GuestAddress) -> GuestMemoryExtent? {
+        for extent in extents where extent.contiguousByteCount(from: address) > 0 { return extent }
+        return nil
     }
 
     func region(containing address: GuestAddress) -> GuestMemoryRegion? {

@@ -75,11 +75,14 @@ package final class GuestMemoryRegion: Sendable {
         unsafe UInt64(UInt(bitPattern: base))
     }
 
+    /// Where the region lies, for as long as it lives.
+    var extent: GuestMemoryExtent {
+        unsafe GuestMemoryExtent(start: start, byteCount: byteCount, base: base)
+    }
+
     /// How many of the bytes from `address` on lie in this region; 0 when `address` does not.
-    @inlinable
     package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
-        guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
-        return byteCount - offset
+        extent.contiguousByteCount(from: address)
     }
 
     /// The pointer to `byteCount` bytes at `address`, all of which lie in this region.
@@ -89,6 +92,6 @@ package final class GuestMemoryRegion: Sendable {
         _ body: (UnsafeMutableRawPointer) throws(E) -> R
     ) throws(E) -> R? {
         guard contiguousByteCount(from: address) >= byteCount else { return nil }
-        return try unsafe body(base.advanced(by: Int(address.rawValue - start.rawValue)))
+        return try unsafe body(extent.pointer(to: address))
     }
 }

@@ -29,7 +29,7 @@ package struct GuestMemoryView: Sendable {
         unsafe self.base = base
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func pointer(at offset: Int, byteCount: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && offset <= self.byteCount - byteCount, "beyond the end of the view")
         return unsafe base + offset
@@ -38,56 +38,56 @@ package struct GuestMemoryView: Sendable {
     // Not generic: each of these is one instruction, and a call through a witness table would be ten times that.
 
     /// The little-endian integer at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func load(_ type: UInt16.Type, at offset: Int) -> UInt16 {
         unsafe UInt16(littleEndian: pointer(at: offset, byteCount: 2).loadUnaligned(as: UInt16.self))
     }
 
     /// The little-endian integer at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func load(_ type: UInt32.Type, at offset: Int) -> UInt32 {
         unsafe UInt32(littleEndian: pointer(at: offset, byteCount: 4).loadUnaligned(as: UInt32.self))
     }
 
     /// The little-endian integer at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func load(_ type: UInt64.Type, at offset: Int) -> UInt64 {
         unsafe UInt64(littleEndian: pointer(at: offset, byteCount: 8).loadUnaligned(as: UInt64.self))
     }
 
     /// Stores `value` in little-endian order at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func store(_ value: UInt16, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 2).storeBytes(of: value.littleEndian, as: UInt16.self)
     }
 
     /// Stores `value` in little-endian order at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func store(_ value: UInt32, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 4).storeBytes(of: value.littleEndian, as: UInt32.self)
     }
 
     /// Stores `value` in little-endian order at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     package func store(_ value: UInt64, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 8).storeBytes(of: value.littleEndian, as: UInt64.self)
     }
 
     /// The integer at `offset`, a multiple of 2: what the guest wrote before it is seen after this.
-    @inlinable
+    @inlinable @inline(__always)
     package func loadAcquiring(at offset: Int) -> UInt16 {
         let atomic = unsafe atomicPointer(at: offset)
         return UInt16(littleEndian: unsafe atomic.pointee.load(ordering: .acquiring))
     }
 
     /// Stores `value` at `offset`, a multiple of 2: a guest that sees it sees all that was written before.
-    @inlinable
+    @inlinable @inline(__always)
     package func storeReleasing(_ value: UInt16, at offset: Int) {
         let atomic = unsafe atomicPointer(at: offset)
         unsafe atomic.pointee.store(value.littleEndian, ordering: .releasing)
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func atomicPointer(at offset: Int) -> UnsafeMutablePointer<Atomic<UInt16>> {
         precondition(offset & 1 == 0, "not aligned")
         return unsafe pointer(at: offset, byteCount: 2).assumingMemoryBound(to: Atomic<UInt16>.self)

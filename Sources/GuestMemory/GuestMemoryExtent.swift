@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a region lies, in the guest and in this process: a plain value, good for as long as its region lives.
+@safe
+package struct GuestMemoryExtent: Sendable {
+    /// The first guest physical address.
+    package let start: GuestAddress
+    /// The size in bytes.
+    package let byteCount: UInt64
+    // Immutable; whoever holds an extent holds its region, too.
+    nonisolated(unsafe) let base: UnsafeMutableRawPointer
+
+    init(start: GuestAddress, byteCount: UInt64, base: UnsafeMutableRawPointer) {
+        (self.start, self.byteCount) = (start, byteCount)
+        unsafe self.base = base
+    }
+
+    /// How many of the bytes from `address` on lie in the region; 0 when `address` does not.
+    @inlinable
+    package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
+        guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
+        return byteCount - offset
+    }
+
+    /// The host address of `address`, which must lie in the region.
+    @unsafe
+    func pointer(to address: GuestAddress) -> UnsafeMutableRawPointer {
+        unsafe base + Int(address.rawValue - start.rawValue)
+    }
+}

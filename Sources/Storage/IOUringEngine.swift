@@ -7,6 +7,9 @@ import SystemPackage
 
 /// Input and output by io_uring: a batch of requests for one system call, and none for what is complete by then.
 ///
+/// One request alone is tried by a plain call first: what the page cache can serve, and a write into it, is done by that in less
+/// time than the ring takes; a write would even go through a thread of the kernel's.
+///
 /// The ring is used by whichever thread holds the owner's lock; the kernel keeps a request that was submitted by a thread
 /// that has ended since.
 @safe
@@ -20,6 +23,8 @@ final class IOUringEngine: StorageEngine {
     private let ring: OpaquePointer
     /// What is under way, by slot.
     private var jobs: [StorageJob?]
+    /// A request with nothing beside it so far: if that stays so until `commit`, the page cache is asked first.
+    private var lone: StorageJob?
     /// What is complete without the kernel.
     private var completed: [StorageCompletion] = []
     /// The vectors of what is prepared: the kernel reads them in the submission, which may come later than `submit`.
@@ -59,12 +64,19 @@ final class IOUringEngine: StorageEngine {
 
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
-        prepare(StorageJob(request, on: file))
+        let job = StorageJob(request, on: file)
+        if inFlightCount == 1, !file.isDirect { return lone = job }
+        if let first = lone.take() { prepare(first) }
+        prepare(job)
         // More than two for one call are held back (plugged) until all of them are prepared, while a disk could be at work.
         if file.isDirect { commit() }
     }
 
     func commit() {
+        if var job = lone.take() {
+            job.runAtOnce(on: file.descriptor, mayWrite: true)
+            prepare(job)
+        }
         var isStuck = false
         while unsafe cstorage_ring_pending(ring) > 0 {
             let result = unsafe cstorage_ring_submit(ring)
@@ -79,6 +91,7 @@ final class IOUringEngine: StorageEngine {
     }
 
     func takeCompletion() -> StorageCompletion? {
+        guard inFlightCount > 0 else { return nil }
         if completed.isEmpty { takeFromRing() }
         guard let completion = completed.popLast() else { return nil }
         inFlightCount -= 1

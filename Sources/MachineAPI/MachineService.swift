@@ -68,20 +68,21 @@ package final class MachineService: Sendable {
         state.withLock { $0.machine != nil }
     }
 
-    /// Takes over what a configuration file says, and starts the machine.
+    /// Takes over what a configuration file says.
     ///
     /// - Parameter path: A file as Firecracker's `--config-file` has it.
     /// - Throws: `APIError`, in words.
-    package func start(configurationFile path: FilePath) throws(APIError) {
+    package func configure(file path: FilePath) throws(APIError) {
         let file = try ConfigurationFile(path: path)
         if let logger = file.logger { try set(logger) }
         if let metrics = file.metrics { try set(metrics) }
         change { $0.resources = file.resources }
-        try start()
     }
 
     /// Makes the machine and lets it run.
-    func start() throws(APIError) {
+    ///
+    /// - Throws: `APIError`, in words; the configuration may be changed then, and tried again.
+    package func start() throws(APIError) {
         let resources = state.withLock { $0.resources }
         let configuration = try resources.configuration()
         var attachment = attachment

@@ -27,6 +27,13 @@ package final class DiskFile: Sendable {
     private let owned: OwnedDescriptor
     private let isBlockDevice: Bool
 
+    /// Whether this is the file that `path` names now.
+    package func isNamed(_ path: FilePath) -> Bool {
+        var mine = stat()
+        guard unsafe fstat(owned.rawValue, &mine) == 0, let other = try? Self.status(of: path) else { return false }
+        return mine.st_dev == other.st_dev && mine.st_ino == other.st_ino
+    }
+
     /// Opens and locks `path`.
     ///
     /// - Parameters:

@@ -31,11 +31,11 @@ final class IOUringEngine: StorageEngine {
     private let vectors: UnsafeMutableBufferPointer<iovec>
     private var vectorCount = 0
 
-    init(file: DiskFile, capacity: Int) throws(StorageError) {
+    init(file: DiskFile, capacity: Int, completionEvent: EventFD?) throws(StorageError) {
         self.file = file
         self.capacity = capacity
         do throws(Errno) {
-            completionEvent = try EventFD()
+            self.completionEvent = if let completionEvent { completionEvent } else { try EventFD() }
         } catch {
             throw .ioUringUnavailable(error)
         }
@@ -44,7 +44,7 @@ final class IOUringEngine: StorageEngine {
         let result = unsafe cstorage_ring_create(
             UInt32(clamping: capacity),
             file.descriptor,
-            completionEvent.descriptor.rawValue,
+            self.completionEvent.descriptor.rawValue,
             &ring
         )
         guard let ring = unsafe ring, result >= 0 else { throw .ioUringUnavailable(Errno(rawValue: -result)) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import HostEvents
 import SystemPackage
 
 /// How a disk's input and output are done.
@@ -14,23 +15,32 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
     /// - Parameters:
     ///   - file: The disk.
     ///   - capacity: How many requests it takes at a time.
+    ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
     /// - Returns: The engine, for one owner.
     /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
-    package func makeEngine(for file: DiskFile, capacity: Int) throws(StorageError) -> sending any StorageEngine {
+    package func makeEngine(
+        for file: DiskFile,
+        capacity: Int,
+        completionEvent: EventFD? = nil
+    ) throws(StorageError) -> sending any StorageEngine {
         let engine: any StorageEngine =
             switch self {
-            case .ioUring: try IOUringEngine(file: file, capacity: capacity)
-            case .threads: try ThreadPoolEngine(file: file, capacity: capacity)
-            case .automatic: try Self.bestEngine(for: file, capacity: capacity)
+            case .ioUring: try IOUringEngine(file: file, capacity: capacity, completionEvent: completionEvent)
+            case .threads: try ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
+            case .automatic: try Self.bestEngine(file, capacity, completionEvent)
             }
         return file.isDirect ? DirectEngine(engine, file: file) : engine
     }
 
-    private static func bestEngine(for file: DiskFile, capacity: Int) throws(StorageError) -> any StorageEngine {
+    private static func bestEngine(
+        _ file: DiskFile,
+        _ capacity: Int,
+        _ completionEvent: EventFD?
+    ) throws(StorageError) -> any StorageEngine {
         do throws(StorageError) {
-            return try IOUringEngine(file: file, capacity: capacity)
+            return try IOUringEngine(file: file, capacity: capacity, completionEvent: completionEvent)
         } catch {
-            return try ThreadPoolEngine(file: file, capacity: capacity)
+            return try ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
         }
     }
 }

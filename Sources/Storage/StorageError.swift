@@ -8,6 +8,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
     case file(FilePath, operation: String, Errno)
     /// Neither a regular file nor a block device.
     case notADisk(FilePath, kind: String)
+    /// A file that is to take the place of another one has other blocks: path, its block size, that of the other one.
+    case otherBlockSize(FilePath, Int, Int)
     /// Another machine, or another program that locks, has it.
     case inUse(FilePath, isReadOnly: Bool)
     /// The file system has no direct input and output.
@@ -25,6 +27,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
             "disk \(path): \(operation): \(errno)"
         case .notADisk(let path, let kind):
             "disk \(path) is a \(kind), neither a regular file nor a block device"
+        case .otherBlockSize(let path, let size, let old):
+            "\(path) has blocks of \(size) bytes and cannot take the place of a disk with \(old)"
         case .inUse(let path, let isReadOnly):
             isReadOnly
                 ? "disk \(path) is in use: somebody writes it"

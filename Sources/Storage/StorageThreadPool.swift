@@ -58,10 +58,11 @@ final class StorageThreadPool: Sendable {
     /// - Parameters:
     ///   - file: What the jobs are done on.
     ///   - capacity: How many jobs there are at most.
+    ///   - event: What happens when there are completions; `nil` for one of its own.
     /// - Throws: `Errno` where the host has no descriptor left.
-    init(file: DiskFile, capacity: Int) throws(Errno) {
+    init(file: DiskFile, capacity: Int, event: EventFD?) throws(Errno) {
         self.file = file
-        event = try EventFD()
+        self.event = if let event { event } else { try EventFD() }
         workers = (0..<Self.threadMaximum).map { DispatchQueue(label: "martlet.disk.\($0)") }
         state = Mutex(State(waiting: JobQueue(capacity: capacity), offered: JobQueue(capacity: capacity)))
     }

@@ -28,11 +28,11 @@ final class ThreadPoolEngine: StorageEngine {
     /// How many requests in a row had nothing beside them.
     private var aloneCount = 0
 
-    init(file: DiskFile, capacity: Int) throws(StorageError) {
+    init(file: DiskFile, capacity: Int, completionEvent: EventFD?) throws(StorageError) {
         self.file = file
         self.capacity = capacity
         do throws(Errno) {
-            pool = try StorageThreadPool(file: file, capacity: capacity)
+            pool = try StorageThreadPool(file: file, capacity: capacity, event: completionEvent)
         } catch {
             throw .file(file.path, operation: "eventfd", error)
         }

@@ -59,7 +59,10 @@ enum Monitor {
         let sources = watchSignals { service.stop() }
         defer { for source in sources { source.cancel() } }
         // Before the API: Firecracker's machines run when the socket is there.
-        if let file = options.configurationFile { try service.start(configurationFile: file) }
+        if let file = options.configurationFile {
+            try service.configure(file: file)
+            if options.startsMachine { try service.start() }
+        }
         if options.usesStandardConsole, Terminal.isTerminal(.standardInput) {
             try Terminal.enterRawMode(.standardInput)
         }

@@ -17,6 +17,7 @@ struct MonitorOptions {
     var resultFile: FilePath?
     var usesStandardConsole = true
     var endsWhenUnused = false
+    var startsMachine = true
     var escape = EscapeFilter(prefix: nil)
     var logger: [String: String] = [:]
     var metricsPath: String?
@@ -56,6 +57,7 @@ struct MonitorOptions {
             case "--console-log": consoleLog = FilePath(try value())
             case "--result-file": resultFile = FilePath(try value())
             case "--no-console": usesStandardConsole = false
+            case "--no-start": startsMachine = false
             case "--end-when-unused": endsWhenUnused = true
             case "--escape":
                 guard let filter = EscapeFilter(parsing: try value()) else {

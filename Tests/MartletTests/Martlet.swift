@@ -38,6 +38,8 @@ struct Martlet {
     var input: Channel = .pipe
     var output: Channel = .pipe
     var messages: Channel = .pipe
+    /// Added to the environment of this process.
+    var environment: [String: String] = [:]
     /// A program that starts martlet, with the arguments that come before martlet's own path.
     var launcher: [String] = []
 
@@ -120,7 +122,7 @@ final class RunningMartlet {
         process = try ChildProcess(
             arguments[0],
             Array(arguments.dropFirst()),
-            environment: ["MARTLET_GUEST_IMAGES": GuestImages.folder],
+            environment: martlet.environment.merging(["MARTLET_GUEST_IMAGES": GuestImages.folder]) { own, _ in own },
             descriptors: channels.map(\.descriptor)
         )
         if let terminal, channels[0].needsTerminal, channels[1].needsTerminal {

@@ -3,14 +3,15 @@
 import Devices
 import Logging
 import Storage
+import Synchronization
 import SystemPackage
 import Virtio
 
 /// A disk of a running machine: the host's file, and the device in front of it.
-struct Disk: Sendable {
-    let path: FilePath
+final class Disk: Sendable {
     let device: BlockDevice
-    private let file: DiskFile
+    private let configuration: DiskConfiguration
+    private let file: Mutex<DiskFile>
 
     /// Opens and locks the file, and makes its device.
     ///
@@ -20,47 +21,83 @@ struct Disk: Sendable {
     ///   - logger: Where errors of the host's file are said.
     /// - Throws: `MachineError.storage` where the file cannot be used as a disk.
     init(_ configuration: DiskConfiguration, name: String, logger: Logger) throws(MachineError) {
-        path = configuration.path
+        self.configuration = configuration
+        let file: DiskFile
         let engine: any StorageEngine
         do throws(StorageError) {
-            file = try DiskFile(
-                path: configuration.path,
-                isReadOnly: configuration.isReadOnly,
-                isDirect: configuration.isDirect
-            )
+            file = try DiskFile(configuration, path: configuration.path)
             engine = try configuration.engine.makeEngine(for: file, capacity: BlockDevice.requestCapacity)
         } catch {
             throw .storage(error)
         }
-        var properties = DiskProperties(byteCount: file.byteCount)
-        properties.isReadOnly = configuration.isReadOnly
-        properties.logicalBlockByteCount = UInt32(clamping: file.logicalBlockSize)
-        properties.physicalBlockByteCount = UInt32(clamping: file.physicalBlockSize)
-        properties.optimalIOByteCount = UInt32(clamping: file.optimalIOSize)
-        properties.canDiscard = file.canDiscard
-        properties.identifier = configuration.identifier ?? ""
+        self.file = Mutex(file)
         do throws(Errno) {
             device = try BlockDevice(
-                disk: properties,
+                disk: DiskProperties(of: file, configuration),
                 engine: engine,
                 queueCount: configuration.queueCount,
                 limits: configuration.rateLimit.map { RateLimiter($0) },
-                hostFaults: GuestFaultLog(device: "disk \(name) (\(path))", logger: logger, level: .warning)
+                hostFaults: GuestFaultLog(device: "disk \(name) (\(file.path))", logger: logger, level: .warning)
             )
         } catch {
-            throw .descriptor("disk \(path)", error)
+            throw .descriptor("disk \(configuration.path)", error)
         }
     }
 
-    /// Takes another file, or looks again at the same one.
+    var path: FilePath { file.withLock { $0.path } }
+
+    /// Takes another file, or looks again how large the same one is.
+    ///
+    /// - Parameter path: The file; it may have the path of the old one and be another one.
+    /// - Throws: `MachineError.storage` where it cannot be used; the disk stays as it is.
     func replaceFile(by path: FilePath) throws(MachineError) {
-        _ = rescan()
+        guard !file.withLock({ $0.isNamed(path) }) else {
+            rescan()
+            return
+        }
+        do throws(StorageError) {
+            let new = try DiskFile(configuration, path: path)
+            let blockSize = file.withLock { $0.logicalBlockSize }
+            guard new.logicalBlockSize == blockSize else {
+                throw .otherBlockSize(path, new.logicalBlockSize, blockSize)
+            }
+            try device.replace(by: DiskProperties(of: new, configuration)) { event throws(StorageError) in
+                try configuration.engine.makeEngine(
+                    for: new,
+                    capacity: BlockDevice.requestCapacity,
+                    completionEvent: event
+                )
+            }
+            file.withLock { $0 = new }
+        } catch {
+            throw .storage(error)
+        }
     }
 
     /// Looks how large the file is now, and tells the guest.
     ///
     /// - Returns: Whether the size has changed.
+    @discardableResult
     func rescan() -> Bool {
-        device.resize(toByteCount: file.byteCount)
+        device.resize(toByteCount: file.withLock { $0.byteCount })
+    }
+}
+
+extension DiskFile {
+    fileprivate convenience init(_ configuration: DiskConfiguration, path: FilePath) throws(StorageError) {
+        try self.init(path: path, isReadOnly: configuration.isReadOnly, isDirect: configuration.isDirect)
+    }
+}
+
+extension DiskProperties {
+    /// What the guest is told of a file.
+    fileprivate init(of file: DiskFile, _ configuration: DiskConfiguration) {
+        self.init(byteCount: file.byteCount)
+        isReadOnly = configuration.isReadOnly
+        logicalBlockByteCount = UInt32(clamping: file.logicalBlockSize)
+        physicalBlockByteCount = UInt32(clamping: file.physicalBlockSize)
+        optimalIOByteCount = UInt32(clamping: file.optimalIOSize)
+        canDiscard = file.canDiscard
+        identifier = configuration.identifier ?? ""
     }
 }

@@ -77,7 +77,10 @@ package final class MachineClient {
             guard folder.waitUntilDead() else { throw failure(error) }
             return try MachineResult(of: folder)
         }
-        return try MachineResult(try value(of: response))
+        let result = try MachineResult(try value(of: response))
+        // The process has a last word to say to others; then its name is free.
+        _ = folder.waitUntilDead()
+        return result
     }
 
     /// Connects to the console.
@@ -87,7 +90,8 @@ package final class MachineClient {
     /// - Throws: `RegistryError`.
     package func attach(isWatching: Bool) throws(RegistryError) -> ConsoleConnection {
         do throws(HTTPClientError) {
-            let upgrade = try client.upgrade(
+            // On a connection of its own: a machine that is not started yet must not see the last one go.
+            let upgrade = try HTTPClient(connectingTo: folder.apiSocket).upgrade(
                 "/martlet/console?mode=\(isWatching ? "watch" : "type")",
                 to: MachineService.consoleProtocol
             )

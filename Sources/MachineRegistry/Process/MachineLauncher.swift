@@ -18,11 +18,14 @@ package struct MachineLauncher {
     /// - Parameters:
     ///   - name: What it is called; `nil` for a name that is free.
     ///   - source: What it is made of.
+    ///   - prepare: Called when the machine is configured and about to start: the time to attach to its console, from
+    ///     its first byte on.
     /// - Returns: The machine's folder.
     /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
-        _ source: MachineSource
+        _ source: MachineSource,
+        prepare: (MachineClient) throws(RegistryError) -> Void = { _ in }
     ) throws(RegistryError) -> MachineFolder {
         let requests = try source.requests()
         let (folder, lock) = try create(name)
@@ -32,9 +35,8 @@ package struct MachineLauncher {
             let client = MachineClient(folder)
             for request in requests { try client.request("PUT", request.path, request.body) }
             try save(try client.request("GET", "/vm/config", timeout: .seconds(60)), in: folder)
-            if source.file == nil {
-                try client.request("PUT", "/actions", ["action_type": "InstanceStart"], timeout: .seconds(60))
-            }
+            try prepare(client)
+            try client.request("PUT", "/actions", ["action_type": "InstanceStart"], timeout: .seconds(60))
         } catch {
             if let process {
                 kill(process, SIGKILL)

@@ -8,7 +8,7 @@ package import SystemPackage
 package struct MachineSource {
     /// What is sent to the monitor, in order, before the machine starts.
     var requests: () throws(RegistryError) -> [MachineConfiguration.Request]
-    /// A file that the monitor reads, and starts the machine from.
+    /// A file that the monitor reads.
     var file: FilePath?
     /// What the monitor inherits besides.
     var inherited: [FileDescriptor] = []

@@ -75,7 +75,7 @@ package struct MonitorProcess {
             "--no-console", "--console-log", folder.consoleLog.string, "--result-file", folder.result.string,
             "--end-when-unused",
         ]
-        if let file = source.file { arguments += ["--config-file", file.string] }
+        if let file = source.file { arguments += ["--config-file", file.string, "--no-start"] }
         var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         unsafe posix_spawn_file_actions_init(&actions)

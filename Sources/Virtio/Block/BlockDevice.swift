@@ -143,6 +143,25 @@ package final class BlockDevice: VirtioDevice {
         requests.withLock { $0.statistics }
     }
 
+    /// Puts another disk in the place of this one, when nothing is in flight; the driver is told of its size.
+    ///
+    /// What the driver knows already stays as it is: block size, whether it may write, what it can discard.
+    ///
+    /// - Parameters:
+    ///   - disk: The other disk.
+    ///   - makeEngine: Makes its engine, which has to use the given completion event.
+    /// - Throws: What `makeEngine` throws; then nothing has changed.
+    package func replace(
+        by disk: DiskProperties,
+        engine makeEngine: (EventFD) throws(StorageError) -> sending any StorageEngine
+    ) throws(StorageError) {
+        try requests.withLock { requests throws(StorageError) in
+            let engine = try makeEngine(completions)
+            requests.replace(disk, engine)
+        }
+        resize(toByteCount: disk.byteCount)
+    }
+
     /// Tells the driver that the disk has another size now (5.2.4): its capacity changes at once.
     ///
     /// - Parameter byteCount: The size of the disk.

@@ -26,8 +26,8 @@ struct BlockRequestQueue: ~Copyable {
 
     var interrupt: (any VirtioInterrupt)?
 
-    let disk: DiskProperties
-    let engine: any StorageEngine
+    private(set) var disk: DiskProperties
+    private(set) var engine: any StorageEngine
     var limits: RateLimiter?
     let wakers: Wakers
     let hostFaults: GuestFaultLog
@@ -97,6 +97,13 @@ struct BlockRequestQueue: ~Copyable {
             takeCompletions()
         }
         notify()
+    }
+
+    /// Goes on with another disk and its engine.
+    mutating func replace(_ disk: DiskProperties, _ engine: any StorageEngine) {
+        drain()
+        self.disk = disk
+        self.engine = engine
     }
 
     // MARK: - Events

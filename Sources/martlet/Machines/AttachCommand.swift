@@ -23,15 +23,15 @@ struct AttachCommand: ParsableCommand {
     var escape = EscapeKey.standard
 
     func run() throws {
-        throw try Self.attach(try machine.client(), isWatching: watch, escape: escape)
+        let client = try machine.client()
+        throw try Self.serve(try client.attach(isWatching: watch), of: client, escape: escape)
     }
 
-    /// Attaches, and tells how it ended.
+    /// Is at the console until the user leaves or the machine ends, and tells which.
     ///
     /// - Returns: The exit status.
-    static func attach(_ client: MachineClient, isWatching: Bool, escape: EscapeKey) throws -> ExitCode {
+    static func serve(_ connection: ConsoleConnection, of client: MachineClient, escape: EscapeKey) throws -> ExitCode {
         let messages = MessageOutput(isVerbose: false)
-        let connection = try client.attach(isWatching: isWatching)
         switch try ConsoleClient(client, connection, escape: escape, messages: messages).run() {
         case .detached:
             messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")

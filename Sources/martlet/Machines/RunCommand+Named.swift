@@ -71,12 +71,15 @@ extension RunCommand {
 
     private func launch(_ source: MachineSource) throws -> ExitCode {
         let launcher = MachineLauncher(in: try RuntimeFolder.standard())
-        let folder = try launcher.launch(name.flatMap(MachineName.init), source)
-        if detach {
+        var connection: ConsoleConnection?
+        let folder = try launcher.launch(name.flatMap(MachineName.init), source) { client throws(RegistryError) in
+            if !detach { connection = try client.attach(isWatching: false) }
+        }
+        guard let connection else {
             print(folder.name)
             return .success
         }
-        let status = try AttachCommand.attach(MachineClient(folder), isWatching: false, escape: escape)
+        let status = try AttachCommand.serve(connection, of: MachineClient(folder), escape: escape)
         if remove, folder.waitUntilDead() { try folder.remove() }
         return status
     }

@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 MARTLET := .build/release/martlet
+MONITOR := .build/release/martlet-monitor
 # One file to install, whatever Swift libraries the host has, that starts fast and takes little memory: docs/performance.md
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
@@ -24,16 +25,16 @@ run: setup build guest-images ## Boot the default guest to a shell on this termi
 
 .PHONY: test
 test: setup guest-images-all ## Run every test
-	swift build --build-tests
-	swift test --disable-xctest
+	scripts/test.sh
 
 .PHONY: setup
 setup: ## Install the Debian packages that building and testing need
 	@scripts/install-packages.sh
 
 .PHONY: build
-build: ## Build the command, optimised, as .build/release/martlet
+build: ## Build the command and its monitor, optimised, in .build/release
 	swift build $(RELEASE_FLAGS) --product martlet
+	swift build $(RELEASE_FLAGS) --product martlet-monitor
 
 .PHONY: guest-images
 guest-images: ## Build the default guest for one vCPU

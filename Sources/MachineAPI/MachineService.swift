@@ -114,6 +114,7 @@ package final class MachineService: Sendable {
             throw APIError("\(error)")
         }
         metricsFile.start { [weak self] in self?.flushMetrics() }
+        ProgramText.release()
     }
 
     /// Ends the machine soon, and its guest is not asked; one that was not started will not be any more.

@@ -4,7 +4,7 @@ import Glibc
 import HostEvents
 package import SystemPackage
 
-/// The lock of a machine's folder (flock(2)): held for as long as any process has this descriptor.
+/// The lock of a machine's folder: held for as long as any process has this open file description (fcntl(2), OFD locks).
 package final class FolderLock: Sendable {
     private let owned: OwnedDescriptor
 
@@ -25,22 +25,36 @@ package final class FolderLock: Sendable {
     /// To be inherited by the monitor.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Whether a monitor holds the lock; who only asks does not get in each other's way.
+    /// Whether another process holds the lock; to ask takes it from nobody, not even for a moment.
     var isTaken: Bool {
-        guard flock(owned.rawValue, LOCK_SH | LOCK_NB) == 0 else { return true }
-        flock(owned.rawValue, LOCK_UN)
-        return false
+        var lock = Self.lock(F_WRLCK)
+        guard unsafe fcntl(owned.rawValue, Self.queryCommand, &lock) == 0 else { return true }
+        return CInt(lock.l_type) != F_UNLCK
     }
 
     /// Gives the lock back, for every process that has this descriptor.
     func release() {
-        flock(owned.rawValue, LOCK_UN)
+        var lock = Self.lock(F_UNLCK)
+        _ = unsafe fcntl(owned.rawValue, Self.setCommand, &lock)
     }
 
     /// Takes the lock.
     ///
     /// - Returns: False where another process holds it.
     func take() -> Bool {
-        flock(owned.rawValue, LOCK_EX | LOCK_NB) == 0
+        var lock = Self.lock(F_WRLCK)
+        return unsafe fcntl(owned.rawValue, Self.setCommand, &lock) == 0
+    }
+
+    /// `F_OFD_GETLK` and `F_OFD_SETLK` of <fcntl.h>, which Swift's Glibc does not show.
+    private static let queryCommand: CInt = 36
+    private static let setCommand: CInt = 37
+
+    /// All of the file.
+    private static func lock(_ type: CInt) -> flock {
+        var lock = flock()
+        lock.l_type = CShort(type)
+        lock.l_whence = CShort(SEEK_SET)
+        return lock
     }
 }

@@ -10,9 +10,11 @@ package import SystemPackage
 package struct MachineFolder: Hashable, Sendable {
     package let name: MachineName
     package let path: FilePath
+    private let folder: RuntimeFolder
 
     init(name: MachineName, in folder: RuntimeFolder) {
         self.name = name
+        self.folder = folder
         path = folder.path.appending(name.text)
     }
 
@@ -63,7 +65,7 @@ package struct MachineFolder: Hashable, Sendable {
     ) throws(RegistryError) -> (MachineFolder, FolderLock) {
         let machine = MachineFolder(name: name, in: folder)
         // Made under another name and then moved: a folder that has a name has a lock that is taken.
-        let draft = folder.path.appending(".new-\(getpid())-\(UInt32.random(in: .min ... .max))")
+        let draft = folder.hiddenPath("new")
         guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
             throw RegistryError("cannot make \(draft): \(Errno(rawValue: errno))")
         }
@@ -102,7 +104,7 @@ package struct MachineFolder: Hashable, Sendable {
             throw RegistryError("machine '\(name)' runs: stop it first, or use --force")
         }
         // Under the lock, and under another name first: who looks now sees no half of it.
-        let grave = path.removingLastComponent().appending(".old-\(getpid())-\(UInt32.random(in: .min ... .max))")
+        let grave = folder.hiddenPath("old")
         let result = unsafe path.withPlatformString { from in
             unsafe grave.withPlatformString { unsafe rename(from, $0) }
         }
@@ -122,7 +124,7 @@ package struct MachineFolder: Hashable, Sendable {
     ]
 
     /// Removes a folder of ours: it has these files only.
-    private static func removeAll(_ folder: FilePath) {
+    static func removeAll(_ folder: FilePath) {
         for file in files {
             _ = unsafe folder.appending(file).withPlatformString { unsafe unlink($0) }
         }

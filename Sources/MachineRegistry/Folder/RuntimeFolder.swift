@@ -64,6 +64,28 @@ package struct RuntimeFolder: Hashable, Sendable {
         return folder
     }
 
+    // MARK: - Folders on their way
+
+    /// A path for a folder that is no machine's yet, or no more.
+    ///
+    /// - Parameter purpose: What it is for.
+    /// - Returns: A path that tells whose it is.
+    func hiddenPath(_ purpose: String) -> FilePath {
+        path.appending(".\(purpose)-\(getpid())-\(UInt32.random(in: .min ... .max))")
+    }
+
+    /// Removes what commands that were killed left on its way.
+    package func sweep() throws(RegistryError) {
+        for name in try names() where name.hasPrefix(".new-") || name.hasPrefix(".old-") {
+            let process = name.split(separator: "-").dropFirst().first.flatMap { pid_t($0) }
+            guard let process, process > 0, kill(process, 0) != 0, errno == ESRCH else { continue }
+            let folder = path.appending(name)
+            // A process of another namespace, or the monitor of a folder that was about to get its name.
+            if let lock = try? FolderLock(opening: folder.appending("lock")), lock.isTaken { continue }
+            MachineFolder.removeAll(folder)
+        }
+    }
+
     private func names() throws(RegistryError) -> [String] {
         guard let directory = unsafe path.withPlatformString({ unsafe opendir($0) }) else {
             throw RegistryError("cannot read \(path): \(Errno(rawValue: errno))")

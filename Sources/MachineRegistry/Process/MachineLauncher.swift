@@ -28,6 +28,7 @@ package struct MachineLauncher {
         prepare: (MachineClient) throws(RegistryError) -> Void = { _ in }
     ) throws(RegistryError) -> MachineFolder {
         let requests = try source.requests()
+        try runtime.sweep()
         let (folder, lock) = try create(name)
         var process: pid_t?
         do throws(RegistryError) {

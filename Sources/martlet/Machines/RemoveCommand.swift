@@ -36,5 +36,6 @@ struct RemoveCommand: ParsableCommand {
             if force, folder.isAlive { try KillCommand.end(MachineClient(folder)) }
             try folder.remove()
         }
+        try runtime.sweep()
     }
 }

@@ -13,14 +13,14 @@ struct MartletCommand: AsyncParsableCommand {
         subcommands: [RunCommand.self, DoctorCommand.self],
         groupedSubcommands: [
             CommandGroup(
-                name: "Machines that have a name",
+                name: "Machine",
                 subcommands: [
                     PsCommand.self, AttachCommand.self, LogsCommand.self, InspectCommand.self, StatsCommand.self,
                     PauseCommand.self, ResumeCommand.self, StopCommand.self, KillCommand.self, WaitCommand.self,
                     RemoveCommand.self,
                 ]
             ),
-            CommandGroup(name: "Programs", subcommands: [APICommand.self]),
+            CommandGroup(name: "API", subcommands: [APICommand.self]),
         ]
     )
 }

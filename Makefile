@@ -13,6 +13,8 @@ MONITOR := .build/release/martlet-monitor
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
+COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/, bash-completion/completions/martlet \
+    zsh/site-functions/_martlet fish/vendor_completions.d/martlet.fish)
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/DeviceModel
 
 .PHONY: help
@@ -71,10 +73,21 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)
 
 .PHONY: install
-install: build guest-images-all ## Install the command and the default guest under PREFIX
+install: build guest-images-all ## Install the command, its manual and completions, and the default guest under PREFIX
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
+	install -D -m 755 $(MONITOR) $(DESTDIR)$(PREFIX)/libexec/martlet/martlet-monitor
+	install -D -m 644 docs/man/martlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1
+	install -d $(dir $(COMPLETIONS))
+	$(MARTLET) --generate-completion-script bash > $(word 1,$(COMPLETIONS))
+	$(MARTLET) --generate-completion-script zsh > $(word 2,$(COMPLETIONS))
+	$(MARTLET) --generate-completion-script fish > $(word 3,$(COMPLETIONS))
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
 	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,cmdline*} $(DESTDIR)$(PREFIX)/share/martlet/
+
+.PHONY: uninstall
+uninstall: ## Remove what `make install` installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/martlet $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1 $(COMPLETIONS)
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/martlet $(DESTDIR)$(PREFIX)/share/martlet
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of guest images stays

@@ -85,3 +85,27 @@ import TestSupport
         #expect(result.text.contains("/dev/kvm"))
     }
 }
+
+/// `docs/man/martlet.1` says all that the command has.
+@Suite struct ManualTests {
+    private static let manual =
+        "\(#filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined())/docs/man/martlet.1"
+
+    private func help(_ arguments: String...) throws -> String {
+        let result = try Martlet(arguments).runToEnd()
+        #expect(result.termination == .exited(0))
+        return result.text
+    }
+
+    @Test func `the manual has every command and every option`() throws {
+        let manual = String(decoding: try FileContents.read(Self.manual), as: UTF8.self)
+        let commands = try help("--help").matches(of: #/(?m)^  ([a-z]+) /#).map(\.1)
+        #expect(commands.count > 10)
+        for command in commands {
+            #expect(manual.contains(".Ss \(command)") || manual.contains(", Cm \(command) "), "\(command)")
+            for option in try help(String(command), "--help").matches(of: #/--([a-z-]+)/#).map(\.1) {
+                #expect(manual.contains("Fl -\(option)"), "\(command) --\(option)")
+            }
+        }
+    }
+}

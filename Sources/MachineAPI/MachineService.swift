@@ -94,7 +94,6 @@ package final class MachineService: Sendable {
             attachment.input = nil
             outputFile = file
         }
-        guard !state.withLock({ $0.isAbandoned }) else { throw APIError("Martlet is about to end.") }
         let machine: VirtualMachine
         do throws(MachineError) {
             machine = try VirtualMachine(configuration, console: attachment, logger: logger, onEvent: onEvent)
@@ -102,7 +101,8 @@ package final class MachineService: Sendable {
             throw APIError("\(error)")
         }
         for note in machine.notes { logger.info("\(note)") }
-        state.withLock { state in
+        try state.withLock { state throws(APIError) in
+            guard !state.isAbandoned else { throw APIError("Martlet is about to end.") }
             state.machine = machine
             state.startedAt = .now
             state.outputFile = outputFile

@@ -30,6 +30,8 @@ struct BootSource: Hashable, Sendable {
             try fields.finish()
             return source
         }
+        try MachineResources.checkReadable(kernelImagePath, "the kernel")
+        if let initrdPath { try MachineResources.checkReadable(initrdPath, "the initrd") }
     }
 
     private init(kernelImagePath: String) {

@@ -20,6 +20,7 @@ struct DriveChange: Hashable, Sendable {
             return change
         }
         try Drive.check(identifier, at: pathIdentifier)
+        if let path { try MachineResources.checkReadable(path, "drive \(identifier)") }
     }
 
     private init(identifier: String) {

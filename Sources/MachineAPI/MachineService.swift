@@ -187,13 +187,22 @@ package final class MachineService: Sendable {
         change { $0.metrics = settings }
     }
 
-    /// Answers when the machine has ended: at once, where it has.
-    func answerAtEnd(_ responder: HTTPResponder) {
+    /// Answers when the machine has ended.
+    ///
+    /// - Returns: The answer, where it has; otherwise it comes later.
+    func answerAtEnd(_ request: RoutedRequest) -> HTTPResponse? {
+        let responder = request.responder
         let outcome = state.withLock { state in
             if state.outcome == nil { state.waiters.append(responder) }
             return state.outcome
         }
-        if let outcome { responder.send(.json(.object(outcome.json))) }
+        if let outcome { return .json(.object(outcome.json)) }
+        // Those that wait no longer would add up.
+        let waiter = ObjectIdentifier(responder)
+        responder.onClientGone { [weak self] in
+            self?.change { state in state.waiters.removeAll { ObjectIdentifier($0) == waiter } }
+        }
+        return nil
     }
 
     /// Writes a line of metrics, where somebody wants them.

@@ -12,27 +12,7 @@ extension MachineService {
     /// The protocol of a console's connection: the guest's bytes one way, what is typed the other, and nothing else.
     package static let consoleProtocol = "martlet-console"
 
-    /// - Returns: `nil` where the responder was taken over, for an answer later.
-    func respond(
-        to request: HTTPRequest,
-        martlet name: String,
-        _ responder: HTTPResponder
-    ) throws(APIError) -> HTTPResponse? {
-        switch (request.method, name) {
-        case ("GET", "machine"): return .json(description)
-        case ("GET", "stats"):
-            let drives = snapshot.resources.orderedDrives
-            return .json(MetricsReport.stats(try startedMachine().statistics, drives: drives))
-        case ("GET", "wait"): answerAtEnd(responder)
-        case ("GET", "console"): return try attach(request, responder)
-        case ("PUT", "actions"): return try act(martlet: request)
-        default:
-            throw APIError("Invalid request method and/or path: \(request.method) \(request.path).")
-        }
-        return nil
-    }
-
-    private var description: JSONValue {
+    func machineDescription() -> JSONValue {
         let state = snapshot
         return [
             "id": .string(identifier), "pid": .integer(Int64(getpid())), "state": .string(stateName),
@@ -41,6 +21,11 @@ extension MachineService {
             "console_position": .count(console.byteCount),
             "outcome": state.outcome.map { .object($0.json) } ?? .null,
         ]
+    }
+
+    func machineStatistics() throws(APIError) -> JSONValue {
+        let machine = try startedMachine()
+        return MetricsReport.stats(machine.statistics, drives: snapshot.resources.orderedDrives)
     }
 
     // MARK: - Actions
@@ -53,11 +38,8 @@ extension MachineService {
         case rescanDrives = "RescanDrives"
     }
 
-    private func act(martlet request: HTTPRequest) throws(APIError) -> HTTPResponse {
-        guard !request.body.isEmpty else { throw APIError("Empty PUT request.") }
-        let value = try inAPITerms { () throws(JSONError) in try JSONValue(parsing: request.body) }
-        let action = try Self.action(value, of: MartletAction.self)
-        switch action {
+    func actAsMartlet(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
+        switch try Self.action(request.body(), of: MartletAction.self) {
         case .powerButton: try startedMachine().pressPowerButton()
         case .shutdown: return .json(["method": .string(try startedMachine().requestShutdown().rawValue)])
         // Also before the start: the process ends in any case.
@@ -72,7 +54,9 @@ extension MachineService {
 
     // MARK: - The console
 
-    private func attach(_ request: HTTPRequest, _ responder: HTTPResponder) throws(APIError) -> HTTPResponse? {
+    /// - Returns: `nil` where the connection will be a console's.
+    func attach(_ routed: RoutedRequest) throws(APIError) -> HTTPResponse? {
+        let request = routed.request
         guard request.asksForUpgrade(to: Self.consoleProtocol) else {
             var response = HTTPResponse.fault(
                 APIError("The console needs 'Connection: Upgrade' and 'Upgrade: \(Self.consoleProtocol)'.", status: 426)
@@ -94,7 +78,7 @@ extension MachineService {
         guard let viewer = console.makeViewer(from: position, wantsToType: wantsToType) else {
             throw APIError("There are \(ConsoleHub.viewerLimit) viewers already.", status: 503)
         }
-        responder.upgrade(
+        routed.responder.upgrade(
             to: Self.consoleProtocol,
             headers: [
                 "Martlet-Console-Position": "\(viewer.firstPosition)",

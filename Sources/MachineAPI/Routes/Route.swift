@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP
+import JSON
+
+/// One operation of the API: which requests it is for, and how they are answered.
+package struct Route: Sendable {
+    /// - Returns: `nil` where the responder was taken over, for an answer later.
+    typealias Answer = @Sendable (MachineService) -> @Sendable (RoutedRequest) throws(APIError) -> HTTPResponse?
+    typealias Value = @Sendable (MachineService) -> @Sendable () throws(APIError) -> JSONValue
+    typealias Change = @Sendable (MachineService) -> @Sendable (RoutedRequest) throws(APIError) -> Void
+
+    /// The method, such as GET.
+    package let method: String
+    /// The path as docs/api/openapi.yaml has it: a name in braces stands for any segment.
+    package let path: String
+    let answer: Answer
+    private let segments: [String]
+
+    init(_ method: String, _ path: String, _ answer: @escaping Answer) {
+        (self.method, self.path, self.answer) = (method, path, answer)
+        segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    /// A route that shows something.
+    static func get(_ path: String, _ value: @escaping Value) -> Route {
+        Route("GET", path) { service in { _ throws(APIError) in .json(try value(service)()) } }
+    }
+
+    /// A route that sets something.
+    static func put(_ path: String, _ change: @escaping Change) -> Route {
+        changing("PUT", path, change)
+    }
+
+    /// A route that changes some of what is set.
+    static func patch(_ path: String, _ change: @escaping Change) -> Route {
+        changing("PATCH", path, change)
+    }
+
+    private static func changing(_ method: String, _ path: String, _ change: @escaping Change) -> Route {
+        Route(method, path) { service in
+            { request throws(APIError) in
+                try change(service)(request)
+                return .done
+            }
+        }
+    }
+
+    /// The request with what its path says, if it is one for this route.
+    func match(_ request: HTTPRequest, _ responder: HTTPResponder) -> RoutedRequest? {
+        guard request.method == method, request.pathSegments.count == segments.count else { return nil }
+        var identifier = ""
+        for (segment, pattern) in zip(request.pathSegments, segments) {
+            if pattern.hasPrefix("{") {
+                identifier = segment
+            } else if segment != pattern {
+                return nil
+            }
+        }
+        return RoutedRequest(request: request, responder: responder, identifier: identifier)
+    }
+}
+
+/// A request that has found its route.
+struct RoutedRequest {
+    let request: HTTPRequest
+    let responder: HTTPResponder
+    /// The segment of the path that the request chooses; empty where there is none.
+    let identifier: String
+
+    /// The body, of a request that has to have one.
+    func body() throws(APIError) -> JSONValue {
+        guard !request.body.isEmpty else { throw APIError("Empty \(request.method) request.") }
+        return try inAPITerms { () throws(JSONError) in try JSONValue(parsing: request.body) }
+    }
+}

@@ -29,6 +29,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // Tests alone read YAML.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
         // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
@@ -161,6 +163,15 @@ let package = Package(
             dependencies: [
                 "CKVM", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine",
                 "TestSupport", logging, systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "MachineAPITests",
+            dependencies: [
+                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", "TestSupport", logging,
+                systemPackage,
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: swiftSettings
         ),

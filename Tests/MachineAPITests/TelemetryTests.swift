@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import JSON
+import Logging
+import MachineAPI
+import TestSupport
+import Testing
+
+/// Where messages and counters go.
+struct TelemetryTests {
+    private let fixture: APIFixture
+
+    init() throws {
+        fixture = try APIFixture()
+    }
+
+    private func log() throws -> String { String(decoding: try fixture.folder.read("log"), as: UTF8.self) }
+
+    /// Has a message of each level written.
+    private func lines(_ settings: JSONValue) throws -> [String] {
+        let log = MonitorLog(identifier: "m1")
+        let path = "\(fixture.folder.path)/log"
+        unsafe unlink(path)
+        let service = try APIFixture(log: log)
+        try service.put("/logger", settings.setting("log_path", .string(path))).succeed()
+        for level in [Logger.Level.trace, .debug, .info, .warning, .error] {
+            log.logger.log(level: level, "\(level) of the test", source: "Machine")
+            log.logger.log(level: level, "\(level) of another", source: "HTTP")
+        }
+        return try self.log().split(separator: "\n").map(String.init).filter { $0.contains(" of ") }
+    }
+
+    @Test(arguments: [("Off", 0), ("Error", 1), ("warning", 2), ("WARN", 2), ("Info", 3), ("Debug", 4), ("trace", 5)])
+    func `a level writes what is as important`(level: String, count: Int) throws {
+        let lines = try lines(["level": .string(level)])
+        #expect(lines.count == 2 * count)
+    }
+
+    @Test func `a line has the time and the machine, and more where it is wanted`() throws {
+        let plain = try #require(try lines([:]).last)
+        #expect(plain.firstMatch(of: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \[m1\] error of another$/) != nil)
+        let full = try #require(try lines(["show_level": true, "show_log_origin": true]).last)
+        #expect(full.contains("[m1:error:"))
+        #expect(full.contains("TelemetryTests.swift:"))
+    }
+
+    @Test func `a module's messages alone are written`() throws {
+        let lines = try lines(["module": "Mach", "level": "Trace"])
+        #expect(lines.count == 5)
+        #expect(lines.allSatisfy { $0.hasSuffix("of the test") })
+    }
+
+    @Test func `settings can change, and the file stays`() throws {
+        try fixture.put("/logger", ["log_path": .string("\(fixture.folder.path)/log"), "level": "Debug"]).succeed()
+        #expect(try fixture.send("GET", "/one").status == 400)
+        try fixture.put("/logger", ["level": "Off"]).succeed()
+        #expect(try fixture.send("GET", "/two").status == 400)
+        try fixture.put("/logger", ["level": "Debug"]).succeed()
+        #expect(try fixture.send("GET", "/three").status == 400)
+        let text = try log()
+        #expect(text.contains("/one") && !text.contains("/two") && text.contains("/three"))
+    }
+
+    @Test func `a named pipe without a reader holds nobody up`() throws {
+        let log = try fixture.makePipe("log")
+        let metrics = try fixture.makePipe("metrics")
+        try fixture.put("/logger", ["log_path": .string(log), "level": "Debug"]).succeed()
+        try fixture.put("/metrics", ["metrics_path": .string(metrics)]).succeed()
+        // More than a pipe holds.
+        for _ in 0..<2000 { _ = try fixture.send("GET", "/nothing-with-a-name-that-takes-some-place") }
+        let reader = unsafe open(log, O_RDONLY | O_NONBLOCK)
+        defer { close(reader) }
+        var buffer = [UInt8](repeating: 0, count: 100)
+        #expect(unsafe read(reader, &buffer, buffer.count) > 0)
+    }
+}

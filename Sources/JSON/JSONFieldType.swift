@@ -37,17 +37,17 @@ extension JSONFieldType where Value == Bool {
 }
 
 extension JSONFieldType where Value == Int64 {
-    /// An integer in a range.
+    /// An integer in a range; `2.0` and `2e0` are 2, as JSON Schema has it.
     ///
     /// - Parameter range: What is allowed.
     /// - Returns: The type.
     package static func integer(in range: ClosedRange<Int64>) -> Self {
         Self(
             expectation: { value in
-                guard case .integer(let integer) = value else { return "an integer" }
+                guard let integer = value.integerValue else { return "an integer" }
                 return "\(range.lowerBound) to \(range.upperBound), not \(integer)"
             },
-            read: { if case .integer(let integer) = $0, range.contains(integer) { integer } else { nil } }
+            read: { $0.integerValue.flatMap { range.contains($0) ? $0 : nil } }
         )
     }
 }

@@ -18,6 +18,17 @@ package enum JSONValue: Hashable, Sendable {
     case object(JSONObject)
 }
 
+extension JSONValue {
+    /// The integer that this is, however it is written; nil for anything else.
+    package var integerValue: Int64? {
+        switch self {
+        case .integer(let integer): integer
+        case .number(let number): Int64(exactly: number)
+        default: nil
+        }
+    }
+}
+
 extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByFloatLiteral, ExpressibleByStringInterpolation, ExpressibleByArrayLiteral,
     ExpressibleByDictionaryLiteral

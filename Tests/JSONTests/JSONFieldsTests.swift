@@ -63,7 +63,9 @@ import Testing
         expect("drive: 'count' must be an object") { try $0.object("count") }
         expect("drive: 'count' must be an object") { try $0.optionalObject("count") }
         expect("drive: 'drive_id' must be an integer") { try $0.required("drive_id", .integer(in: 1...2)) }
-        expect("drive: 'n' must be an integer", of: ["n": 1.0]) { try $0.required("n", .integer(in: 1...2)) }
+        expect("drive: 'n' must be an integer", of: ["n": 1.5]) { try $0.required("n", .integer(in: 1...2)) }
+        expect("drive: 'n' must be an integer", of: ["n": 1e19]) { try $0.required("n", .integer(in: 1...2)) }
+        expect("drive: 'n' must be 1 to 2, not 3", of: ["n": 3.0]) { try $0.required("n", .integer(in: 1...2)) }
         expect("drive: must be an object", of: [1]) { try $0.finish() }
     }
 

@@ -7,6 +7,7 @@ extension APIDescription {
     /// What is wrong with a value.
     func problems(with value: JSONValue, _ schema: JSONValue, at place: String = "body") -> [String] {
         let schema = resolved(schema)
+        let value = value.integerValue.map { .integer($0) } ?? value
         return schema.members.names.flatMap { keyword in
             problems(with: value, keyword, schema[keyword], in: schema, at: place)
         }
@@ -84,7 +85,9 @@ extension APIDescription {
         var candidates: [JSONValue] = [sample, .null, [], 1.5, "nonsense", true] + schema["enum"].elements
         // There is no file of that name.
         if texts[name] != nil || schema["pattern"] != .null { candidates.removeAll { $0 == "nonsense" } }
-        if case .integer(let minimum) = schema["minimum"] { candidates += [.integer(minimum), .integer(minimum - 1)] }
+        if case .integer(let minimum) = schema["minimum"] {
+            candidates += [.integer(minimum), .number(Double(minimum)), .integer(minimum - 1)]
+        }
         if case .integer(let maximum) = schema["maximum"] {
             candidates.append(.integer(maximum))
             if maximum < .max { candidates.append(.integer(maximum + 1)) }

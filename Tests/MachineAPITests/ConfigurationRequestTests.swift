@@ -78,7 +78,13 @@ struct ConfigurationRequestTests {
         #expect(try fault("[]") == "machine-config: must be an object.")
         #expect(try fault("{").hasPrefix("invalid JSON at line 1"))
         #expect(try fault(#"{"vcpu_count":1,"vcpu_count":1}"#).hasPrefix("invalid JSON"))
-        #expect(try fault(#"{"vcpu_count":1.0,"mem_size_mib":64}"#).hasSuffix("'vcpu_count' must be an integer."))
+        #expect(try fault(#"{"vcpu_count":1.5,"mem_size_mib":64}"#).hasSuffix("'vcpu_count' must be an integer."))
+    }
+
+    @Test func `a whole number is one however it is written`() throws {
+        try fixture.send("PUT", "/machine-config", text: #"{"vcpu_count":2.0,"mem_size_mib":64e0}"#).succeed()
+        let size = try fixture.get("/machine-config")
+        #expect(size["vcpu_count"] == 2 && size["mem_size_mib"] == 64)
     }
 
     @Test func `a request that fails changes nothing`() throws {

@@ -93,7 +93,8 @@ extension APIDescription {
             if maximum < .max { candidates.append(.integer(maximum + 1)) }
         }
         if schema["minLength"] != .null || schema["pattern"] != .null { candidates.append("") }
-        if schema["pattern"] != .null {
+        if schema["pattern"] != .null { candidates.append("a\u{0}b") }
+        if schema["pattern"] != .null, texts[name] == nil {
             candidates += [
                 "a-b", .string(String(repeating: "a", count: 64)), .string(String(repeating: "a", count: 65)),
             ]

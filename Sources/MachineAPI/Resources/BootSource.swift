@@ -17,8 +17,8 @@ struct BootSource: Hashable, Sendable {
     init(_ value: JSONValue) throws(APIError) {
         self = try inAPITerms { () throws(JSONError) in
             var fields = try JSONFields(value, of: "boot-source")
-            var source = BootSource(kernelImagePath: try fields.required("kernel_image_path", .string))
-            source.initrdPath = try fields.optional("initrd_path", .string)
+            var source = BootSource(kernelImagePath: try fields.required("kernel_image_path", .path))
+            source.initrdPath = try fields.optional("initrd_path", .path)
             source.bootArguments = try fields.optional("boot_args", .string)
             if var extensions = try fields.optionalObject("martlet") {
                 if let entry = try extensions.optional("entry", .enumeration(EntryChoice.self)) { source.entry = entry }

@@ -45,7 +45,7 @@ struct Drive: Hashable, Sendable {
                 isRoot: try fields.required("is_root_device", .bool)
             )
             hasSocket = try fields.optional("socket", .string) != nil
-            if !hasSocket { drive.path = try fields.required("path_on_host", .string) }
+            if !hasSocket { drive.path = try fields.required("path_on_host", .path) }
             drive.partitionIdentifier = try fields.optional("partuuid", .string)
             drive.isReadOnly = try fields.optional("is_read_only", .bool) ?? false
             drive.cacheType = try fields.optional("cache_type", .enumeration(CacheType.self))

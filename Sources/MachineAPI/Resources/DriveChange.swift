@@ -14,7 +14,7 @@ struct DriveChange: Hashable, Sendable {
         self = try inAPITerms { () throws(JSONError) in
             var fields = try JSONFields(value, of: "drive")
             var change = DriveChange(identifier: try fields.required("drive_id", .string))
-            change.path = try fields.optional("path_on_host", .string)
+            change.path = try fields.optional("path_on_host", .path)
             change.rateLimit = try fields.optionalObject("rate_limiter").map { f throws(JSONError) in try RateLimit(f) }
             try fields.finish()
             return change

@@ -37,7 +37,7 @@ struct LoggerSettings: Hashable, Sendable {
         self = try inAPITerms { () throws(JSONError) in
             var fields = try JSONFields(value, of: "logger")
             var settings = LoggerSettings()
-            settings.path = try fields.optional("log_path", .string)
+            settings.path = try fields.optional("log_path", .path)
             settings.level = try fields.optional("level", .level) ?? .info
             settings.showsLevel = try fields.optional("show_level", .bool) ?? false
             settings.showsOrigin = try fields.optional("show_log_origin", .bool) ?? false

@@ -74,7 +74,6 @@ struct MachineResources: Hashable, Sendable {
 
     /// Says at once what would keep a file from being used at the start.
     static func checkReadable(_ path: String, _ what: String) throws(APIError) {
-        guard !path.isEmpty, !path.utf8.contains(0) else { throw APIError("\(what): '\(path)' is no path") }
         guard unsafe access(path, R_OK) == 0 else {
             throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))")
         }

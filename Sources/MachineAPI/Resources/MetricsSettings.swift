@@ -9,7 +9,7 @@ struct MetricsSettings: Hashable, Sendable {
     init(_ value: JSONValue) throws(APIError) {
         path = try inAPITerms { () throws(JSONError) in
             var fields = try JSONFields(value, of: "metrics")
-            let path = try fields.required("metrics_path", .string)
+            let path = try fields.required("metrics_path", .path)
             try fields.finish()
             return path
         }

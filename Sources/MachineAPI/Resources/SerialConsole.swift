@@ -15,7 +15,7 @@ struct SerialConsole: Hashable, Sendable {
         self = try inAPITerms { () throws(JSONError) in
             var fields = try JSONFields(value, of: "serial")
             var console = SerialConsole()
-            console.outputPath = try fields.optional("serial_out_path", .string)
+            console.outputPath = try fields.optional("serial_out_path", .path)
             console.rateLimit = try fields.optionalObject("rate_limiter")
                 .flatMap { f throws(JSONError) in try RateLimit.Bucket.reading(f) }
             try fields.finish()

@@ -29,27 +29,34 @@ package struct MachineLauncher {
     ) throws(RegistryError) -> MachineFolder {
         let requests = try source.requests()
         try runtime.sweep()
-        let (folder, lock) = try create(name)
-        var process: pid_t?
+        let (folder, process) = try begin(name, source)
         do throws(RegistryError) {
-            process = try MonitorProcess.start(in: folder, holding: lock, source)
             let client = MachineClient(folder)
             for request in requests { try client.request("PUT", request.path, request.body) }
             try save(try client.request("GET", "/vm/config", timeout: .seconds(60)), in: folder)
             try prepare(client)
             try client.request("PUT", "/actions", ["action_type": "InstanceStart"], timeout: .seconds(60))
         } catch {
-            if let process {
-                kill(process, SIGKILL)
-                var status: CInt = 0
-                while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
-            }
+            kill(process, SIGKILL)
+            var status: CInt = 0
+            while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
             let words = String(decoding: folder.contents(of: folder.monitorLog) ?? [], as: UTF8.self)
-            lock.release()
-            try folder.remove()
+            try? folder.remove()
             throw words.isEmpty ? error : RegistryError("\(error)\n\(words)")
         }
         return folder
+    }
+
+    /// Makes a machine's folder and starts its process, which alone has the lock then: if it dies, that shows.
+    private func begin(_ name: MachineName?, _ source: MachineSource) throws(RegistryError) -> (MachineFolder, pid_t) {
+        let (folder, lock) = try create(name)
+        do throws(RegistryError) {
+            return (folder, try MonitorProcess.start(in: folder, holding: lock, source))
+        } catch {
+            lock.release()
+            try? folder.remove()
+            throw error
+        }
     }
 
     private func create(_ name: MachineName?) throws(RegistryError) -> (MachineFolder, FolderLock) {

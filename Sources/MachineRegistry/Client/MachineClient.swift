@@ -51,7 +51,10 @@ package final class MachineClient {
     }
 
     private func failure(_ error: HTTPClientError) -> RegistryError {
-        guard folder.isAlive else { return RegistryError("machine '\(folder.name)' has ended") }
+        // It hangs up a moment before its process is gone.
+        guard !folder.waitUntilDead(within: .milliseconds(500)) else {
+            return RegistryError("machine '\(folder.name)' has ended")
+        }
         return RegistryError("machine '\(folder.name)' cannot be reached: \(error)")
     }
 

@@ -4,8 +4,24 @@ import Glibc
 import HostEvents
 package import SystemPackage
 
-/// The lock of a machine's folder: held for as long as any process has this open file description (fcntl(2), OFD locks).
+/// The lock of a machine's folder: held for as long as any process has this descriptor.
+///
+/// These are locks of open files (F_OFD_SETLK in fcntl(2)), because to ask for one takes nothing: commands that only look
+/// do not get in each other's way, or in the way of one that removes the folder.
 package final class FolderLock: Sendable {
+    /// What is locked: a byte of the file each.
+    private enum Part: off_t {
+        /// Held by the monitor for its whole life, and never again.
+        case life
+        /// Held for a moment by whoever removes something of a machine that has ended.
+        case removal
+    }
+
+    // From <fcntl.h>, where they are behind _GNU_SOURCE.
+    private static let ask: CInt = 36
+    private static let take: CInt = 37
+    private static let waitAndTake: CInt = 38
+
     private let owned: OwnedDescriptor
 
     convenience init(creating path: FilePath) throws(Errno) {
@@ -25,36 +41,40 @@ package final class FolderLock: Sendable {
     /// To be inherited by the monitor.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Whether another process holds the lock; to ask takes it from nobody, not even for a moment.
+    /// Whether a monitor lives.
     var isTaken: Bool {
-        var lock = Self.lock(F_WRLCK)
-        guard unsafe fcntl(owned.rawValue, Self.queryCommand, &lock) == 0 else { return true }
-        return CInt(lock.l_type) != F_UNLCK
+        guard let found = lock(.life, F_WRLCK, by: Self.ask) else { return true }
+        return found.l_type != Int16(F_UNLCK)
+    }
+
+    /// Takes the lock for a monitor.
+    ///
+    /// - Returns: False where another process holds it.
+    func take() -> Bool {
+        lock(.life, F_WRLCK, by: Self.take) != nil
     }
 
     /// Gives the lock back, for every process that has this descriptor.
     func release() {
-        var lock = Self.lock(F_UNLCK)
-        _ = unsafe fcntl(owned.rawValue, Self.setCommand, &lock)
+        _ = lock(.life, F_UNLCK, by: Self.take)
     }
 
-    /// Takes the lock.
+    /// Waits until nobody else removes anything, which is a matter of moments.
     ///
-    /// - Returns: False where another process holds it.
-    func take() -> Bool {
-        var lock = Self.lock(F_WRLCK)
-        return unsafe fcntl(owned.rawValue, Self.setCommand, &lock) == 0
+    /// - Parameter path: Where the lock was opened.
+    /// - Returns: Whether it is still there, and its machine has ended: then it stays so until this is gone.
+    func takeForRemoval(at path: FilePath) -> Bool {
+        while lock(.removal, F_WRLCK, by: Self.waitAndTake) == nil { guard errno == EINTR else { return false } }
+        var (opened, named) = (stat(), stat())
+        guard unsafe fstat(owned.rawValue, &opened) == 0,
+            unsafe path.withPlatformString({ unsafe lstat($0, &named) }) == 0
+        else { return false }
+        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev && !isTaken
     }
 
-    /// `F_OFD_GETLK` and `F_OFD_SETLK` of <fcntl.h>, which Swift's Glibc does not show.
-    private static let queryCommand: CInt = 36
-    private static let setCommand: CInt = 37
-
-    /// All of the file.
-    private static func lock(_ type: CInt) -> flock {
-        var lock = flock()
-        lock.l_type = CShort(type)
-        lock.l_whence = CShort(SEEK_SET)
-        return lock
+    /// - Returns: The lock, or the one in its way; nil for an error.
+    private func lock(_ part: Part, _ type: CInt, by command: CInt) -> flock? {
+        var lock = flock(l_type: Int16(type), l_whence: Int16(SEEK_SET), l_start: part.rawValue, l_len: 1, l_pid: 0)
+        return unsafe fcntl(owned.rawValue, command, &lock) == 0 ? lock : nil
     }
 }

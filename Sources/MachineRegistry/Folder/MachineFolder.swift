@@ -29,7 +29,8 @@ package struct MachineFolder: Hashable, Sendable {
     package var result: FilePath { path.appending("result.json") }
     fileprivate var lock: FilePath { path.appending("lock") }
 
-    var isThere: Bool {
+    /// Whether there is such a machine, be it one that has ended.
+    package var isThere: Bool {
         unsafe lock.withPlatformString { unsafe access($0, F_OK) == 0 }
     }
 
@@ -38,11 +39,12 @@ package struct MachineFolder: Hashable, Sendable {
         (try? FolderLock(opening: lock))?.isTaken ?? false
     }
 
-    /// Waits some seconds for the monitor's end, when it must come.
+    /// Waits for the monitor's end, when it must come.
     ///
+    /// - Parameter duration: How long.
     /// - Returns: Whether it came.
-    package func waitUntilDead() -> Bool {
-        let deadline = ContinuousClock.now + .seconds(5)
+    package func waitUntilDead(within duration: Duration = .seconds(5)) -> Bool {
+        let deadline = ContinuousClock.now + duration
         while isAlive {
             guard ContinuousClock.now < deadline else { return false }
             usleep(10_000)
@@ -96,13 +98,13 @@ package struct MachineFolder: Hashable, Sendable {
         return (machine, lock)
     }
 
-    /// Removes the folder of a machine whose monitor does not live.
+    /// Removes the folder of a machine whose monitor does not live; one that is gone already needs no more.
     ///
     /// - Throws: `RegistryError` where it does.
     package func remove() throws(RegistryError) {
-        guard let lock = try? FolderLock(opening: lock), lock.take() else {
-            throw RegistryError("machine '\(name)' runs: stop it first, or use --force")
-        }
+        guard let lock = try? FolderLock(opening: lock) else { return }
+        guard !lock.isTaken else { throw RegistryError("machine '\(name)' runs: stop it first, or use --force") }
+        guard lock.takeForRemoval(at: self.lock) else { return }
         // Under the lock, and under another name first: who looks now sees no half of it.
         let grave = folder.hiddenPath("old")
         let result = unsafe path.withPlatformString { from in
@@ -114,7 +116,9 @@ package struct MachineFolder: Hashable, Sendable {
 
     /// Removes the socket that a monitor which was killed left behind.
     package func removeStaleSocket() {
-        guard let lock = try? FolderLock(opening: lock), lock.take() else { return }
+        guard let lock = try? FolderLock(opening: lock), !lock.isTaken, lock.takeForRemoval(at: self.lock) else {
+            return
+        }
         _ = unsafe apiSocket.withPlatformString { unsafe unlink($0) }
     }
 

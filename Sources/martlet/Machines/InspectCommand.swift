@@ -16,9 +16,12 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let folder = try machine.folder()
+        guard let summary = MachineSummary(of: folder) else {
+            throw RegistryError("machine '\(folder.name)' was removed just now")
+        }
         var object: JSONObject = [
             "name": .string(folder.name.text), "folder": .string(folder.path.string),
-            "state": .string(MachineSummary(of: folder).state),
+            "state": .string(summary.state),
         ]
         if folder.isAlive {
             let client = MachineClient(folder)

@@ -16,26 +16,35 @@ struct MachineSummary {
     var exitStatus: Int64?
 
     /// Asks the machine, for a short time; one that has ended is looked up in its folder.
-    init(of folder: MachineFolder) {
+    ///
+    /// `nil` for one that was removed meanwhile.
+    init?(of folder: MachineFolder) {
         name = folder.name.text
-        guard folder.isAlive else {
-            folder.removeStaleSocket()
-            if let result = try? MachineResult(of: folder) {
-                state = "ended"
-                exitStatus = Int64(result.exitStatus)
-            } else {
-                state = "died"
+        state = "unreachable"
+        if folder.isAlive {
+            if ask(MachineClient(folder)) { return }
+            // At its very start and end a machine has no socket.
+            guard folder.waitUntilDead(within: .milliseconds(500)) else {
+                _ = ask(MachineClient(folder))
+                return
             }
-            return
         }
-        let client = MachineClient(folder)
+        folder.removeStaleSocket()
+        if let result = try? MachineResult(of: folder) {
+            state = "ended"
+            exitStatus = Int64(result.exitStatus)
+        } else {
+            state = "died"
+        }
+        guard folder.isThere else { return nil }
+    }
+
+    /// - Returns: Whether it answered.
+    private mutating func ask(_ client: MachineClient) -> Bool {
         guard
             let machine = try? client.request("GET", "/martlet/machine", timeout: .seconds(2)),
             let size = try? client.request("GET", "/machine-config", timeout: .seconds(2))
-        else {
-            state = "unreachable"
-            return
-        }
+        else { return false }
         switch machine["state"] {
         case "Running": state = "running"
         case "Paused": state = "paused"
@@ -45,6 +54,7 @@ struct MachineSummary {
         startedAt = machine["started_at_ms"].integer.map { Timestamp(millisecondsSinceEpoch: $0) }
         vcpuCount = size["vcpu_count"].integer
         memoryMiB = size["mem_size_mib"].integer
+        return true
     }
 
     /// How long it has run: `3m 12s`.

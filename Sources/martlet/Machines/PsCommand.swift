@@ -19,7 +19,7 @@ struct PsCommand: ParsableCommand {
 
     func run() throws {
         let machines = try RuntimeFolder.standard().machines()
-            .map { MachineSummary(of: $0) }
+            .compactMap { MachineSummary(of: $0) }
             .filter { all || !["ended", "died"].contains($0.state) }
         if json { return print(JSONValue.array(machines.map(\.json)).prettyText) }
         if quiet { return machines.forEach { print($0.name) } }

@@ -175,7 +175,11 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "MartletTests", dependencies: ["Machine", "TestSupport"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "MartletTests",
+            dependencies: ["JSON", "Machine", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
     ]
 )
 

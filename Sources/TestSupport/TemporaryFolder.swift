@@ -72,8 +72,9 @@ package enum FileContents {
 }
 
 /// The names in a folder.
-enum FolderListing {
-    static func names(in path: String) throws -> [String] {
+package enum FolderListing {
+    /// All but `.` and `..`, in no order.
+    package static func names(in path: String) throws -> [String] {
         guard let folder = unsafe opendir(path) else { throw SystemCallFailure("opendir \(path)") }
         defer { unsafe closedir(folder) }
         var names: [String] = []

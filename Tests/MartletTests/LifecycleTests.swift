@@ -229,29 +229,4 @@ struct LifecycleTests {
         }
         #expect(unsafe access(socket, F_OK) != 0)
     }
-
-    // MARK: - Many
-
-    @Test func `many machines that are started, paused, resumed and killed at random leave nothing`() throws {
-        var generator = SeededGenerator(seed: 4)
-        let names = (0..<12).map { "m\($0)" }
-        for name in names { #expect(try machines.start(name, [.echoForever]).termination == .exited(0)) }
-        for _ in 0..<40 {
-            let name = names[Int.random(in: names.indices, using: &generator)]
-            switch Int.random(in: 0..<5, using: &generator) {
-            case 0: _ = try machines.run("pause", name)
-            case 1: _ = try machines.run("resume", name)
-            case 2: _ = try machines.run("kill", name)
-            case 3: if let process = try machines.processID(of: name) { kill(process, SIGKILL) }
-            default:
-                _ = try machines.run("rm", name)
-                _ = try machines.start(name, [.echoForever])
-            }
-        }
-        let processes = try names.compactMap { try machines.processID(of: $0) }
-        #expect(try machines.run("rm", "--all", "--force").termination == .exited(0))
-        #expect(try machines.files().isEmpty)
-        // Of one that has ended, and that nobody has asked about yet, there is no command line.
-        for process in processes { #expect((try? FileContents.read("/proc/\(process)/cmdline")) ?? [] == []) }
-    }
 }

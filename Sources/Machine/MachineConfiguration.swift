@@ -45,6 +45,8 @@ package struct MachineConfiguration: Sendable {
     }
 
     package static let vcpuCounts = 1...32
+    /// How many virtio devices there may be: disks, and the entropy device.
+    package static var deviceCapacity: Int { VirtioDeviceSet.capacity }
     package static let minimumMemoryByteCount: UInt64 = 16 << 20
 
     package init(kernel: FilePath) {
@@ -56,30 +58,47 @@ package struct MachineConfiguration: Sendable {
     /// - Throws: `MachineError.configuration`, which says what to change.
     package func validate() throws(MachineError) {
         guard Self.vcpuCounts.contains(vcpuCount) else {
-            throw .configuration("a machine has 1 to \(Self.vcpuCounts.upperBound) vCPUs, not \(vcpuCount)")
+            throw .configuration(.vcpuCount, "a machine has 1 to \(Self.vcpuCounts.upperBound) vCPUs, not \(vcpuCount)")
         }
         guard memoryByteCount >= Self.minimumMemoryByteCount else {
             throw .configuration(
+                .memory,
                 "a guest needs at least \(Self.minimumMemoryByteCount >> 20) MiB of memory, not \(memoryText)"
             )
         }
         guard memoryByteCount % 4096 == 0 else {
-            throw .configuration("guest memory must be whole pages of 4 KiB, \(memoryByteCount) bytes are not")
+            throw .configuration(.memory, "guest memory must be whole pages of 4 KiB, \(memoryByteCount) bytes are not")
         }
         let capacity = VirtioDeviceSet.capacity - (hasEntropyDevice ? 1 : 0)
         guard disks.count <= capacity else {
-            throw .configuration("a machine has room for \(capacity) disks, not \(disks.count)")
+            throw .configuration(.disks, "a machine has room for \(capacity) disks, not \(disks.count)")
         }
-        for disk in disks { try disk.validate() }
+        for (index, disk) in disks.enumerated() { try disk.validate(asDisk: index) }
+        try validateKernel()
         if case .partition(let identifier) = root {
             // It becomes a word of the command line.
             guard !identifier.isEmpty, identifier.allSatisfy({ $0.isASCII && ($0.isHexDigit || $0 == "-") }) else {
-                throw .configuration("'\(identifier)' is no identifier of a partition: hexadecimal digits and hyphens")
+                throw .configuration(
+                    .root,
+                    "'\(identifier)' is no identifier of a partition: hexadecimal digits and hyphens"
+                )
             }
         }
         let host = Self.hostMemoryByteCount
         guard memoryByteCount <= host else {
-            throw .configuration("this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)")
+            throw .configuration(
+                .memory,
+                "this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)"
+            )
+        }
+    }
+
+    private func validateKernel() throws(MachineError) {
+        guard !kernel.isEmpty else { throw .configuration(.kernel, "the path of the kernel is empty") }
+        do throws(BootError) {
+            _ = try KernelCommandLine(user: commandLine)
+        } catch {
+            throw .configuration(.commandLine, "\(error)")
         }
     }
 

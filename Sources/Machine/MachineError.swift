@@ -8,8 +8,8 @@ package import SystemPackage
 
 /// Why a machine cannot be made, or could not go on.
 package enum MachineError: Error, Hashable, CustomStringConvertible {
-    /// The configuration asks for what cannot be.
-    case configuration(String)
+    /// The configuration asks for what cannot be: where, and in words.
+    case configuration(ConfigurationField, String)
     case kvm(KVMError)
     case memory(GuestMemoryError)
     case boot(BootError)
@@ -31,7 +31,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .configuration(let text): text
+        case .configuration(_, let text): text
         case .kvm(let error): "\(error)"
         case .memory(let error): "\(error)"
         case .boot(let error): "\(error)"

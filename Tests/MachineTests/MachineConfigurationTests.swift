@@ -27,6 +27,19 @@ import Testing
         #expect(message { $0.vcpuCount = count } == "a machine has 1 to 32 vCPUs, not \(count)")
     }
 
+    @Test func `a kernel without a path and a command line of several lines are refused`() {
+        #expect(message { $0.kernel = "" } == "the path of the kernel is empty")
+        #expect(message { $0.commandLine = "quiet\nro" }?.contains("control character 0xa") == true)
+    }
+
+    @Test func `what is wrong with a disk is said of that disk`() {
+        var configuration = MachineConfiguration(kernel: "kernel")
+        configuration.disks = [DiskConfiguration(path: "one"), DiskConfiguration(path: "two")]
+        configuration.disks[1].queueCount = 0
+        let text = "disk two: a disk has 1 to 16 queues, not 0"
+        #expect(throws: MachineError.configuration(.disk(1, .queueCount), text)) { try configuration.validate() }
+    }
+
     @Test func `memory from 16 MiB to the host's own is right, in whole pages`() {
         let host = MachineConfiguration.hostMemoryByteCount
         for byteCount in [16 << 20, 16 << 20 + 4096, host] as [UInt64] {

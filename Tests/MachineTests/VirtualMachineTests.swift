@@ -120,7 +120,7 @@ struct VirtualMachineTests {
         let folder = try TemporaryFolder()
         var configuration = try configuration([.spin], in: folder)
         configuration.vcpuCount = 33
-        #expect(throws: MachineError.configuration("a machine has 1 to 32 vCPUs, not 33")) {
+        #expect(throws: MachineError.configuration(.vcpuCount, "a machine has 1 to 32 vCPUs, not 33")) {
             try VirtualMachine(configuration)
         }
     }

@@ -27,20 +27,31 @@ package struct DiskConfiguration: Sendable {
 
     /// Checks all that can be checked without opening the file.
     ///
+    /// - Parameter index: Its place among the machine's disks.
     /// - Throws: `MachineError.configuration`, which says what to change.
-    func validate() throws(MachineError) {
+    func validate(asDisk index: Int) throws(MachineError) {
+        func refusal(_ field: ConfigurationField.Disk, _ text: String) -> MachineError {
+            .configuration(.disk(index, field), text)
+        }
+        guard !path.isEmpty else { throw refusal(.path, "the path of the disk is empty") }
         if let identifier {
-            guard !identifier.isEmpty, identifier.utf8.count <= Self.identifierLimit else {
-                throw .configuration(
-                    "disk \(path): an id has 1 to \(Self.identifierLimit) bytes, '\(identifier)' has \(identifier.utf8.count)"
+            let byteCount = identifier.utf8.count
+            guard 1...Self.identifierLimit ~= byteCount else {
+                throw refusal(
+                    .identifier,
+                    "disk \(path): an id has 1 to \(Self.identifierLimit) bytes, '\(identifier)' has \(byteCount)"
                 )
             }
             guard identifier.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7f }) else {
-                throw .configuration("disk \(path): an id has printable ASCII characters only, and no spaces")
+                throw refusal(
+                    .identifier,
+                    "disk \(path): an id has printable ASCII characters only, and no spaces"
+                )
             }
         }
         guard BlockDevice.queueCounts.contains(queueCount) else {
-            throw .configuration(
+            throw refusal(
+                .queueCount,
                 "disk \(path): a disk has 1 to \(BlockDevice.queueCounts.upperBound) queues, not \(queueCount)"
             )
         }

@@ -184,7 +184,7 @@ package final class VirtualMachine: Sendable {
         return MachineStatistics(
             vcpus: parts.runners.map { $0.exits.statistics },
             disks: parts.virtio.disks.map { .init(path: $0.path, requests: $0.device.statistics) },
-            consoleByteCount: parts.console.hub?.byteCount,
+            consoleByteCount: parts.console.hub?.byteCount ?? parts.console.channel?.byteCount,
             overheadByteCount: resident?.overheadByteCount,
             guestByteCount: resident?.guestByteCount
         )
@@ -239,6 +239,7 @@ package final class VirtualMachine: Sendable {
     /// Sends a break on the serial line to the guest: Magic SysRq on a Linux console.
     package func sendSerialBreak() {
         parts.console.hub?.sendBreak()
+        parts.console.channel?.sendBreak()
     }
 
     /// Puts another file in the place of a disk's, or looks again at the same one.

@@ -13,6 +13,8 @@ package struct ConsoleAttachment: Sendable {
     package var filter = EscapeFilter(prefix: nil)
     /// Takes part besides `output` and `input`: for viewers that come and go.
     package var hub: ConsoleHub?
+    /// Takes part besides, for code in this process.
+    package var channel: ConsoleChannel?
     /// How many bytes the guest may send; what is beyond is dropped.
     package var outputLimit: RateLimit.Bucket?
 

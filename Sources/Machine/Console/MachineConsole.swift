@@ -11,6 +11,7 @@ final class MachineConsole: SerialOutput, SerialInput {
     let output: ConsoleOutput?
     let input: ConsoleInput?
     let hub: ConsoleHub?
+    let channel: ConsoleChannel?
     private let outputLimit: Mutex<TokenBucket>?
 
     /// - Parameters:
@@ -25,19 +26,21 @@ final class MachineConsole: SerialOutput, SerialInput {
             try ConsoleInput(file: file, filter: attachment.filter) { link.handle($0) }
         }
         hub = attachment.hub
+        channel = attachment.channel
         outputLimit = attachment.outputLimit.map { Mutex(TokenBucket($0)) }
     }
 
     // MARK: - The serial port's side
 
     var hasRoom: Bool {
-        output?.hasRoom != false && hub?.hasRoom != false
+        output?.hasRoom != false && hub?.hasRoom != false && channel?.hasRoom != false
     }
 
     func write(_ byte: UInt8) {
         guard isAllowed() else { return }
         output?.write(byte)
         hub?.write(byte)
+        channel?.write(byte)
     }
 
     /// Whether the limit allows one more byte.
@@ -53,10 +56,11 @@ final class MachineConsole: SerialOutput, SerialInput {
     func serialPortIsReady() {
         input?.serialPortIsReady()
         hub?.serialPortIsReady()
+        channel?.serialPortIsReady()
     }
 
     /// Whether anything can be typed; without, the port's line is silent.
-    var takesInput: Bool { input != nil || hub != nil }
+    var takesInput: Bool { input != nil || hub != nil || channel != nil }
 
     // MARK: - Life
 
@@ -66,6 +70,7 @@ final class MachineConsole: SerialOutput, SerialInput {
         output?.start()
         input?.start(port: port)
         hub?.start(port: port)
+        channel?.start(port: port)
     }
 
     /// Writes out what the guest sent, and takes no more of either direction.
@@ -73,6 +78,7 @@ final class MachineConsole: SerialOutput, SerialInput {
         input?.stop()
         output?.finish()
         hub?.finish()
+        channel?.close()
     }
 
     /// Gives up, after `grace`, on a reader of the output that does not read.

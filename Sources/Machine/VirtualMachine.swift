@@ -7,7 +7,7 @@ package import Logging
 import Synchronization
 package import Storage
 package import SystemPackage
-import Virtio
+package import Virtio
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
@@ -127,6 +127,11 @@ package final class VirtualMachine: Sendable {
         }
     }
 
+    /// Whether the machine was told to end and has not ended yet.
+    package var isEnding: Bool {
+        state.withLock { $0.reason != nil && $0.outcome == nil }
+    }
+
     // MARK: - Pause
 
     /// Takes every vCPU out of the guest and finishes all input and output: nothing changes guest memory until `resume`.
@@ -203,6 +208,42 @@ package final class VirtualMachine: Sendable {
     /// The disks that the guest has not found, or has no driver for.
     package var unusedDisks: [FilePath] {
         parts.virtio.unusedDisks
+    }
+
+    /// How many disks there are: those of the configuration, in its order.
+    package var diskCount: Int { parts.virtio.disks.count }
+
+    /// Looks which file a disk has now.
+    ///
+    /// - Parameter index: The disk's place in the configuration.
+    /// - Returns: Its path.
+    package func path(ofDisk index: Int) -> FilePath {
+        parts.virtio.disks[index].path
+    }
+
+    /// Looks what a disk has done.
+    ///
+    /// - Parameter index: The disk's place in the configuration.
+    /// - Returns: Its counters, so far.
+    package func statistics(ofDisk index: Int) -> BlockStatistics {
+        parts.virtio.disks[index].device.statistics
+    }
+
+    /// Looks whether the guest uses a disk.
+    ///
+    /// - Parameter index: The disk's place in the configuration.
+    /// - Returns: Whether it has found the disk and has a driver for it.
+    package func isUsed(disk index: Int) -> Bool {
+        parts.virtio.slots[index].transport.wasActivated
+    }
+
+    /// Looks how large one disk is now, and tells the guest.
+    ///
+    /// - Parameter index: The disk's place in the configuration.
+    /// - Returns: Whether its size has changed.
+    @discardableResult
+    package func rescan(disk index: Int) -> Bool {
+        parts.virtio.disks[index].rescan()
     }
 
     // MARK: - Keys and buttons

@@ -25,6 +25,7 @@ let compressionLibraries: [Target.Dependency] = ["CZlib", "CLZMA", "CBzip2", "CL
 
 let package = Package(
     name: "martlet",
+    products: [.library(name: "Martlet", targets: ["Martlet"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -73,6 +74,11 @@ let package = Package(
                 "CKVM", "CTerminal", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
                 "Virtio", "LinuxBoot", logging, systemPackage,
             ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Martlet",
+            dependencies: ["LinuxBoot", "Virtio", "Storage", "Machine", logging, systemPackage],
             swiftSettings: swiftSettings
         ),
         .target(
@@ -173,6 +179,11 @@ let package = Package(
                 systemPackage,
                 .product(name: "Yams", package: "Yams"),
             ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "MartletLibraryTests",
+            dependencies: ["Martlet", "TestSupport"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Machine
+
+/// Why something could not be done: a code for programs, and words for people.
+public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The kind of an error.
+    ///
+    /// There may be more in later versions, so a `switch` needs a `default`.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Kind: String {
+            case invalidConfiguration, hypervisor, memory, boot, storage, resources, alreadyStarted, notRunning
+            case consoleClosed, guestExecution, `internal`
+        }
+
+        private let kind: Kind
+
+        private init(_ kind: Kind) {
+            self.kind = kind
+        }
+
+        /// The configuration asks for what cannot be: ``MartletError/property`` says where.
+        public static let invalidConfiguration = Code(.invalidConfiguration)
+        /// KVM is not there, may not be opened, or refused something.
+        public static let hypervisor = Code(.hypervisor)
+        /// The host does not give the guest's memory.
+        public static let memory = Code(.memory)
+        /// The kernel or the initial RAM disk cannot be loaded.
+        public static let boot = Code(.boot)
+        /// A disk's file cannot be used.
+        public static let storage = Code(.storage)
+        /// This process has no file descriptor left.
+        public static let resources = Code(.resources)
+        /// A machine starts once.
+        public static let alreadyStarted = Code(.alreadyStarted)
+        /// The guest does not run: the machine was not started yet, is paused, or has ended.
+        public static let notRunning = Code(.notRunning)
+        /// The guest takes nothing more from its console, or the task that sent was cancelled.
+        public static let consoleClosed = Code(.consoleClosed)
+        /// A vCPU cannot go on: its code or its state is one that the host cannot run.
+        public static let guestExecution = Code(.guestExecution)
+        /// An error of Martlet's own.
+        public static let `internal` = Code(.internal)
+
+        /// The code's name, such as `invalidConfiguration`.
+        public var description: String { kind.rawValue }
+    }
+
+    /// The kind of the error.
+    public let code: Code
+
+    /// What happened, and what to change where that helps: words for whoever runs the program.
+    public let message: String
+
+    /// Which property of the ``VirtualMachineConfiguration`` is wrong, as it is written in Swift: `cpuCount`, or
+    /// `storageDevices[1].identifier`.
+    ///
+    /// `nil` for errors that are not the configuration's.
+    public let property: String?
+
+    /// The message, behind the property if there is one.
+    public var description: String {
+        property.map { "\($0): \(message)" } ?? message
+    }
+
+    init(_ code: Code, _ message: String, property: String? = nil) {
+        (self.code, self.message, self.property) = (code, message, property)
+    }
+
+    init(_ error: MachineError) {
+        self.init(Code(of: error), "\(error)", property: error.property)
+    }
+}
+
+extension MartletError.Code {
+    fileprivate init(of error: MachineError) {
+        self =
+            switch error {
+            case .configuration: .invalidConfiguration
+            case .kvm: .hypervisor
+            case .memory: .memory
+            case .boot: .boot
+            case .storage: .storage
+            case .descriptor: .resources
+            case .assembly: .internal
+            case .startedBefore: .alreadyStarted
+            case .notRunning: .notRunning
+            case .instruction, .vcpuFailed: .guestExecution
+            }
+    }
+}
+
+extension MachineError {
+    /// What `VirtualMachineConfiguration` calls the part that is wrong.
+    fileprivate var property: String? {
+        guard case .configuration(let field, _) = self else { return nil }
+        switch field {
+        case .kernel: return "bootLoader.kernelPath"
+        case .commandLine: return "bootLoader.commandLine"
+        case .root: return "bootLoader.rootFileSystem"
+        case .vcpuCount: return "cpuCount"
+        case .memory: return "memorySize"
+        case .disks: return "storageDevices"
+        case .disk(let index, .path): return "storageDevices[\(index)].path"
+        case .disk(let index, .identifier): return "storageDevices[\(index)].identifier"
+        case .disk(let index, .queueCount): return "storageDevices[\(index)].queueCount"
+        }
+    }
+}
+
+/// Calls `body` and says its error in the terms of this library.
+func inPublicTerms<R>(_ body: () throws(MachineError) -> R) throws(MartletError) -> R {
+    do throws(MachineError) {
+        return try body()
+    } catch {
+        throw MartletError(error)
+    }
+}

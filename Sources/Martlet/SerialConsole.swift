@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Machine
+
+/// The serial console of a machine, as a sequence of the bytes that the guest sends.
+///
+///     for await byte in machine.console { … }
+///     for await line in machine.console.lines { … }
+///
+/// The sequence ends when the machine has ended and all is read, or when the task is cancelled.
+///
+/// ## What is kept, and who waits
+///
+/// Each iterator gets every byte, from up to 128 KiB before its start on. Where one is 128 KiB behind, the guest's line is
+/// busy: a guest that looks at it, as Linux does, waits, and no byte is lost. So whoever holds an iterator has to go on
+/// reading or let it go.
+///
+/// A guest that sends without a look at its line is served from a reserve of another 128 KiB; what an iterator has
+/// not read by then is lost to it, and ``lostByteCount`` tells.
+///
+/// While there is no iterator, nobody waits: the last bytes are kept for the next one. So what the guest sent takes 256 KiB
+/// at most, and what was written to it a little more than a mebibyte.
+public struct SerialConsole: AsyncSequence, Sendable {
+    /// One byte that the guest sent.
+    public typealias Element = UInt8
+    /// Reading does not fail.
+    public typealias Failure = Never
+
+    private let channel: ConsoleChannel
+
+    init(_ channel: ConsoleChannel) {
+        self.channel = channel
+    }
+
+    /// Begins to read, up to 128 KiB back.
+    ///
+    /// - Returns: A reader, which the guest waits for from now on.
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(channel.makeReader())
+    }
+
+    /// How many bytes the guest has sent so far.
+    public var byteCount: UInt64 {
+        channel.byteCount
+    }
+
+    /// How many bytes were lost to iterators, because the guest sent them without a look at its line.
+    public var lostByteCount: UInt64 {
+        channel.lostByteCount
+    }
+
+    /// Sends bytes to the guest, as if they were typed.
+    ///
+    /// They may be sent before the guest is ready for them, and even before the machine starts. Waits while more than a
+    /// mebibyte was sent that the guest has not read.
+    ///
+    /// - Parameter bytes: What to send.
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/consoleClosed`` where the machine has ended, its console
+    ///   leads elsewhere, or the task was cancelled before all was taken.
+    public func write(_ bytes: some Sequence<UInt8>) async throws(MartletError) {
+        guard await channel.type(Array(bytes)) else {
+            throw MartletError(
+                .consoleClosed,
+                "the console takes no input: it leads elsewhere, or the machine has ended"
+            )
+        }
+    }
+
+    /// Sends text to the guest in UTF-8, as if it were typed.
+    ///
+    /// - Parameter text: What to send; a line ends with `\n`.
+    /// - Throws: As for bytes.
+    public func write(_ text: String) async throws(MartletError) {
+        try await write(text.utf8)
+    }
+
+    /// Sends a break to the guest, behind what was written before: Magic SysRq on a Linux console.
+    public func sendBreak() {
+        channel.sendBreak()
+    }
+
+    /// Reads a console, byte by byte.
+    public struct Iterator: AsyncIteratorProtocol {
+        private static let pieceByteCount = 4096
+
+        private let reader: ConsoleChannel.Reader
+        private var piece: ArraySlice<UInt8> = []
+
+        init(_ reader: ConsoleChannel.Reader) {
+            self.reader = reader
+        }
+
+        /// The next byte, as soon as the guest sends it.
+        ///
+        /// - Returns: `nil` when the machine has ended and all is read, or the task was cancelled.
+        public mutating func next() async -> UInt8? {
+            await next(isolation: #isolation)
+        }
+
+        /// The next byte, as soon as the guest sends it.
+        ///
+        /// - Parameter actor: Where the caller runs.
+        /// - Returns: `nil` when the machine has ended and all is read, or the task was cancelled.
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> UInt8? {
+            if piece.isEmpty { piece = await reader.read(limit: Self.pieceByteCount)[...] }
+            return piece.popFirst()
+        }
+    }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where the two directions of a machine's serial console lead.
+public enum SerialConsoleAttachment: Hashable, Sendable {
+    /// To ``VirtualMachine/console``: this process reads and writes it.
+    case stream
+
+    /// To open file descriptors: pipes, files, terminals.
+    ///
+    /// They stay the caller's, who keeps them open until the machine has ended. A reader that stalls holds back a guest that
+    /// looks at its line. `nil` for `output` drops what the guest sends, for `input` leaves the line silent.
+    case fileDescriptors(output: CInt?, input: CInt?)
+
+    /// Nowhere: what the guest sends is dropped, and it receives nothing.
+    case disconnected
+}

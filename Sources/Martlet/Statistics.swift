@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Machine
+
+extension VirtualMachine {
+    /// What a machine has done since it was made.
+    public struct Statistics: Hashable, Sendable {
+        /// How often a vCPU left its guest, by reason.
+        public struct CPU: Hashable, Sendable {
+            /// Reads of I/O ports.
+            public var portReadCount: UInt64
+            /// Writes of I/O ports.
+            public var portWriteCount: UInt64
+            /// Reads of device registers in memory.
+            public var mmioReadCount: UInt64
+            /// Writes of device registers in memory.
+            public var mmioWriteCount: UInt64
+            /// Instructions that KVM gave up on and Martlet completed: on hosts that interpret guest code only.
+            public var emulationCount: UInt64
+            /// Exits that this process asked for, or a signal.
+            public var kickCount: UInt64
+            /// All others.
+            public var otherCount: UInt64
+        }
+
+        /// One for each vCPU, in their order.
+        public var cpus: [CPU]
+
+        /// How much of the guest's memory the host has given so far, in bytes; `nil` where the host does not tell.
+        public var residentMemorySize: UInt64?
+
+        /// How many bytes of the console were dropped because a file descriptor took nothing for long, from a guest that
+        /// did not look at its line.
+        public var droppedConsoleByteCount: UInt64
+
+        init(_ statistics: MachineStatistics, droppedConsoleByteCount: UInt64) {
+            cpus = statistics.vcpus.map { CPU($0) }
+            residentMemorySize = statistics.guestByteCount
+            self.droppedConsoleByteCount = droppedConsoleByteCount
+        }
+    }
+}
+
+extension VirtualMachine.Statistics.CPU {
+    fileprivate init(_ counts: VCPUStatistics) {
+        self.init(
+            portReadCount: counts.portReads,
+            portWriteCount: counts.portWrites,
+            mmioReadCount: counts.mmioReads,
+            mmioWriteCount: counts.mmioWrites,
+            emulationCount: counts.emulations,
+            kickCount: counts.kicks,
+            otherCount: counts.others
+        )
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Machine
+import SystemPackage
+import Virtio
+
+/// A disk of a machine that is there: to be resized, replaced and limited while the guest uses it.
+///
+/// ``VirtualMachine/storageDevices`` has one for each ``VirtualMachineConfiguration/storageDevices``. It keeps the disk's
+/// file open, so let go of it together with the machine.
+public struct StorageDevice: Sendable {
+    /// What a disk has done since its machine was made.
+    public struct Statistics: Hashable, Sendable {
+        /// Reads that were answered; those that failed are among them, as with all other requests.
+        public var readCount: UInt64
+        /// Writes that were answered.
+        public var writeCount: UInt64
+        /// Flushes that were answered.
+        public var flushCount: UInt64
+        /// Discards and write-zeroes that were answered.
+        public var discardCount: UInt64
+        /// How many bytes were read.
+        public var bytesRead: UInt64
+        /// How many bytes were written.
+        public var bytesWritten: UInt64
+        /// Requests that were answered with an error.
+        public var failureCount: UInt64
+        /// Requests that the rate limit held back.
+        public var throttledCount: UInt64
+    }
+
+    private let machine: Machine.VirtualMachine
+    private let index: Int
+
+    init(_ machine: Machine.VirtualMachine, index: Int) {
+        (self.machine, self.index) = (machine, index)
+    }
+
+    /// The path of the disk's file, or block device, as it is now.
+    public var path: String { machine.path(ofDisk: index).string }
+
+    /// Whether the guest has found the disk and has a driver for it.
+    public var isUsedByGuest: Bool { machine.isUsed(disk: index) }
+
+    /// What the disk has done so far.
+    public var statistics: Statistics {
+        let counts = machine.statistics(ofDisk: index)
+        return Statistics(
+            readCount: counts.reads,
+            writeCount: counts.writes,
+            flushCount: counts.flushes,
+            discardCount: counts.discards,
+            bytesRead: counts.bytesRead,
+            bytesWritten: counts.bytesWritten,
+            failureCount: counts.failures,
+            throttledCount: counts.throttled
+        )
+    }
+
+    /// Looks how large the file is now, and tells the guest: after a `truncate`, say.
+    ///
+    /// - Returns: Whether the size has changed.
+    @discardableResult
+    public func updateSize() -> Bool {
+        machine.rescan(disk: index)
+    }
+
+    /// Puts another file in the place of the disk's, as another cartridge in the same drive.
+    ///
+    /// What the guest has in flight is finished with the old file first. The new one is opened in the way that the
+    /// configuration says; the guest is told of its size, and of nothing else: it has to read the disk anew.
+    ///
+    /// - Parameter path: A raw image file or a block device, with the block size of the old one.
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/storage``; then the disk stays as it is.
+    public func replaceImage(with path: String) throws(MartletError) {
+        let path = try FilePath(checking: path, of: nil)
+        try inPublicTerms { () throws(MachineError) in try machine.replaceDisk(index, by: path) }
+    }
+
+    /// Limits how fast the disk is from now on.
+    ///
+    /// - Parameter limit: `nil` for no limit.
+    public func setRateLimit(_ limit: RateLimit?) {
+        machine.setRateLimit(limit?.storageLimit, ofDisk: index)
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+public import Logging
+import Machine
+import SystemPackage
+
+/// A machine: made stopped, started once, and ended by its guest or by its owner.
+///
+///     let machine = try VirtualMachine(configuration: configuration)
+///     try await machine.start()
+///     for await line in machine.console.lines { print(line) }
+///     let outcome = await machine.waitUntilStopped()
+///
+/// All functions may be called from any task at any time. A machine that is no longer referred to is stopped at once, and
+/// all that it has of the host is given back.
+public final class VirtualMachine: Sendable {
+    /// What a machine does.
+    public enum State: Hashable, Sendable {
+        /// It was not started yet.
+        case stopped
+        /// Its guest runs.
+        case running
+        /// Its guest stands still, and can be resumed.
+        case paused
+        /// It was told to end, and does soon.
+        case stopping
+        /// It has ended, and cannot be started again.
+        case ended
+    }
+
+    /// The machine's console; without a byte where ``VirtualMachineConfiguration/serialConsole`` leads elsewhere.
+    public let console: SerialConsole
+
+    private let machine: Machine.VirtualMachine
+    private let channel: ConsoleChannel
+    /// How long files and pipes may take for the last bytes of a machine that its owner ends.
+    private static let outputGrace = DispatchTimeInterval.seconds(1)
+
+    /// Whether machines can run on this host: the processor, KVM, and the right to use it.
+    ///
+    /// Takes some milliseconds: the host is tried.
+    public static var isSupported: Bool { HostReport().isUsable }
+
+    /// What keeps machines from running on this host and how to mend it, a line for each; nothing where they can.
+    public static var hostProblems: [String] {
+        HostReport().findings.filter { $0.verdict == .bad }.map { "\($0.subject): \($0.detail)" }
+    }
+
+    /// Makes a machine and loads its kernel: all but running it.
+    ///
+    /// Opens the disks, which stay locked until the machine has ended and is no longer referred to.
+    ///
+    /// - Parameters:
+    ///   - configuration: Checked here once more.
+    ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
+    /// - Throws: ``MartletError``, for what keeps the machine from starting.
+    public init(
+        configuration: VirtualMachineConfiguration,
+        logger: Logger = Logger(label: "martlet")
+    ) throws(MartletError) {
+        let machineConfiguration = try configuration.machineConfiguration()
+        let channel = ConsoleChannel()
+        var attachment = ConsoleAttachment()
+        switch configuration.serialConsole {
+        case .stream:
+            attachment.channel = channel
+        case .fileDescriptors(let output, let input):
+            attachment.output = output.map { FileDescriptor(rawValue: $0) }
+            attachment.input = input.map { FileDescriptor(rawValue: $0) }
+            channel.close()
+        case .disconnected:
+            channel.close()
+        }
+        machine = try inPublicTerms { () throws(MachineError) in
+            try Machine.VirtualMachine(
+                machineConfiguration,
+                console: attachment,
+                logger: logger
+            ) { event in
+                guard case .consoleFailed(let errno) = event else { return }
+                logger.warning("the console cannot be written: \(errno); the guest goes on without")
+            }
+        }
+        self.channel = channel
+        console = SerialConsole(channel)
+    }
+
+    deinit {
+        // Its threads hold a machine that runs; one that never ran has readers perhaps, who would wait for ever.
+        machine.stop(outputGrace: Self.outputGrace)
+        channel.close()
+    }
+
+    // MARK: - State
+
+    /// What the machine does now.
+    public var state: State {
+        switch machine.phase {
+        case .notStarted: .stopped
+        case .ended: .ended
+        case .running, .paused: machine.isEnding ? .stopping : machine.phase == .paused ? .paused : .running
+        }
+    }
+
+    /// The machine's disks, in the order of its configuration.
+    public var storageDevices: [StorageDevice] {
+        (0..<machine.diskCount).map { StorageDevice(machine, index: $0) }
+    }
+
+    /// What the machine has done so far.
+    ///
+    /// Takes some milliseconds, for a look at this process's memory.
+    public var statistics: Statistics {
+        Statistics(machine.statistics, droppedConsoleByteCount: machine.droppedConsoleByteCount)
+    }
+
+    // MARK: - Operations
+
+    /// Lets the guest run.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/alreadyStarted``: a machine starts once.
+    public func start() async throws(MartletError) {
+        try inPublicTerms { () throws(MachineError) in try machine.start() }
+    }
+
+    /// Takes every vCPU out of the guest and finishes all input and output; a machine that is paused stays so.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/notRunning``.
+    public func pause() async throws(MartletError) {
+        do throws(MachineError) {
+            try await machine.pause()
+        } catch {
+            throw MartletError(error)
+        }
+    }
+
+    /// Lets a paused machine go on; one that runs goes on running.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/notRunning``.
+    public func resume() async throws(MartletError) {
+        do throws(MachineError) {
+            try await machine.resume()
+        } catch {
+            throw MartletError(error)
+        }
+    }
+
+    /// Asks the guest to shut down, in the way that its kernel can hear: whether it does, and when, is the guest's.
+    ///
+    /// That is ``pressPowerButton()`` for a kernel that uses ACPI, else ``pressControlAltDelete()``.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/notRunning``, also for a machine that is paused or ends.
+    public func requestStop() throws(MartletError) {
+        try expectRunning()
+        machine.requestShutdown()
+    }
+
+    /// Presses the power button (ACPI).
+    ///
+    /// - Throws: As ``requestStop()``.
+    public func pressPowerButton() throws(MartletError) {
+        try expectRunning()
+        machine.pressPowerButton()
+    }
+
+    /// Presses Ctrl-Alt-Del on the guest's keyboard.
+    ///
+    /// - Throws: As ``requestStop()``.
+    public func pressControlAltDelete() throws(MartletError) {
+        try expectRunning()
+        machine.pressControlAltDelete()
+    }
+
+    private func expectRunning() throws(MartletError) {
+        let state = state
+        guard state == .running else { throw MartletError(.notRunning, "the machine does not run: it is \(state)") }
+    }
+
+    /// Ends the machine at once, as if its power were cut, and returns when it has ended.
+    ///
+    /// A machine that ends already, or has ended, keeps its outcome.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/notRunning`` where it was not started yet.
+    public func stop() async throws(MartletError) {
+        guard state != .stopped else { throw MartletError(MachineError.notRunning) }
+        machine.stop(outputGrace: Self.outputGrace)
+        _ = await machine.wait()
+    }
+
+    /// Waits until the machine has ended.
+    ///
+    /// - Returns: How it ended: at once, where it has already.
+    public func waitUntilStopped() async -> Outcome {
+        Outcome(await machine.wait())
+    }
+}

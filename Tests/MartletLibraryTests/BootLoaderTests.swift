@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Martlet
+import TestSupport
+import Testing
+
+/// What reaches a guest of its boot loader's settings: the guest shows what it was given.
+@Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+struct BootLoaderTests {
+    private let folder: TemporaryFolder
+    // Offsets in boot_params, where pointers to these are (Linux: Documentation/arch/x86/boot.rst).
+    private let commandLinePointer: UInt32 = 0x228
+    private let ramdiskPointer: UInt32 = 0x218
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    /// What a guest sends that runs `code` and powers off.
+    private func output(
+        of code: GuestCode,
+        _ change: (inout VirtualMachineConfiguration) -> Void
+    ) async throws -> [UInt8] {
+        var configuration = try Machines.configuration([code, .powerOff, .spin], in: folder)
+        change(&configuration)
+        let machine = try VirtualMachine(configuration: configuration)
+        try await machine.start()
+        #expect(await machine.waitUntilStopped() == .poweredOff)
+        return await machine.console.first(.max)
+    }
+
+    /// The command line that a guest is given.
+    private func commandLine(_ change: (inout VirtualMachineConfiguration) -> Void) async throws -> String {
+        let bytes = try await output(of: .dump(behind32BitPointerAt: commandLinePointer, byteCount: 1024), change)
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    @Test func `a kernel gets Martlet's parameters, then the user's`() async throws {
+        let line = try await commandLine { $0.bootLoader.commandLine = "one two=2" }
+        #expect(line.contains("console=ttyS0"))
+        #expect(line.hasSuffix(" one two=2"))
+    }
+
+    @Test func `a kernel gets nothing but the user's parameters where that is wanted`() async throws {
+        let line = try await commandLine { configuration in
+            configuration.bootLoader.commandLine = "one two=2"
+            configuration.bootLoader.addsDefaultParameters = false
+        }
+        #expect(line == "one two=2")
+    }
+
+    @Test(
+        arguments: [
+            (.firstDisk, "root=/dev/vda"), (.partition("0badcafe-01"), "root=PARTUUID=0badcafe-01"), (.unnamed, nil),
+        ] as [(LinuxBootLoader.RootFileSystem, String?)]
+    )
+    func `a kernel is told of its root file system`(root: LinuxBootLoader.RootFileSystem, word: String?) async throws {
+        let disk = try folder.makeSparseFile("disk", byteCount: 1 << 20)
+        let line = try await commandLine { configuration in
+            configuration.bootLoader.rootFileSystem = root
+            configuration.storageDevices = [DiskImageConfiguration(path: disk, isReadOnly: true)]
+        }
+        #expect(line.split(separator: " ").first { $0.hasPrefix("root=") }.map(String.init) == word)
+    }
+
+    @Test func `an initial RAM disk is in the guest's memory`() async throws {
+        let ramdisk = try folder.write(Array("the contents".utf8), to: "ramdisk")
+        let bytes = try await output(of: .dump(behind32BitPointerAt: ramdiskPointer, byteCount: 12)) {
+            $0.bootLoader.initialRamdiskPath = ramdisk
+        }
+        #expect(bytes == Array("the contents".utf8))
+    }
+
+    @Test func `a guest finds its disks, and an entropy device unless there is none`() async throws {
+        let paths = try ["one", "two"].map { try folder.makeSparseFile($0, byteCount: 1 << 20) }
+        for (device, count) in [(EntropyDeviceConfiguration(), 3), (nil, 2)] as [(EntropyDeviceConfiguration?, Int)] {
+            let line = try await commandLine { configuration in
+                configuration.storageDevices = paths.map { DiskImageConfiguration(path: $0, isReadOnly: true) }
+                configuration.entropyDevice = device
+            }
+            #expect(line.split(separator: " ").count { $0.hasPrefix("virtio_mmio.device=") } == count)
+        }
+    }
+
+    @Test(arguments: [LinuxBootLoader.EntryPoint.pvh, .image])
+    func `an entry point that the kernel does not have is refused`(entry: LinuxBootLoader.EntryPoint) throws {
+        var configuration = try Machines.configuration([.spin], in: folder)
+        configuration.bootLoader.entryPoint = entry
+        let error = #expect(throws: MartletError.self) { try VirtualMachine(configuration: configuration) }
+        #expect(error?.code == .boot)
+    }
+}

@@ -15,7 +15,8 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
 COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/, bash-completion/completions/martlet \
     zsh/site-functions/_martlet fish/vendor_completions.d/martlet.fish)
-SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/DeviceModel
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/DeviceModel \
+    docs/examples
 
 .PHONY: help
 help: ## Show this help
@@ -65,6 +66,11 @@ format: ## Format all Swift sources
 fuzz: setup ## Look for inputs that break TARGET, for SECONDS: docs/fuzzing.md
 	scripts/fuzz.sh $(TARGET) $(SECONDS)
 
+.PHONY: example
+example: setup guest-images ## Build and run docs/examples/HelloGuest, a package that uses the library
+	swift build --package-path docs/examples/HelloGuest
+	docs/examples/HelloGuest/.build/debug/HelloGuest guest-images/build/vmlinux guest-images/build/root.ext4
+
 .PHONY: bench
 bench: setup build guest-images-all ## Measure what docs/performance.md states
 	MARTLET_BENCH=1 swift build $(RELEASE_FLAGS) --product martlet-device-bench
@@ -91,4 +97,4 @@ uninstall: ## Remove what `make install` installed
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of guest images stays
-	rm -rf .build Benchmarks/.build guest-images/build
+	rm -rf .build Benchmarks/.build docs/examples/HelloGuest/.build guest-images/build

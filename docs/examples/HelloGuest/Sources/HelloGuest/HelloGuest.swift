@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Martlet
+
+/// Boots Linux, talks to its shell, shows what its console says, and stops it: `HelloGuest KERNEL DISK`.
+@main
+struct HelloGuest {
+    static func main() async throws {
+        guard CommandLine.arguments.count == 3 else { return print("usage: HelloGuest KERNEL DISK") }
+
+        // What the machine is made of.
+        let loader = LinuxBootLoader(kernelPath: CommandLine.arguments[1], commandLine: "quiet i8042.noaux")
+        var configuration = VirtualMachineConfiguration(bootLoader: loader)
+        configuration.memorySize = 128 << 20
+        configuration.storageDevices = [DiskImageConfiguration(path: CommandLine.arguments[2], isReadOnly: true)]
+        try configuration.validate()
+
+        // It starts, and its shell is told to say something.
+        let machine = try VirtualMachine(configuration: configuration)
+        try await machine.start()
+        try await machine.console.write("echo Hello from $(uname -sr) | tr a-z A-Z\n")
+
+        // What it sends is shown up to the answer.
+        for await line in machine.console.lines {
+            print(line)
+            if line.contains("HELLO FROM") { break }
+        }
+
+        try await machine.stop()
+        print("And now: \(await machine.waitUntilStopped()).")
+    }
+}

@@ -121,10 +121,7 @@ final class MachineStress: Sendable {
         case .pause, .resume, .logs, .rm: perform([operation.rawValue, name], name)
         case .kill:
             perform(["kill", name], name)
-        case .wait:
-            // Of one that runs on it would take for ever.
-            perform(["kill", name], name)
-            perform(["wait", name], name, statuses: [0, 1, 2])
+        case .wait: wait(name)
         case .stop: perform(["stop", "--timeout", "1", name], name)
         case .force: perform(["rm", "--force", name], name)
         case .inspect: check(perform(["inspect", name], name)) { value in self.check(state: value["state"]) }
@@ -132,6 +129,18 @@ final class MachineStress: Sendable {
         case .ps:
             check(perform(["ps", "--all", "--json"], "all")) { value in
                 value.elements.allSatisfy { self.check(state: $0["state"]) && self.names.contains($0["name"].string) }
+            }
+        }
+    }
+
+    /// Waits for an end, and sees to it that there is one.
+    private func wait(_ name: String) {
+        attempt("wait") {
+            try with(Martlet(["wait", name])).run { waiting in
+                repeat {
+                    perform(["kill", name], name)
+                } while (try? waiting.process.wait(within: .seconds(1))) == nil
+                judge(try waiting.end(), "wait", name, [.exited(0), .exited(1), .exited(2)])
             }
         }
     }

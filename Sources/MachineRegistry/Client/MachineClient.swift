@@ -51,8 +51,9 @@ package final class MachineClient {
     }
 
     private func failure(_ error: HTTPClientError) -> RegistryError {
-        // It hangs up a moment before its process is gone.
-        guard !folder.waitUntilDead(within: .milliseconds(500)) else {
+        // It hangs up before its process is gone; one that only does not answer may never go.
+        let patience: Duration = error == .timedOut ? .zero : .seconds(5)
+        guard !folder.waitUntilDead(within: patience) else {
             return RegistryError("machine '\(folder.name)' has ended")
         }
         return RegistryError("machine '\(folder.name)' cannot be reached: \(error)")

@@ -13,6 +13,6 @@ status=0
 swift test --skip-build --disable-xctest "$@" 2>&1 | tee "$log" || status=$?
 if [ "$status" -ne 0 ]; then
     printf '\nWhat failed:\n'
-    grep -aE '^(✘|↳|[[:space:]]+↳)|: (fatal )?error: |Fatal error' "$log" | cut -c1-600 || true
+    grep -aE '^✘|: (fatal )?error: |Fatal error' "$log" | cut -c1-600 || true
 fi
 exit "$status"

@@ -98,7 +98,11 @@ package final class UnixSocket: Sendable {
     package func accept() throws(Errno) -> UnixSocket? {
         while true {
             let raw = chttp_accept(owned.rawValue)
-            if raw >= 0 { return UnixSocket(adopting: OwnedDescriptor(adopting: raw)) }
+            if raw >= 0 {
+                let socket = UnixSocket(adopting: OwnedDescriptor(adopting: raw))
+                socket.setSendBuffer(byteCount: Self.sendBufferByteCount)
+                return socket
+            }
             switch -raw {
             case EAGAIN: return nil
             case EINTR, ECONNABORTED: continue
@@ -190,6 +194,14 @@ package final class UnixSocket: Sendable {
     }
 
     // MARK: - Details
+
+    /// What a client that takes nothing holds of the kernel's memory, whatever the host's default is.
+    private static let sendBufferByteCount = 128 << 10
+
+    private func setSendBuffer(byteCount: Int) {
+        var value = CInt(clamping: byteCount)
+        _ = unsafe setsockopt(owned.rawValue, SOL_SOCKET, SO_SNDBUF, &value, socklen_t(MemoryLayout<CInt>.size))
+    }
 
     private static func make(_ path: FilePath) throws(UnixSocketError) -> OwnedDescriptor {
         let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)

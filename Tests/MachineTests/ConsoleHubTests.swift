@@ -46,6 +46,9 @@ import Testing
             var ends: [CInt] = [0, 0]
             let result = unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0, &ends)
             #expect(result == 0)
+            // As the server of the API does: the host's default may be as large as all that is sent here.
+            var byteCount: CInt = 128 << 10
+            unsafe setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &byteCount, socklen_t(MemoryLayout<CInt>.size))
             viewer.connect(Connection(OwnedDescriptor(adopting: ends[0])), typed: Array(typed.utf8))
             return Viewer(
                 stream: try ByteStream(input: ends[1], output: dup(ends[1])),

@@ -30,7 +30,7 @@ package final class MachineClient {
         _ method: String,
         _ path: String,
         _ body: JSONValue? = nil,
-        timeout: Duration = .seconds(10)
+        timeout: Duration = .seconds(60)
     ) throws(RegistryError) -> JSONValue {
         let response: HTTPResponse
         do throws(HTTPClientError) {
@@ -61,8 +61,8 @@ package final class MachineClient {
 
     /// Does what `/martlet/actions` offers.
     @discardableResult
-    package func act(_ action: String) throws(RegistryError) -> JSONValue {
-        try request("PUT", "/martlet/actions", ["action_type": .string(action)])
+    package func act(_ action: String, timeout: Duration = .seconds(60)) throws(RegistryError) -> JSONValue {
+        try request("PUT", "/martlet/actions", ["action_type": .string(action)], timeout: timeout)
     }
 
     /// Waits until the machine has ended.

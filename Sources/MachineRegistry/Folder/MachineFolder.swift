@@ -43,7 +43,7 @@ package struct MachineFolder: Hashable, Sendable {
     ///
     /// - Parameter duration: How long.
     /// - Returns: Whether it came.
-    package func waitUntilDead(within duration: Duration = .seconds(5)) -> Bool {
+    package func waitUntilDead(within duration: Duration = .seconds(30)) -> Bool {
         let deadline = ContinuousClock.now + duration
         while isAlive {
             guard ContinuousClock.now < deadline else { return false }

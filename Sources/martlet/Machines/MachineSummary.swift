@@ -42,8 +42,8 @@ struct MachineSummary {
     /// - Returns: Whether it answered.
     private mutating func ask(_ client: MachineClient) -> Bool {
         guard
-            let machine = try? client.request("GET", "/martlet/machine", timeout: .seconds(2)),
-            let size = try? client.request("GET", "/machine-config", timeout: .seconds(2))
+            let machine = try? client.request("GET", "/martlet/machine", timeout: .seconds(5)),
+            let size = try? client.request("GET", "/machine-config", timeout: .seconds(5))
         else { return false }
         switch machine["state"] {
         case "Running": state = "running"

@@ -62,7 +62,7 @@ struct KillCommand: ParsableCommand {
 
     /// Ends a machine, and its process if it does not answer.
     static func end(_ client: MachineClient) throws {
-        _ = try? client.act("Kill")
+        _ = try? client.act("Kill", timeout: .seconds(5))
         if (try? client.waitForEnd(timeout: .seconds(5))) != nil || !client.folder.isAlive { return }
         client.killProcess()
         guard client.folder.waitUntilDead() else {

@@ -6,7 +6,11 @@ import TestSupport
 import Testing
 
 /// Each test runs in a process of its own: descriptors and mappings are counted for the whole of it.
-@Suite(.serialized, .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+@Suite(
+    .serialized,
+    .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),
+    .disabled(if: ProcessResources.hasAddressSanitizer, "the address sanitizer maps memory as large as a guest's")
+)
 struct ReleaseTests {
     @Test func `machines that have ended and are dropped leave no descriptor, mapping or thread`() async {
         await #expect(processExitsWith: .success) {

@@ -44,6 +44,7 @@ guest-images: ## Build the default guest for one vCPU
 	guest-images/kernel.sh up
 	guest-images/initramfs.sh
 	guest-images/root.sh
+	guest-images/compare.sh
 	@install -m 644 guest-images/cmdline* guest-images/build/
 
 .PHONY: guest-images-all
@@ -88,7 +89,8 @@ install: build guest-images-all ## Install the command, its manual and completio
 	$(MARTLET) --generate-completion-script zsh > $(word 2,$(COMPLETIONS))
 	$(MARTLET) --generate-completion-script fish > $(word 3,$(COMPLETIONS))
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
-	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,cmdline*} $(DESTDIR)$(PREFIX)/share/martlet/
+	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,cmdline*,compare-data.ext4} $(DESTDIR)$(PREFIX)/share/martlet/
+	install -m 755 guest-images/build/compare-{subject,init} $(DESTDIR)$(PREFIX)/share/martlet/
 
 .PHONY: uninstall
 uninstall: ## Remove what `make install` installed

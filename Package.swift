@@ -100,10 +100,17 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .target(name: "CComparison", cSettings: cSettings),
+        .target(
+            name: "Comparison",
+            dependencies: ["CComparison", "Storage", systemPackage],
+            swiftSettings: swiftSettings
+        ),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "HTTP", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry", "Storage", logging,
+                "Comparison", "HTTP", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry", "Storage",
+                logging,
                 systemPackage,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -184,6 +191,11 @@ let package = Package(
         .testTarget(
             name: "MartletLibraryTests",
             dependencies: ["Martlet", "TestSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ComparisonTests",
+            dependencies: ["CComparison", "Comparison", "TestSupport", systemPackage],
             swiftSettings: swiftSettings
         ),
         .testTarget(

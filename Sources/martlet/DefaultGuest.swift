@@ -59,7 +59,7 @@ struct DefaultGuest {
         return folders
     }
 
-    private static var executable: FilePath? {
+    static var executable: FilePath? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
         guard count > 0 else { return nil }

@@ -10,7 +10,7 @@ struct MartletCommand: AsyncParsableCommand {
         commandName: "martlet",
         abstract: "A virtual machine monitor for Linux hosts with KVM.",
         version: APIVersion.martlet,
-        subcommands: [RunCommand.self, DoctorCommand.self],
+        subcommands: [RunCommand.self, CompareCommand.self, DoctorCommand.self],
         groupedSubcommands: [
             CommandGroup(
                 name: "Machine",

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One comparison: finds out what this host offers, measures topic after topic, and leaves nothing behind.
+package struct Comparison {
+    private let options: ComparisonOptions
+    private let interruption: Interruption
+    private let progress: (String) -> Void
+
+    /// - Parameters:
+    ///   - options: What to compare, and with what.
+    ///   - interruption: Ends it early.
+    ///   - progress: Gets a few words at each step.
+    package init(
+        _ options: ComparisonOptions,
+        interruption: Interruption,
+        progress: @escaping (String) -> Void = { _ in }
+    ) {
+        self.options = options
+        self.interruption = interruption
+        self.progress = progress
+    }
+
+    /// Measures everything, which takes seconds, and many minutes where guest kernels are interpreted.
+    ///
+    /// - Returns: What was found out; what could not be, says why.
+    /// - Throws: `ComparisonError`, when nothing at all can be compared or the user wants the end.
+    package func run() throws(ComparisonError) -> ComparisonResult {
+        try checkPrograms()
+        let folder = try WorkFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let userSpace = try UserSpace(images: options.images, workload: options.workload, in: folder)
+        let host = HostDescription(
+            martletVersion: options.martletVersion,
+            interpretsGuestKernels: options.interpretsGuestKernels,
+            workFolderIsInMemory: folder.isInMemory
+        )
+        let context = MeasurementContext(options: options, host: host, folder: folder, progress: progress)
+        try context.add(.process) { () throws(ComparisonError) in
+            ProcessEnvironment(userSpace: userSpace, folder: folder, interruption: interruption)
+        }
+        progress("looking for a container runtime")
+        try context.add(.container) { () throws(ComparisonError) in
+            try ContainerEnvironment(
+                wanted: options.runtime,
+                userSpace: userSpace,
+                folder: folder,
+                interruption: interruption
+            )
+        }
+        try context.add(.machine) { () throws(ComparisonError) in
+            try MachineEnvironment(
+                images: try options.machine.get(),
+                version: options.martletVersion,
+                emptyDisk: "\(options.images)/compare-data.ext4",
+                userSpace: userSpace,
+                folder: folder,
+                interruption: interruption
+            )
+        }
+        var result = ComparisonResult(
+            host: host,
+            columns: context.columns,
+            workload: options.workload,
+            repetitions: options.repetitions
+        )
+        for (index, topic) in options.topics.enumerated() {
+            context.heading = "[\(index + 1)/\(options.topics.count)] \(topic.title)"
+            result.sections.append(try context.section(topic))
+        }
+        return result
+    }
+
+    private func checkPrograms() throws(ComparisonError) {
+        guard Files.isThere("\(options.images)/compare-subject"), Files.isThere("\(options.images)/compare-init") else {
+            throw .unexpected(
+                "the programs that are compared are not in \(options.images): run `make guest-images` where Martlet's source is"
+            )
+        }
+        guard let workload = options.workload else { return }
+        let bytes = try Files.bytes(workload)
+        guard bytes.starts(with: [0x7f] + "ELF".utf8) else {
+            throw .unexpected(
+                "the workload \(workload) is no ELF program: a script would need its interpreter everywhere"
+            )
+        }
+        guard !ELFProgram.needsInterpreter(bytes) else {
+            throw .unexpected(
+                "the workload \(workload) is linked to shared libraries; link it statically (gcc -static)"
+            )
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why a comparison, or a part of it, did not come about.
+package enum ComparisonError: Error, Hashable, CustomStringConvertible {
+    /// The user or the system asked for the end; all that was started is gone.
+    case interrupted(signal: CInt)
+    /// A system call failed.
+    case system(operation: String, errno: Errno)
+    /// Something took longer than it may.
+    case late(String)
+    /// A program did not do what it was started for.
+    case unexpected(String)
+
+    package var description: String {
+        switch self {
+        case .interrupted(let signal): "ended by signal \(signal)"
+        case .system(let operation, let errno): "\(operation): \(errno)"
+        case .late(let what): "waited too long for \(what)"
+        case .unexpected(let what): what
+        }
+    }
+}
+
+/// The value of a system call's result, or its error.
+///
+/// - Parameters:
+///   - operation: What is done to what, in words.
+///   - result: What the call gave: at least 0, or -errno.
+/// - Returns: The same, if it is no error.
+/// - Throws: `ComparisonError.system`.
+@discardableResult
+func checked(_ operation: @autoclosure () -> String, _ result: CInt) throws(ComparisonError) -> CInt {
+    guard result >= 0 else { throw .system(operation: operation(), errno: Errno(rawValue: -result)) }
+    return result
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What to compare, and with what.
+package struct ComparisonOptions: Sendable {
+    /// In the order in which they are shown.
+    package var topics = Topic.allCases
+    /// How many samples each number has, where it is measured from outside.
+    package var repetitions = 5
+    /// A static program of the user's.
+    package var workload: String?
+    /// The container runtime, a name or a path; `nil` for the first of those that are known that works.
+    package var runtime: String?
+    /// How many instances run at the same time, for density.
+    package var instanceCounts = [1, 2, 5, 10, 20]
+    /// The folder with what guest-images/compare.sh built.
+    package var images: String
+    /// The virtual machine, or why there is none.
+    package var machine: Result<MachineImages, ComparisonError>
+    /// Whether this host's KVM interprets guest kernel code.
+    package var interpretsGuestKernels: Bool
+    /// Martlet's version, for the report.
+    package var martletVersion: String
+
+    /// - Parameters:
+    ///   - images: The folder with what guest-images/compare.sh built.
+    ///   - machine: The virtual machine, or why there is none.
+    ///   - interpretsGuestKernels: Whether this host's KVM interprets guest kernel code.
+    ///   - martletVersion: Martlet's version, for the report.
+    package init(
+        images: String,
+        machine: Result<MachineImages, ComparisonError>,
+        interpretsGuestKernels: Bool,
+        martletVersion: String
+    ) {
+        self.images = images
+        self.machine = machine
+        self.interpretsGuestKernels = interpretsGuestKernels
+        self.martletVersion = martletVersion
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// Control groups, of version 1 and 2.
+enum CGroup {
+    private static let mountPoint = "/sys/fs/cgroup"
+
+    /// What a process's memory cgroup counts, if it has one that is not the caller's own.
+    ///
+    /// - Parameter process: A process in it.
+    /// - Returns: Bytes, kernel memory of the group included, or `nil`.
+    static func memoryByteCount(of process: pid_t) -> Double? {
+        guard let path = memoryPath(of: process), path != memoryPath(of: getpid()) else { return nil }
+        for name in ["memory.current", "memory.usage_in_bytes"] {
+            if let text = try? Files.text("\(path)/\(name)"), let value = Double(text.dropLast(1)) { return value }
+        }
+        return nil
+    }
+
+    private static func memoryPath(of process: pid_t) -> String? {
+        guard let text = try? Files.text("/proc/\(process)/cgroup") else { return nil }
+        let entries = text.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 2) }
+        // "hierarchy:controllers:path"; version 2 has hierarchy 0 and names no controllers.
+        for entry in text.split(separator: "\n") {
+            let fields = entry.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            if fields.count == 3, fields[1].split(separator: ",").contains("memory") {
+                return "\(mountPoint)/memory\(fields[2])"
+            }
+        }
+        return entries.first { $0.first == "0" }?.last.map { "\(mountPoint)\($0)" }
+    }
+
+    /// Removes what a runtime that was killed in the middle left of a container's groups; kills what is in them.
+    ///
+    /// - Parameter name: The container's, which ends the names of its groups.
+    static func remove(named name: String) {
+        // No deeper than where the groups of a session are made.
+        var folders = [(path: mountPoint, depth: 0)]
+        while let (path, depth) = folders.popLast() {
+            for entry in Files.names(in: path) {
+                let child = "\(path)/\(entry)"
+                if entry.contains(name) {
+                    end(child)
+                } else if depth < 6, isFolder(child) {
+                    folders.append((child, depth + 1))
+                }
+            }
+        }
+    }
+
+    private static func end(_ path: String) {
+        for name in Files.names(in: path) where isFolder("\(path)/\(name)") { end("\(path)/\(name)") }
+        for _ in 0..<200 {
+            for process in (try? Files.text("\(path)/cgroup.procs"))?.split(separator: "\n") ?? [] {
+                if let process = pid_t(process), process > 0 { kill(process, SIGKILL) }
+            }
+            if unsafe rmdir(path) == 0 || errno == ENOENT { return }
+            usleep(5000)
+        }
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+}

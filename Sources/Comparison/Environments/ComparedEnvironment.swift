@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A way to run a program.
+protocol ComparedEnvironment: AnyObject {
+    var kind: EnvironmentKind { get }
+    /// What provides it, with its version.
+    var provider: String { get }
+    /// What it needs on disk, by name: of its own for each instance, and once for all.
+    var ownFiles: [(name: String, path: String)] { get }
+    var sharedFiles: [(name: String, path: String)] { get }
+
+    /// Starts a job.
+    ///
+    /// - Parameter job: What is to run.
+    /// - Returns: It, running; it ends with this value.
+    /// - Throws: `ComparisonError`.
+    func launch(_ job: Job) throws(ComparisonError) -> Instance
+}
+
+extension ComparedEnvironment {
+    /// Runs a job to its end.
+    ///
+    /// - Parameters:
+    ///   - job: What is to run.
+    ///   - seconds: How long one step may take.
+    ///   - see: Gets each line that the program prints.
+    /// - Returns: How it ended.
+    /// - Throws: `ComparisonError`.
+    @discardableResult
+    func run(_ job: Job, within seconds: Double, see: (HostProcess.Line) -> Void) throws(ComparisonError) -> Instance {
+        let instance = try launch(job)
+        defer { instance.end() }
+        while let line = try instance.readLine(within: seconds) { see(line) }
+        try instance.waitForEnd(within: seconds)
+        return instance
+    }
+}

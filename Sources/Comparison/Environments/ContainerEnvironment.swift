@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// Programs in containers, by the runtime that works here.
+final class ContainerEnvironment: ComparedEnvironment {
+    let kind = EnvironmentKind.container
+    private(set) var provider = ""
+    private var runtime: ContainerRuntime
+    private let userSpace: UserSpace
+    private let folder: WorkFolder
+    private let interruption: Interruption
+    private var count = 0
+
+    private var state: String { "\(folder.path)/runtime" }
+
+    /// Whether a container gets a cgroup of its own.
+    var hasCGroups: Bool { runtime.hasCGroups }
+
+    /// Finds a runtime that can run a container, by running one.
+    ///
+    /// - Parameters:
+    ///   - wanted: The only one to try, a name or a path; `nil` for all that are known.
+    ///   - userSpace: What containers have for their root file system.
+    ///   - folder: Where bundles and the runtime's state are.
+    ///   - interruption: Ends every wait.
+    /// - Throws: `ComparisonError`, which says what keeps containers from running here.
+    init(
+        wanted: String?,
+        userSpace: UserSpace,
+        folder: WorkFolder,
+        interruption: Interruption
+    ) throws(ComparisonError) {
+        self.userSpace = userSpace
+        self.folder = folder
+        self.interruption = interruption
+        let names = wanted.map { [$0] } ?? ContainerRuntime.known
+        let candidates = ContainerRuntime.candidates(names)
+        guard let first = candidates.first else {
+            throw .unexpected("\(names.joined(separator: " or ")) is not installed: apt-get install crun")
+        }
+        runtime = first
+        var reasons: [String] = []
+        for candidate in candidates {
+            runtime = candidate
+            do {
+                let instance = try launch(Job("hello"))
+                defer { instance.end() }
+                try instance.expectLine("hello", within: 20)
+                try instance.waitForEnd(within: 20)
+                provider = ([version()] + candidate.remarks).joined(separator: ", ")
+                return
+            } catch .interrupted(let signal) {
+                throw .interrupted(signal: signal)
+            } catch {
+                let reason = "\(candidate.name): \(error)"
+                if !reasons.contains(reason) { reasons.append(reason) }
+            }
+        }
+        throw .unexpected("no container runs here: \(reasons.joined(separator: "; "))")
+    }
+
+    /// "crun version 1.8.1" and more lines.
+    private func version() -> String {
+        guard
+            let process = try? HostProcess([runtime.path, "--version"], messages: log, interruption: interruption),
+            let line = try? process.readLine(within: 10)
+        else { return runtime.name }
+        return line.text.split(separator: " ").filter { $0 != "version" }.joined(separator: " ")
+    }
+
+    private var log: String { "\(folder.path)/container.log" }
+
+    var ownFiles: [(name: String, path: String)] { [("its root file system", userSpace.root)] }
+    var sharedFiles: [(name: String, path: String)] { [("the runtime, \(runtime.name)", runtime.path)] }
+
+    func launch(_ job: Job) throws(ComparisonError) -> Instance {
+        count += 1
+        let identifier = "\(WorkFolder.prefix)\(getpid())-\(count)"
+        let bundle = "\(folder.path)/container\(count)"
+        try Files.makeFolder(bundle)
+        let data = job.needsData ? "\(bundle)/data" : nil
+        if let data { try Files.makeFolder(data) }
+        let configuration = ContainerBundle(
+            root: userSpace.root,
+            command: job.command(programsIn: "/bin", dataFolder: "/data"),
+            dataFolder: data,
+            limits: runtime.hasCGroups ? job.limits : Job.Limits(),
+            hasSeccomp: runtime.hasSeccomp
+        )
+        try Files.write(configuration.configuration.text.utf8, to: "\(bundle)/config.json")
+        let process = try HostProcess(
+            runtime.command(["run", "--bundle", bundle, identifier], state: state),
+            messages: "\(bundle)/log",
+            withoutCGroup2: runtime.hidesCGroup2,
+            interruption: interruption
+        )
+        return Instance(kind: kind, process: process) { [self, weak process] in
+            if let process { remove(identifier, process) }
+            Files.remove(bundle)
+        }
+    }
+
+    /// Ends a container and lets the runtime remove what it made, however far it has come.
+    private func remove(_ identifier: String, _ process: HostProcess) {
+        // Until the runtime has noted the container, nobody can remove it; a runtime that fails ends.
+        let deadline = Moment.now + 5
+        while !process.hasEnded, !isNoted(identifier), Moment.now < deadline { usleep(2000) }
+        if isNoted(identifier) {
+            let delete = try? HostProcess(
+                runtime.command(["delete", "--force", identifier], state: state),
+                messages: log,
+                withoutCGroup2: runtime.hidesCGroup2,
+                interruption: .never
+            )
+            _ = try? delete?.waitForEnd(within: 20)
+        }
+        process.kill()
+        CGroup.remove(named: identifier)
+    }
+
+    private func isNoted(_ identifier: String) -> Bool {
+        Files.isThere("\(state)/\(identifier)")
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A job that runs in an environment.
+///
+/// In a machine the first process says when things happen, in lines that begin with a mark; they are kept apart from what
+/// the program prints.
+final class Instance {
+    /// What begins a line of the machine's first process.
+    static let mark: Character = "\u{1e}"
+
+    /// What the machine's first process said: `i`, `p`, `e` with a number, see guest-images/compare/init.c.
+    struct Event {
+        let name: String
+        let number: Double
+        let time: Moment
+    }
+
+    let kind: EnvironmentKind
+    /// The process of the host that was started: the program, the container's runtime, or the monitor.
+    let process: HostProcess
+    private(set) var events: [Event] = []
+    /// What went wrong inside, in the first process's words.
+    private(set) var complaints: [String] = []
+    /// When the machine's processor was there, which is when its kernel is in memory.
+    private(set) var processorReady: Moment?
+    private let cleanUp: () -> Void
+
+    init(kind: EnvironmentKind, process: HostProcess, cleanUp: @escaping () -> Void = {}) {
+        self.kind = kind
+        self.process = process
+        self.cleanUp = cleanUp
+    }
+
+    deinit {
+        end()
+    }
+
+    /// The next line that the program prints.
+    ///
+    /// - Parameter seconds: How long to wait at most.
+    /// - Returns: The line, or `nil` at its end.
+    /// - Throws: `ComparisonError`.
+    func readLine(within seconds: Double) throws(ComparisonError) -> HostProcess.Line? {
+        let look = kind == .machine && processorReady == nil ? lookForProcessor : nil
+        while let line = try process.readLine(within: seconds, looking: look) {
+            guard line.text.first == Self.mark else {
+                // The kernel's last words share the console, and an echoed line end makes an empty line.
+                if kind == .machine, line.text.isEmpty || line.text.hasPrefix("[") { continue }
+                return line
+            }
+            let words = line.text.dropFirst().split(separator: " ", maxSplits: 1)
+            if words.count == 2, words[0] == "x" { complaints.append(String(words[1])) }
+            if words.count == 2, let number = Double(words[1]) {
+                events.append(Event(name: String(words[0]), number: number, time: line.time))
+            }
+        }
+        return nil
+    }
+
+    /// The next line, which must be there.
+    ///
+    /// - Parameters:
+    ///   - text: What it must be, or how it must begin.
+    ///   - seconds: How long to wait at most.
+    /// - Returns: The line.
+    /// - Throws: `ComparisonError`, with the reason where the environment told one.
+    @discardableResult
+    func expectLine(_ text: String, within seconds: Double) throws(ComparisonError) -> HostProcess.Line {
+        guard let line = try readLine(within: seconds) else { throw .unexpected(explanation(instead: "\"\(text)\"")) }
+        guard line.text.hasPrefix(text) else { throw .unexpected("it said \"\(line.text)\" instead of \"\(text)\"") }
+        return line
+    }
+
+    /// Why nothing came, in the best words that there are.
+    func explanation(instead wanted: String) -> String {
+        complaints.first ?? process.lastMessage ?? "it ended without \(wanted)"
+    }
+
+    /// When the machine's first process said this.
+    func event(_ name: String) -> Event? {
+        events.first { $0.name == name }
+    }
+
+    /// The status with which the program ended, as a shell shows it.
+    var programStatus: CInt? {
+        kind == .machine ? event("e").map { CInt($0.number) } : process.ending?.status
+    }
+
+    /// Waits for the end of all of it.
+    ///
+    /// - Parameter seconds: How long to wait at most.
+    /// - Returns: How the host's process ended.
+    /// - Throws: `ComparisonError`.
+    @discardableResult
+    func waitForEnd(within seconds: Double) throws(ComparisonError) -> HostProcess.Ending {
+        let ending = try process.waitForEnd(within: seconds)
+        cleanUp()
+        return ending
+    }
+
+    /// Ends it now, and removes what it leaves.
+    func end() {
+        guard process.ending == nil else { return }
+        // First what the runtime knows of, while it is there to see it.
+        cleanUp()
+        process.kill()
+    }
+
+    /// All its processes on the host.
+    var processes: [pid_t] { ProcessTable.descendants(of: process.identifier) }
+
+    private func lookForProcessor() -> Bool {
+        if processorReady == nil, MachineEnvironment.hasProcessor(process.identifier) { processorReady = .now }
+        return processorReady != nil
+    }
+}

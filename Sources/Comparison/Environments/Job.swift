@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is to run in an environment.
+struct Job {
+    /// A word of a command line.
+    enum Word: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
+        case text(String)
+        /// The folder for data, which each environment has at another place.
+        case dataFolder
+
+        init(stringLiteral text: String) { self = .text(text) }
+    }
+
+    /// What an environment may use at most.
+    struct Limits {
+        var memoryByteCount: Int?
+        var processCount: Int?
+    }
+
+    /// A program of the user space, `subject` or `workload`.
+    var program = UserSpace.subject
+    var arguments: [Word] = []
+    var needsData = false
+    var limits = Limits()
+
+    /// A job of the program that is made for comparing.
+    init(_ arguments: Word..., needsData: Bool = false, limits: Limits = Limits()) {
+        self.arguments = arguments
+        self.needsData = needsData
+        self.limits = limits
+    }
+
+    /// A program of the user space, without arguments.
+    init(program: String) {
+        self.program = program
+    }
+
+    /// The command line where programs are in `folder` and data in `dataFolder`.
+    func command(programsIn folder: String, dataFolder: String) -> [String] {
+        ["\(folder)/\(program)"]
+            + arguments.map { word in
+                switch word {
+                case .text(let text): text
+                case .dataFolder: dataFolder
+                }
+            }
+    }
+}

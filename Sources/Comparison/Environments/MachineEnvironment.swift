@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Storage
+import SystemPackage
+
+/// What the virtual machine of a comparison consists of.
+package struct MachineImages: Sendable {
+    /// The program `martlet`, of which `martlet run` is the monitor.
+    package var monitor: String
+    /// The guest's kernel.
+    package var kernel: String
+    /// Kernel parameters that the kernel wants on this host.
+    package var parameters: [String]
+
+    /// - Parameters:
+    ///   - monitor: The program `martlet`, of which `martlet run` is the monitor.
+    ///   - kernel: The guest's kernel.
+    ///   - parameters: Kernel parameters that the kernel wants on this host.
+    package init(monitor: String, kernel: String, parameters: [String]) {
+        self.monitor = monitor
+        self.kernel = kernel
+        self.parameters = parameters
+    }
+}
+
+/// Programs in virtual machines of their own: `martlet run`, as users run it.
+final class MachineEnvironment: ComparedEnvironment {
+    /// What a machine has where nothing else is asked for, as `martlet run` does it.
+    static let memoryByteCount = 128 << 20
+
+    let kind = EnvironmentKind.machine
+    let provider: String
+    private let images: MachineImages
+    private let emptyDisk: String
+    private let userSpace: UserSpace
+    private let folder: WorkFolder
+    private let interruption: Interruption
+    private var count = 0
+
+    /// - Throws: `ComparisonError`, which says what keeps machines from running here.
+    init(
+        images: MachineImages,
+        version: String,
+        emptyDisk: String,
+        userSpace: UserSpace,
+        folder: WorkFolder,
+        interruption: Interruption
+    ) throws(ComparisonError) {
+        provider = "martlet \(version), one vCPU, \(Self.memoryByteCount >> 20) MiB"
+        self.images = images
+        self.emptyDisk = emptyDisk
+        self.userSpace = userSpace
+        self.folder = folder
+        self.interruption = interruption
+        guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
+            throw .unexpected(
+                "/dev/kvm cannot be used (martlet doctor says why): \(unsafe String(cString: strerror(errno)))"
+            )
+        }
+    }
+
+    var ownFiles: [(name: String, path: String)] { [("its archive", userSpace.archive)] }
+    var sharedFiles: [(name: String, path: String)] {
+        [("the monitor, martlet", images.monitor), ("the guest's kernel", images.kernel)]
+    }
+
+    func launch(_ job: Job) throws(ComparisonError) -> Instance {
+        count += 1
+        let identity = "\(folder.path)/machine\(count)"
+        var command = [images.monitor, "run", images.kernel, "--initrd", userSpace.archive, "--escape", "none"]
+        if let limit = job.limits.memoryByteCount { command += ["--memory", "\(limit >> 20)M"] }
+        var words = job.command(programsIn: "/bin", dataFolder: "/data")
+        if job.needsData {
+            // Past the host's page cache, so that host and guest do not both keep the data, and reads reach the disk.
+            let disk = "\(identity).ext4"
+            do throws(StorageError) {
+                try DiskFile.copy(of: FilePath(emptyDisk), to: FilePath(disk))
+            } catch {
+                throw .unexpected("\(error)")
+            }
+            command += ["--disk", folder.isInMemory ? disk : "\(disk),direct"]
+            words.insert("--data", at: 0)
+        }
+        let line = (images.parameters + ["--"] + words).joined(separator: " ")
+        command += ["--cmdline", line]
+        let process = try HostProcess(command, messages: "\(identity).log", interruption: interruption)
+        return Instance(kind: kind, process: process) {
+            Files.remove("\(identity).ext4")
+        }
+    }
+
+    /// Whether a monitor has made its first vCPU, the last thing before the guest runs.
+    ///
+    /// - Parameter process: The monitor's process.
+    /// - Returns: Whether it holds such a descriptor now.
+    static func hasProcessor(_ process: pid_t) -> Bool {
+        // The newest come last, and look cheaper from there.
+        let names = Files.names(in: "/proc/\(process)/fd").compactMap { Int($0) }.sorted(by: >)
+        return names.contains {
+            Files.linkTarget("/proc/\(process)/fd/\($0)")?.hasPrefix("anon_inode:kvm-vcpu") == true
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What all measurements need: the environments that are there, why others are not, and a way to say what goes on.
+final class MeasurementContext {
+    /// A row before anything is measured.
+    struct Plan {
+        var title: String
+        var unit = Unit.count
+        /// Whether a guest's kernel has a part in it, so that an interpreting host distorts the machine's number.
+        var involvesGuestKernel = false
+        var largerIsBetter = false
+        var note: String?
+    }
+
+    let options: ComparisonOptions
+    let host: HostDescription
+    let folder: WorkFolder
+    private(set) var environments: [EnvironmentKind: any ComparedEnvironment] = [:]
+    private var problems: [EnvironmentKind: String] = [:]
+    var heading = ""
+    private let progress: (String) -> Void
+
+    init(
+        options: ComparisonOptions,
+        host: HostDescription,
+        folder: WorkFolder,
+        progress: @escaping (String) -> Void
+    ) {
+        self.options = options
+        self.host = host
+        self.folder = folder
+        self.progress = progress
+    }
+
+    /// Adds an environment, or notes why it is not there.
+    ///
+    /// - Parameters:
+    ///   - kind: Which one.
+    ///   - make: Makes it.
+    /// - Throws: `ComparisonError.interrupted` only.
+    func add(
+        _ kind: EnvironmentKind,
+        _ make: () throws(ComparisonError) -> any ComparedEnvironment
+    ) throws(ComparisonError) {
+        do throws(ComparisonError) {
+            environments[kind] = try make()
+        } catch {
+            if case .interrupted = error { throw error }
+            problems[kind] = "\(error)"
+        }
+    }
+
+    var columns: [ComparisonResult.Column] {
+        EnvironmentKind.allCases.map { kind in
+            .init(kind: kind, provider: environments[kind]?.provider ?? "", problem: problems[kind])
+        }
+    }
+
+    /// How long one step may take in an environment, far more than it does.
+    func patience(_ kind: EnvironmentKind) -> Double {
+        kind == .machine && host.interpretsGuestKernels ? 900 : 120
+    }
+
+    func say(_ kind: EnvironmentKind, _ text: String = "") {
+        progress("\(heading): \(kind.name)\(text.isEmpty ? "" : ", \(text)")")
+    }
+
+    /// Fills rows, environment by environment.
+    ///
+    /// - Parameters:
+    ///   - plans: The rows.
+    ///   - body: Gives the cells of one environment, one for each row.
+    /// - Returns: The rows; where an environment is not there or failed, they say why.
+    /// - Throws: `ComparisonError.interrupted` only.
+    func rows(
+        _ plans: [Plan],
+        _ body: (any ComparedEnvironment) throws(ComparisonError) -> [Cell]
+    ) throws(ComparisonError) -> [Row] {
+        var rows = plans.map { plan in
+            Row(title: plan.title, unit: plan.unit, cells: [:], note: plan.note, largerIsBetter: plan.largerIsBetter)
+        }
+        for kind in EnvironmentKind.allCases {
+            let cells = try cells(kind, body)
+            for index in rows.indices {
+                var cell = index < cells.count ? cells[index] : cells.last ?? .missing("not measured")
+                if kind == .machine, host.interpretsGuestKernels, plans[index].involvesGuestKernel, cell.median != nil {
+                    cell.isDistorted = true
+                }
+                rows[index].cells[kind] = cell
+            }
+        }
+        return rows
+    }
+
+    private func cells(
+        _ kind: EnvironmentKind,
+        _ body: (any ComparedEnvironment) throws(ComparisonError) -> [Cell]
+    ) throws(ComparisonError) -> [Cell] {
+        guard let environment = environments[kind] else { return [.missing("see above")] }
+        do throws(ComparisonError) {
+            say(kind)
+            return try body(environment)
+        } catch {
+            if case .interrupted = error { throw error }
+            return [.missing("\(error)")]
+        }
+    }
+
+    /// Measures a topic.
+    ///
+    /// - Parameter topic: Which one.
+    /// - Returns: What was found out.
+    /// - Throws: `ComparisonError.interrupted` only.
+    func section(_ topic: Topic) throws(ComparisonError) -> Section {
+        switch topic {
+        case .startup: try StartupMeasurement(context: self).section()
+        default: Section(topic: topic, explanation: "")
+        }
+    }
+}

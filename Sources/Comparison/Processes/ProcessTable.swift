@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// The processes of the host, as `/proc` shows them.
+enum ProcessTable {
+    /// A process and all that come from it.
+    ///
+    /// - Parameter process: Where the tree begins.
+    /// - Returns: It and its children, their children after them.
+    static func descendants(of process: pid_t) -> [pid_t] {
+        var children: [pid_t: [pid_t]] = [:]
+        for name in Files.names(in: "/proc") {
+            guard let one = pid_t(name), let parent = parent(of: one) else { continue }
+            children[parent, default: []].append(one)
+        }
+        var found = [process]
+        var index = 0
+        while index < found.count {
+            found += children[found[index]] ?? []
+            index += 1
+        }
+        return found
+    }
+
+    /// The parent of a process, if it is there.
+    static func parent(of process: pid_t) -> pid_t? {
+        // "pid (name) state parent": the name may hold anything, also parentheses.
+        guard let text = try? Files.text("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        let words = text[text.index(after: end)...].split(separator: " ")
+        return words.count > 1 ? pid_t(words[1]) : nil
+    }
+
+    /// How many processes the host has.
+    static var count: Int {
+        Files.names(in: "/proc").count { Int($0) != nil }
+    }
+}

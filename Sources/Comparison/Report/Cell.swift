@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one environment has in one row of a table.
+struct Cell: Hashable, Sendable {
+    enum Content: Hashable, Sendable {
+        case samples(Samples)
+        case text(String)
+        /// Why there is nothing.
+        case missing(String)
+    }
+
+    var content: Content
+    /// Whether this host distorts it: its KVM interprets guest kernel code.
+    var isDistorted = false
+    /// Calculated, not measured.
+    var isExtrapolated = false
+
+    static func samples(_ values: [Double]) -> Cell { Cell(content: .samples(Samples(values))) }
+    static func text(_ text: String) -> Cell { Cell(content: .text(text)) }
+    static func missing(_ reason: String) -> Cell { Cell(content: .missing(reason)) }
+
+    /// The number, if there is one.
+    var median: Double? {
+        if case .samples(let samples) = content, !samples.isEmpty { samples.median } else { nil }
+    }
+
+    /// Stands beside every number that an interpreting host distorts.
+    static let distortionMark = "†"
+
+    /// The words for a table's cell.
+    func text(_ unit: Unit) -> String {
+        let marks = (isDistorted ? " " + Self.distortionMark : "") + (isExtrapolated ? " (extrapolated)" : "")
+        switch content {
+        case .samples(let samples):
+            let spread = samples.relativeSpread
+            let part = samples.values.count > 1 ? " ±\(Unit.digits(spread * 100, places: 0))%" : ""
+            return unit.text(samples.median) + part + marks
+        case .text(let text): return text + marks
+        case .missing(let reason): return "- (\(reason))"
+        }
+    }
+}

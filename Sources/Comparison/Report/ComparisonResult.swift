@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// All that one comparison found out, for whoever shows it.
+package struct ComparisonResult: Sendable {
+    /// An environment as it was found here.
+    struct Column: Sendable {
+        let kind: EnvironmentKind
+        /// What provides it, with its version; empty where there is none.
+        let provider: String
+        /// Why there is none.
+        let problem: String?
+    }
+
+    let host: HostDescription
+    let columns: [Column]
+    /// The user's program, if one was compared.
+    let workload: String?
+    let repetitions: Int
+    var sections: [Section] = []
+
+    /// What must be said before any number: what on this host is not as elsewhere.
+    var warnings: [String] {
+        var warnings: [String] = []
+        if host.interpretsGuestKernels {
+            warnings.append(
+                """
+                This host has no VT-x or AMD-V: its KVM runs the guest's programs natively but interprets the guest's kernel, \
+                100 to 1000 times slower than a processor runs it. Numbers marked \(Cell.distortionMark) say more about \
+                that than about virtual machines; on a host with VT-x or AMD-V they are other numbers.
+                """
+            )
+        }
+        if host.workFolderIsInMemory {
+            warnings.append(
+                "The folder for data is in memory: a sync reaches no disk here. TMPDIR names another folder."
+            )
+        }
+        for column in columns {
+            if let problem = column.problem { warnings.append("No \(column.kind.name): \(problem).") }
+        }
+        return warnings
+    }
+
+    func section(_ topic: Topic) -> Section? {
+        sections.first { $0.topic == topic }
+    }
+}

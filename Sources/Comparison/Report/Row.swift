@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One line of a table: the same thing in all environments.
+struct Row: Sendable {
+    var title: String
+    var unit = Unit.count
+    var cells: [EnvironmentKind: Cell]
+    /// What a reader should know of this row.
+    var note: String?
+    /// Whether more is better, so that a ratio says "slower" the right way round.
+    var largerIsBetter = false
+
+    /// How many times as much of it an environment takes as the process does, or how many times less it gets.
+    ///
+    /// - Parameter kind: The environment.
+    /// - Returns: 1 where it is the same, above 1 where it costs more.
+    func ratio(_ kind: EnvironmentKind) -> Double? {
+        guard let base = cells[.process]?.median, let value = cells[kind]?.median, base > 0, value > 0 else {
+            return nil
+        }
+        return largerIsBetter ? base / value : value / base
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import TestSupport
+import Testing
+
+/// `martlet compare`, as users run it: without a runtime for containers where a test does not need one.
+@Suite(
+    .serialized,
+    .enabled(if: GuestImages.isThere("compare-subject"), "needs guest-images/compare.sh")
+)
+struct CompareTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private func compare(_ words: String...) -> Martlet {
+        var martlet = Martlet(["compare"] + words)
+        martlet.launcher = ["/usr/bin/env", "TMPDIR=\(folder.path)"]
+        return martlet
+    }
+
+    /// Nothing of a comparison is on the host: no file, no process, no cgroup.
+    private func expectNothingLeft(of process: pid_t, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        #expect(try folder.names() == [], sourceLocation: sourceLocation)
+        let processes = try ProcessListing.commands().filter { $0.contains(folder.path) }
+        #expect(processes == [], sourceLocation: sourceLocation)
+        let groups = try ProcessListing.groups().filter { $0.contains("martlet-compare-\(process)-") }
+        #expect(groups == [], sourceLocation: sourceLocation)
+    }
+
+    @Test func `without a container runtime the column says why it is empty and the rest runs`() throws {
+        let martlet = compare("--only", "startup", "--repeat", "1", "--runtime", "/nowhere/crun")
+        let result = try martlet.runToEnd(within: .seconds(600))
+        #expect(result.termination == .exited(0))
+        #expect(result.text.contains("No container: /nowhere/crun is not installed: apt-get install crun."))
+        #expect(result.text.contains("to the first output"))
+        #expect(try folder.names() == [])
+    }
+
+    /// What shows that a step has begun, and the signal to end it by.
+    static let interruptions: [(step: String, signal: CInt)] = [
+        ("process, 2 of", SIGINT), ("container runtime", SIGTERM), ("container, 1 of", SIGINT),
+        ("container, 3 of", SIGTERM), ("container, 7 of", SIGHUP), ("virtual machine, 1 of", SIGINT),
+    ]
+
+    @Test(.enabled(if: geteuid() == 0, "needs root, for containers with cgroups"), arguments: interruptions)
+    func `a signal at any step ends it by that signal and leaves nothing`(step: String, signal: CInt) throws {
+        try compare("--only", "startup", "--repeat", "12").run { running in
+            try running.messages.read(until: step, within: .seconds(120))
+            kill(running.process.id, signal)
+            #expect(try running.end(within: .seconds(60)).termination == .signaled(signal))
+            try expectNothingLeft(of: running.process.id)
+        }
+    }
+
+    @Test(arguments: ["/nowhere/program", "/etc/passwd"])
+    func `a workload that cannot run is told before anything starts`(path: String) throws {
+        let result = try compare("--workload", path).runToEnd()
+        #expect(result.termination == .exited(1))
+        #expect(result.messages.contains(path))
+        #expect(try folder.names() == [])
+    }
+
+    @Test(arguments: [["--only", "colour"], ["--only", ""], ["--repeat", "0"], ["--repeat", "1001"]])
+    func `wrong words are wrong usage`(words: [String]) throws {
+        #expect(try Martlet(["compare"] + words).runToEnd().termination == .exited(64))
+    }
+}
+
+/// What runs on this host.
+private enum ProcessListing {
+    /// The command lines of all processes.
+    static func commands() throws -> [String] {
+        try names(in: "/proc").filter { Int($0) != nil }.compactMap { name in
+            (try? FileContents.read("/proc/\(name)/cmdline")).map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+
+    /// The paths of all cgroups, four levels deep.
+    static func groups() throws -> [String] {
+        var folders = ["/sys/fs/cgroup"]
+        var found: [String] = []
+        for _ in 0..<4 {
+            folders = folders.flatMap { folder in ((try? names(in: folder)) ?? []).map { "\(folder)/\($0)" } }
+            found += folders
+        }
+        return found
+    }
+
+    private static func names(in path: String) throws -> [String] {
+        guard let folder = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(folder) }
+        var names: [String] = []
+        while let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names
+    }
+}

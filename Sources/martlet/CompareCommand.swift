@@ -30,6 +30,15 @@ struct CompareCommand: ParsableCommand {
     )
     var workload: String?
 
+    @Flag(help: "Print everything as JSON, with every sample.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp("Write a page with charts, and the JSON, into this folder too.", valueName: "folder"),
+        completion: .directory
+    )
+    var report: String?
+
     @Option(
         help: ArgumentHelp("The container runtime, a name or a path; else crun, or runc.", valueName: "runtime"),
         completion: .file()
@@ -44,10 +53,13 @@ struct CompareCommand: ParsableCommand {
         let interruption = try Interruption()
         let progress = ProgressLine()
         do throws(ComparisonError) {
+            if let report { try HTMLReport.prepare(report) }
             let comparison = Comparison(options(), interruption: interruption) { progress.show($0) }
             let result = try comparison.run()
             progress.clear()
-            print(TerminalReport(result, width: progress.width).text, terminator: "")
+            if let report { try HTMLReport(result).write(to: report) }
+            print(json ? JSONReport(result).text : TerminalReport(result, width: progress.width).text, terminator: "")
+            if let report { progress.say("the page is \(report)/index.html") }
         } catch {
             progress.clear()
             if case .interrupted(let signal) = error { Interruption.endProcess(by: signal) }
@@ -102,6 +114,11 @@ final class ProgressLine {
 
     func show(_ text: String) {
         write(isTerminal ? "\r\u{1b}[K" + text.prefix(width - 1) : "martlet: \(text)\n")
+    }
+
+    /// A line that stays.
+    func say(_ text: String) {
+        write("martlet: \(text)\n")
     }
 
     func clear() {

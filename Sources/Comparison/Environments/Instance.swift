@@ -75,7 +75,11 @@ final class Instance {
 
     /// Why nothing came, in the best words that there are.
     func explanation(instead wanted: String) -> String {
-        complaints.first ?? process.lastMessage ?? "it ended without \(wanted)"
+        if let complaint = complaints.first { return complaint }
+        // Who ends well may have said other things.
+        if let ending = process.ending, ending.status != 0, let message = process.lastMessage { return message }
+        let status = programStatus.map { " with status \($0)" } ?? ""
+        return "it ended\(status) without \(wanted)"
     }
 
     /// When the machine's first process said this.

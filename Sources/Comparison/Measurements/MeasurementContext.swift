@@ -9,6 +9,7 @@ final class MeasurementContext {
         /// Whether a guest's kernel has a part in it, so that an interpreting host distorts the machine's number.
         var involvesGuestKernel = false
         var largerIsBetter = false
+        var hasRatio = true
         var note: String?
     }
 
@@ -77,7 +78,14 @@ final class MeasurementContext {
         _ body: (any ComparedEnvironment) throws(ComparisonError) -> [Cell]
     ) throws(ComparisonError) -> [Row] {
         var rows = plans.map { plan in
-            Row(title: plan.title, unit: plan.unit, cells: [:], note: plan.note, largerIsBetter: plan.largerIsBetter)
+            Row(
+                title: plan.title,
+                unit: plan.unit,
+                cells: [:],
+                note: plan.note,
+                largerIsBetter: plan.largerIsBetter,
+                hasRatio: plan.hasRatio
+            )
         }
         for kind in EnvironmentKind.allCases {
             let cells = try cells(kind, body)
@@ -113,8 +121,15 @@ final class MeasurementContext {
     /// - Throws: `ComparisonError.interrupted` only.
     func section(_ topic: Topic) throws(ComparisonError) -> Section {
         switch topic {
+        case .kernel: try KernelFacts(context: self).section()
         case .startup: try StartupMeasurement(context: self).section()
-        default: Section(topic: topic, explanation: "")
+        case .size: try DiskSize(context: self).section()
+        case .memory: try MemoryMeasurement(context: self).section()
+        case .density: try DensityMeasurement(context: self).section()
+        case .cpu: try TimedWork(context: self).processor()
+        case .syscalls: try TimedWork(context: self).systemCalls()
+        case .disk: try TimedWork(context: self).disk()
+        case .isolation: try IsolationProbes(context: self).section()
         }
     }
 }

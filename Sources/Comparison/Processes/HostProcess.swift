@@ -120,6 +120,19 @@ final class HostProcess {
         return lines.removeFirst()
     }
 
+    /// Takes output that nobody wants to see.
+    ///
+    /// - Parameter milliseconds: How long to wait for it.
+    /// - Throws: `ComparisonError`, when the user wants the end.
+    func skipOutput(forMilliseconds milliseconds: CInt) throws(ComparisonError) {
+        if outputHasEnded {
+            _ = try wait(for: pidfd, milliseconds: milliseconds)
+        } else if try wait(for: output, milliseconds: milliseconds) {
+            receive()
+            lines = []
+        }
+    }
+
     /// Takes what is there.
     private func receive() {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

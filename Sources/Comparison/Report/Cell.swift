@@ -9,14 +9,27 @@ struct Cell: Hashable, Sendable {
         case missing(String)
     }
 
+    /// How an attempt to get out of an environment went.
+    enum Outcome: String, Hashable, Sendable {
+        /// It was refused, or met something that belongs to the environment alone.
+        case contained
+        /// It reached the host, or would have.
+        case reachedHost = "reached the host"
+        /// It was too dangerous to try.
+        case notTried = "not tried"
+    }
+
     var content: Content
     /// Whether this host distorts it: its KVM interprets guest kernel code.
     var isDistorted = false
     /// Calculated, not measured.
     var isExtrapolated = false
+    /// For attempts to get out.
+    var outcome: Outcome?
 
     static func samples(_ values: [Double]) -> Cell { Cell(content: .samples(Samples(values))) }
     static func text(_ text: String) -> Cell { Cell(content: .text(text)) }
+    static func attempt(_ outcome: Outcome, _ text: String) -> Cell { Cell(content: .text(text), outcome: outcome) }
     static func missing(_ reason: String) -> Cell { Cell(content: .missing(reason)) }
 
     /// The number, if there is one.

@@ -9,13 +9,15 @@ struct Row: Sendable {
     var note: String?
     /// Whether more is better, so that a ratio says "slower" the right way round.
     var largerIsBetter = false
+    /// Whether a multiple of the process's number means anything.
+    var hasRatio = true
 
     /// How many times as much of it an environment takes as the process does, or how many times less it gets.
     ///
     /// - Parameter kind: The environment.
     /// - Returns: 1 where it is the same, above 1 where it costs more.
     func ratio(_ kind: EnvironmentKind) -> Double? {
-        guard let base = cells[.process]?.median, let value = cells[kind]?.median, base > 0, value > 0 else {
+        guard hasRatio, let base = cells[.process]?.median, let value = cells[kind]?.median, base > 0, value > 0 else {
             return nil
         }
         return largerIsBetter ? base / value : value / base

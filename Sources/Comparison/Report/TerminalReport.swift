@@ -104,10 +104,14 @@ package struct TerminalReport {
     private func lines(of text: String, width: Int) -> [String] {
         var lines: [String] = []
         var line = ""
-        for word in text.split(separator: " ") {
+        for var word in text.split(separator: " ") {
             if !line.isEmpty, line.count + 1 + word.count > width {
                 lines.append(line)
                 line = ""
+            }
+            while line.isEmpty, word.count > max(width, 1) {
+                lines.append(String(word.prefix(max(width, 1))))
+                word = word.dropFirst(max(width, 1))
             }
             line += (line.isEmpty ? "" : " ") + word
         }

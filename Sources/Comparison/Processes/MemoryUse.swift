@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// What processes have in the host's memory.
+enum MemoryUse {
+    /// The proportional set size of some processes: their own pages, and of each shared page their part of it.
+    ///
+    /// - Parameter processes: Which ones; those that have ended count nothing.
+    /// - Returns: Bytes, from `/proc/PID/smaps_rollup`.
+    static func proportionalByteCount(_ processes: [pid_t]) -> Double {
+        processes.reduce(0) { $0 + value("Pss:", in: "/proc/\($1)/smaps_rollup") }
+    }
+
+    /// The part of a monitor's memory that is its guest's.
+    ///
+    /// - Parameter process: The monitor.
+    /// - Returns: Bytes; 0 where no mapping looks like a guest's memory.
+    static func guestByteCount(_ process: pid_t) -> Double {
+        var total = 0.0
+        var proportional = 0.0
+        for line in ((try? Files.text("/proc/\(process)/smaps")) ?? "").split(separator: "\n") {
+            if line.hasPrefix("Pss:") { proportional = kibibytes(line) * 1024 }
+            // Martlet advises huge pages for guest memory ("hg") and keeps it out of core dumps ("dd").
+            if line.hasPrefix("VmFlags:"), line.contains(" hg"), line.contains(" dd") { total += proportional }
+        }
+        return total
+    }
+
+    private static func value(_ name: String, in path: String) -> Double {
+        for line in ((try? Files.text(path)) ?? "").split(separator: "\n") where line.hasPrefix(name) {
+            return kibibytes(line) * 1024
+        }
+        return 0
+    }
+
+    private static func kibibytes(_ line: Substring) -> Double {
+        line.split(separator: " ").dropFirst().first.flatMap { Double($0) } ?? 0
+    }
+}

@@ -12,8 +12,8 @@ packages=(
     gzip xz-utils bzip2 lz4 lzop zstd e2fsprogs
     # The tests and checks.
     acpica-tools shellcheck
-    # The benchmarks, with their peers.
-    fio qemu-system-x86
+    # The benchmarks, with their peers; the container of `martlet compare`.
+    fio qemu-system-x86 crun
 )
 
 command -v swift >/dev/null || {

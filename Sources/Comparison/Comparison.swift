@@ -26,6 +26,7 @@ package struct Comparison {
     /// - Throws: `ComparisonError`, when nothing at all can be compared or the user wants the end.
     package func run() throws(ComparisonError) -> ComparisonResult {
         try checkPrograms()
+        WorkFolder.removeLeftovers()
         let folder = try WorkFolder()
         defer { withExtendedLifetime(folder) {} }
         let userSpace = try UserSpace(images: options.images, workload: options.workload, in: folder)

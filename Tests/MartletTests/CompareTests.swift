@@ -56,6 +56,62 @@ struct CompareTests {
         }
     }
 
+    @Test func `what a killed comparison leaves, the next one removes`() throws {
+        var killed: pid_t = 0
+        try compare("--only", "startup", "--repeat", "1000").run { running in
+            killed = running.process.id
+            let step = geteuid() == 0 ? "container, 4 of" : "process, 4 of"
+            try running.messages.read(until: step, within: .seconds(120))
+            kill(killed, SIGKILL)
+            #expect(try running.end(within: .seconds(60)).termination == .signaled(SIGKILL))
+        }
+        #expect(try folder.names().count == 1)
+        #expect(try compare("--only", "size").runToEnd().termination == .exited(0))
+        try expectNothingLeft(of: killed)
+    }
+
+    @Test func `a comparison of another process that runs is left alone`() throws {
+        try compare("--only", "startup", "--repeat", "1000").run { running in
+            try running.messages.read(until: "process, 4 of", within: .seconds(120))
+            #expect(try compare("--only", "size").runToEnd().termination == .exited(0))
+            #expect(try folder.names().count == 1)
+            kill(running.process.id, SIGTERM)
+            #expect(try running.end(within: .seconds(60)).termination == .signaled(SIGTERM))
+        }
+        #expect(try folder.names() == [])
+    }
+
+    @Test func `JSON goes to standard output, the page into its folder`() throws {
+        let page = try TemporaryFolder()
+        let result = try compare("--only", "size", "--json", "--report", page.path).runToEnd()
+        #expect(result.termination == .exited(0))
+        #expect(result.text.hasPrefix("{\n  \"martlet\": "))
+        #expect(result.text.contains("\"topic\": \"size\""))
+        #expect(String(decoding: try page.read("comparison.json"), as: UTF8.self) == result.text)
+        #expect(String(decoding: try page.read("index.html"), as: UTF8.self).hasPrefix("<!DOCTYPE html>"))
+    }
+
+    @Test func `a page that cannot be written is told before anything is measured`() throws {
+        let result = try compare("--report", "/proc/nowhere").runToEnd()
+        #expect(result.termination == .exited(1))
+        #expect(result.messages.contains("/proc/nowhere"))
+        #expect(!result.messages.contains("[1/"))
+    }
+
+    @Test(
+        .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),
+        .enabled(if: GuestImages.isExpected, "\(GuestImages.reason)")
+    )
+    func `a workload of the user's runs in the machine too`() throws {
+        let workload = try GuestImages.path("compare-subject")
+        let result = try compare("--only", "startup", "--repeat", "1", "--workload", workload, "--json")
+            .runToEnd(within: .seconds(600))
+        #expect(result.termination == .exited(0))
+        let row = try #require(result.text.firstRange(of: "\"title\": \"workload: to the end\""))
+        let machine = try #require(result.text[row.upperBound...].firstRange(of: "\"machine\": {"))
+        #expect(result.text[machine.upperBound...].drop { $0.isWhitespace }.hasPrefix("\"median\": "))
+    }
+
     @Test(arguments: ["/nowhere/program", "/etc/passwd"])
     func `a workload that cannot run is told before anything starts`(path: String) throws {
         let result = try compare("--workload", path).runToEnd()

@@ -16,7 +16,7 @@ struct StartupMeasurement {
         var section = Section(
             topic: .startup,
             explanation: """
-                From just before the command starts (the program; `runtime run`; `martlet run`) until this process reads the \
+                From just before the command starts (the program; the runtime's run; martlet run) until this process reads the \
                 program's first output, and until the command has ended. The program prints one line and ends.
                 """
         )

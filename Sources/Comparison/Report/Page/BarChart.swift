@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Bars for one row, on a logarithmic scale, with each sample as a tick on its bar.
+/// Bars for one row, with each sample as a tick on its bar.
 ///
 /// Coordinates are per cent of the width and plain pixels of the height, so that letters keep their size on any screen.
 struct BarChart {
@@ -14,14 +14,14 @@ struct BarChart {
         let values = kinds.flatMap { kind -> [Double] in
             if case .samples(let samples) = row.cells[kind]?.content { samples.values } else { [] }
         }
-        let scale = LogScale(values)
+        let scale = Scale(values)
         let height = kinds.count * Self.rowHeight
         var parts = grid(scale, height)
         for (index, kind) in kinds.enumerated() { parts += bar(kind, scale, y: index * Self.rowHeight) }
         let label = kinds.map { "\($0.name) \(row.cells[$0]?.text(row.unit) ?? "")" }.joined(separator: ", ")
         return """
             <figure>
-            <figcaption>\(HTML.escaped(row.title)) <span class="hint">\(hint)</span></figcaption>
+            <figcaption>\(HTML.escaped(row.title)) <span class="hint">\(hint(scale))</span></figcaption>
             <svg class="chart" height="\(height + 24)" role="img" aria-label="\(HTML.escaped("\(row.title): \(label)"))">
             \(parts.joined(separator: "\n"))
             </svg>
@@ -29,12 +29,12 @@ struct BarChart {
             """
     }
 
-    private var hint: String {
-        "logarithmic: each line is ten times or more"
-            + (row.largerIsBetter ? "; longer is better" : "; shorter is better")
+    private func hint(_ scale: Scale) -> String {
+        (scale.isLogarithmic ? "logarithmic scale; " : "")
+            + (row.largerIsBetter ? "longer is better" : "shorter is better")
     }
 
-    private func grid(_ scale: LogScale, _ height: Int) -> [String] {
+    private func grid(_ scale: Scale, _ height: Int) -> [String] {
         scale.ticks.enumerated().map { index, tick in
             let x = scale.position(tick)
             let anchor = index == 0 ? "start" : x > 0.98 ? "end" : "middle"
@@ -47,13 +47,14 @@ struct BarChart {
 
     /// Round numbers: bytes in powers of ten have no round text in KiB.
     private func tickText(_ value: Double) -> String {
+        guard value > 0 else { return "0" }
         guard row.unit == .bytes else { return row.unit.text(value).replacingEnd(".00") }
         let names = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")]
         let (factor, name) = names.first { value >= $0.0 * 0.999 } ?? (1, "B")
         return "\(Unit.digits(value / factor, places: 0)) \(name)"
     }
 
-    private func bar(_ kind: EnvironmentKind, _ scale: LogScale, y: Int) -> [String] {
+    private func bar(_ kind: EnvironmentKind, _ scale: Scale, y: Int) -> [String] {
         guard let cell = row.cells[kind], case .samples(let samples) = cell.content else { return [] }
         let width = scale.position(samples.median)
         let ratio = kind == .process ? nil : row.ratio(kind)

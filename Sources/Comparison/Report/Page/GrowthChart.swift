@@ -12,7 +12,7 @@ struct GrowthChart {
     var text: String {
         let bytes = growth.flatMap { $0.loads.map(\.byteCount) }
         guard let most = growth.flatMap({ $0.loads.map(\.instances) }).max(), most > 1 else { return "" }
-        let scale = LogScale(bytes)
+        let scale = Scale(bytes)
         func x(_ instances: Int) -> Double { 0.02 + 0.94 * Double(instances) / Double(most) }
         func y(_ byteCount: Double) -> Double { (1 - scale.position(byteCount)) * Double(Self.height) }
         var parts = scale.ticks.map { tick in
@@ -53,7 +53,7 @@ struct GrowthChart {
         }
         return """
             <figure>
-            <figcaption>Memory of idle instances, by their number <span class="hint">memory logarithmic</span></figcaption>
+            <figcaption>Memory of idle instances, by their number <span class="hint">\(scale.isLogarithmic ? "logarithmic scale" : "")</span></figcaption>
             <svg class="chart" height="\(Self.height + 24)" role="img" aria-label="Memory by number of instances; the table says the same">
             \(parts.joined(separator: "\n"))
             </svg>

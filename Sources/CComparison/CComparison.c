@@ -84,6 +84,8 @@ int ccompare_watch_signals(void) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;
     write_end = ends[1];
+    // Who no longer reads our words is no reason to leave things behind.
+    signal(SIGPIPE, SIG_IGN);
     struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
     for (int i = 0; i < WATCHED; i++) {

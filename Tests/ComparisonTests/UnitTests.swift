@@ -16,4 +16,12 @@ import Testing
     func `numbers have about three digits and a fitting unit`(unit: Unit, value: Double, text: String) {
         #expect(unit.text(value) == text)
     }
+
+    @Test func `a chart's scale has round numbers without zeros`() {
+        #expect(Unit.bytes.tickText(1e6) == "1 MB")
+        #expect(Unit.seconds.tickText(0.01) == "10 ms")
+        #expect(Unit.seconds.tickText(0.25) == "250 ms")
+        #expect(Unit.bytes.tickText(0) == "0")
+        #expect(Unit.count.tickText(1000) == "1000")
+    }
 }

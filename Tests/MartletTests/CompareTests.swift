@@ -70,6 +70,13 @@ struct CompareTests {
         try expectNothingLeft(of: killed)
     }
 
+    @Test func `it goes on when nobody reads its words any more`() throws {
+        var martlet = compare("--only", "size,startup", "--repeat", "1", "--runtime", "/nowhere")
+        martlet.launcher = ["/bin/sh", "-c", "\"$@\" 2>&1 | head -n 2", "sh"] + martlet.launcher
+        #expect(try martlet.runToEnd(within: .seconds(600)).termination == .exited(0))
+        try Deadline.wait(for: "the comparison's end", within: .seconds(600)) { try folder.names().isEmpty }
+    }
+
     @Test func `a comparison of another process that runs is left alone`() throws {
         try compare("--only", "startup", "--repeat", "1000").run { running in
             try running.messages.read(until: "process, 4 of", within: .seconds(120))

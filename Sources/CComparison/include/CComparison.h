@@ -25,7 +25,7 @@ int ccompare_pipe(int *ends);
 int ccompare_pidfd(pid_t process);
 
 /// From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT do nothing but make the descriptor that this returns readable, for ever;
-/// those that are ignored stay ignored.
+/// those that are ignored stay ignored. SIGPIPE is ignored from now on.
 int ccompare_watch_signals(void);
 /// The first of these signals, or 0.
 int ccompare_first_signal(void);

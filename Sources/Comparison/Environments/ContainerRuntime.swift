@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// A program that runs containers as the OCI runtime specification says, and how it must be called here.
 struct ContainerRuntime {
     let name: String
@@ -12,7 +14,8 @@ struct ContainerRuntime {
 
     /// What the report says about the way it is called, if that is not the plain one.
     var remarks: [String] {
-        (hidesCGroup2 ? ["cgroup v1 only (it knows no host with v1 and v2)"] : [])
+        (geteuid() == 0 ? [] : ["without root rights"])
+            + (hidesCGroup2 ? ["cgroup v1 only (it knows no host with v1 and v2)"] : [])
             + (hasCGroups ? [] : ["without cgroups, which this host or user does not offer"])
             + (hasSeccomp ? [] : ["without seccomp"])
     }

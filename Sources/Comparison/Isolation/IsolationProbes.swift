@@ -33,7 +33,7 @@ struct IsolationProbes {
     // MARK: - What one program tries after the other
 
     /// What a system call gave: a number that it found, and 0 or the error.
-    private struct Answer {
+    struct Answer {
         let number: Int
         let error: CInt
     }
@@ -92,7 +92,7 @@ struct IsolationProbes {
         }
     }
 
-    private static func cell(_ name: String, _ answer: Answer, _ kind: EnvironmentKind) -> Cell {
+    static func cell(_ name: String, _ answer: Answer, _ kind: EnvironmentKind) -> Cell {
         let isMachine = kind == .machine
         let owner = isMachine ? "its own" : "the host's"
         let error = ErrorName.text(answer.error)

@@ -21,6 +21,17 @@ enum Unit: String, Sendable {
         }
     }
 
+    /// A round number for a chart's scale, without zeros after the point: powers of ten have no round text in KiB.
+    func tickText(_ value: Double) -> String {
+        guard value > 0 else { return "0" }
+        let decimal = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")]
+        let text = self == .bytes ? Self.scaled(value * 1.0001, decimal) : text(value * 1.000001)
+        let words = text.split(separator: " ", maxSplits: 1)
+        guard let number = words.first, number.contains(".") else { return text }
+        let whole = number.reversed().drop { $0 == "0" }.drop { $0 == "." }
+        return ([String(whole.reversed())] + words.dropFirst().map(String.init)).joined(separator: " ")
+    }
+
     private static let byteScale = [
         (Double(1 << 30), "GiB"), (Double(1 << 20), "MiB"), (Double(1 << 10), "KiB"), (1, "B"),
     ]

@@ -40,18 +40,9 @@ struct BarChart {
             let anchor = index == 0 ? "start" : x > 0.98 ? "end" : "middle"
             return """
                 <line class="grid" x1="\(x.percent)" x2="\(x.percent)" y1="0" y2="\(height + 4)"/>\
-                <text class="tick" x="\(x.percent)" y="\(height + 18)" text-anchor="\(anchor)">\(HTML.escaped(tickText(tick)))</text>
+                <text class="tick" x="\(x.percent)" y="\(height + 18)" text-anchor="\(anchor)">\(HTML.escaped(row.unit.tickText(tick)))</text>
                 """
         }
-    }
-
-    /// Round numbers: bytes in powers of ten have no round text in KiB.
-    private func tickText(_ value: Double) -> String {
-        guard value > 0 else { return "0" }
-        guard row.unit == .bytes else { return row.unit.text(value).replacingEnd(".00") }
-        let names = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")]
-        let (factor, name) = names.first { value >= $0.0 * 0.999 } ?? (1, "B")
-        return "\(Unit.digits(value / factor, places: 0)) \(name)"
     }
 
     private func bar(_ kind: EnvironmentKind, _ scale: Scale, y: Int) -> [String] {
@@ -75,15 +66,5 @@ struct BarChart {
             }
         }
         return parts
-    }
-}
-
-extension String {
-    /// Without `text` before the unit: "10.0 ms" and "100 ms" alike become whole.
-    func replacingEnd(_ text: String) -> String {
-        let words = split(separator: " ", maxSplits: 1)
-        guard let number = words.first, number.contains(".") else { return self }
-        let whole = number.reversed().drop { $0 == "0" }.drop { $0 == "." }
-        return ([String(whole.reversed())] + words.dropFirst().map(String.init)).joined(separator: " ")
     }
 }

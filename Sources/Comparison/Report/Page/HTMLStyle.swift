@@ -39,6 +39,9 @@ enum HTMLStyle {
         .grid { stroke: var(--line); } .sample { stroke: var(--ink); stroke-width: 1.5; opacity: 0.65; }
         rect.process, circle.process { fill: var(--process); } .curve { stroke-width: 2; }
         rect.container, circle.container { fill: var(--container); } rect.machine, circle.machine { fill: var(--machine); }
+        .curve.extrapolated { stroke-dasharray: 5 5; } circle.limit { fill: var(--card); stroke-width: 2; }
+        circle.limit.process { stroke: var(--process); } circle.limit.container { stroke: var(--container); }
+        circle.limit.machine { stroke: var(--machine); }
         .curve.process { stroke: var(--process); } .curve.container { stroke: var(--container); }
         .curve.machine { stroke: var(--machine); }
         .step0 { fill: var(--s0); } .step1 { fill: var(--s1); } .step2 { fill: var(--s2); } .step3 { fill: var(--s3); }

@@ -79,6 +79,10 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) \
 	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)
 
+.PHONY: compare
+compare: setup build guest-images ## Compare a virtual machine with a container and a process: docs/comparison.md
+	$(MARTLET) compare $(COMPARE_FLAGS)
+
 .PHONY: install
 install: build guest-images-all ## Install the command, its manual and completions, and the default guest under PREFIX
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet

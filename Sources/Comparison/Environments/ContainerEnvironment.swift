@@ -91,7 +91,7 @@ final class ContainerEnvironment: ComparedEnvironment {
         try Files.write(configuration.configuration.text.utf8, to: "\(bundle)/config.json")
         let process = try HostProcess(
             runtime.command(["run", "--bundle", bundle, identifier], state: state),
-            messages: "\(bundle)/log",
+            messages: "\(bundle).log",
             withoutCGroup2: runtime.hidesCGroup2,
             interruption: interruption
         )

@@ -47,7 +47,7 @@ final class Instance {
         while let line = try process.readLine(within: seconds, looking: look) {
             guard line.text.first == Self.mark else {
                 // The kernel's last words share the console, and an echoed line end makes an empty line.
-                if kind == .machine, line.text.isEmpty || line.text.hasPrefix("[") { continue }
+                if kind == .machine, line.text.isEmpty || Self.isOfKernel(line.text) { continue }
                 return line
             }
             let words = line.text.dropFirst().split(separator: " ", maxSplits: 1)
@@ -59,6 +59,12 @@ final class Instance {
         return nil
     }
 
+    /// Whether a line is the kernel's: "[   12.104391] reboot: Restarting system".
+    private static func isOfKernel(_ line: String) -> Bool {
+        let time = line.dropFirst().prefix { $0 != "]" }.drop { $0 == " " }
+        return line.hasPrefix("[") && line.contains("] ") && time.contains(".") && Double(time) != nil
+    }
+
     /// The next line, which must be there.
     ///
     /// - Parameters:
@@ -68,7 +74,11 @@ final class Instance {
     /// - Throws: `ComparisonError`, with the reason where the environment told one.
     @discardableResult
     func expectLine(_ text: String, within seconds: Double) throws(ComparisonError) -> HostProcess.Line {
-        guard let line = try readLine(within: seconds) else { throw .unexpected(explanation(instead: "\"\(text)\"")) }
+        guard let line = try readLine(within: seconds) else {
+            // What closes its output is about to end, and how it does belongs to the explanation.
+            try process.waitForEnd(within: seconds)
+            throw .unexpected(explanation(instead: "\"\(text)\""))
+        }
         guard line.text.hasPrefix(text) else { throw .unexpected("it said \"\(line.text)\" instead of \"\(text)\"") }
         return line
     }

@@ -2,8 +2,11 @@
 
 /// The three ways to run a program that are compared.
 package enum EnvironmentKind: String, CaseIterable, Sendable {
+    /// A plain process of the host.
     case process
+    /// An OCI container.
     case container
+    /// A virtual machine.
     case machine
 
     /// What users call it.

@@ -30,6 +30,14 @@ package struct ComparisonResult: Sendable {
                 """
             )
         }
+        if host.isBusy {
+            warnings.append(
+                """
+                The host was busy when this began (load \(Unit.digits(host.load, places: 1)), \(host.processorCount) processors): \
+                times are longer than they would be alone, and spread wider.
+                """
+            )
+        }
         if host.workFolderIsInMemory {
             warnings.append(
                 "The folder for data is in memory: a sync reaches no disk here. TMPDIR names another folder."

@@ -15,6 +15,9 @@ struct HostDescription: Sendable {
     /// How many processes wanted to run when it began, on average over a minute: whether the host was idle.
     let load: Double
 
+    /// Whether more wanted to run than there are processors, before this began.
+    var isBusy: Bool { load > Double(processorCount) }
+
     init(martletVersion: String, interpretsGuestKernels: Bool, workFolderIsInMemory: Bool) {
         self.martletVersion = martletVersion
         self.interpretsGuestKernels = interpretsGuestKernels

@@ -2,14 +2,23 @@
 
 /// What can be compared.
 package enum Topic: String, CaseIterable, Sendable {
+    /// Which kernel the program runs on.
     case kernel
+    /// Time to the first output and to the end.
     case startup
+    /// What is needed on disk.
     case size
+    /// What one instance adds to the host's memory.
     case memory
+    /// How memory grows with the number of instances.
     case density
+    /// Work in user mode.
     case cpu
+    /// Calls into the kernel.
     case syscalls
+    /// Files: sync, write, read.
     case disk
+    /// Attempts to see or change the host.
     case isolation
 
     var title: String {

@@ -11,7 +11,7 @@ struct Verdict {
     /// Sentence by sentence; what this host distorts is said first.
     var sentences: [String] {
         var sentences: [String] = []
-        if result.host.interpretsGuestKernels {
+        if hasDistortedNumbers {
             sentences.append(
                 """
                 This host interprets guest kernels. Everything below that has \(Cell.distortionMark) beside it measures that, \
@@ -22,6 +22,12 @@ struct Verdict {
         return sentences
             + [startup, size, memory, density, work(.cpu), work(.syscalls), work(.disk), kernel, isolation]
             .compactMap { $0 }
+    }
+
+    private var hasDistortedNumbers: Bool {
+        result.sections.contains { section in
+            section.rows.contains { row in row.cells.values.contains(where: \.isDistorted) }
+        }
     }
 
     // MARK: - Sentences

@@ -103,7 +103,7 @@ let package = Package(
         .target(name: "CComparison", cSettings: cSettings),
         .target(
             name: "Comparison",
-            dependencies: ["CComparison", "Storage", systemPackage],
+            dependencies: ["CComparison", "JSON", "Storage", systemPackage],
             swiftSettings: swiftSettings
         ),
         .executableTarget(
@@ -195,7 +195,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ComparisonTests",
-            dependencies: ["CComparison", "Comparison", "TestSupport", systemPackage],
+            dependencies: ["CComparison", "Comparison", "JSON", "TestSupport", systemPackage],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import JSON
 import Testing
 
 @testable import Comparison
@@ -10,8 +11,8 @@ import Testing
         #expect(!bundle.configuration.text.contains("\"pids\""))
         bundle.limits = Job.Limits(memoryByteCount: 64 << 20, processCount: 50)
         let text = bundle.configuration.text
-        #expect(text.contains("\"limit\": 67108864"))
-        #expect(text.contains("\"limit\": 50"))
+        #expect(text.contains("\"memory\":{\"limit\":67108864}"))
+        #expect(text.contains("\"pids\":{\"limit\":50}"))
     }
 
     @Test func `the seccomp filter can be left out`() {

@@ -137,7 +137,7 @@ struct CompareTests {
 private enum ProcessListing {
     /// The command lines of all processes.
     static func commands() throws -> [String] {
-        try names(in: "/proc").filter { Int($0) != nil }.compactMap { name in
+        try FolderListing.names(in: "/proc").filter { Int($0) != nil }.compactMap { name in
             (try? FileContents.read("/proc/\(name)/cmdline")).map { String(decoding: $0, as: UTF8.self) }
         }
     }
@@ -147,22 +147,9 @@ private enum ProcessListing {
         var folders = ["/sys/fs/cgroup"]
         var found: [String] = []
         for _ in 0..<4 {
-            folders = folders.flatMap { folder in ((try? names(in: folder)) ?? []).map { "\(folder)/\($0)" } }
+            folders = folders.flatMap { folder in ((try? FolderListing.names(in: folder)) ?? []).map { "\(folder)/\($0)" } }
             found += folders
         }
         return found
-    }
-
-    private static func names(in path: String) throws -> [String] {
-        guard let folder = unsafe opendir(path) else { return [] }
-        defer { unsafe closedir(folder) }
-        var names: [String] = []
-        while let entry = unsafe readdir(folder) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import JSON
 
 /// The description of a container for a runtime: config.json of the OCI runtime specification 1.0.
 ///
@@ -40,17 +41,17 @@ struct ContainerBundle {
     var configuration: JSONValue {
         let capabilities = JSONValue.strings(Self.capabilities)
         let isRoot = geteuid() == 0
-        var linux: [(String, JSONValue)] = [
-            ("namespaces", .array(namespaces(isRoot: isRoot))),
-            ("resources", resources),
-            ("maskedPaths", .strings(Self.maskedPaths)),
-            ("readonlyPaths", .strings(Self.readOnlyPaths)),
+        var linux: JSONObject = [
+            "namespaces": .array(namespaces(isRoot: isRoot)),
+            "resources": resources,
+            "maskedPaths": .strings(Self.maskedPaths),
+            "readonlyPaths": .strings(Self.readOnlyPaths),
         ]
         if !isRoot {
-            linux.append(("uidMappings", [mapping(geteuid())]))
-            linux.append(("gidMappings", [mapping(getegid())]))
+            linux["uidMappings"] = [mapping(geteuid())]
+            linux["gidMappings"] = [mapping(getegid())]
         }
-        if hasSeccomp { linux.append(("seccomp", seccomp)) }
+        if hasSeccomp { linux["seccomp"] = seccomp }
         return [
             "ociVersion": "1.0.0",
             "process": [
@@ -79,13 +80,13 @@ struct ContainerBundle {
 
     /// Without root rights the container's root is the user.
     private func mapping(_ identifier: UInt32) -> JSONValue {
-        ["containerID": 0, "hostID": .number(Double(identifier)), "size": 1]
+        ["containerID": 0, "hostID": .integer(Int64(identifier)), "size": 1]
     }
 
     private var resources: JSONValue {
-        var members: [(String, JSONValue)] = [("devices", [["allow": false, "access": "rwm"]])]
-        if let limit = limits.memoryByteCount { members.append(("memory", ["limit": .number(Double(limit))])) }
-        if let limit = limits.processCount { members.append(("pids", ["limit": .number(Double(limit))])) }
+        var members: JSONObject = ["devices": [["allow": false, "access": "rwm"]]]
+        if let limit = limits.memoryByteCount { members["memory"] = ["limit": .integer(Int64(limit))] }
+        if let limit = limits.processCount { members["pids"] = ["limit": .integer(Int64(limit))] }
         return .object(members)
     }
 

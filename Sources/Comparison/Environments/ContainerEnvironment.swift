@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import JSON
 
 /// Programs in containers, by the runtime that works here.
 final class ContainerEnvironment: ComparedEnvironment {

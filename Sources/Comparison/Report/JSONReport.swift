@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import JSON
+
 /// Everything that a comparison found out, for programs: every sample, not only medians.
 package struct JSONReport {
     private let result: ComparisonResult
@@ -18,20 +20,20 @@ package struct JSONReport {
             "host": [
                 "kernel": .string(host.kernel),
                 "processor": .string(host.processor),
-                "processors": .number(Double(host.processorCount)),
-                "memory": .number(host.memoryByteCount),
-                "load": .number(host.load),
+                "processors": .quantity(Double(host.processorCount)),
+                "memory": .quantity(host.memoryByteCount),
+                "load": .quantity(host.load),
                 "interpretsGuestKernels": .bool(host.interpretsGuestKernels),
                 "workFolderIsInMemory": .bool(host.workFolderIsInMemory),
             ],
-            "repetitions": .number(Double(result.repetitions)),
+            "repetitions": .quantity(Double(result.repetitions)),
             "workload": result.workload.map(JSONValue.string) ?? .null,
             "warnings": .strings(result.warnings),
             "environments": .array(result.columns.map(Self.value)),
             "topics": .array(result.sections.map(Self.value)),
             "verdict": .strings(Verdict(result).sentences),
         ]
-        return value.text + "\n"
+        return value.prettyText + "\n"
     }
 
     private static func value(_ column: ComparisonResult.Column) -> JSONValue {
@@ -50,7 +52,7 @@ package struct JSONReport {
         ]
         if !section.timeline.isEmpty { members.append(("timeline", .array(section.timeline.map(value)))) }
         if !section.growth.isEmpty { members.append(("growth", .array(section.growth.map(value)))) }
-        return .object(members)
+        return .object(JSONObject(members))
     }
 
     private static func value(_ row: Row) -> JSONValue {
@@ -62,7 +64,7 @@ package struct JSONReport {
             "unit": .string(row.unit.rawValue),
             "largerIsBetter": .bool(row.largerIsBetter),
             "note": row.note.map(JSONValue.string) ?? .null,
-            "environments": .object(cells),
+            "environments": .object(JSONObject(cells)),
         ]
     }
 
@@ -71,25 +73,25 @@ package struct JSONReport {
         switch cell.content {
         case .samples(let samples):
             members = [
-                ("median", .number(samples.median)), ("minimum", .number(samples.minimum)),
-                ("maximum", .number(samples.maximum)), ("samples", .numbers(samples.values)),
+                ("median", .quantity(samples.median)), ("minimum", .quantity(samples.minimum)),
+                ("maximum", .quantity(samples.maximum)), ("samples", .quantities(samples.values)),
             ]
-            if let ratio { members.append(("timesProcess", .number(ratio))) }
+            if let ratio { members.append(("timesProcess", .quantity(ratio))) }
         case .text(let text): members.append(("text", .string(text)))
         case .missing(let reason): members.append(("missing", .string(reason)))
         }
         if let outcome = cell.outcome { members.append(("outcome", .string(outcome.rawValue))) }
         if cell.isDistorted { members.append(("distorted", true)) }
         if cell.isExtrapolated { members.append(("extrapolated", true)) }
-        return .object(members)
+        return .object(JSONObject(members))
     }
 
     private static func value(_ step: Section.Step) -> JSONValue {
         [
             "name": .string(step.name),
             "explanation": .string(step.explanation),
-            "median": .number(step.seconds.median),
-            "samples": .numbers(step.seconds.values),
+            "median": .quantity(step.seconds.median),
+            "samples": .quantities(step.seconds.values),
             "distorted": .bool(step.isDistorted),
         ]
     }
@@ -97,11 +99,22 @@ package struct JSONReport {
     private static func value(_ growth: Section.Growth) -> JSONValue {
         [
             "environment": .string(growth.kind.rawValue),
-            "instances": .numbers(growth.loads.map { Double($0.instances) }),
-            "bytes": .numbers(growth.loads.map(\.byteCount)),
-            "bytesPerInstance": .number(growth.byteCountPerInstance),
-            "limit": .number(growth.limit),
+            "instances": .quantities(growth.loads.map { Double($0.instances) }),
+            "bytes": .quantities(growth.loads.map(\.byteCount)),
+            "bytesPerInstance": .quantity(growth.byteCountPerInstance),
+            "limit": .quantity(growth.limit),
             "limitIsExtrapolated": true,
         ]
     }
+}
+
+extension JSONValue {
+    static func strings(_ strings: [String]) -> JSONValue { .array(strings.map(JSONValue.string)) }
+
+    /// A number, as an integer where it is one.
+    static func quantity(_ value: Double) -> JSONValue {
+        Int64(exactly: value).map(JSONValue.integer) ?? .number(value)
+    }
+
+    static func quantities(_ values: [Double]) -> JSONValue { .array(values.map(quantity)) }
 }

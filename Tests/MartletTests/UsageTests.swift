@@ -69,7 +69,7 @@ import TestSupport
         #expect(result.output.isEmpty)
     }
 
-    @Test(arguments: [["--help"], ["run", "--help"], ["doctor", "--help"], ["--version"]])
+    @Test(arguments: [["--help"], ["run", "--help"], ["compare", "--help"], ["doctor", "--help"], ["--version"]])
     func `help and version go to standard output and end with 0`(arguments: [String]) throws {
         let result = try Martlet(arguments).runToEnd()
         #expect(result.termination == .exited(0))

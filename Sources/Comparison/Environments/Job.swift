@@ -22,12 +22,15 @@ struct Job {
     var arguments: [Word] = []
     var needsData = false
     var limits = Limits()
+    /// Whether it is to run as one of many: a machine in the smaller process that machines with a name have.
+    var isOneOfMany = false
 
     /// A job of the program that is made for comparing.
-    init(_ arguments: Word..., needsData: Bool = false, limits: Limits = Limits()) {
+    init(_ arguments: Word..., needsData: Bool = false, limits: Limits = Limits(), isOneOfMany: Bool = false) {
         self.arguments = arguments
         self.needsData = needsData
         self.limits = limits
+        self.isOneOfMany = isOneOfMany
     }
 
     /// A program of the user space, without arguments.

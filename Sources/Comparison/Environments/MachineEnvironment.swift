@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import JSON
 import Storage
 import SystemPackage
 
@@ -24,7 +25,7 @@ package struct MachineImages: Sendable {
     }
 }
 
-/// Programs in virtual machines of their own: `martlet run`, as users run it.
+/// Programs in virtual machines of their own: `martlet run`, as users run it; `martlet-monitor`, where there are many.
 final class MachineEnvironment: ComparedEnvironment {
     /// What a machine has where nothing else is asked for, as `martlet run` does it.
     static let memoryByteCount = 128 << 20
@@ -68,26 +69,49 @@ final class MachineEnvironment: ComparedEnvironment {
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
         count += 1
         let identity = "\(folder.path)/machine\(count)"
-        var command = [images.monitor, "run", images.kernel, "--initrd", userSpace.archive, "--escape", "none"]
-        if let limit = job.limits.memoryByteCount { command += ["--memory", "\(limit >> 20)M"] }
         var words = job.command(programsIn: "/bin", dataFolder: "/data")
+        var disk: String?
         if job.needsData {
-            // Past the host's page cache, so that host and guest do not both keep the data, and reads reach the disk.
-            let disk = "\(identity).ext4"
+            let path = "\(identity).ext4"
             do throws(StorageError) {
-                try DiskFile.copy(of: FilePath(emptyDisk), to: FilePath(disk))
+                try DiskFile.copy(of: FilePath(emptyDisk), to: FilePath(path))
             } catch {
                 throw .unexpected("\(error)")
             }
-            command += ["--disk", folder.isInMemory ? disk : "\(disk),direct"]
+            disk = path
             words.insert("--data", at: 0)
         }
-        let line = (images.parameters + ["--"] + words).joined(separator: " ")
-        command += ["--cmdline", line]
+        let parameters = (images.parameters + ["--"] + words).joined(separator: " ")
+        let memory = job.limits.memoryByteCount ?? Self.memoryByteCount
+        var command = [images.monitor, "run", "--escape", "none"]
+        if job.isOneOfMany {
+            // Becomes martlet-monitor, and stays this process.
+            let file = "\(identity).json"
+            try Files.write(configuration(parameters, memoryByteCount: memory).text.utf8, to: file)
+            command += ["--config", file]
+        } else {
+            command += [images.kernel, "--initrd", userSpace.archive, "--memory", "\(memory >> 20)M"]
+            // Past the host's page cache, so that host and guest do not both keep the data, and reads reach the disk.
+            if let disk { command += ["--disk", folder.isInMemory ? disk : "\(disk),direct"] }
+            command += ["--cmdline", parameters]
+        }
         let process = try HostProcess(command, messages: "\(identity).log", interruption: interruption)
         return Instance(kind: kind, process: process) {
             Files.remove("\(identity).ext4")
         }
+    }
+
+    /// A machine without disks, as a file that `martlet run --config` takes.
+    private func configuration(_ parameters: String, memoryByteCount: Int) -> JSONValue {
+        [
+            "boot-source": [
+                "kernel_image_path": .string(images.kernel), "initrd_path": .string(userSpace.archive),
+                "boot_args": .string(parameters),
+            ],
+            "machine-config": ["vcpu_count": 1, "mem_size_mib": .integer(Int64(memoryByteCount >> 20))],
+            // `martlet run` gives every machine one.
+            "entropy": [:],
+        ]
     }
 
     /// Whether a monitor has made its first vCPU, the last thing before the guest runs.

@@ -62,7 +62,7 @@ struct DensityMeasurement {
             context.say(environment.kind, "\(count) at the same time")
             // All of a step boot together; the later ones wait for the processors, not for this loop.
             let new = instances.count..<count
-            for _ in new { instances.append(try environment.launch(Job("idle"))) }
+            for _ in new { instances.append(try environment.launch(Job("idle", isOneOfMany: true))) }
             for index in new {
                 try instances[index].expectLine("ready", within: context.patience(environment.kind) * 2)
             }

@@ -31,7 +31,8 @@ struct MemoryMeasurement {
             explanation: """
                 Proportional set size (PSS, /proc/PID/smaps_rollup) of the command and all it started: pages of its own, and \
                 of shared ones its part. Kernel memory is not in it; a cgroup counts that too. A guest's kernel does not tell \
-                the host what became free, so a machine keeps what it once used.
+                the host what became free, so a machine keeps what it once used. Machines are here, and where many run, in \
+                martlet-monitor, the process that machines with a name have; elsewhere in the command martlet run itself.
                 """,
             rows: rows
         )
@@ -44,7 +45,7 @@ struct MemoryMeasurement {
         let repetitions = min(3, context.options.repetitions)
         for number in 1...repetitions {
             context.say(environment.kind, "\(number) of \(repetitions)")
-            let instance = try environment.launch(Job("memory", "\(Self.loadMebibytes)"))
+            let instance = try environment.launch(Job("memory", "\(Self.loadMebibytes)", isOneOfMany: true))
             defer { instance.end() }
             try instance.expectLine("idle", within: patience)
             let processes = instance.processes

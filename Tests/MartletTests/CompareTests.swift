@@ -147,7 +147,9 @@ private enum ProcessListing {
         var folders = ["/sys/fs/cgroup"]
         var found: [String] = []
         for _ in 0..<4 {
-            folders = folders.flatMap { folder in ((try? FolderListing.names(in: folder)) ?? []).map { "\(folder)/\($0)" } }
+            folders = folders.flatMap { folder in
+                ((try? FolderListing.names(in: folder)) ?? []).map { "\(folder)/\($0)" }
+            }
             found += folders
         }
         return found

@@ -37,7 +37,9 @@ pid_t ccompare_spawn(const char *program, char *const *arguments, const int *des
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t child = vfork();
     if (child == 0) {
-        setsid();
+        // No session of its own: where the kernel schedules by sessions (sched_autogroup), a new one waits a turn at first
+        // that programs do not wait which a shell starts.
+        setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(127);
         for (int i = 0; i < WATCHED; i++) signal(watched[i], SIG_DFL);

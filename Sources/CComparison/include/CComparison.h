@@ -10,8 +10,8 @@
 
 #pragma clang assume_nonnull begin
 
-/// Starts a program in a session of its own, with no signal blocked or ignored, which gets SIGKILL when the calling thread
-/// ends. `descriptors` are its standard ones.
+/// Starts a program in a process group of its own, with no signal blocked or ignored, which gets SIGKILL when the calling
+/// thread ends. `descriptors` are its standard ones.
 ///
 /// `without_cgroup2` gives it a mount namespace in which /sys/fs/cgroup/unified is not mounted, for runtimes that know hosts
 /// with cgroup v1 and hosts with v2, but none with both.

@@ -186,7 +186,7 @@ final class HostProcess {
         return unsafe ending != nil || poll(&set, 1, 0) > 0
     }
 
-    /// Ends it and whatever it started in its session, at once.
+    /// Ends it and whatever it started in its process group, at once.
     func kill() {
         guard ending == nil, identifier > 0 else { return }
         Glibc.kill(-identifier, SIGKILL)

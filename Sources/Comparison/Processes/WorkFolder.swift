@@ -40,9 +40,10 @@ final class WorkFolder {
     static func removeLeftovers() {
         for name in Files.names(in: parent) where name.hasPrefix(prefix) {
             let path = "\(parent)/\(name)"
-            guard Files.isThere("\(path)/\(lockName)"), let lock = try? OwnedLock("\(path)/\(lockName)") else {
-                continue
-            }
+            // In a folder that everybody may write, the name alone proves nothing.
+            guard Files.isOwnFolder(path), Files.isThere("\(path)/\(lockName)"),
+                let lock = try? OwnedLock("\(path)/\(lockName)")
+            else { continue }
             // Containers are named after the process, as the folder is: martlet-compare-PID-…
             let owner = name.split(separator: "-").prefix(3).joined(separator: "-") + "-"
             CGroup.remove(named: owner)

@@ -78,6 +78,12 @@ import Testing
         #expect(text.contains("prefers-color-scheme: dark"))
     }
 
+    @Test func `the mark of distorted numbers never begins a line of the page`() {
+        let text = HTMLReport(ResultFixture.result(interprets: true)).text
+        #expect(text.contains("\u{a0}†"))
+        #expect(!text.contains(" †"))
+    }
+
     @Test func `the page is well-formed and has a chart for each topic with numbers`() throws {
         let text = HTMLReport(ResultFixture.result()).text
         for tag in ["section", "figure", "svg", "table", "tr", "td", "th", "ul", "li", "text", "div", "p"] {

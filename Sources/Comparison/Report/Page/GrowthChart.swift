@@ -42,7 +42,8 @@ struct GrowthChart {
     }
 
     private func x(_ instances: Double) -> String {
-        (0.02 + 0.95 * instanceScale.position(instances)).percent
+        // The left tenth is for the numbers of the lines across.
+        (0.11 + 0.86 * instanceScale.position(instances)).percent
     }
 
     private func y(_ byteCount: Double) -> String {

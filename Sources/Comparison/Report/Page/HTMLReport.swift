@@ -127,6 +127,10 @@ enum HTML {
         var escaped = ""
         for character in text {
             switch character {
+            case _ where String(character) == Cell.distortionMark:
+                // Never alone on a line of its own.
+                if escaped.last == " " { escaped.removeLast() }
+                escaped += "\u{a0}\(character)"
             case "&": escaped += "&amp;"
             case "<": escaped += "&lt;"
             case ">": escaped += "&gt;"

@@ -35,6 +35,7 @@ enum HTMLStyle {
         svg.chart { display: block; width: 100%; overflow: visible; } svg.key { vertical-align: -1px; }
         svg text { fill: var(--ink); font-size: 14px; } svg text.tick { fill: var(--soft); font-size: 11px; }
         svg text.value, .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+        svg text.value, svg text.tick { paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
         svg text.inside { fill: #fff; font-weight: 600; paint-order: stroke; stroke: #0009; stroke-width: 3px; }
         .grid { stroke: var(--line); } .sample { stroke: var(--ink); stroke-width: 1.5; opacity: 0.65; }
         rect.process, circle.process { fill: var(--process); } .curve { stroke-width: 2; }

@@ -30,13 +30,14 @@ struct TimelineChart {
             let mark = step.isDistorted ? " " + Cell.distortionMark : ""
             return """
                 <li><svg class="key" width="12" height="12"><rect class="step\(index)" width="12" height="12" rx="2"/></svg> \
-                <b>\(HTML.escaped(step.name))</b> <span class="number">\(Unit.seconds.text(step.seconds.median))\(mark)</span> \
+                <b>\(HTML.escaped(step.name))</b> <span class="number">\(HTML.escaped(Unit.seconds.text(step.seconds.median) + mark))</span> \
                 \(HTML.escaped(step.explanation))</li>
                 """
         }
         return """
             <figure>
-            <figcaption>The machine from the command to its end: \(Unit.seconds.text(total)) <span class="hint">to scale</span>\
+            <figcaption>The machine from the command to its end: <span class="number">\(Unit.seconds.text(total))</span> \
+            <span class="hint">to scale</span>\
             </figcaption>
             <svg class="chart" height="36" role="img" aria-label="The machine's time in parts; the list below says the same">
             \(bars.joined(separator: "\n"))

@@ -205,7 +205,7 @@ struct IsolationProbes {
         )
         return try row(plan) { environment throws(ComparisonError) in
             guard environment.kind == .machine else {
-                return .attempt(.notTried, "not tried: it would be the host's kernel")
+                return .attempt(.notTried, "no: it would be the host's kernel")
             }
             let patience = context.patience(.machine)
             let neighbour = try environment.launch(Job("beat"))

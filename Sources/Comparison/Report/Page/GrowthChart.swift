@@ -58,10 +58,11 @@ struct GrowthChart {
             """
         }
         let along = instanceScale.ticks.map { tick in
-            """
-            <text class="tick" x="\(x(tick))" y="\(Int(Self.top + Self.height) + 18)" text-anchor="middle">\
-            \(HTML.escaped(Unit.count.text(tick)))</text>
-            """
+            let anchor = instanceScale.position(tick) > 0.98 ? "end" : "middle"
+            return """
+                <text class="tick" x="\(x(tick))" y="\(Int(Self.top + Self.height) + 18)" text-anchor="\(anchor)">\
+                \(HTML.escaped(Unit.count.text(tick)))</text>
+                """
         }
         return across + along
     }

@@ -8,7 +8,7 @@ struct Scale {
     /// The values at its ends.
     private let lowest: Double
     private let highest: Double
-    /// Values for lines across the chart, at most eight.
+    /// Values for lines across the chart: so few that their texts have room on a narrow screen.
     let ticks: [Double]
 
     /// The smallest scale that shows all values, none of them at its very beginning.
@@ -22,7 +22,7 @@ struct Scale {
             let first = Int((log10(least) - 0.05).rounded(.down))
             let last = max(first + 1, Int((log10(most) - 0.001).rounded(.up)))
             (lowest, highest) = (pow(10, Double(first)), pow(10, Double(last)))
-            ticks = stride(from: first, through: last, by: max(1, (last - first + 6) / 7)).map { pow(10, Double($0)) }
+            ticks = stride(from: first, through: last, by: max(1, (last - first + 4) / 5)).map { pow(10, Double($0)) }
         } else {
             // 1, 2 or 5 times a power of ten, so that there are four to eight of them.
             let power = pow(10, (log10(most) - 1).rounded(.down))

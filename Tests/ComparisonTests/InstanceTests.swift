@@ -52,6 +52,10 @@ import Testing
         #expect(try message.readLine(within: 60) == nil)
         try message.waitForEnd(within: 60)
         #expect(message.explanation(instead: "a result") == "no such runtime")
+        let killed = try instance(.machine, "echo slow here >&2; kill -KILL $$")
+        #expect(try killed.readLine(within: 60) == nil)
+        try killed.waitForEnd(within: 60)
+        #expect(killed.explanation(instead: "a result") == "it was ended by signal 9")
     }
 
     @Test func `what an instance leaves is removed once it ends, however it ends`() throws {

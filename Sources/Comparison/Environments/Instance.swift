@@ -86,6 +86,8 @@ final class Instance {
     /// Why nothing came, in the best words that there are.
     func explanation(instead wanted: String) -> String {
         if let complaint = complaints.first { return complaint }
+        // What was killed had no last words: its messages are about something else.
+        if let ending = process.ending, ending.status > 128 { return "it was ended by signal \(ending.status - 128)" }
         // Who ends well may have said other things.
         if let ending = process.ending, ending.status != 0, let message = process.lastMessage { return message }
         let status = programStatus.map { " with status \($0)" } ?? ""

@@ -58,6 +58,14 @@ import Testing
         #expect(killed.explanation(instead: "a result") == "it was ended by signal 9")
     }
 
+    @Test func `what an instance leaves is removed where it ends without the line that is expected`() throws {
+        var count = 0
+        let process = try HostProcess(["/bin/sh", "-c", "exit 1"], messages: "/dev/null", interruption: .never)
+        let instance = Instance(kind: .container, process: process) { count += 1 }
+        #expect(throws: ComparisonError.self) { try instance.expectLine("hello", within: 60) }
+        #expect(count == 1)
+    }
+
     @Test func `what an instance leaves is removed once it ends, however it ends`() throws {
         for script in ["exit 0", "sleep 1000"] {
             var count = 0

@@ -25,7 +25,8 @@ final class Instance {
     private(set) var complaints: [String] = []
     /// When the machine's processor was there, which is when its kernel is in memory.
     private(set) var processorReady: Moment?
-    private let cleanUp: () -> Void
+    /// Removes what it leaves; nil once that is done.
+    private var cleanUp: (() -> Void)?
 
     init(kind: EnvironmentKind, process: HostProcess, cleanUp: @escaping () -> Void = {}) {
         self.kind = kind
@@ -76,7 +77,7 @@ final class Instance {
     func expectLine(_ text: String, within seconds: Double) throws(ComparisonError) -> HostProcess.Line {
         guard let line = try readLine(within: seconds) else {
             // What closes its output is about to end, and how it does belongs to the explanation.
-            try process.waitForEnd(within: seconds)
+            try waitForEnd(within: seconds)
             throw .unexpected(explanation(instead: "\"\(text)\""))
         }
         guard line.text.hasPrefix(text) else { throw .unexpected("it said \"\(line.text)\" instead of \"\(text)\"") }
@@ -112,15 +113,14 @@ final class Instance {
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> HostProcess.Ending {
         let ending = try process.waitForEnd(within: seconds)
-        cleanUp()
+        cleanUp.take()?()
         return ending
     }
 
     /// Ends it now, and removes what it leaves.
     func end() {
-        guard process.ending == nil else { return }
         // First what the runtime knows of, while it is there to see it.
-        cleanUp()
+        cleanUp.take()?()
         process.kill()
     }
 

@@ -109,8 +109,8 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "Comparison", "HTTP", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry", "Storage",
-                logging,
+                "Comparison", "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry",
+                "Storage", logging,
                 systemPackage,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import Glibc
 import HTTP
 import HostEvents
@@ -56,8 +55,7 @@ enum Monitor {
             }
         )
         try service.configure(logger: options.logger, metricsPath: options.metricsPath)
-        let sources = watchSignals { service.stop() }
-        defer { for source in sources { source.cancel() } }
+        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { _ in service.stop() }
         // Before the API: Firecracker's machines run when the socket is there.
         if let file = options.configurationFile {
             try service.configure(file: file)
@@ -106,16 +104,5 @@ enum Monitor {
             },
             handler: service.handle
         )
-    }
-
-    private static func watchSignals(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
-        [SIGINT, SIGTERM, SIGHUP, SIGQUIT].map { number in
-            // Dispatch sees the signal although it is ignored; only its default action is off.
-            _ = Glibc.signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler(handler: body)
-            source.activate()
-            return source
-        }
     }
 }

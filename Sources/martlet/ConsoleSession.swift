@@ -2,6 +2,7 @@
 
 import Dispatch
 import Glibc
+import HostEvents
 import Machine
 import Synchronization
 import SystemPackage
@@ -65,8 +66,7 @@ final class ConsoleSession: Sendable {
         if let note = HostNote.current(configuration) { messages.write(note) }
         // Before the first signal can come: a machine that is stopped before it starts ends at once when it does.
         machineToStop.withLock { $0 = machine }
-        let sources = watchSignals()
-        defer { for source in sources { source.cancel() } }
+        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [weak self] signal in self?.end(by: signal) }
         if isRaw {
             messages.write(startLine)
             try Terminal.enterRawMode(.standardInput)
@@ -97,17 +97,6 @@ final class ConsoleSession: Sendable {
     }
 
     // MARK: - Signals and events
-
-    private func watchSignals() -> [any DispatchSourceSignal] {
-        [SIGINT, SIGTERM, SIGHUP, SIGQUIT].map { number in
-            // Dispatch sees the signal although it is ignored; only its default action is off.
-            _ = Glibc.signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { [self] in end(by: number) }
-            source.activate()
-            return source
-        }
-    }
 
     private func end(by signal: CInt) {
         _ = self.signal.compareExchange(expected: 0, desired: signal, ordering: .sequentiallyConsistent)

@@ -22,6 +22,11 @@ static inline int chost_eventfd_signal(int event) { return chost_result(eventfd_
 /// -EAGAIN where nothing happened.
 static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_result(eventfd_read(event, count)); }
 
+/// From now on a signal signals an eventfd, which stays open, instead of its action.
+int chost_watch_signal(int signal, int event);
+/// Lets a signal come to the calling thread.
+int chost_unblock_signal(int signal);
+
 /// A new timerfd(2) on CLOCK_MONOTONIC, closed on exec and non-blocking.
 static inline int chost_timerfd(void) {
     return chost_result(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));

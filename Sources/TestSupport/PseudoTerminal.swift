@@ -9,6 +9,9 @@ package final class PseudoTerminal {
     /// The name of the terminal, for whoever opens it.
     package let path: String
 
+    /// How the terminal was set before anybody had it.
+    package private(set) var firstAttributes = TerminalAttributes(termios())
+
     private let master: CInt
 
     /// Makes a terminal of 80 columns and 25 lines in the state in which a login finds it.
@@ -30,6 +33,7 @@ package final class PseudoTerminal {
         }
         self.master = master
         try resize(columns: 80, lines: 25)
+        firstAttributes = try attributes
     }
 
     /// Tells whoever runs on the terminal that its window has another size.

@@ -74,7 +74,7 @@ struct ConsoleTests {
     @Test func `the escape key and x stop the machine, and the exit status is 0`() throws {
         try Martlet(guest: [.write("ready"), .spin]).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: "ready")
             try martlet.input.write("\u{1}x")
             let result = try martlet.end()
@@ -189,7 +189,7 @@ struct ConsoleTests {
         for end in [GuestCode.powerOff, .panic, .tripleFault] {
             try Martlet(guest: [.write("ready"), .echo(byteCount: 1), end, .spin]).onTerminal.run { martlet in
                 let terminal = try #require(martlet.terminal)
-                let before = try terminal.attributes
+                let before = terminal.firstAttributes
                 try martlet.output.read(until: "ready")
                 #expect(try terminal.attributes.isRaw)
                 try martlet.input.write(".")

@@ -142,7 +142,7 @@ struct LifecycleTests {
 
     @Test func `a foreground machine with a name is left by a key, and its terminal is as before`() throws {
         try machines.guest([.write("ready"), .echoForever], "--name", "web").onTerminal.run { martlet in
-            let before = try #require(martlet.terminal).attributes
+            let before = try #require(martlet.terminal).firstAttributes
             try martlet.output.read(until: "ready")
             try martlet.input.write("\u{1}d")
             let result = try martlet.end()

@@ -24,7 +24,7 @@ struct LinuxShell {
         _ = try GuestImages.path(options.contains("--cpus") ? "vmlinux-smp" : "vmlinux")
         try Martlet(["run"] + options).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: prompt, within: patience)
             try body(LinuxShell(martlet: martlet))
             if martlet.process.hasEnded { #expect(try terminal.attributes == before) }

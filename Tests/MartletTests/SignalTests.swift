@@ -26,7 +26,7 @@ struct SignalTests {
     ) throws {
         try Martlet(guest: [.write("ready"), work.code]).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: "ready")
             #expect(try terminal.attributes.isRaw)
             martlet.process.send(signal)
@@ -39,7 +39,7 @@ struct SignalTests {
     func `a crash restores the terminal and ends martlet as that signal`(signal: CInt) throws {
         try Martlet(guest: [.write("ready"), .spin]).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: "ready")
             martlet.process.send(signal)
             #expect(try martlet.termination() == .signaled(signal))
@@ -50,7 +50,7 @@ struct SignalTests {
     @Test func `the terminal is cooked while martlet is stopped and raw when it goes on`() throws {
         try Martlet(guest: [.write("ready"), .echoForever]).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: "ready")
             for round in 1...2 {
                 martlet.process.send(SIGTSTP)
@@ -89,7 +89,7 @@ struct SignalTests {
         let martlet = Martlet(guest: [.write("ready"), .flood(UInt8(ascii: "."))])
         try martlet.with(input: .terminal).run { martlet in
             let terminal = try #require(martlet.terminal)
-            let before = try terminal.attributes
+            let before = terminal.firstAttributes
             try martlet.output.read(until: "ready")
             #expect(try terminal.attributes.isRaw)
             martlet.output.closeInput()

@@ -163,7 +163,7 @@ import Testing
         #expect(try client.receive(until: " ") == "EARLY ")
         client.send("late.")
         #expect(try client.receive(until: ".") == "LATE.")
-        #expect(fixture.server.openConnectionCount == 0)
+        try fixture.waitForConnections(0)
     }
 }
 

@@ -32,8 +32,9 @@ import Testing
         #expect(try start(script).waitForEnd(within: 60).status == status)
     }
 
-    @Test func `whatever a process started ends with it`() throws {
-        let process = try start("sleep 1000 & echo $!; wait")
+    @Test(arguments: ["", "setsid"])
+    func `whatever a process started ends with it, in a session of its own too`(prefix: String) throws {
+        let process = try start("\(prefix) sleep 1000 & echo $!; wait")
         let child = try #require(try process.readLine(within: 60).flatMap { pid_t($0.text) })
         process.kill()
         try Deadline.wait(for: "the child's end") { kill(child, 0) != 0 || ProcessTable.parent(of: child) == nil }

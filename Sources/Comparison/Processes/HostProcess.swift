@@ -186,12 +186,18 @@ final class HostProcess {
         return unsafe ending != nil || poll(&set, 1, 0) > 0
     }
 
-    /// Ends it and whatever it started in its process group, at once.
+    /// Ends it and whatever it started, at once, and waits until those are gone that had its output.
     func kill() {
         guard ending == nil, identifier > 0 else { return }
+        // What left the process group, as a container's first process does, is only found before its parent ends.
+        for process in ProcessTable.descendants(of: identifier) { Glibc.kill(process, SIGKILL) }
         Glibc.kill(-identifier, SIGKILL)
-        Glibc.kill(identifier, SIGKILL)
         reap()
+        let deadline = Moment.now + 5
+        while !outputHasEnded, deadline > .now {
+            var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            if unsafe poll(&set, 1, 100) > 0 { receive() }
+        }
     }
 
     private func reap() {

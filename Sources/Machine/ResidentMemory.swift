@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-import SystemPackage
-
-/// How much of this process is in the host's memory, the guest's part apart (proc(5), /proc/PID/smaps).
+/// How much of this process is in the host's memory, the guest's part apart.
 ///
 /// As Firecracker counts: all mappings that are not guest memory, program text and shared pages included.
 struct ResidentMemory {
@@ -15,27 +12,13 @@ struct ResidentMemory {
     ///
     /// - Parameter guestRanges: Where guest memory is mapped in this process.
     init?(guestRanges: [Range<UInt64>]) {
-        guard let file = unsafe fopen("/proc/self/smaps", "re") else { return nil }
-        defer { unsafe fclose(file) }
-        var line = [CChar](repeating: 0, count: 4096)
-        var isGuest = false
-        while unsafe fgets(&line, CInt(line.count), file) != nil {
-            let fields = line.prefix { $0 != 0 }.split(separator: CChar(UInt8(ascii: " ")))
-            guard let first = fields.first.map(Self.text) else { continue }
-            if let start = Self.start(ofMapping: first) {
-                isGuest = guestRanges.contains { $0.contains(start) }
-            } else if first == "Rss:", fields.count > 1, let count = UInt64(Self.text(fields[1])) {
-                if isGuest { guestByteCount += count << 10 } else { overheadByteCount += count << 10 }
+        guard let mappings = MemoryMapping.all() else { return nil }
+        for mapping in mappings {
+            if guestRanges.contains(where: { $0.contains(mapping.range.lowerBound) }) {
+                guestByteCount += mapping.residentByteCount
+            } else {
+                overheadByteCount += mapping.residentByteCount
             }
         }
-    }
-
-    private static func text(_ field: ArraySlice<CChar>) -> String {
-        String(decoding: field.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }
-
-    /// The first address in `7f0000000000-7f0000021000`, with which the lines of a mapping begin.
-    private static func start(ofMapping field: String) -> UInt64? {
-        field.firstIndex(of: "-").flatMap { UInt64(field[..<$0], radix: 16) }
     }
 }

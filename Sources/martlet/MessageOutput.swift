@@ -19,29 +19,8 @@ struct MessageOutput: Sendable {
 
     /// A logger whose messages look the same.
     var logger: Logger {
-        var logger = Logger(label: "martlet") { _ in MessageLogHandler(output: self) }
-        logger.logLevel = isVerbose ? .debug : .warning
-        return logger
-    }
-}
-
-/// Shows log messages to the user.
-private struct MessageLogHandler: LogHandler {
-    let output: MessageOutput
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.warning
-
-    init(output: MessageOutput) {
-        self.output = output
-    }
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        let details = (event.metadata ?? [:]).map { " (\($0.key) \($0.value))" }.sorted().joined()
-        output.write("\(event.level): \(event.message)\(details)")
+        LogForwarder.logger(level: isVerbose ? .debug : .warning) { [self] event in
+            write("\(event.level): \(event.text)")
+        }
     }
 }

@@ -50,41 +50,42 @@ extension MachineService {
     // MARK: - Before the start
 
     func setBootSource(_ request: RoutedRequest) throws(APIError) {
-        try checkConfigurable()
-        let source = try BootSource(request.body())
-        change { $0.resources.bootSource = source }
+        try configure(request) { resources, body throws(APIError) in resources.bootSource = try BootSource(body) }
     }
 
     func setSize(_ request: RoutedRequest) throws(APIError) {
-        try checkConfigurable()
-        let size = try MachineSize(request.body())
-        change { $0.resources.size = size }
+        try configure(request) { resources, body throws(APIError) in resources.size = try MachineSize(body) }
     }
 
     func changeSize(_ request: RoutedRequest) throws(APIError) {
-        try checkConfigurable()
-        let size = try MachineSize(request.body(), changing: snapshot.resources.size)
-        change { $0.resources.size = size }
+        try configure(request) { resources, body throws(APIError) in
+            resources.size = try MachineSize(body, changing: resources.size)
+        }
     }
 
     func setDrive(_ request: RoutedRequest) throws(APIError) {
-        try checkConfigurable()
-        var resources = snapshot.resources
-        try resources.set(try Drive(request.body(), at: request.identifier))
-        let changed = resources
-        change { $0.resources = changed }
+        try configure(request) { resources, body throws(APIError) in
+            try resources.set(try Drive(body, at: request.identifier))
+        }
     }
 
     func setEntropy(_ request: RoutedRequest) throws(APIError) {
-        try checkConfigurable()
-        let entropy = try EntropySource(request.body())
-        change { $0.resources.entropy = entropy }
+        try configure(request) { resources, body throws(APIError) in resources.entropy = try EntropySource(body) }
     }
 
     func setSerial(_ request: RoutedRequest) throws(APIError) {
+        try configure(request) { resources, body throws(APIError) in resources.serial = try SerialConsole(body) }
+    }
+
+    /// Changes what the machine will have, or nothing where the body is refused.
+    private func configure(
+        _ request: RoutedRequest,
+        _ change: (inout MachineResources, JSONValue) throws(APIError) -> Void
+    ) throws(APIError) {
         try checkConfigurable()
-        let serial = try SerialConsole(request.body())
-        change { $0.resources.serial = serial }
+        var resources = snapshot.resources
+        try change(&resources, try request.body())
+        self.change { [resources] state in state.resources = resources }
     }
 
     func setLogger(_ request: RoutedRequest) throws(APIError) {

@@ -2,6 +2,7 @@
 
 import Glibc
 package import Logging
+import Machine
 import Synchronization
 import SystemPackage
 
@@ -30,13 +31,11 @@ package final class MonitorLog: Sendable {
 
     /// A logger that writes here.
     package var logger: Logger {
-        var logger = Logger(label: "martlet") { _ in Handler(log: self) }
         // What is shown is decided when it is written: the settings come later.
-        logger.logLevel = .trace
-        return logger
+        LogForwarder.logger(level: .trace) { [self] event in write(event) }
     }
 
-    fileprivate func write(_ event: LogEvent) {
+    private func write(_ event: LogEvent) {
         state.withLock { state in
             let settings = state.settings
             let threshold: Logger.Level? = if let settings { settings.level.level } else { .warning }
@@ -45,32 +44,12 @@ package final class MonitorLog: Sendable {
             var details = [identifier]
             if settings?.showsLevel ?? true { details.append("\(event.level)") }
             if settings?.showsOrigin == true { details.append("\(event.file):\(event.line)") }
-            let values = (event.metadata ?? [:]).map { " (\($0.key) \($0.value))" }.sorted().joined()
-            let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(event.message)\(values)"
+            let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(event.text)"
             if state.file == nil {
                 _ = try? FileDescriptor.standardError.writeAll((line + "\n").utf8)
             } else {
                 state.file?.write(line)
             }
-        }
-    }
-
-    private struct Handler: LogHandler {
-        let log: MonitorLog
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.trace
-
-        init(log: MonitorLog) {
-            self.log = log
-        }
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            log.write(event)
         }
     }
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A range of this process's addresses, and what of it is in the host's memory (proc(5), /proc/PID/smaps).
+struct MemoryMapping {
+    let range: Range<UInt64>
+    /// As `r-xp`.
+    let permissions: Substring
+    /// The file or `[name]` that is mapped; empty where there is none.
+    let name: Substring
+    private(set) var residentByteCount: UInt64 = 0
+    /// Of pages that are the process's own: never backed by a file, or written since.
+    private(set) var anonymousByteCount: UInt64 = 0
+
+    /// All of this process, in the order of addresses; `nil` where the host does not tell.
+    static func all() -> [MemoryMapping]? {
+        guard let file = unsafe fopen("/proc/self/smaps", "re") else { return nil }
+        defer { unsafe fclose(file) }
+        var mappings: [MemoryMapping] = []
+        var buffer = [CChar](repeating: 0, count: 4096)
+        while unsafe fgets(&buffer, CInt(buffer.count), file) != nil {
+            let bytes = buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map(UInt8.init(bitPattern:))
+            let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 5)
+            if let mapping = MemoryMapping(firstLine: fields) {
+                mappings.append(mapping)
+            } else if fields.count > 1, let kibibytes = UInt64(fields[1]), !mappings.isEmpty {
+                switch fields[0] {
+                case "Rss:": mappings[mappings.count - 1].residentByteCount = kibibytes << 10
+                case "Anonymous:": mappings[mappings.count - 1].anonymousByteCount = kibibytes << 10
+                default: break
+                }
+            }
+        }
+        return mappings
+    }
+
+    /// - Parameter fields: Of `7f0000001000-7f0000021000 r-xp 00000000 08:01 1234   /bin/a`; of any other line, `nil`.
+    private init?(firstLine fields: [Substring]) {
+        guard fields.count >= 5 else { return nil }
+        let ends = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
+        guard ends.count == 2, ends[0] < ends[1] else { return nil }
+        range = ends[0]..<ends[1]
+        permissions = fields[1]
+        name = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
+    }
+}

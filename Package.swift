@@ -200,7 +200,7 @@ let package = Package(
         ),
         .testTarget(
             name: "MartletTests",
-            dependencies: ["JSON", "Machine", "TestSupport"],
+            dependencies: ["JSON", "Machine", "Storage", "TestSupport"],
             swiftSettings: swiftSettings
         ),
     ]

@@ -100,15 +100,6 @@ int ccompare_watch_signals(void) {
 
 int ccompare_first_signal(void) { return first_signal; }
 
-void ccompare_die(int number) {
-    signal(number, SIG_DFL);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    raise(number);
-}
-
 // MARK: - Files
 
 int ccompare_is_in_memory(const char *path) {

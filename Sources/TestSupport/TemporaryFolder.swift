@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Storage
 
 /// A folder for one test, gone with everything in it when the value is.
 package final class TemporaryFolder {
@@ -68,22 +69,5 @@ package enum FileContents {
             contents += buffer.prefix(count)
         }
         return contents
-    }
-}
-
-/// The names in a folder.
-package enum FolderListing {
-    /// All but `.` and `..`, in no order.
-    package static func names(in path: String) throws -> [String] {
-        guard let folder = unsafe opendir(path) else { throw SystemCallFailure("opendir \(path)") }
-        defer { unsafe closedir(folder) }
-        var names: [String] = []
-        while let entry = unsafe readdir(folder) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
     }
 }

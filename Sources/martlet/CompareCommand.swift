@@ -62,7 +62,7 @@ struct CompareCommand: ParsableCommand {
             if let report { progress.say("the page is \(report)/index.html") }
         } catch {
             progress.clear()
-            if case .interrupted(let signal) = error { Interruption.endProcess(by: signal) }
+            if case .interrupted(let signal) = error { Terminal.endProcess(bySignal: signal) }
             throw error
         }
     }

@@ -3,6 +3,7 @@
 import Dispatch
 import Glibc
 import JSON
+import Storage
 import Synchronization
 import TestSupport
 

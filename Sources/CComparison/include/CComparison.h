@@ -29,8 +29,6 @@ int ccompare_pidfd(pid_t process);
 int ccompare_watch_signals(void);
 /// The first of these signals, or 0.
 int ccompare_first_signal(void);
-/// Ends this process by `signal`, as whoever waits for it expects.
-void ccompare_die(int signal);
 
 /// Whether the file system of `path` is in memory (tmpfs, ramfs): 1 or 0.
 int ccompare_is_in_memory(const char *path);

@@ -20,15 +20,14 @@ enum CGroup {
 
     private static func memoryPath(of process: pid_t) -> String? {
         guard let text = try? Files.text("/proc/\(process)/cgroup") else { return nil }
-        let entries = text.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 2) }
         // "hierarchy:controllers:path"; version 2 has hierarchy 0 and names no controllers.
-        for entry in text.split(separator: "\n") {
-            let fields = entry.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            if fields.count == 3, fields[1].split(separator: ",").contains("memory") {
-                return "\(mountPoint)/memory\(fields[2])"
-            }
+        let entries = text.split(separator: "\n").map {
+            $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        }.filter { $0.count == 3 }
+        if let own = entries.first(where: { $0[1].split(separator: ",").contains("memory") }) {
+            return "\(mountPoint)/memory\(own[2])"
         }
-        return entries.first { $0.first == "0" }?.last.map { "\(mountPoint)\($0)" }
+        return entries.first { $0[0] == "0" }.map { "\(mountPoint)\($0[2])" }
     }
 
     /// Removes what a runtime that was killed in the middle left of a container's groups; kills what is in them.

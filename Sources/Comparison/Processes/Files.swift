@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Storage
 import SystemPackage
 
 /// The few things that a comparison does with files.
@@ -74,16 +75,7 @@ enum Files {
 
     /// The names in a folder, none where it cannot be read.
     static func names(in path: String) -> [String] {
-        guard let folder = unsafe opendir(path) else { return [] }
-        defer { unsafe closedir(folder) }
-        var names: [String] = []
-        while let entry = unsafe readdir(folder) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
+        (try? FolderListing.names(in: path)) ?? []
     }
 
     /// What a file or folder takes on its disk: blocks, so that holes do not count.

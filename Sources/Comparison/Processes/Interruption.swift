@@ -29,11 +29,4 @@ package struct Interruption: Sendable {
         let signal = ccompare_first_signal()
         if descriptor >= 0, signal != 0 { throw .interrupted(signal: signal) }
     }
-
-    /// Ends this process by the signal that came.
-    ///
-    /// - Parameter signal: Which one.
-    package static func endProcess(by signal: CInt) {
-        ccompare_die(signal)
-    }
 }

@@ -36,6 +36,11 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         var lineBreakCount = 0
         var port: SerialPort?
         var isClosing = false
+
+        /// Lets another one type; from now on nothing comes from this viewer.
+        mutating func releaseKeyboard(of identifier: UInt64) {
+            if typist == identifier { typist = nil }
+        }
     }
 
     /// One viewer, as the hub's thread sees it.
@@ -148,17 +153,12 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         wake.signal()
     }
 
-    /// Lets another one type; from now on nothing comes from this viewer.
-    private func releaseKeyboard(of identifier: UInt64) {
-        shared.withLock { shared in
-            if shared.typist == identifier { shared.typist = nil }
-        }
-    }
-
     /// The viewer is gone.
     func remove(_ identifier: UInt64) {
-        releaseKeyboard(of: identifier)
-        shared.withLock { $0.viewerCount -= 1 }
+        shared.withLock { shared in
+            shared.releaseKeyboard(of: identifier)
+            shared.viewerCount -= 1
+        }
     }
 
     // MARK: - Life
@@ -283,7 +283,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
             if connection.hasEnded {
                 remove(connection.identifier)
             } else if connection.hasInputEnded {
-                releaseKeyboard(of: connection.identifier)
+                shared.withLock { $0.releaseKeyboard(of: connection.identifier) }
             }
         }
         connections.removeAll(where: \.hasEnded)

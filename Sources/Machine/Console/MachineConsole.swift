@@ -45,8 +45,7 @@ final class MachineConsole: SerialOutput, SerialInput {
 
     /// Whether the limit allows one more byte.
     private func isAllowed() -> Bool {
-        guard outputLimit != nil else { return true }
-        return outputLimit?.withLock { bucket in
+        outputLimit?.withLock { bucket in
             guard bucket.wait(for: 1, at: .now) == .zero else { return false }
             bucket.take(1)
             return true

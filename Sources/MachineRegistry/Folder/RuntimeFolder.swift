@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Storage
 package import SystemPackage
 
 /// Where the folders of a user's machines are: one place, which is nobody else's.
@@ -87,17 +88,10 @@ package struct RuntimeFolder: Hashable, Sendable {
     }
 
     private func names() throws(RegistryError) -> [String] {
-        guard let directory = unsafe path.withPlatformString({ unsafe opendir($0) }) else {
-            throw RegistryError("cannot read \(path): \(Errno(rawValue: errno))")
+        do throws(Errno) {
+            return try FolderListing.names(in: path.string)
+        } catch {
+            throw RegistryError("cannot read \(path): \(error)")
         }
-        defer { unsafe closedir(directory) }
-        var names: [String] = []
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            names.append(name)
-        }
-        return names
     }
 }

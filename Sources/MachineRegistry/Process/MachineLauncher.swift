@@ -33,9 +33,9 @@ package struct MachineLauncher {
         do throws(RegistryError) {
             let client = MachineClient(folder)
             for request in requests { try client.request("PUT", request.path, request.body) }
-            try save(try client.request("GET", "/vm/config", timeout: .seconds(60)), in: folder)
+            try save(try client.request("GET", "/vm/config"), in: folder)
             try prepare(client)
-            try client.request("PUT", "/actions", ["action_type": "InstanceStart"], timeout: .seconds(60))
+            try client.request("PUT", "/actions", ["action_type": "InstanceStart"])
         } catch {
             kill(process, SIGKILL)
             var status: CInt = 0

@@ -14,7 +14,7 @@ struct PauseCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Paused"], timeout: .seconds(60))
+        try machine.client().request("PATCH", "/vm", ["state": "Paused"])
     }
 }
 
@@ -28,6 +28,6 @@ struct ResumeCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Resumed"], timeout: .seconds(60))
+        try machine.client().request("PATCH", "/vm", ["state": "Resumed"])
     }
 }

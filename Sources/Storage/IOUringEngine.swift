@@ -7,8 +7,8 @@ import SystemPackage
 
 /// Input and output by io_uring: a batch of requests for one system call, and none for what is complete by then.
 ///
-/// One request alone is tried by a plain call first: what the page cache can serve, and a write into it, is done by that in less
-/// time than the ring takes; a write would even go through a thread of the kernel's.
+/// While the ring has nothing to do, one read alone and any number of writes are tried by plain calls first: what the page cache
+/// can serve or keep is done by them in less time than the ring takes; writes would even go through a thread of the kernel's.
 ///
 /// The ring is used by whichever thread holds the owner's lock; the kernel keeps a request that was submitted by a thread
 /// that has ended since.
@@ -23,8 +23,9 @@ final class IOUringEngine: StorageEngine {
     private let ring: OpaquePointer
     /// What is under way, by slot.
     private var jobs: [StorageJob?]
-    /// A request with nothing beside it so far: if that stays so until `commit`, the page cache is asked first.
-    private var lone: StorageJob?
+    /// One request, or writes, with nothing beside them so far: if that stays so until `commit`, the page cache is asked first.
+    private var held: [StorageJob] = []
+    private var writes = CachedWriteBudget()
     /// What is complete without the kernel.
     private var completed: [StorageCompletion] = []
     /// The vectors of what is prepared: the kernel reads them in the submission, which may come later than `submit`.
@@ -65,18 +66,23 @@ final class IOUringEngine: StorageEngine {
     func submit(_ request: StorageRequest) {
         inFlightCount += 1
         let job = StorageJob(request, on: file)
-        if inFlightCount == 1, !file.isDirect { return lone = job }
-        if let first = lone.take() { prepare(first) }
+        if mayHold(job) { return held.append(job) }
+        for job in held { prepare(job) }
+        held.removeAll(keepingCapacity: true)
         prepare(job)
         // More than two for one call are held back (plugged) until all of them are prepared, while a disk could be at work.
         if file.isDirect { commit() }
     }
 
+    /// Whether there may be no call of the ring for it.
+    private func mayHold(_ job: StorageJob) -> Bool {
+        guard !file.isDirect, inFlightCount == completed.count + held.count + 1 else { return false }
+        guard let last = held.last else { return true }
+        return last.isCachedWrite && job.isCachedWrite
+    }
+
     func commit() {
-        if var job = lone.take() {
-            job.runAtOnce(on: file.descriptor, mayWrite: true)
-            prepare(job)
-        }
+        if !held.isEmpty { serveHeld() }
         var isStuck = false
         while unsafe cstorage_ring_pending(ring) > 0 {
             let result = unsafe cstorage_ring_submit(ring)
@@ -105,6 +111,24 @@ final class IOUringEngine: StorageEngine {
             takeFromRing()
             commit()
         }
+    }
+
+    /// Does at once what the page cache can serve and keep, and prepares what is left.
+    private func serveHeld() {
+        // Out of the class, because what is prepared may be committed in between.
+        var jobs: [StorageJob] = []
+        swap(&jobs, &held)
+        writes.startCommit()
+        for index in jobs.indices {
+            if jobs[index].isRead {
+                jobs[index].readAtOnce(on: file.descriptor)
+            } else if jobs[index].isCachedWrite {
+                writes.spend { jobs[index].writeAtOnce(on: file.descriptor) }
+            }
+            prepare(jobs[index])
+        }
+        jobs.removeAll(keepingCapacity: true)
+        swap(&jobs, &held)
     }
 
     // MARK: - The ring

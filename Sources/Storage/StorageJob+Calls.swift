@@ -21,19 +21,19 @@ extension StorageJob {
         }
     }
 
-    /// Makes the calls that do not wait for the disk, as far as they go.
-    mutating func runAtOnce(on file: CInt, mayWrite: Bool) {
-        while true {
-            switch step {
-            case .read:
-                let result = unsafe call(cstorage_read, file, CSTORAGE_NOWAIT)
-                // It is not in the page cache, or this file system cannot tell.
-                if result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) { return }
-                advance(result)
-            case .write(isDurable: false) where mayWrite: write(file, CSTORAGE_PLAIN)
-            case .write, .sync, .allocate, .done: return
-            }
+    /// Reads as far as the page cache has it: does not wait for the disk.
+    mutating func readAtOnce(on file: CInt) {
+        while case .read = step {
+            let result = unsafe call(cstorage_read, file, CSTORAGE_NOWAIT)
+            // It is not in the page cache, or this file system cannot tell.
+            if result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) { return }
+            advance(result)
         }
+    }
+
+    /// Writes into the page cache, which may wait for place there.
+    mutating func writeAtOnce(on file: CInt) {
+        while case .write(isDurable: false) = step { write(file, CSTORAGE_PLAIN) }
     }
 
     private mutating func read(_ file: CInt, _ how: cstorage_how) {

@@ -8,7 +8,7 @@ import SystemPackage
 /// Input and output by plain system calls on a few threads: for kernels and sandboxes without io_uring.
 ///
 /// What does not wait is done at once, on the caller's thread, which saves two changes of thread: reads that the page cache
-/// can serve (`RWF_NOWAIT`), and a write into the page cache while nothing else is under way. Of many reads at a time the
+/// can serve (`RWF_NOWAIT`), and writes into the page cache while the threads have nothing to do. Of many reads at a time the
 /// other processors get a part. All else goes to the threads, so that a slow disk gets as many requests at a time as there
 /// are threads; but for a driver that sends one request at a time the caller itself waits for the disk.
 final class ThreadPoolEngine: StorageEngine {
@@ -27,6 +27,7 @@ final class ThreadPoolEngine: StorageEngine {
     private var completed: [StorageCompletion] = []
     /// How many requests in a row had nothing beside them.
     private var aloneCount = 0
+    private var writes = CachedWriteBudget()
 
     init(file: DiskFile, capacity: Int, completionEvent: EventFD?) throws(StorageError) {
         self.file = file
@@ -61,6 +62,7 @@ final class ThreadPoolEngine: StorageEngine {
         swap(&jobs, &submitted)
         let isShared = !file.isDirect && isWorthSharing(jobs)
         let ownCount = isShared ? jobs.count / 2 : jobs.count
+        writes.startCommit()
         for index in ownCount..<jobs.count { hand(jobs[index], toAnyone: jobs[index].isRead) }
         for index in 0..<ownCount { serve(&jobs[index]) }
         jobs.removeAll(keepingCapacity: true)
@@ -102,7 +104,11 @@ final class ThreadPoolEngine: StorageEngine {
             _ = job.run(on: file.descriptor)
         } else if !file.isDirect {
             // Without the page cache every call waits, RWF_NOWAIT or not.
-            job.runAtOnce(on: file.descriptor, mayWrite: inFlightCount == 1)
+            if job.isRead {
+                job.readAtOnce(on: file.descriptor)
+            } else if job.isCachedWrite, handedCount == 0 {
+                writes.spend { job.writeAtOnce(on: file.descriptor) }
+            }
         }
         if case .done(let error) = job.step {
             completed.append(StorageCompletion(slot: job.request.slot, error: error))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import SystemPackage
 
 /// The one owner of a file descriptor: it closes the descriptor when it goes away.
@@ -9,6 +10,17 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
     /// Takes over `rawValue`, which nobody else may close.
     package init(adopting rawValue: CInt) {
         self.rawValue = rawValue
+    }
+
+    /// Makes a copy of `file`, which stays open when that is closed.
+    ///
+    /// - Parameters:
+    ///   - file: What is copied.
+    ///   - minimum: The least number that the copy gets.
+    /// - Throws: `Errno`: it is not open, or the host has no descriptor left.
+    package init(duplicating file: FileDescriptor, atLeast minimum: CInt = 0) throws(Errno) {
+        rawValue = fcntl(file.rawValue, F_DUPFD_CLOEXEC, minimum)
+        guard rawValue >= 0 else { throw Errno(rawValue: errno) }
     }
 
     /// The descriptor for one call; it stays owned here.

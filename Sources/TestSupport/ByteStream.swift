@@ -120,6 +120,12 @@ package final class ByteStream {
         self.output = nil
     }
 
+    /// Says that nothing more is written, over a socket that both directions share.
+    package func shutDownOutput() {
+        guard let output else { return }
+        shutdown(output, CInt(SHUT_WR))
+    }
+
     /// Closes the direction that is read, where the two have a descriptor each.
     package func closeInput() {
         guard let input, input != output else { return }

@@ -51,7 +51,7 @@ import Testing
             unsafe setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &byteCount, socklen_t(MemoryLayout<CInt>.size))
             viewer.connect(Connection(OwnedDescriptor(adopting: ends[0])), typed: Array(typed.utf8))
             return Viewer(
-                stream: try ByteStream(input: ends[1], output: dup(ends[1])),
+                stream: try ByteStream(input: ends[1], output: fcntl(ends[1], F_DUPFD_CLOEXEC, 0)),
                 isTyping: viewer.isTyping,
                 firstPosition: viewer.firstPosition
             )
@@ -145,7 +145,8 @@ import Testing
         let viewer = try rig.attach()
         try viewer.stream.write("q")
         #expect(try rig.receive(1) == "q")
-        viewer.stream.closeOutput()
+        viewer.stream.shutDownOutput()
+        try Deadline.wait(for: "the keyboard") { rig.hub.makeViewer(wantsToType: true)?.isTyping == true }
         rig.send("still here")
         try viewer.stream.read(until: "still here")
     }

@@ -85,6 +85,20 @@ import Testing
         try Deadline.wait(for: "the break") { rig.port.readByte(at: 5) & breakIndicator != 0 }
     }
 
+    @Test func `its file may be closed and its number be another file's`() throws {
+        let pipe = try TestSupport.Pipe()
+        let rig = try Rig(reading: pipe.readEnd)
+        try FileDescriptor(rawValue: pipe.readEnd).close()
+        let writer = try ByteStream(input: nil, output: pipe.writeEnd)
+        try writer.write("here")
+        #expect(try rig.receive(4) == Array("here".utf8))
+    }
+
+    @Test func `a file that is not open is an input without bytes`() throws {
+        let rig = try Rig(reading: -1)
+        #expect(rig.eventNames == [])
+    }
+
     @Test func `a terminal that hangs up is an event`() throws {
         let terminal = try PseudoTerminal()
         let line = FileDescriptor(rawValue: unsafe open(terminal.path, O_RDWR | O_NOCTTY | O_CLOEXEC))

@@ -30,8 +30,9 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         var isThreadAwake = false
         var nextIdentifier: UInt64 = 1
         var viewerCount = 0
-        /// Who types.
+        /// Who types, and the connection where there is one already.
         var typist: UInt64?
+        var typistStream: (any ConsoleStream)?
         var joining: [Connection] = []
         var lineBreakCount = 0
         var port: SerialPort?
@@ -39,7 +40,15 @@ package final class ConsoleHub: SerialOutput, SerialInput {
 
         /// Lets another one type; from now on nothing comes from this viewer.
         mutating func releaseKeyboard(of identifier: UInt64) {
-            if typist == identifier { typist = nil }
+            if typist == identifier { (typist, typistStream) = (nil, nil) }
+        }
+
+        /// Whether who types has left, which the hub's thread may be about to see.
+        var hasTypistLeft: Bool {
+            guard let typistStream else { return false }
+            let hangUp: Int16 = 0x2000  // POLLRDHUP, which glibc has behind _GNU_SOURCE only
+            var set = pollfd(fd: typistStream.descriptor.rawValue, events: hangUp, revents: 0)
+            return unsafe poll(&set, 1, 0) > 0 && set.revents & (hangUp | Int16(POLLHUP)) != 0
         }
     }
 
@@ -123,8 +132,8 @@ package final class ConsoleHub: SerialOutput, SerialInput {
             shared.viewerCount += 1
             let identifier = shared.nextIdentifier
             shared.nextIdentifier += 1
-            let isTyping = wantsToType && shared.typist == nil
-            if isTyping { shared.typist = identifier }
+            let isTyping = wantsToType && (shared.typist == nil || shared.hasTypistLeft)
+            if isTyping { (shared.typist, shared.typistStream) = (identifier, nil) }
             let first = min(max(position ?? 0, shared.ring.start), shared.ring.end)
             return ConsoleViewer(identifier: identifier, firstPosition: first, isTyping: isTyping, hub: self)
         }
@@ -140,6 +149,7 @@ package final class ConsoleHub: SerialOutput, SerialInput {
         let flags = fcntl(stream.descriptor.rawValue, F_GETFL)
         _ = fcntl(stream.descriptor.rawValue, F_SETFL, flags | O_NONBLOCK)
         shared.withLock { shared in
+            if shared.typist == viewer.identifier { shared.typistStream = stream }
             shared.joining.append(
                 Connection(
                     identifier: viewer.identifier,
@@ -173,8 +183,8 @@ package final class ConsoleHub: SerialOutput, SerialInput {
             var feed = SerialFeed()
             while step(&connections, &feed, port) {}
             sayFarewell(&connections)
-            // The port has this hub as its output.
-            shared.withLock { $0.port = nil }
+            // The port has this hub as its output; a connection ends with the last one who has it.
+            shared.withLock { ($0.port, $0.typistStream) = (nil, nil) }
         }
     }
 

@@ -19,7 +19,8 @@ package final class ConsoleInput: SerialInput {
         case hangUp
     }
 
-    private let file: FileDescriptor
+    /// A copy, until the reader's thread takes it: by the time that ends, the original may be another file.
+    private let file: Mutex<OwnedDescriptor?>
     private let isTerminal: Bool
     private let filter: EscapeFilter
     private let onEvent: @Sendable (Event) -> Void
@@ -28,7 +29,7 @@ package final class ConsoleInput: SerialInput {
     private let isStopping = Atomic<Bool>(false)
 
     /// - Parameters:
-    ///   - file: Where the input comes from; stays open and as it is.
+    ///   - file: Where the input comes from; stays as it is, and may be closed when the input was stopped.
     ///   - filter: Finds commands in it.
     ///   - onEvent: Called from the reader's thread.
     /// - Throws: `Errno` when the process has no descriptor left.
@@ -37,7 +38,12 @@ package final class ConsoleInput: SerialInput {
         filter: EscapeFilter,
         onEvent: @escaping @Sendable (Event) -> Void
     ) throws(Errno) {
-        self.file = file
+        do throws(Errno) {
+            self.file = Mutex(try OwnedDescriptor(duplicating: file))
+        } catch .badFileDescriptor {
+            // Closed from the start: nothing will come.
+            self.file = Mutex(nil)
+        }
         self.filter = filter
         self.onEvent = onEvent
         isTerminal = Terminal.isTerminal(file)
@@ -50,10 +56,11 @@ package final class ConsoleInput: SerialInput {
 
     /// Starts to read, on a thread of its own.
     package func start(port: SerialPort) {
+        guard let file = file.withLock({ $0.take() }) else { return }
         DispatchQueue(label: "martlet.console.input").async { [self] in
             var reader = Reader(filter: filter)
             while !isStopping.load(ordering: .acquiring) {
-                step(&reader, port)
+                step(file.borrowed, &reader, port)
             }
         }
     }
@@ -72,7 +79,7 @@ package final class ConsoleInput: SerialInput {
         var isAtEnd = false
     }
 
-    private func step(_ reader: inout Reader, _ port: SerialPort) {
+    private func step(_ file: FileDescriptor, _ reader: inout Reader, _ port: SerialPort) {
         let wantsMore = !reader.isAtEnd && reader.feed.hasRoom
         // A negative descriptor is one that poll leaves out.
         var polled = [
@@ -81,11 +88,13 @@ package final class ConsoleInput: SerialInput {
         ]
         guard unsafe poll(&polled, 2, -1) >= 0 else { return }
         _ = wake.take()
-        if polled[1].revents != 0 { read(&reader) }
+        // What comes with the end is somebody else's: the shell's, after martlet.
+        guard !isStopping.load(ordering: .acquiring) else { return }
+        if polled[1].revents != 0 { read(file, &reader) }
         reader.feed.deliver(to: port)
     }
 
-    private func read(_ reader: inout Reader) {
+    private func read(_ file: FileDescriptor, _ reader: inout Reader) {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file.rawValue, $0.baseAddress, $0.count) }
         guard count > 0 else {

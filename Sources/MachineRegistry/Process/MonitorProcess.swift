@@ -115,9 +115,11 @@ package struct MonitorProcess {
         let owned: OwnedDescriptor
 
         init(of descriptor: FileDescriptor) throws(RegistryError) {
-            let raw = fcntl(descriptor.rawValue, F_DUPFD_CLOEXEC, 100)
-            guard raw >= 0 else { throw RegistryError("no descriptor is left: \(Errno(rawValue: errno))") }
-            owned = OwnedDescriptor(adopting: raw)
+            do throws(Errno) {
+                owned = try OwnedDescriptor(duplicating: descriptor, atLeast: 100)
+            } catch {
+                throw RegistryError("no descriptor is left: \(error)")
+            }
         }
     }
 }

@@ -50,7 +50,8 @@ enum CGroup {
 
     private static func end(_ path: String) {
         for name in Files.names(in: path) where isFolder("\(path)/\(name)") { end("\(path)/\(name)") }
-        for _ in 0..<200 {
+        let deadline = Moment.now + 10
+        while deadline > .now {
             for process in (try? Files.text("\(path)/cgroup.procs"))?.split(separator: "\n") ?? [] {
                 if let process = pid_t(process), process > 0 { kill(process, SIGKILL) }
             }

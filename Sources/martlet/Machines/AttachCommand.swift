@@ -37,7 +37,7 @@ struct AttachCommand: ParsableCommand {
             messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")
             return .success
         case .closed:
-            let result = try client.waitForEnd(timeout: .seconds(10))
+            let result = try client.waitForEnd(timeout: .seconds(30))
             if let message = result?.message { messages.write(message) }
             return ExitCode(Int32(result?.exitStatus ?? 1))
         }

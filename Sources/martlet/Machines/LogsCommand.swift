@@ -24,46 +24,30 @@ struct LogsCommand: ParsableCommand {
     func run() throws {
         let folder = try machine.folder()
         if monitor { return try show(folder.contents(of: folder.monitorLog) ?? []) }
-        if !follow {
-            try show(folder.contents(of: folder.olderConsoleLog) ?? [])
-            return try show(folder.contents(of: folder.consoleLog) ?? [])
-        }
-        try show(folder.contents(of: folder.olderConsoleLog) ?? [])
-        var file = try open(folder)
+        // The newest first: where it becomes the older one meanwhile, that shows, and no file is missed between them.
+        var newest = try LogFile(folder.consoleLog)
+        if let older = try LogFile(folder.olderConsoleLog), older != newest { try showRest(of: older) }
         while true {
             // Asked first: what came before the end is in the file by then.
-            let isAlive = folder.isAlive
-            try showRest(of: file)
-            guard isAlive else { return }
-            if try wasReplaced(file, in: folder) {
-                try showRest(of: file)
-                file = try open(folder)
+            let goesOn = follow && folder.isAlive
+            if let newest { try showRest(of: newest) }
+            guard goesOn else { return }
+            if let next = try LogFile(folder.consoleLog), next != newest {
+                if let newest { try showRest(of: newest) }
+                newest = next
             } else {
                 usleep(100_000)
             }
         }
     }
 
-    private func open(_ folder: MachineFolder) throws -> OwnedDescriptor {
-        let file = try FileDescriptor.open(folder.consoleLog, .readOnly, options: [.closeOnExec, .noFollow])
-        return OwnedDescriptor(adopting: file.rawValue)
-    }
-
-    private func showRest(of file: borrowing OwnedDescriptor) throws {
+    private func showRest(of file: LogFile) throws {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.borrowed.read(into: $0) }
+            let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.descriptor.read(into: $0) }
             guard count > 0 else { return }
             try show(buffer.prefix(count))
         }
-    }
-
-    /// Whether the file was full, and a new one has begun.
-    private func wasReplaced(_ file: borrowing OwnedDescriptor, in folder: MachineFolder) throws -> Bool {
-        var (opened, named) = (stat(), stat())
-        guard unsafe fstat(file.rawValue, &opened) == 0 else { throw Errno(rawValue: errno) }
-        guard unsafe folder.consoleLog.withPlatformString({ unsafe stat($0, &named) }) == 0 else { return false }
-        return opened.st_ino != named.st_ino
     }
 
     private func show(_ bytes: some Sequence<UInt8>) throws {
@@ -72,5 +56,31 @@ struct LogsCommand: ParsableCommand {
         } catch Errno.brokenPipe {
             throw ExitCode.success
         }
+    }
+}
+
+/// One of the two files of a console's log, open; it stays itself when it gets another name.
+private final class LogFile: Equatable {
+    private let owned: OwnedDescriptor
+    private let device: dev_t
+    private let inode: ino_t
+
+    /// `nil` where it is not there: the guest has sent less, or the next one is just about to begin.
+    init?(_ path: FilePath) throws {
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
+            owned = OwnedDescriptor(adopting: file.rawValue)
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        }
+        var status = stat()
+        guard unsafe fstat(owned.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+        (device, inode) = (status.st_dev, status.st_ino)
+    }
+
+    var descriptor: FileDescriptor { owned.borrowed }
+
+    static func == (one: LogFile, other: LogFile) -> Bool {
+        (one.device, one.inode) == (other.device, other.inode)
     }
 }

@@ -24,7 +24,7 @@ struct MachineSummary {
         if folder.isAlive {
             if ask(MachineClient(folder)) { return }
             // At its very start and end a machine has no socket.
-            guard folder.waitUntilDead(within: .seconds(1)) else {
+            guard folder.waitUntilDead(within: .seconds(5)) else {
                 _ = ask(MachineClient(folder))
                 return
             }

@@ -62,8 +62,10 @@ struct KillCommand: ParsableCommand {
 
     /// Ends a machine, and its process if it does not answer.
     static func end(_ client: MachineClient) throws {
-        _ = try? client.act("Kill", timeout: .seconds(5))
-        if (try? client.waitForEnd(timeout: .seconds(5))) != nil || !client.folder.isAlive { return }
+        // Who answers is about to end, and writes down how.
+        let isEnding = (try? client.act("Kill", timeout: .seconds(5))) != nil
+        let patience = Duration.seconds(isEnding ? 30 : 1)
+        if (try? client.waitForEnd(timeout: patience)) != nil || !client.folder.isAlive { return }
         client.killProcess()
         guard client.folder.waitUntilDead() else {
             throw RegistryError("machine '\(client.folder.name)' cannot be ended: the host holds its process")

@@ -48,20 +48,30 @@ private final class BoundedOutput: SerialOutput {
 
 /// Ends two threads that wait for each other's signals if one never comes.
 private final class Watchdog: Sendable {
-    private static let patience = 50_000_000
     private let stuck = Atomic<Bool>(false)
+    private let deadline = Deadline()
 
     var isStuck: Bool { stuck.load(ordering: .relaxed) }
 
-    /// Spins; gives up, for everybody, after very many turns.
+    /// Spins; gives up, for everybody, at the deadline.
     func wait(until condition: () -> Bool) -> Bool {
-        for _ in 0..<Self.patience where !isStuck {
-            if condition() { return true }
-            sched_yield()
+        while !isStuck {
+            for _ in 0..<1000 {
+                if condition() { return true }
+                sched_yield()
+            }
+            if deadline.hasPassed { stuck.store(true, ordering: .relaxed) }
         }
-        stuck.store(true, ordering: .relaxed)
         return false
     }
+}
+
+/// Runs both at the same time, one on a thread of its own: the shared ones may all be at other tests.
+private func runTogether(_ first: () -> Void, _ second: @escaping @Sendable () -> Void) {
+    let group = DispatchGroup()
+    DispatchQueue(label: "test.second").async(group: group, execute: second)
+    first()
+    group.wait()
 }
 
 /// No byte is lost, none comes twice, all come in order, and nobody waits for a signal that never comes.
@@ -186,26 +196,24 @@ private final class Watchdog: Sendable {
         port.write(UInt8(0x08), at: Reg.mcr)
         let count = 20_000
         let received = Mutex<[UInt8]>([])
-        DispatchQueue.concurrentPerform(iterations: 2) { side in
-            if side == 0 {
-                var next = 0
-                port.write(UInt8(0x02), at: Reg.ier)
-                // Purely by interrupt.
-                while next < count, watchdog.wait(until: { line.takeEdges() > 0 }) {
-                    guard port.read(Reg.iir) == 0xc2 else { continue }
-                    for _ in 0..<16 where next < count {
-                        port.write(UInt8(truncatingIfNeeded: next), at: Reg.data)
-                        next += 1
-                    }
+        runTogether {
+            var next = 0
+            port.write(UInt8(0x02), at: Reg.ier)
+            // Purely by interrupt.
+            while next < count, watchdog.wait(until: { line.takeEdges() > 0 }) {
+                guard port.read(Reg.iir) == 0xc2 else { continue }
+                for _ in 0..<16 where next < count {
+                    port.write(UInt8(truncatingIfNeeded: next), at: Reg.data)
+                    next += 1
                 }
-            } else {
-                _ = watchdog.wait {
-                    let (bytes, mustCall) = output.drain(atMost: 100)
-                    if mustCall { port.outputBecameReady() }
-                    return received.withLock { received in
-                        received += bytes
-                        return received.count >= count
-                    }
+            }
+        } _: {
+            _ = watchdog.wait {
+                let (bytes, mustCall) = output.drain(atMost: 100)
+                if mustCall { port.outputBecameReady() }
+                return received.withLock { received in
+                    received += bytes
+                    return received.count >= count
                 }
             }
         }
@@ -224,20 +232,18 @@ private final class Watchdog: Sendable {
         port.write(UInt8(0x01), at: Reg.ier)
         let sent = (0..<5_000).map { UInt8(truncatingIfNeeded: $0) }
         let received = Mutex<[UInt8]>([])
-        DispatchQueue.concurrentPerform(iterations: 2) { side in
-            if side == 0 {
-                var waiting = sent[...]
-                waiting.removeFirst(port.receive(waiting.span))
-                _ = watchdog.wait {
-                    if input.takeCalls() > 0 { waiting.removeFirst(port.receive(waiting.span)) }
-                    return received.withLock { $0.count } >= sent.count
-                }
-            } else {
-                while received.withLock({ $0.count }) < sent.count, watchdog.wait(until: { line.takeEdges() > 0 }) {
-                    while port.read(Reg.iir) & 1 == 0 {
-                        let byte = port.read(Reg.data)
-                        received.withLock { $0.append(byte) }
-                    }
+        runTogether {
+            var waiting = sent[...]
+            waiting.removeFirst(port.receive(waiting.span))
+            _ = watchdog.wait {
+                if input.takeCalls() > 0 { waiting.removeFirst(port.receive(waiting.span)) }
+                return received.withLock { $0.count } >= sent.count
+            }
+        } _: {
+            while received.withLock({ $0.count }) < sent.count, watchdog.wait(until: { line.takeEdges() > 0 }) {
+                while port.read(Reg.iir) & 1 == 0 {
+                    let byte = port.read(Reg.data)
+                    received.withLock { $0.append(byte) }
                 }
             }
         }

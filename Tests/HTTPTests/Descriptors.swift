@@ -10,4 +10,9 @@ enum Descriptors {
             .split(separator: "\n")
             .count { $0.hasSuffix(" \(path)") }
     }
+
+    /// Waits until there is none: a child of this process has copies until it runs its own program.
+    static func waitUntilNone(to path: String) throws {
+        try Deadline.wait(for: "the sockets of \(path) to be closed") { try count(to: path) == 0 }
+    }
 }

@@ -9,7 +9,9 @@ import Testing
 
 @Suite struct HTTPClientTests {
     @Test func `requests share one connection`() throws {
-        let fixture = try ServerFixture()
+        var limits = HTTPServerLimits()
+        limits.responseTime = .seconds(60)
+        let fixture = try ServerFixture(limits)
         let client = HTTPClient(connectingTo: fixture.path)
         for index in 0..<20 {
             let body = Array("body \(index)".utf8)
@@ -22,7 +24,7 @@ import Testing
             #expect(try client.request("GET", "/nothing").status == 404)
         }
         #expect(fixture.server.openConnectionCount == 1)
-        #expect(try client.request("GET", "/large").body.count == 4 << 20)
+        #expect(try client.request("GET", "/large", timeout: Deadline.standard).body.count == 4 << 20)
     }
 
     @Test func `a connection that the server has closed is replaced`() throws {
@@ -36,6 +38,7 @@ import Testing
             server.start()
             #expect(try client.request("GET", "/").status == 204)
             server.stop()
+            try Descriptors.waitUntilNone(to: path.string)
         }
     }
 
@@ -72,7 +75,7 @@ import Testing
         let waiting = HTTPClient(connectingTo: fixture.path)
         // Long enough for the request to arrive on a busy host.
         #expect(throws: HTTPClientError.timedOut) {
-            try waiting.request("GET", "/later", timeout: .seconds(2))
+            try waiting.request("GET", "/later", timeout: .seconds(10))
         }
         // The connection with the late answer is not used again.
         try fixture.pending.next().send(HTTPResponse(404))

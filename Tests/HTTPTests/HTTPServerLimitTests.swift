@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test func `a large response comes whole to who takes it`() throws {
-        let fixture = try ServerFixture()
+        let fixture = try ServerFixture(limits { $0.responseTime = .seconds(60) })
         let client = try fixture.client()
         client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         let head = try client.receiveHead()
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test func `one connection too many is told so, and there is place again when one leaves`() throws {
-        let fixture = try ServerFixture(limits { $0.connectionCount = 2 })
+        let fixture = try ServerFixture(limits { ($0.connectionCount, $0.idleTime) = (2, .seconds(600)) })
         let first = try fixture.client()
         var second: RawClient? = try fixture.client()
         for client in [first, second] {
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func `stop closes all connections, those that wait for an answer too`() throws {
-        let fixture = try ServerFixture()
+        let fixture = try ServerFixture(limits { $0.requestTime = .seconds(600) })
         let isGone = DispatchSemaphore(value: 0)
         let (idle, half, waiting) = (try fixture.client(), try fixture.client(), try fixture.client())
         half.send("GET /hel")
@@ -126,6 +126,7 @@ import Testing
         #expect(fixture.server.openConnectionCount == 0)
         #expect(isGone.wait(timeout: .now()) == .success)
         for client in [idle, half, waiting] { #expect(try client.receive() == "") }
+        try Descriptors.waitUntilNone(to: fixture.path.string)
         #expect(throws: UnixSocketError.nobodyListens(fixture.path)) { try fixture.client() }
         // Answers come too late, which harms nobody; nor does another stop.
         responder.send(HTTPResponse(204))

@@ -10,7 +10,7 @@ final class RawClient: Sendable {
     let socket: UnixSocket
 
     init(_ path: FilePath) throws {
-        socket = try UnixSocket.connect(to: path)
+        socket = try UnixSocket.connect(to: path, timeout: .seconds(60))
         var patience = timeval(tv_sec: 60, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {

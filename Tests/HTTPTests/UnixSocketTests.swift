@@ -68,6 +68,7 @@ import Testing
 
     @Test func `a socket that its server left behind is replaced`() throws {
         _ = try UnixSocket.listen(at: path)
+        try Descriptors.waitUntilNone(to: path.string)
         #expect(mode(path) != nil)
         #expect(throws: UnixSocketError.nobodyListens(path)) { try UnixSocket.connect(to: path) }
         let socket = try UnixSocket.listen(at: path)
@@ -115,6 +116,15 @@ import Testing
             _ = try UnixSocket.connect(to: long)
             #expect(try listener.accept() != nil)
             #expect(throws: UnixSocketError.inUse(long)) { try UnixSocket.listen(at: long) }
+        }
+        // A child of this process has a copy until it runs its own program, and the kernel tells only how it was bound.
+        try Deadline.wait(for: "the listener's end") {
+            do throws(UnixSocketError) {
+                _ = try UnixSocket.connect(to: long)
+                return false
+            } catch {
+                return error == .nobodyListens(long)
+            }
         }
         let again = try UnixSocket.listen(at: long)
         _ = try UnixSocket.connect(to: long)

@@ -50,7 +50,15 @@ final class APIFixture {
     }
 
     func send(_ method: String, _ target: String, headers: HTTPHeaders = [:], text: String?) throws -> Answer {
-        try Answer(client.request(method, target, headers: headers, body: text.map { Array($0.utf8) }))
+        try Answer(
+            client.request(
+                method,
+                target,
+                headers: headers,
+                body: text.map { Array($0.utf8) },
+                timeout: Deadline.standard
+            )
+        )
     }
 
     func get(_ target: String) throws -> JSONValue { try send("GET", target).body }
@@ -105,7 +113,11 @@ final class APIFixture {
     /// Attaches to the console.
     func attach(_ query: String = "") throws -> ConsoleClient {
         try ConsoleClient(
-            HTTPClient(connectingTo: socketPath).upgrade("/martlet/console\(query)", to: "martlet-console")
+            HTTPClient(connectingTo: socketPath).upgrade(
+                "/martlet/console\(query)",
+                to: "martlet-console",
+                timeout: Deadline.standard
+            )
         )
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import KVM
 import Machine
 import Synchronization
@@ -31,6 +32,11 @@ import Testing
             for number in first..<(first + count) { output.write(UInt8(truncatingIfNeeded: number)) }
         }
 
+        var isPipeWritable: Bool {
+            var set = pollfd(fd: writeEnd.rawValue, events: Int16(POLLOUT), revents: 0)
+            return unsafe poll(&set, 1, 0) == 1
+        }
+
         /// Waits for the writer, and closes the pipe for the reader to see its end.
         func finish() throws {
             output.finish()
@@ -40,6 +46,19 @@ import Testing
 
     private final class FailureLink: Sendable {
         let rig = Mutex<Rig?>(nil)
+    }
+
+    /// Sends until the pipe is full: from then on the writer's thread waits, however late it began.
+    private func fill(_ rig: Rig, _ reader: ByteStream) throws -> Int {
+        var sent = 0
+        while rig.isPipeWritable {
+            rig.send(32 << 10, from: sent)
+            sent += 32 << 10
+            try Deadline.wait(for: "\(sent) bytes in the pipe, or as many as it takes") {
+                !rig.isPipeWritable || reader.waitingByteCount == sent
+            }
+        }
+        return sent
     }
 
     /// Whether `bytes` count up from 0, modulo 256.
@@ -63,8 +82,8 @@ import Testing
         let pipe = try TestSupport.Pipe()
         let rig = try Rig(pipe)
         let reader = try ByteStream(input: pipe.readEnd, output: nil)
-        var sent = 0
-        // The pipe takes 64 KiB, and the output what it holds below its mark.
+        var sent = try fill(rig, reader)
+        // The output holds what is below its mark.
         while rig.output.hasRoom, sent < 1 << 20 {
             rig.send(1, from: sent)
             sent += 1
@@ -82,8 +101,9 @@ import Testing
         let pipe = try TestSupport.Pipe()
         let rig = try Rig(pipe)
         let reader = try ByteStream(input: pipe.readEnd, output: nil)
-        let sent = ConsoleOutput.capacity + (1 << 19)
-        rig.send(sent)
+        let piped = try fill(rig, reader)
+        let sent = piped + ConsoleOutput.capacity + (1 << 19)
+        rig.send(sent - piped, from: piped)
         let dropped = rig.output.droppedByteCount
         #expect(dropped > 0)
         let kept = sent - Int(dropped)

@@ -39,7 +39,8 @@ struct StorageDeviceTests {
             #expect(error?.code == .storage)
             #expect(machine.state == .stopped)
         }
-        _ = try VirtualMachine(configuration: configuration)
+        // A child of this process has a copy until it runs its own program.
+        try Deadline.wait(for: "the disk") { (try? VirtualMachine(configuration: configuration)) != nil }
     }
 
     @Test func `readers share a disk`() throws {
@@ -67,7 +68,8 @@ struct StorageDeviceTests {
         let disk = try #require(machine.storageDevices.first)
         try disk.replaceImage(with: new)
         #expect(disk.path == new)
-        _ = try VirtualMachine(configuration: configuration(old))
+        let first = try configuration(old)
+        try Deadline.wait(for: "the old file") { (try? VirtualMachine(configuration: first)) != nil }
         let error = #expect(throws: MartletError.self) { try VirtualMachine(configuration: configuration(new)) }
         #expect(error?.code == .storage)
     }

@@ -190,10 +190,10 @@ struct LifecycleTests {
             try #require(attached.terminal).hangUp()
             _ = try attached.process.wait()
         }
-        try Deadline.wait(for: "the keyboard") {
+        try Deadline.wait(for: "the keyboard", within: .seconds(300)) {
             try machines.martlet("attach", "web").run { attached in
                 try attached.input.write("y")
-                return (try? attached.output.read(until: "y", within: .seconds(2))) != nil
+                return (try? attached.output.read(until: "y", within: .seconds(15))) != nil
             }
         }
     }

@@ -6,7 +6,7 @@ import Testing
 /// The shell of the default guest, at its prompt, on the terminal of a martlet.
 struct LinuxShell {
     static let prompt = "martlet:~# "
-    static let patience = Duration.seconds(300)
+    static let patience = Duration.seconds(900)
 
     let martlet: RunningMartlet
 

@@ -29,6 +29,7 @@ final class MachineStress: Sendable {
     private static let expectedErrors = [
         "there is no machine", "there is a machine", "has ended", "died, see", "runs: stop it first",
         "is not supported before starting", "the machine does not run", "was removed just now",
+        "Martlet is about to end.",
     ]
     private let runtime: String
     private let names: [String]

@@ -116,7 +116,7 @@ import Testing
         #expect(fixture.read(4096, at: 0).error == nil)
     }
 
-    @Test(arguments: engines)
+    @Test(.enabled(if: getuid() == 0, "only root mounts file systems"), arguments: engines)
     func `a full file system is an error of the request that met it`(kind: StorageEngineKind) throws {
         let fixture = try EngineFixture(kind, byteCount: 8192)
         let full = try DiskOnLimitedFileSystem(byteCount: 64 << 20)

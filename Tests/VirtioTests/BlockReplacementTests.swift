@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostEvents
 import Storage
 import SystemPackage
 import TestSupport
@@ -47,6 +48,10 @@ import Virtio
         let first = FilePath(try folder.write(Array(repeating: 0x11, count: 64 << 10), to: "first"))
         let second = FilePath(try folder.write(Array(repeating: 0x22, count: 64 << 10), to: "second"))
         let fixture = try BlockFixture()
+        // Completes what the page cache does not have.
+        let loop = try EventLoop(label: "test.disk", sources: fixture.device.eventSources)
+        loop.start()
+        defer { loop.stop() }
         for (path, byte) in [(first, UInt8(0x11)), (second, 0x22), (first, 0x11)] {
             let file = try DiskFile(path: path, isReadOnly: false, isDirect: false)
             try fixture.device.replace(by: DiskProperties(byteCount: file.byteCount)) { event throws(StorageError) in

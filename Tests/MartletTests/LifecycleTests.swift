@@ -92,6 +92,17 @@ struct LifecycleTests {
         #expect(try machines.files().isEmpty)
     }
 
+    @Test func `rm goes on after a machine that it cannot remove`() throws {
+        _ = try machines.start("web", [.spin])
+        _ = try machines.start("job", [.powerOff, .spin])
+        #expect(try machines.run("wait", "job").termination == .exited(0))
+        let result = try machines.run("rm", "web", "gone", "job")
+        #expect(result.termination == .exited(1))
+        #expect(result.messages.contains("'web' runs"))
+        #expect(result.messages.contains("there is no machine 'gone'"))
+        #expect(try machines.states() == ["web": "running"])
+    }
+
     @Test func `a name that runs is not given twice, and rm wants force for it`() throws {
         _ = try machines.start("web", [.spin])
         #expect(try machines.start("web", [.spin]).messages.contains("there is a machine 'web' already"))

@@ -28,14 +28,25 @@ struct RemoveCommand: ParsableCommand {
 
     func run() throws {
         let runtime = try RuntimeFolder.standard()
-        let folders =
-            all
-            ? try runtime.machines().filter { force || !$0.isAlive }
-            : try names.compactMap(MachineName.init).map { try runtime.machine($0) }
-        for folder in folders {
-            if force, folder.isAlive { try KillCommand.end(MachineClient(folder)) }
-            try folder.remove()
+        let messages = MessageOutput(isVerbose: false)
+        var hasFailed = false
+        // One that cannot be removed does not keep the others.
+        func remove(_ folder: () throws -> MachineFolder) {
+            do {
+                let folder = try folder()
+                if force, folder.isAlive { try KillCommand.end(MachineClient(folder)) }
+                try folder.remove()
+            } catch {
+                messages.write("\(error)")
+                hasFailed = true
+            }
+        }
+        if all {
+            for folder in try runtime.machines() where force || !folder.isAlive { remove { folder } }
+        } else {
+            for name in names.compactMap(MachineName.init) { remove { try runtime.machine(name) } }
         }
         try runtime.sweep()
+        if hasFailed { throw ExitCode.failure }
     }
 }

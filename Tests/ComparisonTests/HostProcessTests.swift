@@ -40,7 +40,8 @@ import Testing
         try Deadline.wait(for: "the child's end") { kill(child, 0) != 0 || ProcessTable.parent(of: child) == nil }
     }
 
-    @Test func `a program that is not there is an error with its name`() {
+    @Test(.enabled(if: !Sanitizer.hasThread, "the child's error is in memory that a fork does not share"))
+    func `a program that is not there is an error with its name`() {
         #expect(throws: ComparisonError.system(operation: "starting /nowhere", errno: .noSuchFileOrDirectory)) {
             try HostProcess(["/nowhere"], messages: "\(folder.path)/log", interruption: .never)
         }

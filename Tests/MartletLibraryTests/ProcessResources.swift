@@ -13,8 +13,6 @@ struct ProcessResources: Equatable {
     /// How many threads there are, Dispatch ends those that idle after seconds.
     let threadCount: Int
 
-    static var hasAddressSanitizer: Bool { unsafe dlsym(nil, "__asan_init") != nil }
-
     init() throws {
         descriptors = (3..<256).compactMap { Self.target(of: $0) }.sorted()
         let maps = String(decoding: try FileContents.read("/proc/self/maps"), as: UTF8.self)

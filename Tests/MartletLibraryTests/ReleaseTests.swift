@@ -9,7 +9,7 @@ import Testing
 @Suite(
     .serialized,
     .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),
-    .disabled(if: ProcessResources.hasAddressSanitizer, "the address sanitizer maps memory as large as a guest's")
+    .disabled(if: Sanitizer.hasAddress, "the address sanitizer maps memory as large as a guest's")
 )
 struct ReleaseTests {
     @Test func `machines that have ended and are dropped leave no descriptor, mapping or thread`() async {

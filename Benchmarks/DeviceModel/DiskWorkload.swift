@@ -52,17 +52,15 @@ struct DiskWorkload {
         _ requests: Requests,
         sectorCount: UInt64
     ) throws -> Double {
-        var random = SeededGenerator(seed: 1)
-        let blocks = sectorCount * 512 / UInt64(blockByteCount)
-        func submit(_ index: Int) {
-            let block = (random.next() >> 16) % blocks
-            requests.submit(index, to: queue, sector: block * UInt64(blockByteCount / 512))
-        }
+        var sectors = RandomSectors(
+            blockCount: sectorCount * 512 / UInt64(blockByteCount),
+            sectorsPerBlock: blockByteCount / 512
+        )
         let sources = device.eventSources
         let set = try EventSet(sources.map(\.descriptor))
         // As a driver that polls, which is what fio does.
         queue.setInterrupts(areWanted: false)
-        for index in 0..<depth { submit(index) }
+        for index in 0..<depth { requests.submit(index, to: queue, sector: sectors.next()) }
         var count = 0
         let start = ContinuousClock.now
         let end = start + .seconds(seconds)
@@ -75,7 +73,7 @@ struct DiskWorkload {
                 while let used = queue.takeUsed() {
                     isIdle = false
                     count += 1
-                    submit(requests.index(ofHead: used.head))
+                    requests.submit(requests.index(ofHead: used.head), to: queue, sector: sectors.next())
                 }
                 guard isIdle else { continue }
                 let ready = set.wait()
@@ -88,15 +86,33 @@ struct DiskWorkload {
     }
 }
 
+/// The first sectors of random blocks.
+private struct RandomSectors {
+    private var random = SeededGenerator(seed: 1)
+    private let blockCount: UInt64
+    private let sectorsPerBlock: UInt64
+
+    init(blockCount: UInt64, sectorsPerBlock: Int) {
+        (self.blockCount, self.sectorsPerBlock) = (blockCount, UInt64(sectorsPerBlock))
+    }
+
+    mutating func next() -> UInt64 {
+        (random.next() >> 16) % blockCount * sectorsPerBlock
+    }
+}
+
 /// The requests of a workload, laid out once: header, data, status.
 private final class Requests {
     private let memory: GuestMemory
-    private var headers: [GuestAddress] = []
-    private var chains: [FakeQueue.PreparedChain] = []
-    private var indices = [Int](repeating: 0, count: 256)
+    private let headers: [GuestAddress]
+    private let chains: [FakeQueue.PreparedChain]
+    private let indices: [Int]
 
     init(_ workload: DiskWorkload, _ driver: FakeDriver) throws {
         memory = driver.memory
+        var headers: [GuestAddress] = []
+        var chains: [FakeQueue.PreparedChain] = []
+        var indices = [Int](repeating: 0, count: 256)
         for index in 0..<workload.depth {
             let header = try driver.allocator.allocate(16, alignment: 16)
             let data = GuestRange(
@@ -115,6 +131,7 @@ private final class Requests {
             chains.append(chain)
             indices[Int(chain.head)] = index
         }
+        (self.headers, self.chains, self.indices) = (headers, chains, indices)
     }
 
     func submit(_ index: Int, to queue: FakeQueue, sector: UInt64) {

@@ -4,29 +4,29 @@
 ///
 /// Arithmetic is checked: an address comes from the guest more often than not, and a trap would be a crash that the
 /// guest chose.
-package struct GuestAddress: RawRepresentable, Hashable, Comparable, Sendable {
-    package let rawValue: UInt64
+public struct GuestAddress: RawRepresentable, Hashable, Comparable, Sendable {
+    public let rawValue: UInt64
 
     @inlinable
-    package init(rawValue: UInt64) {
+    public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
 
     @inlinable
-    package static func < (lhs: Self, rhs: Self) -> Bool {
+    public static func < (lhs: Self, rhs: Self) -> Bool {
         lhs.rawValue < rhs.rawValue
     }
 
     /// The address `byteCount` bytes further on, or `nil` where it would leave the 64-bit address space.
     @inlinable
-    package func advanced(by byteCount: UInt64) -> GuestAddress? {
+    public func advanced(by byteCount: UInt64) -> GuestAddress? {
         let (sum, overflow) = rawValue.addingReportingOverflow(byteCount)
         return overflow ? nil : GuestAddress(rawValue: sum)
     }
 
     /// The distance in bytes from `other` up to this address, or `nil` when this address lies below `other`.
     @inlinable
-    package func distance(from other: GuestAddress) -> UInt64? {
+    public func distance(from other: GuestAddress) -> UInt64? {
         let (difference, isBelow) = rawValue.subtractingReportingOverflow(other.rawValue)
         return isBelow ? nil : difference
     }
@@ -34,13 +34,13 @@ package struct GuestAddress: RawRepresentable, Hashable, Comparable, Sendable {
 
 extension GuestAddress: ExpressibleByIntegerLiteral {
     @inlinable
-    package init(integerLiteral value: UInt64) {
+    public init(integerLiteral value: UInt64) {
         self.init(rawValue: value)
     }
 }
 
 extension GuestAddress: CustomStringConvertible {
-    package var description: String {
+    public var description: String {
         "0x" + String(rawValue, radix: 16)
     }
 }

@@ -33,15 +33,13 @@ package final class GuestMemory: Sendable {
     }
 
     /// Whether the bytes `address ..< address + byteCount` are all guest RAM.
-    @inlinable
     package func contains(_ address: GuestAddress, byteCount: UInt64) -> Bool {
         // Nearly every range lies in one region; a virtqueue asks for each descriptor.
         for extent in extents where extent.contiguousByteCount(from: address) >= byteCount { return true }
         return containsPieces(address, byteCount: byteCount)
     }
 
-    @usableFromInline
-    func containsPieces(_ address: GuestAddress, byteCount: UInt64) -> Bool {
+    private func containsPieces(_ address: GuestAddress, byteCount: UInt64) -> Bool {
         (try? unsafe forEachPiece(at: address, byteCount: byteCount) { _, _, _ in }) != nil
     }
 

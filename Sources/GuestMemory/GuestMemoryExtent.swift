@@ -16,7 +16,6 @@ package struct GuestMemoryExtent: Sendable {
     }
 
     /// How many of the bytes from `address` on lie in the region; 0 when `address` does not.
-    @inlinable
     package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
         guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
         return byteCount - offset

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Synchronization
+public import Synchronization
 
 /// A window on part of one region that is read and written again and again, such as a ring of a virtqueue.
 ///
 /// The range is checked once, when the view is made; offsets are the owner's own, so one beyond the end is a bug and
 /// traps. Each access reads or writes guest memory once.
 @safe
-package struct GuestMemoryView: Sendable {
-    package let byteCount: Int
+public struct GuestMemoryView: Sendable {
+    public let byteCount: Int
     /// Keeps the mapping alive.
-    @usableFromInline let region: GuestMemoryRegion
+    private let region: GuestMemoryRegion
     // Inside the region's mapping, which `region` keeps; every offset is checked before it is used.
     @usableFromInline nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
@@ -35,54 +35,55 @@ package struct GuestMemoryView: Sendable {
         return unsafe base + offset
     }
 
-    // Not generic: each of these is one instruction, and a call through a witness table would be ten times that.
+    // Each of these is one instruction: a call, let alone one through a witness table, would be ten times that. Hence not
+    // generic, and public although no product shows this module: what is `package` is inlined into no other module.
 
     /// The little-endian integer at `offset`.
     @inlinable @inline(__always)
-    package func load(_ type: UInt16.Type, at offset: Int) -> UInt16 {
+    public func load(_ type: UInt16.Type, at offset: Int) -> UInt16 {
         unsafe UInt16(littleEndian: pointer(at: offset, byteCount: 2).loadUnaligned(as: UInt16.self))
     }
 
     /// The little-endian integer at `offset`.
     @inlinable @inline(__always)
-    package func load(_ type: UInt32.Type, at offset: Int) -> UInt32 {
+    public func load(_ type: UInt32.Type, at offset: Int) -> UInt32 {
         unsafe UInt32(littleEndian: pointer(at: offset, byteCount: 4).loadUnaligned(as: UInt32.self))
     }
 
     /// The little-endian integer at `offset`.
     @inlinable @inline(__always)
-    package func load(_ type: UInt64.Type, at offset: Int) -> UInt64 {
+    public func load(_ type: UInt64.Type, at offset: Int) -> UInt64 {
         unsafe UInt64(littleEndian: pointer(at: offset, byteCount: 8).loadUnaligned(as: UInt64.self))
     }
 
     /// Stores `value` in little-endian order at `offset`.
     @inlinable @inline(__always)
-    package func store(_ value: UInt16, at offset: Int) {
+    public func store(_ value: UInt16, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 2).storeBytes(of: value.littleEndian, as: UInt16.self)
     }
 
     /// Stores `value` in little-endian order at `offset`.
     @inlinable @inline(__always)
-    package func store(_ value: UInt32, at offset: Int) {
+    public func store(_ value: UInt32, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 4).storeBytes(of: value.littleEndian, as: UInt32.self)
     }
 
     /// Stores `value` in little-endian order at `offset`.
     @inlinable @inline(__always)
-    package func store(_ value: UInt64, at offset: Int) {
+    public func store(_ value: UInt64, at offset: Int) {
         unsafe pointer(at: offset, byteCount: 8).storeBytes(of: value.littleEndian, as: UInt64.self)
     }
 
     /// The integer at `offset`, a multiple of 2: what the guest wrote before it is seen after this.
     @inlinable @inline(__always)
-    package func loadAcquiring(at offset: Int) -> UInt16 {
+    public func loadAcquiring(at offset: Int) -> UInt16 {
         let atomic = unsafe atomicPointer(at: offset)
         return UInt16(littleEndian: unsafe atomic.pointee.load(ordering: .acquiring))
     }
 
     /// Stores `value` at `offset`, a multiple of 2: a guest that sees it sees all that was written before.
     @inlinable @inline(__always)
-    package func storeReleasing(_ value: UInt16, at offset: Int) {
+    public func storeReleasing(_ value: UInt16, at offset: Int) {
         let atomic = unsafe atomicPointer(at: offset)
         unsafe atomic.pointee.store(value.littleEndian, ordering: .releasing)
     }

@@ -9,7 +9,7 @@ import SystemPackage
 /// The threads of one disk, and what lies between them and its engine.
 final class StorageThreadPool: Sendable {
     /// As many as may wait for the disk at a time.
-    private static let threadMaximum = 16
+    private static let threadMaximum = 24
 
     /// As many as write into the page cache, of which one may be held up by a flush.
     private static let writerMaximum = 2

@@ -90,7 +90,7 @@ extension BlockRequestQueue {
             case .write: readable - BlockRequestHeader.byteCount
             default: 0
             }
-        if limits != nil, case .wait(let delay) = limits?.take(bytes: UInt64(dataByteCount), operations: 1, at: .now) {
+        if case .wait(let delay)? = limits?.take(bytes: UInt64(dataByteCount), operations: 1, at: .now) {
             throttled = slot
             statistics.throttled += 1
             return wakers.throttle.arm(after: delay)

@@ -19,7 +19,7 @@ struct Descriptor {
     let next: UInt16
 
     /// Reads entry `index`, which the view must have.
-    init(_ table: GuestMemoryView, index: Int) {
+    init(_ table: borrowing GuestMemoryView, index: Int) {
         let address = table.load(UInt64.self, at: index * Self.byteCount)
         let rest = table.load(UInt64.self, at: index * Self.byteCount + 8)
         range = GuestRange(address: GuestAddress(rawValue: address), byteCount: UInt32(truncatingIfNeeded: rest))

@@ -67,21 +67,30 @@ final class StorageThreadPool: Sendable {
         state = Mutex(State(waiting: JobQueue(capacity: capacity), offered: JobQueue(capacity: capacity)))
     }
 
-    /// Gives a job to the threads.
+    /// Gives jobs to the threads.
     ///
     /// - Parameters:
-    ///   - job: What is left to be done.
-    ///   - mayBeTakenBack: Whether `takeBack` may give it, as long as no thread has begun it.
-    func run(_ job: StorageJob, mayBeTakenBack: Bool) {
-        // Writes into the page cache wait for each other, and with many threads for their turns.
-        let maximum =
-            mayBeTakenBack ? helperMaximum : job.isCachedWrite && !file.isDirect ? Self.writerMaximum : workers.count
-        let worker: Int? = state.withLock { state in
-            if mayBeTakenBack { state.offered.append(job) } else { state.waiting.append(job) }
-            let busyCount = workers.count - state.idleWorkers.count
-            return busyCount < maximum ? state.idleWorkers.popLast() : nil
+    ///   - jobs: What is left to be done.
+    ///   - mayBeTakenBack: Whether `takeBack` may give them, as long as no thread has begun them.
+    func run(_ jobs: ArraySlice<StorageJob>, mayBeTakenBack: Bool) {
+        let started = state.withLock { state in
+            var started: [Int] = []
+            for job in jobs {
+                if mayBeTakenBack { state.offered.append(job) } else { state.waiting.append(job) }
+                let busyCount = workers.count - state.idleWorkers.count
+                let isOfUse = busyCount < threadMaximum(for: job, mayBeTakenBack: mayBeTakenBack)
+                if isOfUse, let worker = state.idleWorkers.popLast() { started.append(worker) }
+            }
+            return started
         }
-        if let worker { workers[worker].async { [self] in work(worker) } }
+        for worker in started { workers[worker].async { [self] in work(worker) } }
+    }
+
+    /// With how many threads at work there is no use in another one for `job`.
+    private func threadMaximum(for job: StorageJob, mayBeTakenBack: Bool) -> Int {
+        if mayBeTakenBack { return helperMaximum }
+        // Writes into the page cache wait for each other, and with many threads for their turns.
+        return job.isCachedWrite && !file.isDirect ? Self.writerMaximum : workers.count
     }
 
     /// Takes back a job that no thread has begun.
@@ -89,30 +98,26 @@ final class StorageThreadPool: Sendable {
         state.withLock { $0.offered.popFirst() }
     }
 
-    /// All that is complete.
-    func takeCompletions() -> [StorageCompletion] {
-        state.withLock { state in
-            defer { state.completed = [] }
-            return state.completed
-        }
+    /// Takes all that is complete.
+    ///
+    /// - Parameter completions: Empty; filled, and its storage used for what comes.
+    func takeCompletions(into completions: inout [StorageCompletion]) {
+        state.withLock { swap(&$0.completed, &completions) }
     }
 
     private func work(_ worker: Int) {
-        while var job = nextJob(worker) {
-            let completion = StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor))
-            let isNews = state.withLock { state in
-                state.completed.append(completion)
-                return state.completed.count == 1
+        var finished: StorageCompletion?
+        while true {
+            // One lock for each job: where many threads contend for it, it is a call of the kernel's.
+            let (isNews, job) = state.withLock { state in
+                if let finished { state.completed.append(finished) }
+                let job = state.waiting.popFirst() ?? state.offered.popFirst()
+                if job == nil { state.idleWorkers.append(worker) }
+                return (finished != nil && state.completed.count == 1, job)
             }
             if isNews { event.signal() }
-        }
-    }
-
-    private func nextJob(_ worker: Int) -> StorageJob? {
-        state.withLock { state in
-            let job = state.waiting.popFirst() ?? state.offered.popFirst()
-            if job == nil { state.idleWorkers.append(worker) }
-            return job
+            guard var job else { return }
+            finished = StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor))
         }
     }
 }

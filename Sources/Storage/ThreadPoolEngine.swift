@@ -63,9 +63,10 @@ final class ThreadPoolEngine: StorageEngine {
         var jobs: [StorageJob] = []
         swap(&jobs, &submitted)
         let isShared = !file.isDirect && isWorthSharing(jobs)
-        let ownCount = isShared ? jobs.count / 2 : jobs.count
+        // Without the page cache every call waits, RWF_NOWAIT or not.
+        let ownCount = file.isDirect && !mayWait ? 0 : isShared ? jobs.count / 2 : jobs.count
+        if ownCount < jobs.count { hand(jobs[ownCount...], mayBeTakenBack: isShared) }
         writes.startCommit()
-        for index in ownCount..<jobs.count { hand(jobs[index], toAnyone: jobs[index].isRead) }
         for index in 0..<ownCount { serve(&jobs[index]) }
         jobs.removeAll(keepingCapacity: true)
         swap(&jobs, &submitted)
@@ -105,7 +106,6 @@ final class ThreadPoolEngine: StorageEngine {
         if mayWait, job.isTransfer {
             _ = job.run(on: file.descriptor)
         } else if !file.isDirect {
-            // Without the page cache every call waits, RWF_NOWAIT or not.
             if job.isRead {
                 job.readAtOnce(on: file.descriptor)
             } else if job.isCachedWrite, handedCount == 0 {
@@ -115,7 +115,7 @@ final class ThreadPoolEngine: StorageEngine {
         if case .done(let error) = job.step {
             completed.append(StorageCompletion(slot: job.request.slot, error: error))
         } else {
-            hand(job, toAnyone: false)
+            hand([job], mayBeTakenBack: false)
         }
     }
 
@@ -123,15 +123,15 @@ final class ThreadPoolEngine: StorageEngine {
         jobs.count > 1 && jobs.reduce(0) { $0 + ($1.isRead ? $1.request.byteCount : 0) } >= Self.sharedByteMinimum
     }
 
-    private func hand(_ job: StorageJob, toAnyone: Bool) {
-        handedCount += 1
-        pool.run(job, mayBeTakenBack: toAnyone)
+    private func hand(_ jobs: ArraySlice<StorageJob>, mayBeTakenBack: Bool) {
+        handedCount += jobs.count
+        pool.run(jobs, mayBeTakenBack: mayBeTakenBack)
     }
 
+    /// When nothing else is complete.
     private func takeFromThreads() {
         guard handedCount > 0 else { return }
-        let taken = pool.takeCompletions()
-        handedCount -= taken.count
-        completed += taken
+        pool.takeCompletions(into: &completed)
+        handedCount -= completed.count
     }
 }

@@ -38,7 +38,8 @@ struct LinuxLifecycleTests {
                 #expect(try FileContents.read(disk) == bytes)
                 #expect(try machines.run("resume", "web").termination == .exited(0))
             }
-            _ = try shell.run("kill %1")
+            // The shell says with the next prompt that the job has ended: not with a later one.
+            _ = try shell.run("kill %1; wait")
             _ = try shell.run("echo kept > /root/note")
             try martlet.input.write("\u{1}d")
             #expect(try martlet.end(within: LinuxShell.patience).termination == .exited(0))

@@ -4,7 +4,7 @@
 //
 // The quick ways of lock and unlock are inlined into code that the sanitizer sees; the slow ones are in libswiftSynchronization,
 // where the kernel hands the mutex from one thread to the next (FUTEX_LOCK_PI). These stand before them (LD_PRELOAD, see
-// scripts/tsan.sh). swiftcall and swift_context are how Swift passes self.
+// scripts/sanitize.sh). swiftcall and swift_context are how Swift passes self.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>

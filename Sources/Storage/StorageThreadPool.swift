@@ -71,14 +71,15 @@ final class StorageThreadPool: Sendable {
     ///
     /// - Parameters:
     ///   - jobs: What is left to be done.
-    ///   - mayBeTakenBack: Whether `takeBack` may give them, as long as no thread has begun them.
-    func run(_ jobs: ArraySlice<StorageJob>, mayBeTakenBack: Bool) {
+    ///   - mayBeTakenBack: Whether `takeBack` may give those that read, as long as no thread has begun them.
+    func run(_ jobs: some Sequence<StorageJob>, mayBeTakenBack: Bool) {
         let started = state.withLock { state in
             var started: [Int] = []
             for job in jobs {
-                if mayBeTakenBack { state.offered.append(job) } else { state.waiting.append(job) }
+                let isOffered = mayBeTakenBack && job.isRead
+                if isOffered { state.offered.append(job) } else { state.waiting.append(job) }
                 let busyCount = workers.count - state.idleWorkers.count
-                let isOfUse = busyCount < threadMaximum(for: job, mayBeTakenBack: mayBeTakenBack)
+                let isOfUse = busyCount < threadMaximum(for: job, isOffered: isOffered)
                 if isOfUse, let worker = state.idleWorkers.popLast() { started.append(worker) }
             }
             return started
@@ -87,8 +88,8 @@ final class StorageThreadPool: Sendable {
     }
 
     /// With how many threads at work there is no use in another one for `job`.
-    private func threadMaximum(for job: StorageJob, mayBeTakenBack: Bool) -> Int {
-        if mayBeTakenBack { return helperMaximum }
+    private func threadMaximum(for job: StorageJob, isOffered: Bool) -> Int {
+        if isOffered { return helperMaximum }
         // Writes into the page cache wait for each other, and with many threads for their turns.
         return job.isCachedWrite && !file.isDirect ? Self.writerMaximum : workers.count
     }

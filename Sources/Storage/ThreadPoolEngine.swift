@@ -115,7 +115,7 @@ final class ThreadPoolEngine: StorageEngine {
         if case .done(let error) = job.step {
             completed.append(StorageCompletion(slot: job.request.slot, error: error))
         } else {
-            hand([job], mayBeTakenBack: false)
+            hand(CollectionOfOne(job), mayBeTakenBack: false)
         }
     }
 
@@ -123,7 +123,7 @@ final class ThreadPoolEngine: StorageEngine {
         jobs.count > 1 && jobs.reduce(0) { $0 + ($1.isRead ? $1.request.byteCount : 0) } >= Self.sharedByteMinimum
     }
 
-    private func hand(_ jobs: ArraySlice<StorageJob>, mayBeTakenBack: Bool) {
+    private func hand(_ jobs: some Collection<StorageJob>, mayBeTakenBack: Bool) {
         handedCount += jobs.count
         pool.run(jobs, mayBeTakenBack: mayBeTakenBack)
     }

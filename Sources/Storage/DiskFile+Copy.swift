@@ -81,16 +81,20 @@ extension DiskFile {
         }
         var position: off_t = 0
         while position < end {
-            let start = lseek(source.rawValue, position, seekData)
+            var start = lseek(source.rawValue, position, seekData)
             // Nothing but holes from here on.
-            guard start >= 0 else { return }
-            position = lseek(source.rawValue, start, seekHole)
+            if start < 0, errno == ENXIO { return }
+            // A file system that knows no holes: all is data.
+            if start < 0 { start = position }
+            let hole = lseek(source.rawValue, start, seekHole)
+            position = hole > start ? hole : end
             var offset = UInt64(start)
-            while offset < UInt64(max(position, 0)) {
+            while offset < UInt64(position) {
                 let count = cstorage_copy_range(source.rawValue, offset, copy, offset, Int(position) - Int(offset))
                 if count == -Int(EINTR) { continue }
                 guard count >= 0 else { throw .file(path, operation: "copy", Errno(rawValue: CInt(-count))) }
-                guard count > 0 else { return }
+                // The image became shorter since its size was read.
+                guard count > 0 else { throw .file(image, operation: "copy", .ioError) }
                 offset += UInt64(count)
             }
         }

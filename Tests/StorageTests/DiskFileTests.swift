@@ -111,6 +111,18 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Self.deviceNumber("/dev/shm") != Self.deviceNumber("/tmp"), "/dev/shm is not another file system"))
+    func `a copy to another file system has the same bytes and holes`() throws {
+        let image = try makeImage()
+        let copy = try DiskFile.privateCopy(of: image, in: "/dev/shm")
+        try expectCopy(at: copy.path)
+    }
+
+    private static func deviceNumber(_ path: String) -> UInt64? {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? status.st_dev : nil
+    }
+
     @Test func `a copy of what is not there leaves nothing`() throws {
         let copy = FilePath("\(folder.path)/copy")
         #expect(throws: StorageError.self) { try DiskFile.copy(of: "/nowhere/image", to: copy) }

@@ -29,7 +29,9 @@ int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
 int cstorage_unnamed_file(const char *folder);
 /// Makes `to` share all blocks of `from` (FICLONE).
 int cstorage_clone(int to, int from);
-/// copy_file_range(2): how many bytes were copied, at least 1, or 0 at the end of `from`.
+/// Copies up to `count` bytes: copy_file_range(2), or a plain copy where the kernel or a file system refuses that.
+///
+/// The number of bytes copied, at least 1, or 0 at the end of `from`.
 ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count);
 
 // MARK: - Input and output

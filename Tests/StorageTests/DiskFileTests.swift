@@ -118,7 +118,7 @@ import Testing
         try expectCopy(at: copy.path)
     }
 
-    private static func deviceNumber(_ path: String) -> UInt64? {
+    private static func deviceNumber(_ path: String) -> dev_t? {
         var status = stat()
         return unsafe stat(path, &status) == 0 ? status.st_dev : nil
     }

@@ -15,7 +15,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
 COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/, bash-completion/completions/martlet \
     zsh/site-functions/_martlet fish/vendor_completions.d/martlet.fish)
-SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/DeviceModel \
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/martlet-device-bench \
     docs/examples
 
 .PHONY: help

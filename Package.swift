@@ -4,7 +4,7 @@
 import PackageDescription
 
 /// One list for every Swift target: the strictest settings that the toolchain checks itself.
-let swiftSettings: [SwiftSetting] = [
+let strictSwift: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .strictMemorySafety(),
     .treatAllWarnings(as: .error),
@@ -14,11 +14,57 @@ let swiftSettings: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
-let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
 
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
-
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// A folder's last component is the name of its target, the components before it the groups that docs/architecture.md draws.
+
+extension Target {
+    static func swift(_ folder: String, uses: [Target.Dependency] = [], links: [LinkerSetting] = []) -> Target {
+        .target(
+            name: name(of: folder),
+            dependencies: uses,
+            path: folder,
+            swiftSettings: strictSwift,
+            linkerSettings: links
+        )
+    }
+
+    static func program(
+        _ folder: String,
+        uses: [Target.Dependency],
+        exclude: [String] = [],
+        links: [LinkerSetting] = []
+    ) -> Target {
+        .executableTarget(
+            name: name(of: folder),
+            dependencies: uses,
+            path: folder,
+            exclude: exclude,
+            swiftSettings: strictSwift,
+            linkerSettings: links
+        )
+    }
+
+    static func tests(_ folder: String, uses: [Target.Dependency]) -> Target {
+        .testTarget(name: name(of: folder), dependencies: uses, path: folder, swiftSettings: strictSwift)
+    }
+
+    static func c(_ folder: String, links: [LinkerSetting] = []) -> Target {
+        .target(name: name(of: folder), path: folder, cSettings: strictC, linkerSettings: links)
+    }
+
+    static func system(_ folder: String, pkgConfig: String? = nil, apt: String) -> Target {
+        .systemLibrary(name: name(of: folder), path: folder, pkgConfig: pkgConfig, providers: [.apt([apt])])
+    }
+
+    private static func name(of folder: String) -> String {
+        String(folder.split(separator: "/").last ?? "")
+    }
+}
 
 /// What the payload of a bzImage may be compressed with; all are in every distribution.
 let compressionLibraries: [Target.Dependency] = ["CZlib", "CLZMA", "CBzip2", "CLZ4", "CZstd"]
@@ -33,176 +79,129 @@ let package = Package(
         // Tests alone read YAML.
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
+    // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
     targets: [
-        // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
-        .target(name: "CHostEvents", cSettings: cSettings),
-        .target(name: "HostEvents", dependencies: ["CHostEvents", systemPackage], swiftSettings: swiftSettings),
-        .target(name: "CKVM", cSettings: cSettings),
-        .target(name: "KVM", dependencies: ["CKVM", "HostEvents", systemPackage], swiftSettings: swiftSettings),
-        .target(name: "GuestMemory", dependencies: [systemPackage], swiftSettings: swiftSettings),
-        .target(name: "InstructionEmulator", swiftSettings: swiftSettings),
-        .target(name: "Devices", dependencies: [logging], swiftSettings: swiftSettings),
-        .target(name: "CStorage", cSettings: cSettings, linkerSettings: [.linkedLibrary("uring")]),
-        .target(
-            name: "Storage",
-            dependencies: ["CStorage", "HostEvents", systemPackage],
-            swiftSettings: swiftSettings
+        .c("Sources/Host/CHostEvents"),
+        .swift("Sources/Host/HostEvents", uses: ["CHostEvents", systemPackage]),
+        .c("Sources/Host/CTerminal"),
+        .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: "libjansson-dev"),
+        .swift("Sources/Host/JSON", uses: ["CJansson"]),
+        .c("Sources/Host/CHTTP"),
+        .swift("Sources/Host/HTTP", uses: ["CHTTP", "HostEvents", systemPackage]),
+
+        .c("Sources/Hypervisor/CKVM"),
+        .swift("Sources/Hypervisor/KVM", uses: ["CKVM", "HostEvents", systemPackage]),
+        .swift("Sources/Hypervisor/GuestMemory", uses: [systemPackage]),
+        .swift("Sources/Hypervisor/InstructionEmulator"),
+
+        .swift("Sources/Platform/Devices", uses: [logging]),
+
+        .system("Sources/Boot/CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        .system("Sources/Boot/CLZMA", pkgConfig: "liblzma", apt: "liblzma-dev"),
+        .system("Sources/Boot/CBzip2", apt: "libbz2-dev"),
+        .system("Sources/Boot/CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
+        .system("Sources/Boot/CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        .swift("Sources/Boot/LinuxBoot", uses: ["GuestMemory", systemPackage] + compressionLibraries),
+
+        .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
+        .swift("Sources/Virtio/Storage", uses: ["CStorage", "HostEvents", systemPackage]),
+        .swift(
+            "Sources/Virtio/Virtio",
+            uses: ["GuestMemory", "HostEvents", "Devices", "Storage", logging, systemPackage]
         ),
-        .target(
-            name: "Virtio",
-            dependencies: ["GuestMemory", "HostEvents", "Devices", "Storage", logging, systemPackage],
-            swiftSettings: swiftSettings
-        ),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
-        .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
-        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
-        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-        .target(
-            name: "LinuxBoot",
-            dependencies: ["GuestMemory", systemPackage] + compressionLibraries,
-            swiftSettings: swiftSettings
-        ),
-        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
-        .target(name: "JSON", dependencies: ["CJansson"], swiftSettings: swiftSettings),
-        .target(name: "CHTTP", cSettings: cSettings),
-        .target(name: "HTTP", dependencies: ["CHTTP", "HostEvents", systemPackage], swiftSettings: swiftSettings),
-        .target(name: "CTerminal", cSettings: cSettings),
-        .target(
-            name: "Machine",
-            dependencies: [
+
+        .swift(
+            "Sources/Machine/Machine",
+            uses: [
                 "CKVM", "CTerminal", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
                 "Virtio", "LinuxBoot", logging, systemPackage,
-            ],
-            swiftSettings: swiftSettings
+            ]
         ),
-        .target(
-            name: "Martlet",
-            dependencies: ["LinuxBoot", "Virtio", "Storage", "Machine", logging, systemPackage],
-            swiftSettings: swiftSettings
+        .swift(
+            "Sources/Machine/Martlet",
+            uses: ["LinuxBoot", "Virtio", "Storage", "Machine", logging, systemPackage]
         ),
-        .target(
-            name: "MachineAPI",
-            dependencies: [
-                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage,
-            ],
-            swiftSettings: swiftSettings
+
+        .swift(
+            "Sources/Control/MachineAPI",
+            uses: ["HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage]
         ),
-        .executableTarget(
-            name: "martlet-monitor",
-            dependencies: ["HTTP", "HostEvents", "JSON", "Machine", "MachineAPI", logging, systemPackage],
-            swiftSettings: swiftSettings
+        .program(
+            "Sources/Control/martlet-monitor",
+            uses: ["HTTP", "HostEvents", "JSON", "Machine", "MachineAPI", logging, systemPackage]
         ),
-        .target(
-            name: "MachineRegistry",
-            dependencies: [
-                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage,
-            ],
-            swiftSettings: swiftSettings
+        .swift(
+            "Sources/Control/MachineRegistry",
+            uses: ["HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
         ),
-        .target(name: "CComparison", cSettings: cSettings),
-        .target(
-            name: "Comparison",
-            dependencies: ["CComparison", "JSON", "Storage", systemPackage],
-            swiftSettings: swiftSettings
-        ),
-        .executableTarget(
-            name: "martlet",
-            dependencies: [
+
+        .c("Sources/Commands/CComparison"),
+        .swift("Sources/Commands/Comparison", uses: ["CComparison", "JSON", "Storage", systemPackage]),
+        .program(
+            "Sources/Commands/martlet",
+            uses: [
                 "Comparison", "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry",
-                "Storage", logging,
-                systemPackage,
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: swiftSettings
+                "Storage", logging, systemPackage, argumentParser,
+            ]
         ),
-        .target(
-            name: "TestSupport",
-            dependencies: [
+
+        .swift(
+            "Tests/Support/TestSupport",
+            uses: [
                 "CKVM", "CStorage", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
-                "Virtio",
-                logging, systemPackage,
-            ],
-            swiftSettings: swiftSettings
+                "Virtio", logging, systemPackage,
+            ]
         ),
-        .testTarget(
-            name: "GuestMemoryTests",
-            dependencies: ["GuestMemory", systemPackage],
-            swiftSettings: swiftSettings
+        .c("Tests/Support/CNativeExecution"),
+        .c("Tests/Support/CBootParameters"),
+
+        .tests("Tests/Host/HostEventsTests", uses: ["HostEvents"]),
+        .tests("Tests/Host/JSONTests", uses: ["JSON"]),
+        .tests("Tests/Host/HTTPTests", uses: ["HTTP", "HostEvents", "TestSupport", systemPackage]),
+        .tests(
+            "Tests/Hypervisor/KVMTests",
+            uses: ["CKVM", "HostEvents", "KVM", "GuestMemory", "TestSupport", systemPackage]
         ),
-        .testTarget(
-            name: "DevicesTests",
-            dependencies: ["Devices", "TestSupport", logging],
-            swiftSettings: swiftSettings
+        .tests("Tests/Hypervisor/GuestMemoryTests", uses: ["GuestMemory", systemPackage]),
+        .tests(
+            "Tests/Hypervisor/InstructionEmulatorTests",
+            uses: ["InstructionEmulator", "CNativeExecution", "TestSupport"]
         ),
-        .testTarget(name: "HostEventsTests", dependencies: ["HostEvents"], swiftSettings: swiftSettings),
-        .testTarget(
-            name: "StorageTests",
-            dependencies: ["CStorage", "Storage", "HostEvents", "TestSupport", systemPackage],
-            swiftSettings: swiftSettings
+        .tests("Tests/Platform/DevicesTests", uses: ["Devices", "TestSupport", logging]),
+        .tests(
+            "Tests/Boot/LinuxBootTests",
+            uses: ["LinuxBoot", "GuestMemory", "CBootParameters", systemPackage] + compressionLibraries
         ),
-        .testTarget(
-            name: "VirtioTests",
-            dependencies: [
+        .tests(
+            "Tests/Virtio/StorageTests",
+            uses: ["CStorage", "Storage", "HostEvents", "TestSupport", systemPackage]
+        ),
+        .tests(
+            "Tests/Virtio/VirtioTests",
+            uses: [
                 "Virtio", "GuestMemory", "HostEvents", "Devices", "Storage", "TestSupport", logging, systemPackage,
-            ],
-            swiftSettings: swiftSettings
+            ]
         ),
-        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: swiftSettings),
-        .testTarget(
-            name: "HTTPTests",
-            dependencies: ["HTTP", "HostEvents", "TestSupport", systemPackage],
-            swiftSettings: swiftSettings
-        ),
-        .target(name: "CNativeExecution", path: "Tests/CNativeExecution", cSettings: cSettings),
-        .testTarget(
-            name: "InstructionEmulatorTests",
-            dependencies: ["InstructionEmulator", "CNativeExecution", "TestSupport"],
-            swiftSettings: swiftSettings
-        ),
-        .target(name: "CBootParameters", path: "Tests/CBootParameters", cSettings: cSettings),
-        .testTarget(
-            name: "LinuxBootTests",
-            dependencies: ["LinuxBoot", "GuestMemory", "CBootParameters", systemPackage] + compressionLibraries,
-            swiftSettings: swiftSettings
-        ),
-        .testTarget(
-            name: "KVMTests",
-            dependencies: ["CKVM", "HostEvents", "KVM", "GuestMemory", "TestSupport", systemPackage],
-            swiftSettings: swiftSettings
-        ),
-        .testTarget(
-            name: "MachineTests",
-            dependencies: [
+        .tests(
+            "Tests/Machine/MachineTests",
+            uses: [
                 "CKVM", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine",
                 "TestSupport", logging, systemPackage,
-            ],
-            swiftSettings: swiftSettings
+            ]
         ),
-        .testTarget(
-            name: "MachineAPITests",
-            dependencies: [
+        .tests("Tests/Machine/MartletLibraryTests", uses: ["Martlet", "TestSupport"]),
+        .tests(
+            "Tests/Control/MachineAPITests",
+            uses: [
                 "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", "TestSupport", logging,
-                systemPackage,
-                .product(name: "Yams", package: "Yams"),
-            ],
-            swiftSettings: swiftSettings
+                systemPackage, .product(name: "Yams", package: "Yams"),
+            ]
         ),
-        .testTarget(
-            name: "MartletLibraryTests",
-            dependencies: ["Martlet", "TestSupport"],
-            swiftSettings: swiftSettings
+        .tests(
+            "Tests/Commands/ComparisonTests",
+            uses: ["CComparison", "Comparison", "JSON", "TestSupport", systemPackage]
         ),
-        .testTarget(
-            name: "ComparisonTests",
-            dependencies: ["CComparison", "Comparison", "JSON", "TestSupport", systemPackage],
-            swiftSettings: swiftSettings
-        ),
-        .testTarget(
-            name: "MartletTests",
-            dependencies: ["JSON", "Machine", "Storage", "TestSupport"],
-            swiftSettings: swiftSettings
-        ),
+        .tests("Tests/Commands/MartletTests", uses: ["JSON", "Machine", "Storage", "TestSupport"]),
     ]
 )
 
@@ -210,19 +209,14 @@ let package = Package(
 if Context.environment["MARTLET_FUZZ"] != nil {
     let flags = ["-sanitize=fuzzer,address"]
     package.targets += [
-        .target(name: "CFuzzer", path: "Tests/CFuzzer", cSettings: cSettings),
-        .executableTarget(
-            name: "martlet-fuzz",
-            dependencies: [
+        .c("Tests/Support/CFuzzer"),
+        .program(
+            "Tests/Fuzzing/martlet-fuzz",
+            uses: [
                 "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
-                "JSON", "HTTP", "TestSupport",
-                logging,
-                systemPackage,
+                "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],
-            path: "Tests/Fuzzing",
-            exclude: ["Corpus"],
-            swiftSettings: swiftSettings,
-            linkerSettings: [.unsafeFlags(flags)]
+            links: [.unsafeFlags(flags)]
         ),
     ]
     for target in package.targets {
@@ -233,13 +227,9 @@ if Context.environment["MARTLET_FUZZ"] != nil {
 // Set by `make bench`: a program that drives devices in its own process, which needs what the package keeps to itself.
 if Context.environment["MARTLET_BENCH"] != nil {
     package.targets.append(
-        .executableTarget(
-            name: "martlet-device-bench",
-            dependencies: [
-                "GuestMemory", "HostEvents", "Devices", "Storage", "Virtio", "TestSupport", systemPackage,
-            ],
-            path: "Benchmarks/DeviceModel",
-            swiftSettings: swiftSettings
+        .program(
+            "Benchmarks/martlet-device-bench",
+            uses: ["GuestMemory", "HostEvents", "Devices", "Storage", "Virtio", "TestSupport", systemPackage]
         )
     )
 }

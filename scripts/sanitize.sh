@@ -20,7 +20,7 @@ flags=(--sanitize="$sanitizer" --scratch-path "$scratch")
 swift build --build-tests "${flags[@]}"
 if [ "$sanitizer" = thread ]; then
     mutex=$scratch/swift-mutex.so
-    clang -O1 -Wall -Wextra -Werror -shared -fPIC -o "$mutex" Tests/ThreadSanitizer/SwiftMutex.c
+    clang -O1 -Wall -Wextra -Werror -shared -fPIC -o "$mutex" Tests/Support/ThreadSanitizer/SwiftMutex.c
     export LD_PRELOAD=$PWD/$mutex
 else
     # The runtime keeps much of what it makes once for as long as the process lives.

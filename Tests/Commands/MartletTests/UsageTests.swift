@@ -89,7 +89,7 @@ import TestSupport
 /// `docs/man/martlet.1` says all that the command has.
 @Suite struct ManualTests {
     private static let manual =
-        "\(#filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined())/docs/man/martlet.1"
+        "\(#filePath.split(separator: "/").dropLast(4).map { "/" + $0 }.joined())/docs/man/martlet.1"
 
     private func help(_ arguments: String...) throws -> String {
         let result = try Martlet(arguments).runToEnd()

@@ -25,7 +25,7 @@ struct APIDescription {
 
     /// As it is in this source tree.
     static let current: Result<APIDescription, any Error> = Result {
-        let tree = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let tree = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
         let text = String(decoding: try FileContents.read("/\(tree)/docs/api/openapi.yaml"), as: UTF8.self)
         guard let node = try Yams.compose(yaml: text) else { throw MissedDeadline("a description") }
         return APIDescription(document: JSONValue(node))

@@ -7,7 +7,7 @@ package enum GuestImages {
     /// Where it is: where `MARTLET_GUEST_IMAGES` says, or in this source tree.
     package static let folder: String = {
         if let folder = unsafe getenv("MARTLET_GUEST_IMAGES") { return unsafe String(cString: folder) }
-        let tree = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let tree = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
         return "/\(tree)/guest-images/build"
     }()
 

@@ -57,8 +57,8 @@ extension Target {
         .target(name: name(of: folder), path: folder, cSettings: strictC, linkerSettings: links)
     }
 
-    static func system(_ folder: String, pkgConfig: String? = nil, apt: String) -> Target {
-        .systemLibrary(name: name(of: folder), path: folder, pkgConfig: pkgConfig, providers: [.apt([apt])])
+    static func system(_ folder: String, pkgConfig: String? = nil, apt: [String]) -> Target {
+        .systemLibrary(name: name(of: folder), path: folder, pkgConfig: pkgConfig, providers: [.apt(apt)])
     }
 
     private static func name(of folder: String) -> String {
@@ -66,12 +66,13 @@ extension Target {
     }
 }
 
-/// What the payload of a bzImage may be compressed with; all are in every distribution.
-let compressionLibraries: [Target.Dependency] = ["CZlib", "CLZMA", "CBzip2", "CLZ4", "CZstd"]
-
 let package = Package(
     name: "martlet",
-    products: [.library(name: "Martlet", targets: ["Martlet"])],
+    products: [
+        .library(name: "Martlet", targets: ["Martlet"]),
+        .executable(name: "martlet", targets: ["MartletCLI"]),
+        .executable(name: "martlet-monitor", targets: ["Monitor"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -81,39 +82,37 @@ let package = Package(
     ],
     // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
     targets: [
-        .c("Sources/Host/CHostEvents"),
-        .swift("Sources/Host/HostEvents", uses: ["CHostEvents", systemPackage]),
-        .c("Sources/Host/CTerminal"),
-        .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: "libjansson-dev"),
+        .c("Sources/Host/CHost"),
+        .swift("Sources/Host/Host", uses: ["CHost", systemPackage]),
+        .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: ["libjansson-dev"]),
         .swift("Sources/Host/JSON", uses: ["CJansson"]),
-        .c("Sources/Host/CHTTP"),
-        .swift("Sources/Host/HTTP", uses: ["CHTTP", "HostEvents", systemPackage]),
+        .swift("Sources/Host/HTTP", uses: ["Host", systemPackage]),
 
         .c("Sources/Hypervisor/CKVM"),
-        .swift("Sources/Hypervisor/KVM", uses: ["CKVM", "HostEvents", systemPackage]),
+        .swift("Sources/Hypervisor/KVM", uses: ["CKVM", "Host", systemPackage]),
         .swift("Sources/Hypervisor/GuestMemory", uses: [systemPackage]),
-        .swift("Sources/Hypervisor/InstructionEmulator"),
+        .swift("Sources/Hypervisor/Interpreter"),
 
         .swift("Sources/Platform/Devices", uses: [logging]),
 
-        .system("Sources/Boot/CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
-        .system("Sources/Boot/CLZMA", pkgConfig: "liblzma", apt: "liblzma-dev"),
-        .system("Sources/Boot/CBzip2", apt: "libbz2-dev"),
-        .system("Sources/Boot/CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
-        .system("Sources/Boot/CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
-        .swift("Sources/Boot/LinuxBoot", uses: ["GuestMemory", systemPackage] + compressionLibraries),
+        // The payload of a bzImage is compressed with one of these; all are in every distribution.
+        .system(
+            "Sources/Boot/CCompression",
+            apt: ["libbz2-dev", "liblz4-dev", "liblzma-dev", "zlib1g-dev", "libzstd-dev"]
+        ),
+        .swift("Sources/Boot/LinuxBoot", uses: ["CCompression", "GuestMemory", systemPackage]),
 
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
-        .swift("Sources/Virtio/Storage", uses: ["CStorage", "HostEvents", systemPackage]),
+        .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", systemPackage]),
         .swift(
             "Sources/Virtio/Virtio",
-            uses: ["GuestMemory", "HostEvents", "Devices", "Storage", logging, systemPackage]
+            uses: ["GuestMemory", "Host", "Devices", "Storage", logging, systemPackage]
         ),
 
         .swift(
             "Sources/Machine/Machine",
             uses: [
-                "CKVM", "CTerminal", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
+                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "Storage",
                 "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
@@ -124,23 +123,23 @@ let package = Package(
 
         .swift(
             "Sources/Control/MachineAPI",
-            uses: ["HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage]
+            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage]
         ),
         .program(
-            "Sources/Control/martlet-monitor",
-            uses: ["HTTP", "HostEvents", "JSON", "Machine", "MachineAPI", logging, systemPackage]
+            "Sources/Control/Monitor",
+            uses: ["HTTP", "Host", "JSON", "Machine", "MachineAPI", logging, systemPackage]
         ),
         .swift(
             "Sources/Control/MachineRegistry",
-            uses: ["HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
         ),
 
-        .c("Sources/Commands/CComparison"),
-        .swift("Sources/Commands/Comparison", uses: ["CComparison", "JSON", "Storage", systemPackage]),
+        .c("Sources/Commands/CCompare"),
+        .swift("Sources/Commands/Compare", uses: ["CCompare", "JSON", "Storage", systemPackage]),
         .program(
-            "Sources/Commands/martlet",
+            "Sources/Commands/MartletCLI",
             uses: [
-                "Comparison", "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry",
+                "Compare", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry",
                 "Storage", logging, systemPackage, argumentParser,
             ]
         ),
@@ -148,60 +147,60 @@ let package = Package(
         .swift(
             "Tests/Support/TestSupport",
             uses: [
-                "CKVM", "CStorage", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "Storage",
+                "CKVM", "CStorage", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "Storage",
                 "Virtio", logging, systemPackage,
             ]
         ),
         .c("Tests/Support/CNativeExecution"),
         .c("Tests/Support/CBootParameters"),
 
-        .tests("Tests/Host/HostEventsTests", uses: ["HostEvents"]),
+        .tests("Tests/Host/HostTests", uses: ["Host"]),
         .tests("Tests/Host/JSONTests", uses: ["JSON"]),
-        .tests("Tests/Host/HTTPTests", uses: ["HTTP", "HostEvents", "TestSupport", systemPackage]),
+        .tests("Tests/Host/HTTPTests", uses: ["HTTP", "Host", "TestSupport", systemPackage]),
         .tests(
             "Tests/Hypervisor/KVMTests",
-            uses: ["CKVM", "HostEvents", "KVM", "GuestMemory", "TestSupport", systemPackage]
+            uses: ["CKVM", "Host", "KVM", "GuestMemory", "TestSupport", systemPackage]
         ),
         .tests("Tests/Hypervisor/GuestMemoryTests", uses: ["GuestMemory", systemPackage]),
         .tests(
-            "Tests/Hypervisor/InstructionEmulatorTests",
-            uses: ["InstructionEmulator", "CNativeExecution", "TestSupport"]
+            "Tests/Hypervisor/InterpreterTests",
+            uses: ["Interpreter", "CNativeExecution", "TestSupport"]
         ),
         .tests("Tests/Platform/DevicesTests", uses: ["Devices", "TestSupport", logging]),
         .tests(
             "Tests/Boot/LinuxBootTests",
-            uses: ["LinuxBoot", "GuestMemory", "CBootParameters", systemPackage] + compressionLibraries
+            uses: ["CCompression", "LinuxBoot", "GuestMemory", "CBootParameters", systemPackage]
         ),
         .tests(
             "Tests/Virtio/StorageTests",
-            uses: ["CStorage", "Storage", "HostEvents", "TestSupport", systemPackage]
+            uses: ["CStorage", "Storage", "Host", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
-                "Virtio", "GuestMemory", "HostEvents", "Devices", "Storage", "TestSupport", logging, systemPackage,
+                "Virtio", "GuestMemory", "Host", "Devices", "Storage", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests(
             "Tests/Machine/MachineTests",
             uses: [
-                "CKVM", "HostEvents", "KVM", "GuestMemory", "InstructionEmulator", "Devices", "LinuxBoot", "Machine",
+                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "LinuxBoot", "Machine",
                 "TestSupport", logging, systemPackage,
             ]
         ),
-        .tests("Tests/Machine/MartletLibraryTests", uses: ["Martlet", "TestSupport"]),
+        .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
         .tests(
             "Tests/Control/MachineAPITests",
             uses: [
-                "HTTP", "HostEvents", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", "TestSupport", logging,
+                "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", "TestSupport", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),
         .tests(
-            "Tests/Commands/ComparisonTests",
-            uses: ["CComparison", "Comparison", "JSON", "TestSupport", systemPackage]
+            "Tests/Commands/CompareTests",
+            uses: ["CCompare", "Compare", "JSON", "TestSupport", systemPackage]
         ),
-        .tests("Tests/Commands/MartletTests", uses: ["JSON", "Machine", "Storage", "TestSupport"]),
+        .tests("Tests/Commands/MartletCLITests", uses: ["JSON", "Machine", "Storage", "TestSupport"]),
     ]
 )
 
@@ -213,7 +212,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .program(
             "Tests/Fuzzing/martlet-fuzz",
             uses: [
-                "CFuzzer", "InstructionEmulator", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
+                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
                 "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],
             links: [.unsafeFlags(flags)]
@@ -229,7 +228,7 @@ if Context.environment["MARTLET_BENCH"] != nil {
     package.targets.append(
         .program(
             "Benchmarks/martlet-device-bench",
-            uses: ["GuestMemory", "HostEvents", "Devices", "Storage", "Virtio", "TestSupport", systemPackage]
+            uses: ["GuestMemory", "Host", "Devices", "Storage", "Virtio", "TestSupport", systemPackage]
         )
     )
 }

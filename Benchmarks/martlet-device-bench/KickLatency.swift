@@ -3,7 +3,7 @@
 import Devices
 import Glibc
 import GuestMemory
-import HostEvents
+import Host
 import SystemPackage
 import TestSupport
 import Virtio

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// The file or named pipe that `/serial` names for the guest's output.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHTTP
+import CHost
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// The address of a path, however long the path is.
@@ -29,7 +29,7 @@ struct UnixAddress: ~Copyable {
             bytes = text
             folder = nil
         } else {
-            let raw = unsafe path.removingLastComponent().withPlatformString { unsafe chttp_open_folder($0) }
+            let raw = unsafe path.removingLastComponent().withPlatformString { unsafe chost_open_folder($0) }
             guard raw >= 0 else { throw .failed(path, operation: "open its folder", Errno(rawValue: -raw)) }
             bytes = Array("/proc/self/fd/\(raw)/".utf8) + name
             folder = OwnedDescriptor(adopting: raw)

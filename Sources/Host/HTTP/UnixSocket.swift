@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHTTP
+import CHost
 import Glibc
-package import HostEvents
+package import Host
 package import SystemPackage
 
 /// A Unix stream socket: one that listens, or one end of a connection.
@@ -97,7 +97,7 @@ package final class UnixSocket: Sendable {
     /// - Throws: `Errno`, such as `tooManyOpenFiles`.
     package func accept() throws(Errno) -> UnixSocket? {
         while true {
-            let raw = chttp_accept(owned.rawValue)
+            let raw = chost_accept(owned.rawValue)
             if raw >= 0 {
                 let socket = UnixSocket(adopting: OwnedDescriptor(adopting: raw))
                 socket.setSendBuffer(byteCount: Self.sendBufferByteCount)
@@ -145,7 +145,7 @@ package final class UnixSocket: Sendable {
     /// Who is at the other end; nil for a socket that has none.
     package var peer: PeerCredentials? {
         var (processID, userID, groupID): (pid_t, uid_t, gid_t) = (0, 0, 0)
-        guard unsafe chttp_peer(owned.rawValue, &processID, &userID, &groupID) == 0 else { return nil }
+        guard unsafe chost_peer(owned.rawValue, &processID, &userID, &groupID) == 0 else { return nil }
         return PeerCredentials(processID: processID, userID: userID, groupID: groupID)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import CKVM
-import HostEvents
+import Host
 import Glibc
 import Synchronization
 import SystemPackage

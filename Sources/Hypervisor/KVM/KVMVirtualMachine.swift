@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CKVM
-package import HostEvents
+package import Host
 import SystemPackage
 
 /// One virtual machine of the kernel (api.rst, "VM ioctls"): its memory slots, interrupt controllers and event wiring.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
-import HostEvents
+import Host
 import KVM
 import SystemPackage
 

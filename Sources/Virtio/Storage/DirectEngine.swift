@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// Lets direct input and output take any request: what the host's alignment does not allow goes through a buffer.

@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 package import SystemPackage
 
 /// A copy of an image that has no name and ends with its last user.

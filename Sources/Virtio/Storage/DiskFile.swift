@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 package import SystemPackage
 
 /// A raw image file or a block device of the host's, open and locked as long as this lives.

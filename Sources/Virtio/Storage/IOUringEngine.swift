@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// Input and output by io_uring: a batch of requests for one system call, and none for what is complete by then.

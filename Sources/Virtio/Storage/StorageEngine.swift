@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import HostEvents
+package import Host
 
 /// Does the input and output of one disk.
 ///

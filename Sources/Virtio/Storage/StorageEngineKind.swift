@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import HostEvents
+package import Host
 import SystemPackage
 
 /// How a disk's input and output are done.

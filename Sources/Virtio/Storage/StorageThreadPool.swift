@@ -2,7 +2,7 @@
 
 import Dispatch
 import Glibc
-import HostEvents
+import Host
 import Synchronization
 import SystemPackage
 

@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// Input and output by plain system calls on a few threads: for kernels and sandboxes without io_uring.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
-package import HostEvents
+package import Host
 
 /// A virtio device as its transport sees it (virtio 1.2, section 2); it knows no transport and no KVM.
 ///

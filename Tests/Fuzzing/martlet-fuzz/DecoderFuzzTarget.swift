@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import InstructionEmulator
+import Interpreter
 import TestSupport
 
 /// The input is an instruction, after a byte for the mode and the prefix of a processor's state.

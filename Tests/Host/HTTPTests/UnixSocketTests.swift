@@ -2,7 +2,7 @@
 
 import Glibc
 import HTTP
-import HostEvents
+import Host
 import SystemPackage
 import TestSupport
 import Testing

@@ -3,7 +3,7 @@
 import CKVM
 import Dispatch
 import GuestMemory
-import HostEvents
+import Host
 import KVM
 import TestSupport
 import Testing

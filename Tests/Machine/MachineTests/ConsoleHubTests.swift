@@ -2,7 +2,7 @@
 
 import Devices
 import Glibc
-import HostEvents
+import Host
 import Logging
 import Machine
 import SystemPackage

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
-package import InstructionEmulator
+package import Interpreter
 
 /// A virtual CPU made of plain values, with one range of memory.
 package struct FakeCPU: CPUContext, Equatable {

@@ -111,7 +111,9 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Self.deviceNumber("/dev/shm") != Self.deviceNumber("/tmp"), "/dev/shm is not another file system"))
+    @Test(
+        .enabled(if: Self.deviceNumber("/dev/shm") != Self.deviceNumber("/tmp"), "/dev/shm is not another file system")
+    )
     func `a copy to another file system has the same bytes and holes`() throws {
         let image = try makeImage()
         let copy = try DiskFile.privateCopy(of: image, in: "/dev/shm")

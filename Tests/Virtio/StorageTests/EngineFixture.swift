@@ -2,7 +2,7 @@
 
 import CStorage
 import Glibc
-import HostEvents
+import Host
 import Storage
 import SystemPackage
 import TestSupport

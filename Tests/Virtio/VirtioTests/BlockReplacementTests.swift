@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HostEvents
+import Host
 import Storage
 import SystemPackage
 import TestSupport

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CBzip2
+import CCompression
 
 /// bzip2 by libbzip2, one stream.
 @safe

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CZlib
+import CCompression
 
 /// gzip by zlib, one member.
 @safe

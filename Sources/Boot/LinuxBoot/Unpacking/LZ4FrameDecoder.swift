@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CLZ4
+import CCompression
 
 /// The lz4 frame format by liblz4, one frame.
 @safe

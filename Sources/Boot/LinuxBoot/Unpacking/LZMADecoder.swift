@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CLZMA
+import CCompression
 
 /// xz, with its filters, and the old lzma "alone" format by liblzma; one stream.
 @safe

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CLZ4
+import CCompression
 
 extension Unpacker {
     /// The legacy format's block size, which every block but the last has once unpacked.

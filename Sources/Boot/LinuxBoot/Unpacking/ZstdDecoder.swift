@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CZstd
+import CCompression
 
 /// zstd by libzstd, one frame with a window of at most 128 MiB, which is what `zstd --ultra -22` makes.
 @safe

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import HostEvents
+import Host
 import SystemPackage
 
 /// A file or named pipe that takes lines; whoever reads it slowly loses some, and holds nobody up.

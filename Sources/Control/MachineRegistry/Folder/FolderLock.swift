@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import HostEvents
+import Host
 package import SystemPackage
 
 /// The lock of a machine's folder: held for as long as any process has this descriptor.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import HostEvents
+import Host
 package import SystemPackage
 
 /// The folder of one machine: its socket, its lock, what it said and how it ended.

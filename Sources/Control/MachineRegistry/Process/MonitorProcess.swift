@@ -2,7 +2,7 @@
 
 import Glibc
 import HTTP
-import HostEvents
+import Host
 package import SystemPackage
 
 /// Starts the program that is a machine's process.

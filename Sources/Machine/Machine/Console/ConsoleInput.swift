@@ -3,7 +3,7 @@
 package import Devices
 import Dispatch
 import Glibc
-import HostEvents
+import Host
 import Synchronization
 package import SystemPackage
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import HostEvents
+import Host
 package import SystemPackage
 
 /// The file that keeps what a guest sent to its console, for when nobody watched.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CTerminal
+import CHost
 import Glibc
 package import SystemPackage
 
@@ -15,22 +15,22 @@ package enum Terminal {
     ///
     /// - Throws: `Errno` where `file` is no terminal.
     package static func enterRawMode(_ file: FileDescriptor) throws(Errno) {
-        let result = cterminal_enter_raw(file.rawValue)
+        let result = chost_terminal_enter_raw(file.rawValue)
         guard result == 0 else { throw Errno(rawValue: -result) }
     }
 
     /// Puts the terminal back as it was; nothing where it is not in raw mode.
     package static func restore() {
-        cterminal_restore()
+        chost_terminal_restore()
     }
 
     /// What ends a line for the user to read: a raw terminal does not return the carriage by itself.
     package static var lineEnd: String {
-        cterminal_is_raw() != 0 ? "\r\n" : "\n"
+        chost_terminal_is_raw() != 0 ? "\r\n" : "\n"
     }
 
     /// Ends this process by `signal`, so that a shell sees what happened.
     package static func endProcess(bySignal signal: CInt) -> Never {
-        cterminal_end_by_signal(signal)
+        chost_end_by_signal(signal)
     }
 }

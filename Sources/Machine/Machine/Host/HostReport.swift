@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import InstructionEmulator
+import Interpreter
 import KVM
 
 /// What this host can do for a machine, what is missing, and how to mend it.

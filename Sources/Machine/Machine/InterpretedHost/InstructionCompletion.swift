@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import InstructionEmulator
+import Interpreter
 import KVM
 
 /// Executes, with the instruction emulator, what KVM's own emulator lacks, and repairs SYSCALL.

@@ -2,7 +2,7 @@
 
 import CKVM
 import GuestMemory
-import InstructionEmulator
+import Interpreter
 import KVM
 
 /// A vCPU as the instruction emulator sees it: its registers fetched once, changed here, and put back together.

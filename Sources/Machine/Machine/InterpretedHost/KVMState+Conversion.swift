@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CKVM
-import InstructionEmulator
+import Interpreter
 import KVM
 
 extension Registers {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
-package import InstructionEmulator
+package import Interpreter
 
 /// Translates linear addresses by the guest's own page tables, as the processor does in long mode.
 ///

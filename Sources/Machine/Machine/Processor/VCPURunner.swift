@@ -2,7 +2,7 @@
 
 import Devices
 import Dispatch
-import HostEvents
+import Host
 import KVM
 import Synchronization
 

@@ -3,7 +3,7 @@
 import Devices
 import Dispatch
 import GuestMemory
-import HostEvents
+import Host
 import KVM
 import LinuxBoot
 import Logging

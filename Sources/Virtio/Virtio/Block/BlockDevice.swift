@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Devices
-package import HostEvents
+package import Host
 package import Storage
 import Synchronization
 package import SystemPackage

@@ -2,7 +2,7 @@
 
 import Devices
 import GuestMemory
-import HostEvents
+import Host
 import Storage
 import SystemPackage
 

@@ -2,7 +2,7 @@
 
 import Devices
 import GuestMemory
-import HostEvents
+import Host
 import Storage
 
 /// The requests of a block device between its virtqueues and its engine: the state that the device's lock protects.

@@ -3,7 +3,7 @@
 import Devices
 import Glibc
 import GuestMemory
-package import HostEvents
+package import Host
 package import Storage
 import Synchronization
 package import SystemPackage

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CBzip2
-import CLZ4
-import CLZMA
-import CZlib
-import CZstd
+import CCompression
 import LinuxBoot
 
 /// Compresses as the kernel's build does, by the libraries' own compressors.

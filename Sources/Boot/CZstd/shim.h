@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-#include <zstd.h>
-#include <zstd_errors.h>

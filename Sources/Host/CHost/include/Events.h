@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel's event descriptors, which the Glibc module does not show to Swift. Each function returns at least 0, or -errno.
+#ifndef MARTLET_CHOST_EVENTS_H
+#define MARTLET_CHOST_EVENTS_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#pragma clang assume_nonnull begin
+
+static inline int chost_result(int result) { return result < 0 ? -errno : result; }
+
+/// A new eventfd(2), closed on exec and non-blocking.
+static inline int chost_eventfd(void) { return chost_result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+static inline int chost_eventfd_signal(int event) { return chost_result(eventfd_write(event, 1)); }
+/// -EAGAIN where nothing happened.
+static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_result(eventfd_read(event, count)); }
+
+/// From now on a signal signals an eventfd, which stays open, instead of its action.
+int chost_watch_signal(int signal, int event);
+/// Lets a signal come to the calling thread.
+int chost_unblock_signal(int signal);
+
+/// A new timerfd(2) on CLOCK_MONOTONIC, closed on exec and non-blocking.
+static inline int chost_timerfd(void) {
+    return chost_result(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+/// Fires once, `nanoseconds` from now; 0 disarms.
+static inline int chost_timerfd_arm(int timer, uint64_t nanoseconds) {
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
+    return chost_result(timerfd_settime(timer, 0, &when, NULL));
+}
+/// -EAGAIN where it has not fired.
+static inline int chost_timerfd_take(int timer, uint64_t *count) {
+    return chost_result((int)read(timer, count, sizeof *count));
+}
+
+/// A new epoll(7) instance, closed on exec.
+static inline int chost_epoll(void) { return chost_result(epoll_create1(EPOLL_CLOEXEC)); }
+/// Adds a descriptor that is told of as bit `index`, below 64, once for each time that it becomes readable (EPOLLET).
+static inline int chost_epoll_add(int epoll, int descriptor, unsigned index) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    return chost_result(epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event));
+}
+/// Waits until some have become readable, and sets their bits.
+static inline int chost_epoll_wait(int epoll, uint64_t *ready) {
+    struct epoll_event events[16];
+    int count = epoll_wait(epoll, events, 16, -1);
+    *ready = 0;
+    for (int i = 0; i < count; i++) *ready |= UINT64_C(1) << events[i].data.u32;
+    return chost_result(count);
+}
+
+#pragma clang assume_nonnull end
+
+#endif

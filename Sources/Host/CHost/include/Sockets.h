@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the Glibc module does not show to Swift of sockets. Each function returns at least 0, or -errno.
+#ifndef MARTLET_CHOST_SOCKETS_H
+#define MARTLET_CHOST_SOCKETS_H
+
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/// accept4(2): a connection that is non-blocking and closed on exec.
+int chost_accept(int listener);
+
+/// Who connected, or who listened (SO_PEERCRED).
+int chost_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
+
+/// A folder, to reach what is in it whoever may read it (O_PATH), closed on exec.
+int chost_open_folder(const char *path);
+
+#pragma clang assume_nonnull end
+
+#endif

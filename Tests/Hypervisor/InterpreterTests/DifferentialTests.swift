@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+
+@testable import Interpreter
+
+/// Every row of the table that user mode can execute, against the processor that runs the tests.
+@Suite(.enabled(if: NativeCPU.canExecute, "needs an x86-64 processor and executable pages"))
+struct DifferentialTests {
+    /// Whether the processor has a feature; if not, the output says so for every instruction that is not compared.
+    private func canExecute(_ feature: NativeCPU.Feature) -> Bool {
+        if feature.isAvailable { return true }
+        Issue.record("not compared: this processor lacks \(feature)", severity: .warning)
+        return false
+    }
+
+    @Test(arguments: TableRow.comparable)
+    func `an instruction does what the processor does`(row: TableRow) throws {
+        guard canExecute(row.feature) else { return }
+        let buffer = try #require(NativeCPU.Buffer(byteCount: 4096))
+        defer { buffer.free() }
+        var generator = SeededGenerator(seed: UInt64(row.entry.opcode) << 8 | UInt64(row.entry.map.rawValue))
+        for _ in 0..<96 {
+            let encoding = row.encoding(using: &generator)
+            var emulated = randomCPU(for: encoding, buffer: buffer, using: &generator)
+            var native = emulated
+            let bytes = encoding.bytes
+            try #require(NativeCPU.execute(bytes, on: &native, buffer: buffer))
+            #expect(emulated.complete(bytes) == .completed, "\(bytes)")
+            emulated.registers.rflags.subtract(row.undefinedFlags)
+            native.registers.rflags.subtract(row.undefinedFlags)
+            #expect(emulated == native, "\(bytes)")
+            if emulated != native { break }
+        }
+    }
+
+    private func randomCPU(
+        for encoding: Encoding,
+        buffer: NativeCPU.Buffer,
+        using generator: inout SeededGenerator
+    ) -> FakeCPU {
+        var cpu = FakeCPU()
+        cpu.memoryStart = buffer.address
+        cpu.memory = [UInt8](repeating: 0, count: 4096)
+        for offset in stride(from: 0, to: 256, by: 8) { cpu.memory.storeInteger(generator.interesting(), at: offset) }
+        for register in GeneralRegister.allCases { cpu.registers[register] = generator.interesting() }
+        for index in 0..<16 {
+            cpu.floatingPoint.xmm[index] = Vector128(low: generator.interesting(), high: generator.interesting())
+        }
+        let flags = RFlags(rawValue: generator.next()).intersection(.arithmetic)
+        cpu.registers.rflags = flags.union([.alwaysOne, .interruptEnable])
+        if let displacement = encoding.displacement {
+            cpu.registers[GeneralRegister(encoding: encoding.rm)] = buffer.address
+            // Let a compare-and-exchange succeed half the time.
+            if generator.next() & 1 == 0 {
+                let width = encoding.isWide ? 8 : 4
+                let low = cpu.registers[.rax]
+                cpu.memory.storeInteger(low, at: Int(displacement))
+                cpu.memory.storeInteger(cpu.registers[.rdx], at: Int(displacement) + width)
+            }
+        }
+        return cpu
+    }
+
+    @Test(arguments: 0..<4 as Range<UInt8>)
+    func `crc32 takes its byte from the second byte of a register`(index: UInt8) throws {
+        guard canExecute(.sse42) else { return }
+        let buffer = try #require(NativeCPU.Buffer(byteCount: 4096))
+        defer { buffer.free() }
+        var emulated = FakeCPU()
+        emulated.memory = [UInt8](repeating: 0, count: 4096)
+        emulated.registers.rflags = [.alwaysOne, .interruptEnable]
+        for register in GeneralRegister.allCases { emulated.registers[register] = 0x0123_4567_89AB_CDEF }
+        emulated.registers[GeneralRegister(encoding: index)] = 0x7654
+        var native = emulated
+        let bytes: [UInt8] = [0xF2, 0x0F, 0x38, 0xF0, 0xF4 + index]  // crc32 %ah, %esi and so on
+        try #require(NativeCPU.execute(bytes, on: &native, buffer: buffer))
+        #expect(emulated.complete(bytes) == .completed)
+        #expect(emulated.registers == native.registers)
+    }
+}

@@ -93,14 +93,16 @@ let package = Package(
         .swift("Sources/Hypervisor/GuestMemory", uses: [systemPackage]),
         .swift("Sources/Hypervisor/Interpreter"),
 
+        .swift("Sources/Platform/Platform", uses: ["GuestMemory"]),
         .swift("Sources/Platform/Devices", uses: [logging]),
+        .swift("Sources/Platform/Firmware", uses: ["GuestMemory", "Platform"]),
 
         // The payload of a bzImage is compressed with one of these; all are in every distribution.
         .system(
             "Sources/Boot/CCompression",
             apt: ["libbz2-dev", "liblz4-dev", "liblzma-dev", "zlib1g-dev", "libzstd-dev"]
         ),
-        .swift("Sources/Boot/LinuxBoot", uses: ["CCompression", "GuestMemory", systemPackage]),
+        .swift("Sources/Boot/LinuxBoot", uses: ["CCompression", "Firmware", "GuestMemory", "Platform", systemPackage]),
 
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
         .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", systemPackage]),
@@ -112,8 +114,8 @@ let package = Package(
         .swift(
             "Sources/Machine/Machine",
             uses: [
-                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "Storage",
-                "Virtio", "LinuxBoot", logging, systemPackage,
+                "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Platform", "Devices", "Firmware",
+                "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
         .swift(
@@ -166,10 +168,13 @@ let package = Package(
             "Tests/Hypervisor/InterpreterTests",
             uses: ["Interpreter", "CNativeExecution", "TestSupport"]
         ),
+        .tests("Tests/Platform/FirmwareTests", uses: ["Firmware", "GuestMemory", "Platform"]),
         .tests("Tests/Platform/DevicesTests", uses: ["Devices", "TestSupport", logging]),
         .tests(
             "Tests/Boot/LinuxBootTests",
-            uses: ["CCompression", "LinuxBoot", "GuestMemory", "CBootParameters", systemPackage]
+            uses: [
+                "CBootParameters", "CCompression", "Firmware", "GuestMemory", "LinuxBoot", "Platform", systemPackage,
+            ]
         ),
         .tests(
             "Tests/Virtio/StorageTests",

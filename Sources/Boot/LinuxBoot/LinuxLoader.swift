@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Firmware
+import Platform
 package import GuestMemory
 package import SystemPackage
 

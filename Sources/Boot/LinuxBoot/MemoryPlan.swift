@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// Who uses which part of guest memory while the kernel starts.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// Linux's "zero page", `struct boot_params`: what a boot loader tells the kernel.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// Everything besides the kernel and its initrd that has to be in guest memory, and the entry state that goes with it.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Firmware
+
 /// A kernel command line: one line of text, of which the kernel says how long it may be.
 package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     /// The longest command line that a Linux x86 kernel reads that does not say so itself: `COMMAND_LINE_SIZE`, less

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// What the guest is told about its physical address space: E820 for Linux, the same list for PVH.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// `struct hvm_start_info`, version 1, with its module list and memory map behind it in the same page.

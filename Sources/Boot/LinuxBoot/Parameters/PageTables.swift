@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// The page tables of the entry state: 4 GiB mapped one to one with 2 MiB pages.

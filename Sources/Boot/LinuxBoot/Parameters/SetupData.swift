@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 import GuestMemory
 
 /// The `setup_data` list: one entry that seeds the kernel's random number generator, or none.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Firmware
+import Platform
 import Devices
 import Dispatch
 import GuestMemory

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// The ACPI tables of a machine: RSDP, DSDT, FADT, MADT and XSDT, at their guest physical addresses.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import GuestMemory
+
 /// The guest physical address space, port space and interrupt lines of a Martlet machine: every fixed number, once.
 ///
 ///     0x0000_0000  real-mode IVT, boot structures (below)      RAM

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// What the firmware tables tell a guest about its machine: a plain value, from which the same bytes follow each time.

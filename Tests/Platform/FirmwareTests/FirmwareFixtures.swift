@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Firmware
+import Platform
 import GuestMemory
-import LinuxBoot
 
 extension FirmwareDescription {
     /// A machine with the APIC ids 0 to `cpus - 1` and the given number of virtio devices.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// The whole of Martlet's BIOS: real-mode code at F000:FFF0 that resets the machine.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// Why firmware tables could not be made or put into guest memory.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Firmware
+import Platform
 import GuestMemory
-import LinuxBoot
 import Testing
 
 @Suite struct ResetVectorTests {

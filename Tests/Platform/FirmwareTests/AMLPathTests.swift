@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import LinuxBoot
+import Firmware
 import Testing
 
 @Suite struct AMLPathTests {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Platform
 package import GuestMemory
 
 /// The Intel MultiProcessor Specification's tables (version 1.4), for kernels without ACPI.

@@ -12,6 +12,8 @@ package enum JSONError: Error, Hashable, CustomStringConvertible {
     case missingField(String, of: String)
     /// Fields that nobody knows.
     case unknownFields([String], of: String)
+    /// A value, by its path, that a type does not take: `drives[0].rate_limiter.bandwidth.size` and what is wrong with it.
+    case invalid(path: String, problem: String)
     /// A field that has the wrong type or value; `expectation` goes on after "must be".
     case wrongField(String, of: String, expectation: String)
 
@@ -21,6 +23,8 @@ package enum JSONError: Error, Hashable, CustomStringConvertible {
             "invalid JSON at line \(line), column \(column): \(reason)"
         case .duplicateName(let name):
             "invalid JSON: the name '\(name)' is there twice"
+        case .invalid(let path, let problem):
+            path.isEmpty ? problem : "\(path): \(problem)"
         case .notAnObject(let what):
             "\(what): must be an object"
         case .missingField(let field, let what):

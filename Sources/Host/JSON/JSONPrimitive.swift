@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A type whose values are a JSON value without parts.
+protocol JSONPrimitive: Codable {
+    /// The value as JSON; `nil` for a number that JSON cannot say.
+    var json: JSONValue? { get }
+
+    /// Reads a JSON value; `nil` for one of another type or out of range.
+    init?(json value: JSONValue)
+
+    /// The words that follow "must be" where `value` is refused.
+    static func expectation(insteadOf value: JSONValue) -> String
+}
+
+extension Bool: JSONPrimitive {
+    var json: JSONValue? { .bool(self) }
+
+    init?(json value: JSONValue) {
+        guard case .bool(let bool) = value else { return nil }
+        self = bool
+    }
+
+    static func expectation(insteadOf value: JSONValue) -> String { "true or false" }
+}
+
+extension String: JSONPrimitive {
+    var json: JSONValue? { .string(self) }
+
+    init?(json value: JSONValue) {
+        guard case .string(let string) = value else { return nil }
+        self = string
+    }
+
+    static func expectation(insteadOf value: JSONValue) -> String { "a string" }
+}
+
+extension JSONPrimitive where Self: BinaryFloatingPoint {
+    var json: JSONValue? { isFinite ? .number(Double(self)) : nil }
+
+    init?(json value: JSONValue) {
+        switch value {
+        case .integer(let integer): self.init(integer)
+        case .number(let number): self.init(number)
+        default: return nil
+        }
+    }
+
+    static func expectation(insteadOf value: JSONValue) -> String { "a number" }
+}
+
+extension JSONPrimitive where Self: FixedWidthInteger {
+    /// Integers beyond `Int64`, which the parser refuses as numbers, are strings of their digits.
+    var json: JSONValue? { Int64(exactly: self).map { .integer($0) } ?? .string("\(self)") }
+
+    init?(json value: JSONValue) {
+        if case .string(let digits) = value {
+            guard let integer = Self(digits), Int64(exactly: integer) == nil, "\(integer)" == digits else { return nil }
+            self = integer
+        } else {
+            guard let integer = value.integerValue.flatMap(Self.init(exactly:)) else { return nil }
+            self = integer
+        }
+    }
+
+    static func expectation(insteadOf value: JSONValue) -> String {
+        guard let integer = value.integerValue else { return "an integer" }
+        return "\(min) to \(max), not \(integer)"
+    }
+}
+
+extension Double: JSONPrimitive {}
+extension Float: JSONPrimitive {}
+extension Int: JSONPrimitive {}
+extension Int8: JSONPrimitive {}
+extension Int16: JSONPrimitive {}
+extension Int32: JSONPrimitive {}
+extension Int64: JSONPrimitive {}
+extension UInt: JSONPrimitive {}
+extension UInt8: JSONPrimitive {}
+extension UInt16: JSONPrimitive {}
+extension UInt32: JSONPrimitive {}
+extension UInt64: JSONPrimitive {}

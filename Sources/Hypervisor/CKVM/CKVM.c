@@ -14,6 +14,17 @@
 _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "kvm_cpuid_entry2");
 _Static_assert(offsetof(struct kvm_run, immediate_exit) == 1, "kvm_run.immediate_exit");
 _Static_assert(sizeof(struct kvm_xsave) == CKVM_XSAVE_SIZE, "kvm_xsave");
+// What stands in snapshots: their format gives each structure this size.
+_Static_assert(sizeof(struct kvm_regs) == 144, "kvm_regs");
+_Static_assert(sizeof(struct kvm_sregs) == 312, "kvm_sregs");
+_Static_assert(sizeof(struct kvm_xcrs) == 392, "kvm_xcrs");
+_Static_assert(sizeof(struct kvm_debugregs) == 128, "kvm_debugregs");
+_Static_assert(sizeof(struct kvm_lapic_state) == 1024, "kvm_lapic_state");
+_Static_assert(sizeof(struct kvm_vcpu_events) == 64, "kvm_vcpu_events");
+_Static_assert(sizeof(struct kvm_msr_entry) == 16, "kvm_msr_entry");
+_Static_assert(sizeof(struct kvm_irqchip) == 520, "kvm_irqchip");
+_Static_assert(sizeof(struct kvm_pit_state2) == 112, "kvm_pit_state2");
+_Static_assert(sizeof(struct kvm_clock_data) == 48, "kvm_clock_data");
 
 // The kernel's structures end in flexible arrays; these give them room.
 union cpuid_list {
@@ -24,6 +35,16 @@ union cpuid_list {
 union one_msr {
     struct kvm_msrs header;
     uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+};
+
+union msr_list {
+    struct kvm_msrs header;
+    uint8_t room[sizeof(struct kvm_msrs) + CKVM_MSR_CAPACITY * sizeof(struct kvm_msr_entry)];
+};
+
+union msr_index_list {
+    struct kvm_msr_list header;
+    uint8_t room[sizeof(struct kvm_msr_list) + CKVM_MSR_CAPACITY * sizeof(uint32_t)];
 };
 
 int ckvm_get_supported_cpuid(int kvm, struct kvm_cpuid_entry2 *entries) {
@@ -58,6 +79,45 @@ int ckvm_set_msr(int vcpu, uint32_t index, uint64_t value) {
     int result = ckvm_result(ioctl(vcpu, KVM_SET_MSRS, &msr));
     if (result < 0) return result;
     return result == 0 ? -EINVAL : 0;
+}
+
+int ckvm_get_msr_index_list(int kvm, uint32_t *indices) {
+    union msr_index_list list = {.header = {.nmsrs = CKVM_MSR_CAPACITY}};
+    int result = ckvm_result(ioctl(kvm, KVM_GET_MSR_INDEX_LIST, &list));
+    if (result < 0) return result;
+    memcpy(indices, list.header.indices, list.header.nmsrs * sizeof *indices);
+    return (int)list.header.nmsrs;
+}
+
+int ckvm_get_msrs(int vcpu, struct kvm_msr_entry *entries, uint32_t count) {
+    union msr_list list = {.header = {.nmsrs = count}};
+    if (count > CKVM_MSR_CAPACITY) return -E2BIG;
+    memcpy(list.header.entries, entries, count * sizeof *entries);
+    int result = ckvm_result(ioctl(vcpu, KVM_GET_MSRS, &list));
+    if (result > 0) memcpy(entries, list.header.entries, (size_t)result * sizeof *entries);
+    return result;
+}
+
+int ckvm_set_msrs(int vcpu, const struct kvm_msr_entry *entries, uint32_t count) {
+    union msr_list list = {.header = {.nmsrs = count}};
+    if (count > CKVM_MSR_CAPACITY) return -E2BIG;
+    memcpy(list.header.entries, entries, count * sizeof *entries);
+    return ckvm_result(ioctl(vcpu, KVM_SET_MSRS, &list));
+}
+
+static struct kvm_device_attr tsc_offset_at(uint64_t *offset) {
+    return (struct kvm_device_attr){
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uint64_t)(uintptr_t)offset};
+}
+
+int ckvm_get_tsc_offset(int vcpu, uint64_t *offset) {
+    struct kvm_device_attr attribute = tsc_offset_at(offset);
+    return ckvm_result(ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attribute));
+}
+
+int ckvm_set_tsc_offset(int vcpu, uint64_t offset) {
+    struct kvm_device_attr attribute = tsc_offset_at(&offset);
+    return ckvm_result(ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attribute));
 }
 
 void ckvm_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *registers) {

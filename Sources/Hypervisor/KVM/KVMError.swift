@@ -14,6 +14,8 @@ package enum KVMError: Error, Hashable, CustomStringConvertible {
     case tooManyVCPUs(asked: Int, maximum: Int)
     /// A call failed.
     case call(operation: String, Errno)
+    /// A saved state is damaged or does not fit this host.
+    case state(String)
 
     package var description: String {
         switch self {
@@ -46,6 +48,8 @@ package enum KVMError: Error, Hashable, CustomStringConvertible {
             "\(asked) vCPUs are more than the \(maximum) that this host's KVM takes"
         case .call(let operation, let errno):
             "\(operation): \(errno)"
+        case .state(let reason):
+            reason
         }
     }
 }

@@ -63,6 +63,20 @@ package final class KVMSystem: Sendable {
         return Array(entries.prefix(Int(count)))
     }
 
+    /// The MSRs that are a vCPU's state: those that KVM lists, and those that it only takes when asked.
+    ///
+    /// The second kind are the MTRRs, which KVM keeps for the guest (SDM volume 3A, 12.11), TSC_AUX, and the two of XFD.
+    package func stateMSRs() throws(KVMError) -> [UInt32] {
+        var listed = [UInt32](repeating: 0, count: Int(CKVM_MSR_CAPACITY))
+        let count = try kvmCall("KVM_GET_MSR_INDEX_LIST") {
+            unsafe ckvm_get_msr_index_list(descriptor.rawValue, &listed)
+        }
+        listed = Array(listed.prefix(Int(count)))
+        let unlisted: [UInt32] =
+            Array(0x200...0x20f) + [0x250, 0x258, 0x259] + Array(0x268...0x26f) + [0x2ff, 0xc000_0103, 0x1c4, 0x1c5]
+        return Array((listed + unlisted.filter { !listed.contains($0) }).prefix(Int(CKVM_MSR_CAPACITY)))
+    }
+
     /// Makes an empty virtual machine: no memory, no vCPU, no interrupt controller.
     package func makeVirtualMachine() throws(KVMError) -> KVMVirtualMachine {
         let mapping = try kvmCall("KVM_GET_VCPU_MMAP_SIZE") { ckvm_get_vcpu_mmap_size(descriptor.rawValue) }

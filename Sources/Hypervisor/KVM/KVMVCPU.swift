@@ -14,7 +14,11 @@ package final class KVMVCPU: Sendable {
     /// Counts from 0; also the APIC id.
     package let index: Int
 
-    private let descriptor: OwnedDescriptor
+    let descriptor: OwnedDescriptor
+    /// The size of the XSAVE area in bytes: 4096, or more where the guest has larger state (`KVM_CAP_XSAVE2`).
+    let extendedStateByteCount: Int
+    /// What CPUID was set to: KVM changes some of its copy while the guest runs.
+    let cpuid = Mutex<[kvm_cpuid_entry2]>([])
     // The kernel writes to the page only inside KVM_RUN, which the one running thread calls; `immediate_exit` alone is
     // written by other threads, and atomically.
     private nonisolated(unsafe) let shared: UnsafeMutablePointer<kvm_run>
@@ -25,7 +29,8 @@ package final class KVMVCPU: Sendable {
     init(
         adopting descriptor: consuming OwnedDescriptor,
         index: Int,
-        runMappingByteCount: Int
+        runMappingByteCount: Int,
+        extendedStateByteCount: Int
     ) throws(KVMError) {
         let mapping = unsafe mmap(
             nil,
@@ -40,6 +45,7 @@ package final class KVMVCPU: Sendable {
         }
         self.index = index
         self.descriptor = descriptor
+        self.extendedStateByteCount = extendedStateByteCount
         unsafe shared = mapping.bindMemory(to: kvm_run.self, capacity: 1)
         sharedByteCount = runMappingByteCount
     }
@@ -93,6 +99,14 @@ package final class KVMVCPU: Sendable {
         let thread = thread.load(ordering: .sequentiallyConsistent)
         // A thread that has ended meanwhile has left the guest: nothing to kick.
         if thread != 0 { ckvm_kick_thread(thread, Kick.signal) }
+    }
+
+    /// Has the next `run` finish what its last exit began, and come back before the guest runs on.
+    ///
+    /// A port or MMIO read is done only then: until that, RIP stands before the instruction and no register has the value
+    /// (api.rst, `KVM_RUN`). The run ends with `interrupted`, or with the next part of the same access.
+    package func finishLastExitOnly() {
+        unsafe immediateExit.pointee.store(1, ordering: .sequentiallyConsistent)
     }
 
     /// Tells the guest that it did not run for a while, so that its watchdogs do not take the pause for a lock-up.
@@ -199,19 +213,23 @@ package final class KVMVCPU: Sendable {
         try kvmCall("KVM_SET_SREGS") { unsafe ckvm_set_sregs(descriptor.rawValue, &value) }
     }
 
-    /// The XSAVE area in its standard format, 4096 bytes; x87 and SSE state lie at its start (SDM volume 1, 13.4).
+    /// The XSAVE area in its standard format; x87 and SSE state lie at its start (SDM volume 1, 13.4).
     package func extendedStateArea() throws(KVMError) -> [UInt8] {
-        var area = [UInt8](repeating: 0, count: Int(CKVM_XSAVE_SIZE))
-        try kvmCall("KVM_GET_XSAVE") { unsafe ckvm_get_xsave(descriptor.rawValue, &area) }
+        var area = [UInt8](repeating: 0, count: extendedStateByteCount)
+        if extendedStateByteCount > Int(CKVM_XSAVE_SIZE) {
+            try kvmCall("KVM_GET_XSAVE2") { unsafe ckvm_get_xsave2(descriptor.rawValue, &area) }
+        } else {
+            try kvmCall("KVM_GET_XSAVE") { unsafe ckvm_get_xsave(descriptor.rawValue, &area) }
+        }
         return area
     }
 
     /// Replaces the XSAVE area.
     ///
-    /// - Parameter area: 4096 bytes, in the standard format.
+    /// - Parameter area: As many bytes as `extendedStateArea` gives, in the standard format.
     /// - Throws: `call`, also for an area that the processor would refuse.
     package func setExtendedStateArea(_ area: [UInt8]) throws(KVMError) {
-        precondition(area.count == Int(CKVM_XSAVE_SIZE))
+        precondition(area.count == extendedStateByteCount)
         try kvmCall("KVM_SET_XSAVE") { unsafe ckvm_set_xsave(descriptor.rawValue, area) }
     }
 
@@ -266,6 +284,7 @@ package final class KVMVCPU: Sendable {
                 unsafe ckvm_set_cpuid(descriptor.rawValue, base, UInt32(buffer.count))
             }
         }
+        cpuid.withLock { $0 = entries }
     }
 
     /// The MSR `index`, or `nil` where this vCPU has none of that index.

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// One virtual machine of the kernel (api.rst, "VM ioctls"): its memory slots, interrupt controllers and event wiring.
 package final class KVMVirtualMachine: Sendable {
-    private let descriptor: OwnedDescriptor
+    let descriptor: OwnedDescriptor
     private let runMappingByteCount: Int
 
     init(adopting descriptor: consuming OwnedDescriptor, runMappingByteCount: Int) {
@@ -106,7 +106,11 @@ package final class KVMVirtualMachine: Sendable {
         return try KVMVCPU(
             adopting: OwnedDescriptor(adopting: vcpu),
             index: index,
-            runMappingByteCount: runMappingByteCount
+            runMappingByteCount: runMappingByteCount,
+            extendedStateByteCount: max(
+                Int(CKVM_XSAVE_SIZE),
+                Int(ckvm_check_extension(descriptor.rawValue, KVM_CAP_XSAVE2))
+            )
         )
     }
 }

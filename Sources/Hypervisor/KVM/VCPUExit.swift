@@ -10,7 +10,7 @@ package enum SystemEvent: Hashable, Sendable {
 
 /// Why `KVM_RUN` came back (api.rst, "The kvm_run structure").
 ///
-/// The data of port and MMIO accesses stays in the vCPU's shared page: see `KVMVCPU.withAccessData`.
+/// The data of port and MMIO accesses stays in the vCPU's shared page: see `KVMVCPU.withPortData` and `withMMIOData`.
 package enum VCPUExit: Hashable, Sendable {
     /// A string of `count` reads of `byteCount` bytes (1, 2 or 4) from `port`.
     case portRead(port: UInt16, byteCount: Int, count: Int)

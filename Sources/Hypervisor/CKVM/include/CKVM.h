@@ -36,6 +36,12 @@ enum { CKVM_CPUID_CAPACITY = 256 };
 /// Fills `entries` (CKVM_CPUID_CAPACITY of them) and returns how many are valid.
 int ckvm_get_supported_cpuid(int kvm, struct kvm_cpuid_entry2 *entries);
 
+/// The most MSRs that any call here takes or gives.
+enum { CKVM_MSR_CAPACITY = 256 };
+
+/// Fills `indices` (CKVM_MSR_CAPACITY of them) with the MSRs that KVM lists as part of a vCPU's state, and returns how many.
+int ckvm_get_msr_index_list(int kvm, uint32_t *indices);
+
 // MARK: - Virtual machine
 
 static inline int ckvm_set_tss_address(int vm, unsigned long address) {
@@ -50,6 +56,18 @@ static inline int ckvm_get_irqchip(int vm, struct kvm_irqchip *chip) {
 }
 static inline int ckvm_set_irqchip(int vm, const struct kvm_irqchip *chip) {
     return ckvm_result(ioctl(vm, KVM_SET_IRQCHIP, chip));
+}
+static inline int ckvm_get_pit2(int vm, struct kvm_pit_state2 *state) {
+    return ckvm_result(ioctl(vm, KVM_GET_PIT2, state));
+}
+static inline int ckvm_set_pit2(int vm, const struct kvm_pit_state2 *state) {
+    return ckvm_result(ioctl(vm, KVM_SET_PIT2, state));
+}
+static inline int ckvm_get_clock(int vm, struct kvm_clock_data *clock) {
+    return ckvm_result(ioctl(vm, KVM_GET_CLOCK, clock));
+}
+static inline int ckvm_set_clock(int vm, const struct kvm_clock_data *clock) {
+    return ckvm_result(ioctl(vm, KVM_SET_CLOCK, clock));
 }
 static inline int ckvm_create_pit2(int vm, const struct kvm_pit_config *config) {
     return ckvm_result(ioctl(vm, KVM_CREATE_PIT2, config));
@@ -83,11 +101,25 @@ static inline int ckvm_get_sregs(int vcpu, struct kvm_sregs *sregs) {
 static inline int ckvm_set_sregs(int vcpu, const struct kvm_sregs *sregs) {
     return ckvm_result(ioctl(vcpu, KVM_SET_SREGS, sregs));
 }
-/// The size of the area that KVM_GET_XSAVE and KVM_SET_XSAVE take: `struct kvm_xsave` without its flexible array.
+/// The size of the area that KVM_GET_XSAVE takes: `struct kvm_xsave` without its flexible array.
 enum { CKVM_XSAVE_SIZE = 4096 };
 static inline int ckvm_get_xsave(int vcpu, void *area) { return ckvm_result(ioctl(vcpu, KVM_GET_XSAVE, area)); }
+/// `area` has as many bytes as KVM_CAP_XSAVE2 says; for ckvm_set_xsave as well, or 4096 where the kernel has no such capability.
+static inline int ckvm_get_xsave2(int vcpu, void *area) { return ckvm_result(ioctl(vcpu, KVM_GET_XSAVE2, area)); }
 static inline int ckvm_set_xsave(int vcpu, const void *area) { return ckvm_result(ioctl(vcpu, KVM_SET_XSAVE, area)); }
 static inline int ckvm_get_xcrs(int vcpu, struct kvm_xcrs *xcrs) { return ckvm_result(ioctl(vcpu, KVM_GET_XCRS, xcrs)); }
+static inline int ckvm_set_xcrs(int vcpu, const struct kvm_xcrs *xcrs) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_XCRS, xcrs));
+}
+static inline int ckvm_get_debugregs(int vcpu, struct kvm_debugregs *registers) {
+    return ckvm_result(ioctl(vcpu, KVM_GET_DEBUGREGS, registers));
+}
+static inline int ckvm_set_debugregs(int vcpu, const struct kvm_debugregs *registers) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_DEBUGREGS, registers));
+}
+/// Returns the frequency in kHz.
+static inline int ckvm_get_tsc_khz(int vcpu) { return ckvm_result(ioctl(vcpu, KVM_GET_TSC_KHZ, 0)); }
+static inline int ckvm_set_tsc_khz(int vcpu, unsigned long khz) { return ckvm_result(ioctl(vcpu, KVM_SET_TSC_KHZ, khz)); }
 static inline int ckvm_get_lapic(int vcpu, struct kvm_lapic_state *state) {
     return ckvm_result(ioctl(vcpu, KVM_GET_LAPIC, state));
 }
@@ -96,6 +128,9 @@ static inline int ckvm_set_lapic(int vcpu, const struct kvm_lapic_state *state) 
 }
 static inline int ckvm_get_mp_state(int vcpu, struct kvm_mp_state *state) {
     return ckvm_result(ioctl(vcpu, KVM_GET_MP_STATE, state));
+}
+static inline int ckvm_set_mp_state(int vcpu, const struct kvm_mp_state *state) {
+    return ckvm_result(ioctl(vcpu, KVM_SET_MP_STATE, state));
 }
 static inline int ckvm_get_vcpu_events(int vcpu, struct kvm_vcpu_events *events) {
     return ckvm_result(ioctl(vcpu, KVM_GET_VCPU_EVENTS, events));
@@ -113,6 +148,13 @@ int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t co
 int ckvm_get_msr(int vcpu, uint32_t index, uint64_t *value);
 /// Writes one MSR; -EINVAL where the vCPU has none of that index or refuses the value.
 int ckvm_set_msr(int vcpu, uint32_t index, uint64_t value);
+/// Reads `count` MSRs, at most CKVM_MSR_CAPACITY, up to the first that fails; returns how many it has read.
+int ckvm_get_msrs(int vcpu, struct kvm_msr_entry *entries, uint32_t count);
+/// Writes `count` MSRs, at most CKVM_MSR_CAPACITY, up to the first that fails; returns how many it has written.
+int ckvm_set_msrs(int vcpu, const struct kvm_msr_entry *entries, uint32_t count);
+/// The difference between the guest's time-stamp counter and the host's (KVM_VCPU_TSC_OFFSET).
+int ckvm_get_tsc_offset(int vcpu, uint64_t *offset);
+int ckvm_set_tsc_offset(int vcpu, uint64_t offset);
 
 // MARK: - Host
 

@@ -47,6 +47,9 @@ package final class PausePoint: Sendable {
         if wasHolding { permission.signal() }
     }
 
+    /// Tells whether `pass` would hold the thread now: for a thread that has something to finish first.
+    package var isHeld: Bool { isWanted.load(ordering: .sequentiallyConsistent) }
+
     /// Stands here for as long as somebody holds the thread.
     ///
     /// - Returns: Whether somebody did.

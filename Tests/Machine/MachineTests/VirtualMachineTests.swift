@@ -46,6 +46,13 @@ struct VirtualMachineTests {
         #expect(await machine.wait() == .poweredOff)
     }
 
+    @Test func `INIT to the first processor resets the machine`() async throws {
+        let folder = try TemporaryFolder()
+        let machine = try VirtualMachine(configuration([.initFirstProcessor, .spin], in: folder))
+        try machine.start()
+        #expect(await machine.wait() == .reset)
+    }
+
     @Test func `a machine that is stopped before its start ends at once`() async throws {
         let folder = try TemporaryFolder()
         let machine = try VirtualMachine(configuration([.spin], in: folder))

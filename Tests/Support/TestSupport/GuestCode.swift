@@ -180,6 +180,12 @@ package struct GuestCode: Sendable {
     /// An exception with an empty interrupt table, which is how Martlet enters a kernel: ud2.
     package static let tripleFault = GuestCode([0x0f, 0x0b])
 
+    /// INIT to the first processor, by its own local APIC: mov eax, interrupt command; mov dword [rax + 16], 0; mov dword [rax],
+    /// INIT and assert.
+    package static let initFirstProcessor = GuestCode(
+        [0xb8, 0x00, 0x03, 0xe0, 0xfe, 0xc7, 0x40, 0x10, 0, 0, 0, 0, 0xc7, 0x00, 0x00, 0x45, 0, 0]
+    )
+
     /// The exit-status port.
     package static func exit(_ status: UInt8) -> GuestCode {
         out(Port.exitStatus, status)

@@ -15,6 +15,14 @@ extension KVMVCPU {
         try connectLocalInterrupts()
     }
 
+    /// Whether the vCPU is the first one and stands where INIT has put it: at FFFF_FFF0h, where this machine has no firmware.
+    ///
+    /// An application processor that gets INIT waits for SIPI instead (SDM volume 3A, 10.4.1).
+    var isAtResetVector: Bool {
+        guard index == 0, let general = try? generalRegisters(), general.rip == 0xfff0 else { return false }
+        return (try? specialRegisters().cs.base) == 0xffff_0000
+    }
+
     /// LINT0 takes the PIC's interrupts and LINT1 NMIs, as the MP specification wants it of firmware (3.6.2.2).
     private func connectLocalInterrupts() throws(KVMError) {
         var apic = try localAPIC()
@@ -37,6 +45,6 @@ private func setDeliveryMode(
     ofEntryAt offset: Int,
     in registers: UnsafeMutableRawBufferPointer
 ) {
-    let entry = unsafe registers.load(fromByteOffset: offset, as: UInt32.self)
+    let entry = unsafe registers.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
     unsafe registers.storeBytes(of: entry & ~0x700 | mode.rawValue << 8, toByteOffset: offset, as: UInt32.self)
 }

@@ -79,14 +79,20 @@ final class VCPURunner: Sendable {
 
     /// - Returns: Why the vCPU cannot go on, or `nil` when it was stopped.
     private func runUntilEnd() -> MachineOutcome? {
+        // Whether KVM may have something left to do for the last exit: it puts what a device answered into registers at the
+        // next run only, and a vCPU that stands still has to be one that can be saved.
+        var isExitUnfinished = false
         while !isStopping.load(ordering: .sequentiallyConsistent) {
-            if pausePoint.pass() {
+            if isExitUnfinished, pausePoint.isHeld {
+                vcpu.finishLastExitOnly()
+            } else if pausePoint.pass() {
                 vcpu.notePause()
                 continue
             }
             do throws(KVMError) {
                 let exit = try vcpu.run()
                 exits.count(exit)
+                isExitUnfinished = exit != .interrupted
                 if case .interrupted = exit {
                     try answer()
                 } else if let outcome = handle(exit) {
@@ -122,7 +128,7 @@ final class VCPURunner: Sendable {
         case .interrupted, .again:
             break
         case .emulationFailure:
-            return emulate()
+            return vcpu.isAtResetVector ? .reset : emulate()
         case .shutdown:
             return .tripleFault
         case .systemEvent(.shutdown):

@@ -90,7 +90,7 @@ let package = Package(
 
         .c("Sources/Hypervisor/CKVM"),
         .swift("Sources/Hypervisor/KVM", uses: ["CKVM", "Host", systemPackage]),
-        .swift("Sources/Hypervisor/GuestMemory", uses: [systemPackage]),
+        .swift("Sources/Hypervisor/GuestMemory", uses: ["CHost", "Host", systemPackage]),
         .swift("Sources/Hypervisor/Interpreter"),
 
         .swift("Sources/Platform/Platform", uses: ["GuestMemory"]),
@@ -156,14 +156,17 @@ let package = Package(
         .c("Tests/Support/CNativeExecution"),
         .c("Tests/Support/CBootParameters"),
 
-        .tests("Tests/Host/HostTests", uses: ["Host"]),
+        .tests("Tests/Host/HostTests", uses: ["CHost", "Host"]),
         .tests("Tests/Host/JSONTests", uses: ["JSON"]),
         .tests("Tests/Host/HTTPTests", uses: ["HTTP", "Host", "TestSupport", systemPackage]),
         .tests(
             "Tests/Hypervisor/KVMTests",
             uses: ["CKVM", "Host", "KVM", "GuestMemory", "TestSupport", systemPackage]
         ),
-        .tests("Tests/Hypervisor/GuestMemoryTests", uses: ["GuestMemory", systemPackage]),
+        .tests(
+            "Tests/Hypervisor/GuestMemoryTests",
+            uses: ["GuestMemory", "Host", "TestSupport", systemPackage]
+        ),
         .tests(
             "Tests/Hypervisor/InterpreterTests",
             uses: ["Interpreter", "CNativeExecution", "TestSupport"]

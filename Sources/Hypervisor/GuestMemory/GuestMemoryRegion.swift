@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import SystemPackage
 
@@ -18,19 +19,36 @@ package final class GuestMemoryRegion: Sendable {
     private nonisolated(unsafe) let base: UnsafeMutableRawPointer
     private nonisolated(unsafe) let reservation: UnsafeMutableRawBufferPointer
     private static let hugePageByteCount = 2 << 20
+    /// The file that the region began with, and the parts of the region that are mapped from it; zeros lie between them.
+    let file: MemoryFile?
+    let fileExtents: [Range<UInt64>]
+    /// Tells of a file that somebody cuts short: see `chost_guard_mapping`.
+    private let guardian: CInt
 
-    /// Maps zeroed, private, lazily backed memory and advises transparent huge pages for it.
+    /// Maps private memory.
+    ///
+    /// Without a file it is zeroed, lazily backed, and advised to be of huge pages. With one, the file's data is mapped lazily:
+    /// what nobody writes is shared with all who map the file, and the file never changes. Its holes are as memory without a
+    /// file: a touched hole of a mapped file would fill the host's page cache with zeros.
     ///
     /// - Parameters:
     ///   - start: The first guest physical address; page aligned.
     ///   - byteCount: The size in bytes; at least one page, page aligned.
-    /// - Throws: `badRegion` for an impossible range, `host` when the host has no room.
-    package init(start: GuestAddress, byteCount: UInt64) throws(GuestMemoryError) {
+    ///   - file: What the memory holds at first.
+    ///   - offset: Where in the file the region lies; page aligned.
+    /// - Throws: `badRegion` for an impossible range, `host` when the host has no room, `endOfFile` for a file that is too short.
+    package init(
+        start: GuestAddress,
+        byteCount: UInt64,
+        file: MemoryFile? = nil,
+        offset: UInt64 = 0
+    ) throws(GuestMemoryError) {
         let pageSize = UInt64(sysconf(CInt(_SC_PAGESIZE)))
         guard
             byteCount > 0, byteCount <= UInt64(Int.max) / 2, byteCount % pageSize == 0,
             start.rawValue % pageSize == 0, start.advanced(by: byteCount - 1) != nil
         else { throw .badRegion(start, byteCount: byteCount) }
+        let fileExtents = try file?.dataExtents(at: offset, byteCount: byteCount) ?? []
         // Without rights around it, so that no access beside it finds memory and no other mapping grows into it; aligned
         // for huge pages.
         let reservedByteCount = Int(byteCount) + 2 * Self.hugePageByteCount
@@ -53,14 +71,23 @@ package final class GuestMemoryRegion: Sendable {
         }
         // Both are advice: a host without huge pages or core dump control runs the guest all the same.
         unsafe madvise(mapping, Int(byteCount), CInt(MADV_HUGEPAGE))
+        do throws(GuestMemoryError) {
+            for extent in fileExtents { try unsafe file?.map(extent, of: mapping, at: offset) }
+        } catch {
+            unsafe munmap(reserved, reservedByteCount)
+            throw error
+        }
+        guardian = file.map { unsafe chost_guard_mapping(mapping, Int(byteCount), $0.messageOfTruncation) } ?? -1
         unsafe madvise(mapping, Int(byteCount), CInt(MADV_DONTDUMP))
         self.start = start
         self.byteCount = byteCount
+        (self.file, self.fileExtents) = (file, fileExtents)
         unsafe base = mapping
         unsafe reservation = UnsafeMutableRawBufferPointer(start: reserved, count: reservedByteCount)
     }
 
     deinit {
+        chost_unguard_mapping(guardian)
         unsafe munmap(reservation.baseAddress, reservation.count)
     }
 

@@ -6,6 +6,7 @@
 #define MARTLET_CHOST_H
 
 #include "Events.h"
+#include "Memory.h"
 #include "Sockets.h"
 #include "Terminal.h"
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+package import Host
+package import SystemPackage
+
+/// A file of saved guest memory that others may map at the same time, and that nobody may change.
+package final class MemoryFile: Sendable {
+    /// The path, for messages.
+    package let path: FilePath
+    /// The number of bytes of guest memory in it, from its start on.
+    package let byteCount: UInt64
+    private let descriptor: OwnedDescriptor
+    /// Holes smaller than this are mapped with the data around them: each mapping costs time at the start, and a few empty
+    /// pages in the host's cache cost little.
+    private static let smallestHole: UInt64 = 1 << 20
+    /// The largest number of mappings that a file becomes: the kernel allows a process some 65,000 (`vm.max_map_count`).
+    private static let maximumExtentCount = 512
+
+    /// Takes over an open file.
+    ///
+    /// - Parameters:
+    ///   - descriptor: A regular file that can be read.
+    ///   - path: The path, for messages.
+    ///   - byteCount: The number of bytes of guest memory in it.
+    /// - Throws: `endOfFile` for a shorter file, `host` where it has no size.
+    package init(
+        adopting descriptor: consuming OwnedDescriptor,
+        path: FilePath,
+        byteCount: UInt64
+    ) throws(GuestMemoryError) {
+        (self.path, self.byteCount) = (path, byteCount)
+        self.descriptor = descriptor
+        let size = try size()
+        guard size >= byteCount else { throw .endOfFile(missing: byteCount - size) }
+    }
+
+    /// Tells whether somebody has cut the file short: then what was mapped from its end is lost to the guest.
+    package var isTruncated: Bool {
+        ((try? size()) ?? 0) < byteCount
+    }
+
+    private func size() throws(GuestMemoryError) -> UInt64 {
+        var status = stat()
+        guard unsafe fstat(descriptor.rawValue, &status) == 0 else {
+            throw .host(operation: "fstat", byteCount: byteCount, Errno(rawValue: errno))
+        }
+        return UInt64(clamping: status.st_size)
+    }
+
+    /// The parts of a range that have data, in whole pages, relative to its start.
+    func dataExtents(at offset: UInt64, byteCount: UInt64) throws(GuestMemoryError) -> [Range<UInt64>] {
+        let (end, isOverflow) = offset.addingReportingOverflow(byteCount)
+        guard !isOverflow, end <= self.byteCount else { throw .endOfFile(missing: end &- self.byteCount) }
+        var extents: [Range<UInt64>] = []
+        var position = offset
+        while position < end {
+            let data = chost_seek_data(descriptor.rawValue, Int64(position))
+            // ENXIO: no data from here on. A file system that knows no holes says that all is data.
+            guard data >= 0, UInt64(data) < end else { break }
+            let hole = chost_seek_hole(descriptor.rawValue, data)
+            let extentEnd = hole > data ? min(UInt64(hole), end) : end
+            let page = UInt64(MemoryChecksum.pageByteCount)
+            let lower = UInt64(data) / page * page - offset
+            let upper = min((extentEnd + page - 1) / page * page, end) - offset
+            if let last = extents.last, lower < last.upperBound + Self.smallestHole {
+                extents[extents.count - 1] = last.lowerBound..<max(upper, last.upperBound)
+            } else {
+                extents.append(lower..<upper)
+            }
+            position = extentEnd
+        }
+        return Self.merge(extents, toAtMost: Self.maximumExtentCount)
+    }
+
+    /// Closes the smallest holes until few enough extents are left.
+    static func merge(_ extents: [Range<UInt64>], toAtMost maximum: Int) -> [Range<UInt64>] {
+        guard extents.count > maximum else { return extents }
+        let holes = zip(extents, extents.dropFirst()).map { $1.lowerBound - $0.upperBound }.sorted()
+        // Of the holes, maximum - 1 stay: the largest ones, and fewer where some are of the same size.
+        let limit = holes[holes.count - maximum]
+        var merged = [extents[0]]
+        for extent in extents.dropFirst() {
+            let last = merged[merged.count - 1]
+            if extent.lowerBound - last.upperBound <= limit {
+                merged[merged.count - 1] = last.lowerBound..<extent.upperBound
+            } else {
+                merged.append(extent)
+            }
+        }
+        return merged
+    }
+
+    /// Maps one extent of the region that begins at `offset` in the file over the region's memory.
+    func map(
+        _ extent: Range<UInt64>,
+        of region: UnsafeMutableRawPointer,
+        at offset: UInt64
+    ) throws(GuestMemoryError) {
+        let count = extent.upperBound - extent.lowerBound
+        let mapping = unsafe mmap(
+            region + Int(extent.lowerBound),
+            Int(count),
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+            descriptor.rawValue,
+            off_t(offset + extent.lowerBound)
+        )
+        guard unsafe mapping != MAP_FAILED else {
+            throw .host(operation: "mmap of \(path)", byteCount: count, Errno(rawValue: errno))
+        }
+    }
+
+    /// The last words of a process that dies of the file.
+    var messageOfTruncation: String {
+        "martlet: \(Self.truncation(of: path))\n"
+    }
+
+    /// The cause of such an end, in words.
+    package static func truncation(of path: FilePath) -> String {
+        """
+        the snapshot's memory file \(path) was cut short while a machine ran from it: replace a snapshot by another one, and \
+        never write into its files
+        """
+    }
+}

@@ -17,6 +17,7 @@ extension KVMVCPU {
     /// change the local APIC's; the events come last.
     ///
     /// - Parameter registers: The MSRs to take: `KVMSystem.stateMSRs`. Those that this vCPU lacks are left out.
+    /// - Returns: The state.
     /// - Throws: `call`.
     package func state(msrs registers: [UInt32]) throws(KVMError) -> VCPUState {
         let runState = try unsafe get("KVM_GET_MP_STATE", kvm_mp_state(), ckvm_get_mp_state)

@@ -223,6 +223,19 @@ private struct ClockRig {
         #expect(rig.read(0x0c) & 0x20 == 0)
     }
 
+    @Test(.timeLimit(.minutes(1)), arguments: [(1, 0x60), (1, 0xbf), (3, 0x60), (3, 0x99), (5, 0x24), (5, 0x99)])
+    func `an alarm that no clock shows never comes, and costs an access nothing`(register: UInt8, value: UInt8) {
+        let rig = ClockRig()
+        for index in [1, 3, 5] as [UInt8] { rig.write(0xff, to: index) }
+        rig.write(value, to: register)
+        rig.write(0x22, to: 0x0b)
+        // Looking through a day each time would take many minutes.
+        for _ in 0..<20_000 { _ = rig.read(0x0c) }
+        #expect(rig.timer.pending == nil)
+        rig.host.advance(by: .seconds(200_000))
+        #expect(rig.read(0x0c) & 0x20 == 0)
+    }
+
     @Test func `the update interrupt comes every second if it is served`() {
         let rig = ClockRig()
         rig.write(0x12, to: 0x0b)

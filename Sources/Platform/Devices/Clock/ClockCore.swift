@@ -231,6 +231,8 @@ struct ClockCore {
         let alarmHour = bound(.hoursAlarm, encoding.decodeHour)
         let alarmMinute = bound(.minutesAlarm, encoding.decode)
         let alarmSecond = bound(.secondsAlarm, encoding.decode)
+        // Values that no clock shows never match: without this each access would search a whole day.
+        guard 0..<24 ~= alarmHour ?? 0, 0..<60 ~= alarmMinute ?? 0, 0..<60 ~= alarmSecond ?? 0 else { return nil }
         let day = Int64(CivilTime.secondsPerDay)
         var candidate = second + 1
         // Whole hours and minutes that do not match are skipped: at most about 25 + 60 + 60 steps.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Devices
 package import GuestMemory
 package import Host
 
@@ -24,7 +25,9 @@ package protocol VirtioDevice: AnyObject, Sendable {
     /// Takes a write to the device-specific configuration.
     func writeConfiguration(at offset: UInt64, from data: RawSpan)
     /// Tells the device which features its driver accepted (`FEATURES_OK`); before `activate`.
-    func accept(_ features: VirtioFeatures)
+    ///
+    /// - Throws: `FeatureRefusal`; then `FEATURES_OK` stays clear, and the driver may try others (3.1.1, step 6).
+    func accept(_ features: VirtioFeatures) throws(FeatureRefusal)
     /// Starts the device (`DRIVER_OK`).
     ///
     /// - Throws: `VirtqueueFault` where a queue cannot work; the device then needs a reset.
@@ -40,9 +43,42 @@ package protocol VirtioDevice: AnyObject, Sendable {
     func reset()
 }
 
+/// The defaults are those of a device without a configuration and without features of its own.
 extension VirtioDevice {
-    /// For devices that finish each request before they return.
     package func drain() {}
+    package func accept(_ features: VirtioFeatures) throws(FeatureRefusal) {}
+    package func writeConfiguration(at offset: UInt64, from data: RawSpan) {}
+
+    package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
+        data.fill(with: 0)
+    }
+}
+
+/// A device whose virtqueues a `QueueServer` serves, as those of all devices do; what is left is the device's own.
+package protocol QueuedDevice: VirtioDevice {
+    var server: any QueueServing { get }
+}
+
+extension QueuedDevice {
+    package var eventSources: [EventLoop.Source] { server.eventSources }
+
+    package func connect(_ interrupt: any VirtioInterrupt) { server.connect(interrupt) }
+
+    package func activate(_ context: ActivationContext) throws(VirtqueueFault) { try server.activate(context) }
+
+    package func processQueue(_ index: Int) { server.processQueue(index) }
+
+    package func drain() { server.drain() }
+
+    package func reset() { server.reset() }
+}
+
+/// The reason for which a device cannot work with the features that its driver accepted, such as one without the other
+/// that it depends on (virtio 1.2, 5.1.3.1).
+package struct FeatureRefusal: Error, Hashable, Sendable {
+    package let reason: String
+
+    package init(_ reason: String) { self.reason = reason }
 }
 
 /// What a device gets from its transport when the driver is ready.
@@ -52,10 +88,18 @@ package struct ActivationContext: Sendable {
     package let features: VirtioFeatures
     /// One for each of the device's queues; `nil` for those that the driver left alone.
     package let queues: [VirtqueueConfiguration?]
+    /// Where a device goes on that is restored; `nil` for one that begins.
+    package let state: QueueServerState?
 
-    package init(memory: GuestMemory, features: VirtioFeatures, queues: [VirtqueueConfiguration?]) {
+    package init(
+        memory: GuestMemory,
+        features: VirtioFeatures,
+        queues: [VirtqueueConfiguration?],
+        state: QueueServerState? = nil
+    ) {
         self.memory = memory
         self.features = features
         self.queues = queues
+        self.state = state
     }
 }

@@ -35,7 +35,7 @@ enum BlockFuzzTarget {
         let context = ActivationContext(memory: memory, features: features, queues: [queue])
         let steps = (0..<8).map { _ in input.byte() }
         try? memory.write(Array(input.rest.prefix(64 << 10)), at: 0)
-        device.accept(features)
+        try? device.accept(features)
         try? device.activate(context)
         for step in steps { act(step, device, disk, context) }
         device.reset()
@@ -55,7 +55,7 @@ enum BlockFuzzTarget {
         case 6: unsafe device.writeConfiguration(at: 32, from: [step >> 3].span.bytes)
         default:
             device.reset()
-            device.accept(context.features)
+            try? device.accept(context.features)
             try? device.activate(context)
         }
     }

@@ -27,6 +27,7 @@ package final class RecordingVirtioDevice: VirtioDevice {
         var phase = Phase.fresh
         var configuration: [UInt8]
         var activationFault: VirtqueueFault?
+        var refusal: FeatureRefusal?
         var interrupt: (any VirtioInterrupt)?
     }
 
@@ -75,6 +76,11 @@ package final class RecordingVirtioDevice: VirtioDevice {
         state.withLock { $0.activationFault = fault }
     }
 
+    /// From now on the device refuses features for this reason; `nil` for none.
+    package func refuseFeatures(with refusal: FeatureRefusal?) {
+        state.withLock { $0.refusal = refusal }
+    }
+
     private func record(_ call: Call, _ change: (inout State) -> Void = { _ in }) {
         state.withLock { state in
             if isKeepingCalls { state.calls.append(call) }
@@ -105,7 +111,8 @@ package final class RecordingVirtioDevice: VirtioDevice {
         record(.write(offset: offset, bytes: bytes))
     }
 
-    package func accept(_ features: VirtioFeatures) {
+    package func accept(_ features: VirtioFeatures) throws(FeatureRefusal) {
+        if let refusal = state.withLock({ $0.refusal }) { throw refusal }
         record(.accept(features)) { state in
             if state.phase != .fresh { state.violations.append("features accepted after \(state.phase)") }
             if !features.isSubset(of: self.features) { state.violations.append("features that were not offered") }

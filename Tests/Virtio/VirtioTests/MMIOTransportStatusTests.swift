@@ -59,6 +59,17 @@ import Virtio
         #expect(fixture.device.calls == [.accept(.version1)], "the driver may try again")
     }
 
+    @Test func `features that the device refuses leave FEATURES_OK clear, and the driver may try again`() throws {
+        let fixture = try MMIOTransportFixture()
+        fixture.device.refuseFeatures(with: FeatureRefusal("one needs another"))
+        fixture.negotiate()
+        #expect(fixture.status == [.acknowledge, .driver])
+        #expect(fixture.faults.count == 1)
+        fixture.device.refuseFeatures(with: nil)
+        fixture.add(.featuresOK)
+        #expect(fixture.status == [.acknowledge, .driver, .featuresOK])
+    }
+
     @Test func `features do not change after FEATURES_OK`() throws {
         let fixture = try MMIOTransportFixture()
         fixture.negotiate()

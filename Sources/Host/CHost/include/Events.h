@@ -58,6 +58,29 @@ static inline int chost_epoll_wait(int epoll, uint64_t *ready) {
     return chost_result(count);
 }
 
+/// An event of a descriptor, by the token that it was added with.
+struct chost_ready {
+    uint64_t token;
+    /// EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR.
+    uint32_t events;
+};
+enum { CHOST_READABLE = EPOLLIN, CHOST_WRITABLE = EPOLLOUT, CHOST_HUNG_UP = EPOLLHUP | EPOLLRDHUP, CHOST_FAILED = EPOLLERR };
+/// Adds a descriptor (EPOLL_CTL_ADD), or changes what is waited for (EPOLL_CTL_MOD): edges of `events`, and of errors and hang-ups.
+static inline int chost_epoll_set(int epoll, int is_new, int descriptor, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+    return chost_result(epoll_ctl(epoll, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event));
+}
+static inline int chost_epoll_remove(int epoll, int descriptor) {
+    return chost_result(epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, NULL));
+}
+/// Takes what has happened, 64 events at most, without waiting; gives their number.
+static inline int chost_epoll_take(int epoll, struct chost_ready *ready, int capacity) {
+    struct epoll_event events[64];
+    int count = epoll_wait(epoll, events, capacity < 64 ? capacity : 64, 0);
+    for (int i = 0; i < count; i++) ready[i] = (struct chost_ready){events[i].data.u64, events[i].events};
+    return chost_result(count);
+}
+
 #pragma clang assume_nonnull end
 
 #endif

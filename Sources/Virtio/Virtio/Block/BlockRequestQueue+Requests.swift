@@ -138,7 +138,7 @@ extension BlockRequestQueue {
         let identifier = Array(disk.identifier.utf8.prefix(20))
         let bytes = identifier + Array(repeating: 0, count: 20 - identifier.count)
         let given = min(bytes.count, transfers[slot].chain.writableByteCount - 1)
-        active?.memory.write(Array(bytes.prefix(given)), to: transfers[slot].chain.writable, at: 0)
+        active?.memory.write(bytes.prefix(given), to: transfers[slot].chain.writable, at: 0)
         complete(slot, .ok, writtenByteCount: given)
     }
 
@@ -210,8 +210,8 @@ extension BlockRequestQueue {
     /// - Parameters:
     ///   - slot: Of a transfer that is not in flight; free afterwards.
     ///   - status: The outcome.
-    ///   - writtenByteCount: How much of the data before the status byte was written. The used length says that all of it
-    ///     was (2.7.8.2), so the rest is zeroed.
+    ///   - writtenByteCount: How much of the data before the status byte was written. With a gap before the status byte
+    ///     the used length ends where the gap begins (virtio 1.2, 2.7.8.2).
     private mutating func complete(
         _ slot: Int,
         _ status: BlockRequestStatus,
@@ -222,11 +222,9 @@ extension BlockRequestQueue {
         let index = transfers[slot].queue
         guard let memory = active?.memory, let queue = active?.queues[index] else { return }
         let byteCount = transfers[slot].chain.writableByteCount
-        if writtenByteCount < byteCount - 1 {
-            memory.zero(transfers[slot].chain.writable, from: writtenByteCount, to: byteCount - 1)
-        }
         memory.writeStatus(status.rawValue, to: transfers[slot].chain.writable)
-        queue.addUsed(head: transfers[slot].chain.head, byteCount: UInt32(byteCount))
+        let usedByteCount = writtenByteCount == byteCount - 1 ? byteCount : writtenByteCount
+        queue.addUsed(head: transfers[slot].chain.head, byteCount: UInt32(usedByteCount))
         returned |= 1 << index
     }
 }

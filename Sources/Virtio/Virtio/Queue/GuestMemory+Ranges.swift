@@ -20,16 +20,11 @@ extension GuestMemory {
     }
 
     /// Writes `bytes` from `offset` on; what is beyond the end is dropped.
-    package func write(_ bytes: [UInt8], to ranges: [GuestRange], at offset: Int) {
-        forEachByte(of: ranges, from: offset, count: bytes.count) { index, address in
-            try? store(bytes[index], at: address)
-        }
-    }
-
-    /// Sets the bytes `start ..< end`, counted through all ranges, to zero.
-    package func zero(_ ranges: [GuestRange], from start: Int, to end: Int) {
-        forEachPart(of: ranges, from: start, to: end) { _, part in
-            try? fill(0, byteCount: UInt64(part.byteCount), at: part.address)
+    package func write(_ bytes: ArraySlice<UInt8>, to ranges: [GuestRange], at offset: Int) {
+        forEachPart(of: ranges, from: offset, to: offset + bytes.count) { position, part in
+            let first = bytes.startIndex + position - offset
+            let piece = bytes[first..<first + Int(part.byteCount)]
+            try? unsafe write(piece.span.bytes, at: part.address)
         }
     }
 

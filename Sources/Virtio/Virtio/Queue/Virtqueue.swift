@@ -120,11 +120,34 @@ package final class Virtqueue {
     ///   - head: Of a chain that `pop` gave.
     ///   - byteCount: How many bytes of its writable part were written, from its start.
     package func addUsed(head: UInt16, byteCount: UInt32) {
+        stageUsed(head: head, byteCount: byteCount)
+        publishUsed()
+    }
+
+    /// Writes the used element of a buffer, which the driver sees after `publishUsed`.
+    ///
+    /// - Parameters:
+    ///   - head: Of a chain that `pop` gave.
+    ///   - byteCount: How many bytes of its writable part were written, from its start.
+    package func stageUsed(head: UInt16, byteCount: UInt32) {
         inFlight -= 1
         guard fault == nil else { return }
         rings.setUsedElement(at: counters.nextUsed, head: head, byteCount: byteCount)
         counters.nextUsed &+= 1
+    }
+
+    /// Shows the driver all staged buffers at once.
+    package func publishUsed() {
+        guard fault == nil else { return }
         rings.setUsedIndex(counters.nextUsed)
+    }
+
+    /// Gives the newest buffers back as if they had not been taken.
+    ///
+    /// - Parameter count: How many; none that was taken after the oldest of them was returned otherwise.
+    package func unpop(_ count: Int) {
+        inFlight -= count
+        counters.nextAvailable &-= UInt16(truncatingIfNeeded: count)
     }
 
     /// Whether the driver wants to hear of what was returned since the last call (2.7.7.2).

@@ -61,13 +61,14 @@ extension MMIOTransport {
     }
 
     private func acceptFeatures(_ registers: MMIORegisters) {
-        if let problem = registers.featureProblem {
+        do throws(FeatureRefusal) {
+            if let problem = registers.featureProblem { throw FeatureRefusal(problem) }
+            try device.accept(registers.driverFeatures)
+            interrupt.insert(.featuresOK)
+        } catch {
             // The driver reads the status back and finds the bit clear (3.1.1, step 6).
-            faults.record("FEATURES_OK refused: \(problem)")
-            return
+            faults.record("FEATURES_OK refused: \(error.reason)")
         }
-        device.accept(registers.driverFeatures)
-        interrupt.insert(.featuresOK)
     }
 
     /// - Returns: The queues that the driver made ready, if the device runs.

@@ -54,7 +54,7 @@ package final class FakeDriver {
 
     private func activate() throws {
         queues = try queueSizes.map { try FakeQueue(size: $0, features: features, allocator: allocator) }
-        device.accept(features)
+        try device.accept(features)
         try device.activate(
             ActivationContext(memory: memory, features: features, queues: queues.map(\.configuration))
         )

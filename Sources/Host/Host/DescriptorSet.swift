@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+package import SystemPackage
+
+/// Descriptors that come and go, or that are written to as well: one source of an `EventLoop` (an epoll(7) within its own).
+///
+/// Each event is told once (edge-triggered), so the owner reads or writes until `EAGAIN`. Any thread may add and remove;
+/// one thread takes events.
+package final class DescriptorSet: Sendable {
+    /// What a descriptor is waited for.
+    package struct Interest: OptionSet, Hashable, Sendable {
+        package let rawValue: UInt32
+
+        package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        package static let readable = Self(rawValue: UInt32(CHOST_READABLE))
+        package static let writable = Self(rawValue: UInt32(CHOST_WRITABLE))
+    }
+
+    /// What has happened to a descriptor.
+    package struct Event: Hashable, Sendable {
+        /// The token of the descriptor.
+        ///
+        /// An owner that removes a descriptor may still have an event of it, so it uses no token twice.
+        package let token: UInt64
+        private let bits: UInt32
+
+        init(_ ready: chost_ready) {
+            (token, bits) = (ready.token, ready.events)
+        }
+
+        package var isReadable: Bool { bits & UInt32(CHOST_READABLE) != 0 }
+        package var isWritable: Bool { bits & UInt32(CHOST_WRITABLE) != 0 }
+        /// The other end has closed its side, or both (`EPOLLRDHUP`, `EPOLLHUP`); bytes may be left to be read.
+        package var isHungUp: Bool { bits & UInt32(CHOST_HUNG_UP) != 0 }
+        /// The descriptor is in error (`EPOLLERR`): a read or write says which.
+        package var hasFailed: Bool { bits & UInt32(CHOST_FAILED) != 0 }
+    }
+
+    private static let batchCount = 64
+    private let owned: OwnedDescriptor
+
+    /// Makes an empty set.
+    ///
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init() throws(Errno) {
+        owned = OwnedDescriptor(adopting: try hostCall { chost_epoll() })
+    }
+
+    /// The descriptor for `EventLoop.Source`: readable while there are events.
+    package var descriptor: FileDescriptor { owned.borrowed }
+
+    /// Adds a descriptor; what holds already is an event at once.
+    ///
+    /// - Parameters:
+    ///   - descriptor: Open until it is removed, or closed instead.
+    ///   - interest: What it is waited for; hang-ups and errors come in any case.
+    ///   - token: What its events bear.
+    /// - Throws: `Errno`, such as `EPERM` for a regular file, which is always ready.
+    package func add(
+        _ descriptor: FileDescriptor,
+        for interest: Interest,
+        token: UInt64
+    ) throws(Errno) {
+        _ = try hostCall { chost_epoll_set(owned.rawValue, 1, descriptor.rawValue, interest.rawValue, token) }
+    }
+
+    /// Changes what a descriptor is waited for; what holds already is an event again.
+    package func change(
+        _ descriptor: FileDescriptor,
+        to interest: Interest,
+        token: UInt64
+    ) throws(Errno) {
+        _ = try hostCall { chost_epoll_set(owned.rawValue, 0, descriptor.rawValue, interest.rawValue, token) }
+    }
+
+    /// Removes a descriptor that is still open; nothing where it is not in the set.
+    package func remove(_ descriptor: FileDescriptor) {
+        _ = chost_epoll_remove(owned.rawValue, descriptor.rawValue)
+    }
+
+    /// Calls `body` for everything that has happened, without waiting.
+    package func takeEvents(_ body: (Event) -> Void) {
+        var ready = [chost_ready](repeating: chost_ready(), count: Self.batchCount)
+        while true {
+            let count = unsafe chost_epoll_take(owned.rawValue, &ready, CInt(ready.count))
+            if count == -CInt(Errno.interrupted.rawValue) { continue }
+            guard count > 0 else { return }
+            for index in 0..<Int(count) { body(Event(ready[index])) }
+        }
+    }
+}

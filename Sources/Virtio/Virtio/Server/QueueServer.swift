@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Host
+package import Storage
+import Synchronization
+package import SystemPackage
+
+/// Serves the virtqueues of one device: everything that is the same for all kinds of devices.
+///
+/// It owns the interrupt, guest memory, the negotiated features, the virtqueues, the turns, the rate limits, what has to
+/// wait, the fault, and the end of it all. The `QueueHandler` says what happens to a buffer.
+///
+/// ## Locks
+/// One lock, which whoever brings an event takes: the device's thread with kicks and completions, a vCPU with a reset. The
+/// interrupt is raised under it, so none comes after a reset.
+///
+/// ## Turns
+/// The lock is held for one turn at most: `turnByteMaximum` bytes, and as many buffers as a virtqueue has descriptors. At
+/// most `inFlightByteMaximum` bytes are on their way, unless one request alone has more, so that a pause and a reset have
+/// little to wait for. What a driver sends beyond stays in its virtqueue.
+package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
+    let state: Mutex<QueueServerCore<Handler>>
+    private let continuation: EventFD
+    private let throttle: TimerFD
+
+    /// - Parameters:
+    ///   - handler: The device's own part.
+    ///   - queueCount: The number of virtqueues, at most 64.
+    ///   - slotCount: How many chains may be in flight; `nil` for a device that leaves none `.inFlight`.
+    ///   - limiters: The rate limits, by the numbers that the handler gives `ServedQueues.admit`.
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init(
+        _ handler: consuming sending Handler,
+        queueCount: Int,
+        slotCount: Int? = nil,
+        limiters: [RateLimiter?] = [nil]
+    ) throws(Errno) {
+        precondition(1...QueueSet.capacity ~= queueCount, "a device has 1 to \(QueueSet.capacity) virtqueues")
+        continuation = try EventFD()
+        throttle = try TimerFD()
+        // One for each virtqueue, so that one whose chain has to wait keeps no other from going on.
+        let queues = ServedQueues(
+            queueCount: queueCount,
+            slotCount: slotCount ?? queueCount,
+            limiters: limiters
+        )
+        state = Mutex(QueueServerCore(queues, handler, queueCount, continuation: continuation, throttle: throttle))
+    }
+
+    // MARK: - Events
+
+    /// What the server waits for itself; a device adds its own.
+    package var eventSources: [EventLoop.Source] {
+        [
+            EventLoop.Source(continuation.descriptor) { [self] in resume() },
+            EventLoop.Source(throttle.descriptor) { [self] in state.withLock { $0.resumeThrottled() } },
+        ]
+    }
+
+    /// Serves virtqueue `index`, of which the driver has notified.
+    package func processQueue(_ index: Int) {
+        state.withLock { $0.process(index) }
+    }
+
+    /// Serves a virtqueue because something has arrived from the host.
+    package func receive(into queue: Int) {
+        state.withLock { $0.process(queue) }
+    }
+
+    /// Goes on with what had to wait: for a slot, for its turn, or `.blocked`.
+    package func resume() {
+        state.withLock { $0.resume() }
+    }
+
+    /// Calls `body` under the lock, then goes on with what had to wait and tells the driver of what was returned.
+    package func withQueues<R: Sendable, E: Error>(
+        _ body: (inout Handler, inout ServedQueues) throws(E) -> R
+    ) throws(E) -> R {
+        try state.withLock { state throws(E) in
+            let result = try body(&state.handler, &state.queues)
+            state.resume()
+            return result
+        }
+    }
+
+    /// Wakes the device's thread, which then goes on with what had to wait.
+    package func wake() {
+        continuation.signal()
+    }
+}
+
+/// What a transport asks of the server of a device, whatever its kind.
+package protocol QueueServing: AnyObject, Sendable {
+    var eventSources: [EventLoop.Source] { get }
+    /// Where the virtqueues stand; exact after `drain`.
+    var serverState: QueueServerState { get }
+    func connect(_ interrupt: any VirtioInterrupt)
+    func activate(_ context: ActivationContext) throws(VirtqueueFault)
+    func processQueue(_ index: Int)
+    func resume()
+    func drain()
+    func reset()
+}
+
+extension QueueServer: QueueServing where Handler: ~Copyable {
+    package func connect(_ interrupt: any VirtioInterrupt) {
+        state.withLock { $0.queues.interrupt = interrupt }
+    }
+
+    package func activate(_ context: ActivationContext) throws(VirtqueueFault) {
+        try state.withLock { state throws(VirtqueueFault) in try state.activate(context) }
+    }
+
+    /// Waits until nothing is in flight, and gives back what was taken ahead: nothing touches guest memory then, until
+    /// something else is called.
+    package func drain() {
+        state.withLock { $0.drain() }
+    }
+
+    /// Forgets the driver: when this returns, nothing touches guest memory any more.
+    package func reset() {
+        state.withLock { $0.reset() }
+    }
+
+    package var serverState: QueueServerState {
+        state.withLock { $0.savedState }
+    }
+}

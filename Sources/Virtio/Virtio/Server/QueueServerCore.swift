@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+
+/// What the lock of a `QueueServer` protects: the virtqueues, the handler, and what has to wait.
+struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
+    var queues: ServedQueues
+    var handler: Handler
+
+    /// The slot of each virtqueue whose chain is to be handled again.
+    private var held: [Int?]
+    /// The virtqueues that have buffers which no kick will tell of.
+    private var backlog = QueueSet()
+    /// Those that wait for the timer.
+    private var throttled = QueueSet()
+    /// Those that wait for any event.
+    private var blocked = QueueSet()
+    /// When the timer fires next.
+    private var throttleEnd: ContinuousClock.Instant?
+    /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
+    private var isFaulty = false
+    /// The virtqueue that goes first in the next turn.
+    private var firstQueue = 0
+
+    private let continuation: EventFD
+    private let throttle: TimerFD
+
+    init(
+        _ queues: consuming ServedQueues,
+        _ handler: consuming Handler,
+        _ queueCount: Int,
+        continuation: EventFD,
+        throttle: TimerFD
+    ) {
+        self.queues = queues
+        self.handler = handler
+        held = Array(repeating: nil, count: queueCount)
+        self.continuation = continuation
+        self.throttle = throttle
+    }
+
+    // MARK: - Life
+
+    mutating func activate(_ context: ActivationContext) throws(VirtqueueFault) {
+        try queues.activate(context)
+        isFaulty = context.state?.isFaulty ?? false
+    }
+
+    mutating func reset() {
+        handler.cancel()
+        queues.reset()
+        for index in held.indices { held[index] = nil }
+        backlog.removeAll()
+        throttled.removeAll()
+        blocked.removeAll()
+        throttleEnd = nil
+        isFaulty = false
+    }
+
+    mutating func drain() {
+        guard queues.isActive else { return }
+        handler.drain(&queues)
+        for index in held.indices {
+            if queues.reserved[index].count > 0 {
+                queues.unreserve(index)
+                backlog.insert(index)
+            }
+            guard let slot = held[index].take() else { continue }
+            // The newest of its queue: nothing is taken behind a chain that waits.
+            queues.putBack(slot)
+            backlog.insert(index)
+        }
+        queues.notify()
+        // Whatever waited is looked at again when the device's thread goes on.
+        backlog.formUnion(throttled)
+        backlog.formUnion(blocked)
+        throttled.removeAll()
+        blocked.removeAll()
+        throttleEnd = nil
+        if !backlog.isEmpty { continuation.signal() }
+    }
+
+    var savedState: QueueServerState {
+        QueueServerState(queues: queues.states, isFaulty: isFaulty)
+    }
+
+    // MARK: - Events
+
+    /// Serves one virtqueue, and those that were blocked.
+    mutating func process(_ index: Int) {
+        guard queues.virtqueue(index) != nil, !throttled.contains(index) else { return }
+        backlog.insert(index)
+        serveBacklog()
+    }
+
+    mutating func resume() {
+        handler.commit(&queues)
+        serveBacklog()
+    }
+
+    mutating func resumeThrottled() {
+        throttleEnd = nil
+        backlog.formUnion(throttled)
+        throttled.removeAll()
+        serveBacklog()
+    }
+
+    private mutating func serveBacklog() {
+        defer { queues.notify() }
+        guard queues.isActive, !isFaulty else { return }
+        queues.turnByteCount = QueueServerLimits.turnByteMaximum
+        backlog.formUnion(blocked)
+        blocked.removeAll()
+        var todo = backlog
+        backlog.removeAll()
+        do throws(VirtqueueFault) {
+            while let index = todo.popFirst(from: firstQueue) {
+                guard !queues.isTurnOver else {
+                    todo.insert(index)
+                    backlog.formUnion(todo)
+                    firstQueue = index
+                    continuation.signal()
+                    break
+                }
+                try handler.isReceiving(index) ? receive(into: index) : serve(index)
+            }
+        } catch {
+            isFaulty = true
+            handler.commit(&queues)
+            queues.interrupt?.notifyNeedsReset(error)
+        }
+    }
+
+    // MARK: - A turn
+
+    /// Takes and handles what the driver made available in virtqueue `index`.
+    private mutating func serve(_ index: Int) throws(VirtqueueFault) {
+        guard let queue = queues.virtqueue(index) else { return }
+        var turn = Int(queue.configuration.size)
+        queue.disableKicks()
+        repeat {
+            while true {
+                guard turn > 0, !queues.isTurnOver else {
+                    backlog.insert(index)
+                    firstQueue = index + 1 < held.count ? index + 1 : 0
+                    continuation.signal()
+                    return handler.commit(&queues)
+                }
+                var slot = held[index].take()
+                if slot == nil { slot = try nextSlot(of: queue, index) }
+                guard let slot else { break }
+                turn -= 1
+                guard try handle(slot, index) else { return handler.commit(&queues) }
+            }
+            handler.commit(&queues)
+            // Without room a completion goes on, and no kick is needed.
+            guard hasRoom else { return backlog.insert(index) }
+        } while try queue.enableKicks()
+    }
+
+    /// Whether another chain may be taken.
+    private var hasRoom: Bool {
+        queues.hasFreeSlot && queues.inFlightByteCount < QueueServerLimits.inFlightByteMaximum
+    }
+
+    /// Takes the next chain, where there is one and room for it.
+    private mutating func nextSlot(of queue: Virtqueue, _ index: Int) throws(VirtqueueFault) -> Int? {
+        // Much of what the page cache serves is complete as soon as it is started.
+        if !hasRoom { handler.commit(&queues) }
+        return hasRoom ? try queues.pop(from: queue, index) : nil
+    }
+
+    /// - Returns: Whether the queue may go on.
+    private mutating func handle(_ slot: Int, _ index: Int) throws(VirtqueueFault) -> Bool {
+        let outcome: ChainOutcome
+        do throws(VirtqueueFault) {
+            outcome = try handler.handle(slot, &queues)
+        } catch {
+            queues.release(slot)
+            throw error
+        }
+        switch outcome {
+        case .done(let written):
+            queues.complete(slot, written: written)
+            return true
+        case .inFlight:
+            return true
+        case .wait(let delay):
+            held[index] = slot
+            wait(delay, index)
+            return false
+        case .blocked:
+            held[index] = slot
+            blocked.insert(index)
+            return false
+        }
+    }
+
+    /// Moves what has arrived from the host.
+    private mutating func receive(into index: Int) throws(VirtqueueFault) {
+        switch try handler.receive(into: index, &queues) {
+        case .idle, .noBuffer: break
+        case .again:
+            backlog.insert(index)
+            continuation.signal()
+        case .wait(let delay): wait(delay, index)
+        }
+    }
+
+    private mutating func wait(_ delay: Duration, _ index: Int) {
+        throttled.insert(index)
+        let end = ContinuousClock.now + delay
+        // The timer belongs to all virtqueues; an earlier end stands.
+        if let throttleEnd, throttleEnd <= end { return }
+        throttleEnd = end
+        throttle.arm(after: delay)
+    }
+}
+
+/// How much a device may do at a time.
+enum QueueServerLimits {
+    /// The bytes of one turn: a few milliseconds of copying.
+    static let turnByteMaximum = 16 << 20
+    /// The bytes on their way to or from a disk: less than a second of a slow one.
+    static let inFlightByteMaximum = 64 << 20
+}

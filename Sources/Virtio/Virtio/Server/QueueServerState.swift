@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything that a snapshot has to keep of a `QueueServer`.
+///
+/// It is taken after `drain`: then nothing is in flight, and what was taken and not handled is in its virtqueue again.
+package struct QueueServerState: Codable, Hashable, Sendable {
+    /// One for each virtqueue, `nil` for those that the driver left alone; empty while no driver has started the device.
+    package var queues: [VirtqueueState?] = []
+    /// Whether the driver broke a virtqueue, so that the device needs a reset.
+    package var isFaulty = false
+
+    package init(queues: [VirtqueueState?] = [], isFaulty: Bool = false) {
+        self.queues = queues
+        self.isFaulty = isFaulty
+    }
+}

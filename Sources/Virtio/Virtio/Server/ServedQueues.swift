@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+package import Storage
+
+/// The virtqueues of a device while its `QueueServer` holds the lock: what a `QueueHandler` works with.
+///
+/// A chain that was taken lies in a slot until it is complete. Slots, chains and reserved buffers are made once, so that
+/// no request allocates.
+package struct ServedQueues: ~Copyable {
+    /// The guest's memory; `nil` while no driver has started the device.
+    package private(set) var memory: GuestMemory?
+    /// What both sides agreed upon.
+    package private(set) var features: VirtioFeatures = []
+    /// The chains by slot.
+    package private(set) var chains: [DescriptorChain]
+    /// The limits on what the device moves, by the numbers that `admit` is given.
+    package internal(set) var limiters: [RateLimiter?]
+
+    var interrupt: (any VirtioInterrupt)?
+    private(set) var queues: [Virtqueue?] = []
+    /// Buffers that were taken for what arrives from the host, by queue.
+    var reserved: [ReservedBuffers]
+
+    /// The virtqueue of each slot.
+    private var origins: [Int]
+    /// How many bytes each slot moves, as `admit` was told.
+    private var movedByteCounts: [Int]
+    /// The slots that are not in use.
+    private var free: [Int]
+    /// The bytes that are on their way.
+    private(set) var inFlightByteCount = 0
+    /// How many bytes may still be moved before other events have their turn.
+    var turnByteCount = 0
+    /// The virtqueues to which buffers were returned since their driver was last told.
+    private var returned = QueueSet()
+
+    init(queueCount: Int, slotCount: Int, limiters: [RateLimiter?]) {
+        chains = (0..<slotCount).map { _ in DescriptorChain() }
+        origins = Array(repeating: 0, count: slotCount)
+        movedByteCounts = origins
+        free = Array(0..<slotCount)
+        reserved = (0..<queueCount).map { _ in ReservedBuffers() }
+        self.limiters = limiters
+    }
+
+    // MARK: - The handler
+
+    /// The index of the virtqueue that the chain in `slot` came from.
+    package func queue(of slot: Int) -> Int { origins[slot] }
+
+    /// Asks whether the chain in `slot` may move `byteCount` bytes now, and counts them where it may.
+    ///
+    /// - Parameters:
+    ///   - slot: Of the chain that is handled.
+    ///   - byteCount: How many bytes are moved, by this or another thread.
+    ///   - limiter: The number of the limiter.
+    /// - Returns: How long the chain has to wait, or `nil` where it may start.
+    package mutating func admit(_ slot: Int, byteCount: Int, limiter: Int = 0) -> Duration? {
+        if let delay = admit(byteCount: byteCount, limiter: limiter) { return delay }
+        movedByteCounts[slot] = byteCount
+        inFlightByteCount += byteCount
+        return nil
+    }
+
+    /// Asks whether `byteCount` bytes from the host may be moved now, and counts them where they may.
+    ///
+    /// - Parameters:
+    ///   - byteCount: How many bytes are moved at once.
+    ///   - limiter: The number of the limiter.
+    /// - Returns: How long they have to wait, or `nil` where they may be moved.
+    package mutating func admit(byteCount: Int, limiter: Int = 0) -> Duration? {
+        if limiters[limiter] != nil,
+            case .wait(let delay)? = limiters[limiter]?.take(bytes: UInt64(byteCount), operations: 1, at: .now)
+        {
+            return delay
+        }
+        turnByteCount -= byteCount
+        return nil
+    }
+
+    /// Whether as many bytes were moved as other events can wait for: `receive` then returns `.again`.
+    package var isTurnOver: Bool { turnByteCount <= 0 }
+
+    /// Returns a chain to the driver.
+    ///
+    /// - Parameters:
+    ///   - slot: Of a chain that `handle` left `.inFlight`; free afterwards.
+    ///   - written: How many bytes were written from the start of its writable part without a gap (virtio 1.2, 2.7.8.2).
+    package mutating func complete(_ slot: Int, written: Int) {
+        let index = origins[slot]
+        release(slot)
+        guard let queue = queues[index] else { return }
+        queue.addUsed(head: chains[slot].head, byteCount: UInt32(truncatingIfNeeded: written))
+        returned.insert(index)
+    }
+
+    // MARK: - The server
+
+    /// Whether a driver has started the device.
+    var isActive: Bool { memory != nil }
+
+    var hasFreeSlot: Bool { !free.isEmpty }
+
+    func virtqueue(_ index: Int) -> Virtqueue? {
+        queues.indices.contains(index) ? queues[index] : nil
+    }
+
+    mutating func activate(_ context: ActivationContext) throws(VirtqueueFault) {
+        var queues: [Virtqueue?] = []
+        for (index, configuration) in context.queues.enumerated() {
+            guard let configuration else {
+                queues.append(nil)
+                continue
+            }
+            let saved = context.state.flatMap { $0.queues.indices.contains(index) ? $0.queues[index] : nil }
+            queues.append(
+                try Virtqueue(
+                    configuration,
+                    memory: context.memory,
+                    features: context.features,
+                    state: saved ?? VirtqueueState()
+                )
+            )
+        }
+        (self.queues, memory, features) = (queues, context.memory, context.features)
+    }
+
+    /// Forgets the driver; nothing is in flight.
+    mutating func reset() {
+        (queues, memory, features) = ([], nil, [])
+        free = Array(chains.indices)
+        for slot in movedByteCounts.indices { movedByteCounts[slot] = 0 }
+        for index in reserved.indices { reserved[index].removeAll() }
+        inFlightByteCount = 0
+        returned.removeAll()
+    }
+
+    /// Takes the next buffer of `queue` into a free slot.
+    ///
+    /// - Returns: The slot, or `nil` where the driver has made nothing available.
+    mutating func pop(from queue: Virtqueue, _ index: Int) throws(VirtqueueFault) -> Int? {
+        guard let slot = free.last, try queue.pop(into: &chains[slot]) else { return nil }
+        free.removeLast()
+        origins[slot] = index
+        return slot
+    }
+
+    /// Gives the chain in `slot` back to the driver as if it had not been taken; it is the newest of its queue.
+    mutating func putBack(_ slot: Int) {
+        release(slot)
+        queues[origins[slot]]?.unpop(1)
+    }
+
+    /// Frees a slot without an answer.
+    mutating func release(_ slot: Int) {
+        inFlightByteCount -= movedByteCounts[slot]
+        movedByteCounts[slot] = 0
+        free.append(slot)
+    }
+
+    /// Notes that buffers of `queue` were returned.
+    mutating func noteReturned(_ queue: Int) { returned.insert(queue) }
+
+    /// Tells the driver once of all that was returned, where it wants to hear of it.
+    mutating func notify() {
+        guard !returned.isEmpty, isActive else { return }
+        var isWanted = false
+        while let index = returned.popFirst(from: 0) {
+            if queues[index]?.takeNotification() == true { isWanted = true }
+        }
+        if isWanted { interrupt?.notifyUsedBuffers() }
+    }
+
+    /// The positions of the virtqueues; exact when nothing is in flight.
+    var states: [VirtqueueState?] { queues.map { $0?.state } }
+}

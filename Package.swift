@@ -86,7 +86,7 @@ let package = Package(
         .swift("Sources/Host/Host", uses: ["CHost", systemPackage]),
         .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: ["libjansson-dev"]),
         .swift("Sources/Host/JSON", uses: ["CJansson"]),
-        .swift("Sources/Host/HTTP", uses: ["Host", systemPackage]),
+        .swift("Sources/Host/HTTP", uses: ["CHost", "Host", systemPackage]),
 
         .c("Sources/Hypervisor/CKVM"),
         .swift("Sources/Hypervisor/KVM", uses: ["CKVM", "Host", systemPackage]),
@@ -133,7 +133,7 @@ let package = Package(
         ),
         .swift(
             "Sources/Control/MachineRegistry",
-            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+            uses: ["CHost", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
         ),
 
         .c("Sources/Commands/CCompare"),

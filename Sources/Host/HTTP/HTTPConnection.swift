@@ -38,7 +38,11 @@ final class HTTPConnection {
     private let peer: PeerCredentials
     private let context: HTTPServerContext
 
-    private var phase = Phase.reading
+    private var phase = Phase.reading {
+        didSet { phaseStart = .now }
+    }
+    /// When the phase began.
+    private var phaseStart = SuspendingClock.now
     private var parser: HTTPRequestParser
     private var current = Current()
     private var output: ArraySlice<UInt8> = []
@@ -124,6 +128,45 @@ final class HTTPConnection {
     func refuseConnection(_ fault: HTTPFault) {
         isRefused = true
         refuse(fault)
+    }
+
+    /// How well a client can do without its connection.
+    struct Dispensability: Comparable {
+        enum Reason: Int {
+            case waits, isSlow, isIdle
+        }
+
+        let reason: Reason
+        /// For how long that has been so.
+        let time: Duration
+
+        static func < (left: Self, right: Self) -> Bool {
+            (left.reason.rawValue, left.time) < (right.reason.rawValue, right.time)
+        }
+    }
+
+    /// - Returns: `nil` for a connection that keeps its place.
+    func dispensability(_ now: SuspendingClock.Instant) -> Dispensability? {
+        let time = phaseStart.duration(to: now)
+        switch phase {
+        case .reading where !hasUnreadInput: return .init(reason: parser.isIdle ? .isIdle : .isSlow, time: time)
+        case .handling where time >= context.limits.answerTime: return .init(reason: .waits, time: time)
+        default: return nil
+        }
+    }
+
+    private var hasUnreadInput: Bool {
+        var entry = pollfd(fd: socket.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP | POLLERR) == 0
+    }
+
+    /// Ends the connection for the sake of a new one; a client that is in the middle of a request is told.
+    func giveWay() {
+        isRefused = true
+        if case .reading = phase, parser.isIdle { return close() }
+        if case .handling(let client) = phase { client.leave() }
+        let fault = HTTPFault(503, "there are too many connections, and this one gave way to a new one")
+        write(HTTPResponse(fault).encoded(server: context.serverName, connection: "close"), then: .close)
     }
 
     /// Ends it, whatever it waits for.

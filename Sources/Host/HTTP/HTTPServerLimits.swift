@@ -2,8 +2,13 @@
 
 /// What clients of a server may take of it.
 package struct HTTPServerLimits: Sendable {
-    /// How many connections there may be; one more is answered with 503.
+    /// How many connections there may be.
+    ///
+    /// One more takes the place of the client that has been idle longest, else of one that sends its request slowest, else
+    /// of one whose answer has taken `answerTime`. It is answered with 503 where there is none of them.
     package var connectionCount = 64
+    /// How long an answer may take before its client gives way to a new one: what waits for the end of a machine.
+    package var answerTime = Duration.seconds(1)
     /// How long a request may take to come in, from its first byte.
     package var requestTime = Duration.seconds(10)
     /// How long a connection may be open without a request.

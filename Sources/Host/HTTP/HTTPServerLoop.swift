@@ -93,16 +93,30 @@ struct HTTPServerLoop {
         guard let peer = socket.peer else { return }
         lastID += 1
         let connection = HTTPConnection(id: lastID, socket: socket, peer: peer, context: context)
-        let count = lastCount
+        let count = connections.count { !$0.isRefused && !$0.isClosed }
         connections.append(connection)
         if !context.isAllowed(peer) {
             connection.refuseConnection(HTTPFault(403, "this user may not use this socket"))
-        } else if count >= context.limits.connectionCount {
+        } else if count >= context.limits.connectionCount, !makePlace() {
             connection.refuseConnection(
                 HTTPFault(503, "there are \(context.limits.connectionCount) connections already")
             )
         }
         forgetClosed()
+    }
+
+    /// Ends the connection that can best do without its place, so that clients that only wait lock nobody out.
+    ///
+    /// - Returns: False where every connection is at work.
+    private func makePlace() -> Bool {
+        let now = SuspendingClock.now
+        // The last one is the newcomer.
+        let candidates = connections.dropLast().compactMap { connection in
+            connection.dispensability(now).map { (connection, $0) }
+        }
+        guard let (victim, _) = candidates.max(by: { $0.1 < $1.1 }) else { return false }
+        victim.giveWay()
+        return true
     }
 
     /// Lets go of connections that are closed, and tells how many there are now.

@@ -31,14 +31,14 @@ package final class UnixSocket: Sendable {
 
     // MARK: - Listening
 
-    /// Listens at a path.
+    /// Listens at a path, where the socket appears when it takes connections.
     ///
     /// A socket that its server left behind is replaced. Whoever may write the folder can take the path away; two
-    /// servers that start at once there, in that moment, are not told from each other.
+    /// servers that replace such a socket in the same moment are not told from each other.
     ///
     /// - Parameters:
-    ///   - path: Where the socket's file is made; of any length.
-    ///   - mode: Who may connect, whatever the umask is.
+    ///   - path: The path of the socket's file, of any length.
+    ///   - mode: The permissions of the file, whatever the umask is.
     ///   - backlog: How many connections may wait to be accepted.
     /// - Returns: The socket, non-blocking.
     /// - Throws: `UnixSocketError`: a server listens there, or something else is there, or a call failed.
@@ -50,22 +50,31 @@ package final class UnixSocket: Sendable {
         let address = try UnixAddress(path)
         let socket = try make(path)
         let raw = socket.rawValue
-        var error = unsafe address.withSocketAddress { unsafe bind(raw, $0, $1) }
-        if error == EADDRINUSE {
-            try removeStaleFile(path, address)
-            error = unsafe address.withSocketAddress { unsafe bind(raw, $0, $1) }
+        // Bound under a name of its own: clients wait for the path to appear, and then connect once.
+        let draftName = ".martlet-\(String(UInt64.random(in: .min ... .max), radix: 16))"
+        let draft = path.removingLastComponent().appending(draftName)
+        var error = unsafe try UnixAddress(draft).withSocketAddress { unsafe bind(raw, $0, $1) }
+        guard error == 0, let file = UnixSocketFile(draft) else {
+            throw .failed(path, operation: "bind", Errno(rawValue: error == 0 ? ENOENT : error))
         }
-        guard error == 0 else {
-            throw error == EADDRINUSE ? .inUse(path) : .failed(path, operation: "bind", Errno(rawValue: error))
+        var isPublished = false
+        defer { if !isPublished { file.remove() } }
+        guard unsafe draft.withPlatformString({ unsafe chmod($0, mode.rawValue) }) == 0 else {
+            throw .failed(path, operation: "chmod", Errno(rawValue: errno))
         }
-        // Nobody can connect before listen(2), so nobody can before the mode is right.
-        guard let file = UnixSocketFile(path),
-            unsafe path.withPlatformString({ unsafe chmod($0, mode.rawValue) }) == 0
-        else { throw .failed(path, operation: "chmod", Errno(rawValue: errno)) }
         guard Glibc.listen(raw, CInt(clamping: backlog)) == 0 else {
             throw .failed(path, operation: "listen", Errno(rawValue: errno))
         }
-        return UnixSocket(socket, file: file)
+        error = file.rename(to: path)
+        if error == EEXIST {
+            try removeStaleFile(path, address)
+            error = file.rename(to: path)
+        }
+        guard error == 0 else {
+            throw error == EEXIST ? .inUse(path) : .failed(path, operation: "rename", Errno(rawValue: error))
+        }
+        isPublished = true
+        return UnixSocket(socket, file: file.moved(to: path))
     }
 
     /// Takes over a socket that listens, or is bound, and was inherited from another process.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import SystemPackage
 
@@ -17,6 +18,25 @@ struct UnixSocketFile {
         self.path = path
         isSocket = status.st_mode & S_IFMT == S_IFSOCK
         (device, inode) = (status.st_dev, status.st_ino)
+    }
+
+    private init(_ file: UnixSocketFile, at path: FilePath) {
+        (isSocket, self.path) = (file.isSocket, path)
+        (device, inode) = (file.device, file.inode)
+    }
+
+    /// Gives the file another name.
+    ///
+    /// - Returns: 0, or why it failed: `EEXIST` where something has that name.
+    func rename(to other: FilePath) -> CInt {
+        unsafe -path.withPlatformString { from in
+            unsafe other.withPlatformString { unsafe chost_rename_new(from, $0) }
+        }
+    }
+
+    /// The same file after `rename(to:)`.
+    func moved(to other: FilePath) -> UnixSocketFile {
+        UnixSocketFile(self, at: other)
     }
 
     /// Removes it, unless it is another one by now, or no socket.

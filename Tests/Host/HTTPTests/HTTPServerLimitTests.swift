@@ -66,13 +66,13 @@ import Testing
         #expect(try client.receive().utf8.count == 4 << 20)
     }
 
-    @Test func `one connection too many is told so, and there is place again when one leaves`() throws {
-        let fixture = try ServerFixture(limits { ($0.connectionCount, $0.idleTime) = (2, .seconds(600)) })
-        let first = try fixture.client()
-        var second: RawClient? = try fixture.client()
-        for client in [first, second] {
-            client?.send(Self.hello)
-            _ = try client?.receive(until: "hello")
+    @Test func `one connection too many is told so where all others are at work`() throws {
+        let fixture = try ServerFixture(limits { ($0.connectionCount, $0.answerTime) = (2, .seconds(600)) })
+        let working = try [fixture.client(), fixture.client()]
+        var responders: [HTTPResponder] = []
+        for client in working {
+            client.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+            responders.append(try fixture.pending.next())
         }
         // More than are told at once, too.
         for _ in 0..<40 {
@@ -81,11 +81,67 @@ import Testing
             #expect(try third.receive().hasPrefix("HTTP/1.1 503 Service Unavailable\r\n"))
             #expect(fixture.server.openConnectionCount == 2)
         }
-        second = nil
-        try fixture.waitForConnections(1)
+        for responder in responders { responder.send(HTTPResponse(204)) }
+        for client in working { _ = try client.receive(until: "204") }
         let third = try fixture.client()
         third.send(Self.hello)
         #expect(try third.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func `a connection too many takes the place of the client that has been idle longest`() throws {
+        let fixture = try ServerFixture(limits { ($0.connectionCount, $0.idleTime) = (2, .seconds(600)) })
+        let clients = try (0..<3).map { _ in
+            let client = try fixture.client()
+            client.send(Self.hello)
+            _ = try client.receive(until: "hello")
+            return client
+        }
+        #expect(try clients[0].receive() == "")
+        #expect(fixture.server.openConnectionCount == 2)
+        for client in clients[1...] {
+            client.send(Self.hello)
+            #expect(try client.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
+        }
+    }
+
+    enum Hoarder: String, CaseIterable {
+        case idle = ""
+        case slow = "GET /hel"
+        case waiting = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"
+    }
+
+    @Test(arguments: Hoarder.allCases)
+    func `clients that hold every place lock nobody out`(_ hoarder: Hoarder) throws {
+        let fixture = try ServerFixture(
+            limits { ($0.idleTime, $0.requestTime, $0.answerTime) = (.seconds(600), .seconds(600), .zero) }
+        )
+        let hoarders = try (0..<200).map { _ in
+            let client = try fixture.client()
+            client.send(hoarder.rawValue)
+            return client
+        }
+        // In a place that is given away meanwhile, it asks once more, as a user would.
+        try Deadline.wait(for: "an answer") {
+            let client = try fixture.client()
+            client.send(Self.hello)
+            return try client.receive(until: "hello").hasPrefix("HTTP/1.1 200")
+        }
+        withExtendedLifetime(hoarders) {}
+    }
+
+    @Test func `a client that waited and gave way is told, and its request is forgotten`() throws {
+        let fixture = try ServerFixture(limits { ($0.connectionCount, $0.answerTime) = (1, .zero) })
+        let waiting = try fixture.client()
+        waiting.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+        let responder = try fixture.pending.next()
+        let isGone = DispatchSemaphore(value: 0)
+        responder.onClientGone { isGone.signal() }
+        let next = try fixture.client()
+        next.send(Self.hello)
+        #expect(try next.receive(until: "hello").hasPrefix("HTTP/1.1 200"))
+        #expect(try waiting.receive().hasPrefix("HTTP/1.1 503 Service Unavailable\r\n"))
+        #expect(isGone.wait(timeout: .now() + 60) == .success)
+        responder.send(HTTPResponse(204))
     }
 
     @Test func `a user who may not be here is told so, and gets nothing`() throws {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Glibc
 import HTTP
 import Host
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -41,6 +43,29 @@ import Testing
             #expect(peer?.userID == getuid())
             #expect(peer?.groupID == getgid())
         }
+    }
+
+    @Test func `a socket that can be seen takes connections`() throws {
+        let refused = Atomic<Int>(0)
+        for round in 0..<200 {
+            let path = FilePath("\(folder.path)/\(round)")
+            let connector = DispatchGroup()
+            // A client that waits for the path and then connects once.
+            DispatchQueue(label: "test.connector").async(group: connector) {
+                while unsafe access(path.string, F_OK) != 0 {}
+                if (try? UnixSocket.connect(to: path)) == nil { refused.add(1, ordering: .relaxed) }
+            }
+            let socket = try UnixSocket.listen(at: path)
+            connector.wait()
+            withExtendedLifetime(socket) {}
+        }
+        #expect(refused.load(ordering: .relaxed) == 0)
+    }
+
+    @Test func `a listener that fails leaves no file`() throws {
+        try folder.write([1], to: "api.socket")
+        #expect(throws: UnixSocketError.notASocket(path)) { try UnixSocket.listen(at: path) }
+        #expect(try folder.names() == ["api.socket"])
     }
 
     @Test func `descriptors are closed on exec`() throws {

@@ -7,6 +7,7 @@
 
 #include "Events.h"
 #include "Memory.h"
+#include "Files.h"
 #include "Sockets.h"
 #include "Terminal.h"
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CHost.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int chost_unnamed_file(const char *folder) {
+    return chost_result(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+int chost_name_file(int file, const char *path) {
+    char own[64];
+    snprintf(own, sizeof own, "/proc/self/fd/%d", file);
+    return chost_result(linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
+int chost_rename_new(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    // Network file systems lack the flag: a second name does not replace anything either.
+    if (errno != EINVAL && errno != ENOSYS) return -errno;
+    if (link(from, to) < 0) return -errno;
+    return chost_result(unlink(from));
+}
+
+int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Calls on files that the Glibc module does not show to Swift. Each function returns at least 0, or -errno.
+#ifndef MARTLET_CHOST_FILES_H
+#define MARTLET_CHOST_FILES_H
+
+#include <spawn.h>
+
+#pragma clang assume_nonnull begin
+
+/// Opens a new file without a name in `folder`, for reading and writing (O_TMPFILE).
+int chost_unnamed_file(const char *folder);
+/// Gives a file of `chost_unnamed_file` a name; -EEXIST where the name is taken.
+int chost_name_file(int file, const char *path);
+/// Renames a file; -EEXIST where the new name is taken.
+int chost_rename_new(const char *from, const char *to);
+
+/// Has a spawned child close every descriptor from `first` on. 0, or an error number.
+int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -13,7 +13,8 @@ final class DefaultDisk: Sendable {
 
     /// - Parameters:
     ///   - guest: Whose root it is.
-    ///   - keptPath: The file that is the copy, made if it is not there; `nil` for a copy that ends with this process.
+    ///   - keptPath: The file that is the copy, made if it is not there, under its name only when it is whole; `nil` for a
+    ///     copy that ends with this process.
     /// - Throws: `StorageError` where there is no room for a copy, for one.
     init(of guest: DefaultGuest, keptAt keptPath: String?) throws {
         if let keptPath {

@@ -48,10 +48,6 @@ int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory) {
 unsigned cstorage_device_major(uint64_t device) { return major(device); }
 unsigned cstorage_device_minor(uint64_t device) { return minor(device); }
 
-int cstorage_unnamed_file(const char *folder) {
-    return result_of(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-}
-
 int cstorage_clone(int to, int from) { return result_of(ioctl(to, FICLONE, from)); }
 
 static ssize_t copy_by_buffer(int from, off_t source, int to, off_t target, size_t count) {

@@ -7,17 +7,17 @@ package import SystemPackage
 
 /// A copy of an image that has no name and ends with its last user.
 package final class PrivateCopy: Sendable {
-    private let owned: OwnedDescriptor
+    private let file: DraftFile
 
-    init(adopting descriptor: consuming OwnedDescriptor) {
-        owned = descriptor
+    init(_ file: consuming DraftFile) {
+        self.file = file
     }
 
-    /// To be inherited by another process that is to have it.
-    package var descriptor: FileDescriptor { owned.borrowed }
+    /// The open copy, to be inherited by another process.
+    package var descriptor: FileDescriptor { file.descriptor }
 
-    /// By which this process, and nobody else, can open it.
-    package var path: FilePath { FilePath("/proc/self/fd/\(owned.rawValue)") }
+    /// The path by which this process alone opens the copy.
+    package var path: FilePath { FilePath("/proc/self/fd/\(file.descriptor.rawValue)") }
 }
 
 extension DiskFile {
@@ -25,48 +25,44 @@ extension DiskFile {
     ///
     /// - Parameters:
     ///   - image: The image, which stays as it is.
-    ///   - folder: Where there is room for what the image's blocks need.
+    ///   - folder: A folder with room for the blocks of the image.
     /// - Returns: The copy, as sparse as the image.
     /// - Throws: `StorageError.file`.
     package static func privateCopy(of image: FilePath, in folder: FilePath) throws(StorageError) -> PrivateCopy {
-        var file = unsafe folder.withPlatformString { unsafe cstorage_unnamed_file($0) }
-        if file == -EOPNOTSUPP || file == -EISDIR { file = unnamedFile(in: folder) }
-        guard file >= 0 else {
-            throw .file(folder, operation: "no room for a private copy of \(image)", Errno(rawValue: -file))
+        let file: DraftFile
+        do throws(Errno) {
+            file = try DraftFile(in: folder, staysUnnamed: true)
+        } catch {
+            throw .file(folder, operation: "no room for a private copy of \(image)", error)
         }
-        let owned = OwnedDescriptor(adopting: file)
-        try copy(image, to: owned.rawValue, named: folder)
-        return PrivateCopy(adopting: owned)
+        try copy(image, to: file.descriptor.rawValue, named: folder)
+        return PrivateCopy(file)
     }
 
-    /// Copies an image to a new file.
+    /// Copies an image to a new file, which has its name when the copy is whole and on stable storage.
     ///
     /// - Parameters:
     ///   - image: The image, which stays as it is.
-    ///   - path: Where nothing is yet; nothing is left there when the copy fails.
-    /// - Throws: `StorageError.file`.
+    ///   - path: A name that is free; an interrupted copy leaves it free.
+    /// - Throws: `StorageError.file`, with `Errno.fileExists` where something has the name.
     package static func copy(of image: FilePath, to path: FilePath) throws(StorageError) {
-        let file = unsafe path.withPlatformString {
-            unsafe Glibc.open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        // Looked at first to save a copy for nothing; publishing replaces nothing in any case.
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) != 0 else {
+            throw .file(path, operation: "create", .fileExists)
         }
-        guard file >= 0 else { throw .file(path, operation: "create", Errno(rawValue: errno)) }
-        let owned = OwnedDescriptor(adopting: file)
-        do throws(StorageError) {
-            try copy(image, to: owned.rawValue, named: path)
+        let file: DraftFile
+        do throws(Errno) {
+            file = try DraftFile(in: path.removingLastComponent())
         } catch {
-            unsafe path.withPlatformString { _ = unsafe unlink($0) }
-            throw error
+            throw .file(path, operation: "create", error)
         }
-    }
-
-    /// For file systems without `O_TMPFILE`: a name for a moment.
-    private static func unnamedFile(in folder: FilePath) -> CInt {
-        var template = Array(folder.appending("martlet-XXXXXX").string.utf8CString)
-        let file = unsafe mkstemp(&template)
-        guard file >= 0 else { return -errno }
-        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
-        unsafe unlink(template)
-        return file
+        try copy(image, to: file.descriptor.rawValue, named: path)
+        do throws(Errno) {
+            try file.publish(as: path)
+        } catch {
+            throw .file(path, operation: "create", error)
+        }
     }
 
     private static func copy(_ image: FilePath, to copy: CInt, named path: FilePath) throws(StorageError) {

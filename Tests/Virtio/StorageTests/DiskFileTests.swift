@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Storage
 import SystemPackage
 import TestSupport
@@ -109,6 +110,17 @@ import Testing
         #expect(throws: StorageError.file(copy, operation: "create", .fileExists)) {
             try DiskFile.copy(of: image, to: copy)
         }
+    }
+
+    @Test func `a copy has no name before it is whole`() throws {
+        let image = try makeImage()
+        let copy = FilePath("\(folder.path)/copy")
+        let file = try DraftFile(in: FilePath(folder.path))
+        try file.descriptor.writeAll("whole".utf8)
+        #expect(try folder.names().sorted() == ["disk", "image"])
+        #expect(throws: Errno.fileExists) { try file.publish(as: image) }
+        try file.publish(as: copy)
+        #expect(try folder.read("copy") == Array("whole".utf8))
     }
 
     @Test(

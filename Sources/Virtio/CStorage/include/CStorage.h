@@ -25,8 +25,6 @@ unsigned cstorage_device_major(uint64_t device);
 unsigned cstorage_device_minor(uint64_t device);
 /// What O_DIRECT demands of a file's offsets and of memory (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
 int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
-/// A new file without a name in `folder` (O_TMPFILE).
-int cstorage_unnamed_file(const char *folder);
 /// Makes `to` share all blocks of `from` (FICLONE).
 int cstorage_clone(int to, int from);
 /// Copies up to `count` bytes: copy_file_range(2), or a plain copy where the kernel or a file system refuses that.

@@ -68,7 +68,8 @@ struct CompareCommand: ParsableCommand {
     }
 
     private func options() -> ComparisonOptions {
-        var images = FilePath("guest-images/build")
+        // Never a folder that depends on where the command is typed: programs in it are run.
+        var images: FilePath = "/nonexistent"
         let machine: Result<MachineImages, ComparisonError>
         do {
             let guest = try DefaultGuest.find(vcpuCount: 1)

@@ -10,29 +10,45 @@ struct DefaultGuest {
     let root: FilePath
     let parameters: [String]
 
-    /// Names another folder to look in, before all others.
+    /// The environment variable that names another folder, which alone is looked in then.
     static let environmentVariable = "MARTLET_GUEST_IMAGES"
 
     /// Finds the images.
     ///
     /// - Parameter vcpuCount: More than one takes the kernel that can use them; the other one boots faster.
-    /// - Returns: The images of the first folder that holds them.
-    /// - Throws: `NotFound`, which says how to build them.
+    /// - Returns: The images of the folder that the user names, else of this program's own installation or build tree.
+    /// - Throws: `NotFound`, which says how to build them, or `Untrusted`.
     static func find(vcpuCount: Int) throws -> DefaultGuest {
         let suffix = vcpuCount > 1 ? "-smp" : ""
-        // What the guest wants everywhere, and what makes it bearable where its kernel's code is interpreted.
+        // The second file holds what makes the guest bearable where its kernel's code is interpreted.
         let parameterFiles = ["cmdline"] + (InterpretedHost.isThisHost ? ["cmdline-interpreting\(suffix)"] : [])
-        for folder in folders {
-            let kernel = folder.appending("vmlinux\(suffix)")
-            let root = folder.appending("root.ext4")
-            guard isReadable(kernel), isReadable(root) else { continue }
-            return DefaultGuest(
-                kernel: kernel,
-                root: root,
-                parameters: try parameterFiles.flatMap { try parameters(in: folder.appending($0)) }
-            )
+        if let named = unsafe getenv(environmentVariable), unsafe named.pointee != 0 {
+            let folder = FilePath(unsafe String(cString: named))
+            guard let guest = try guest(in: folder, suffix, parameterFiles) else { throw NotFound() }
+            return guest
+        }
+        for folder in executable.map(folders(of:)) ?? [] {
+            guard let guest = try guest(in: folder, suffix, parameterFiles) else { continue }
+            for path in [folder, guest.kernel, guest.root] + parameterFiles.map({ folder.appending($0) }) {
+                try checkOwner(of: path)
+            }
+            return guest
         }
         throw NotFound()
+    }
+
+    private static func guest(
+        in folder: FilePath,
+        _ suffix: String,
+        _ parameterFiles: [String]
+    ) throws -> DefaultGuest? {
+        let (kernel, root) = (folder.appending("vmlinux\(suffix)"), folder.appending("root.ext4"))
+        guard isReadable(kernel), isReadable(root) else { return nil }
+        return DefaultGuest(
+            kernel: kernel,
+            root: root,
+            parameters: try parameterFiles.flatMap { try parameters(in: folder.appending($0)) }
+        )
     }
 
     struct NotFound: Error, CustomStringConvertible {
@@ -44,19 +60,42 @@ struct DefaultGuest {
         }
     }
 
-    /// Where images may be: what the user says, beside the source tree that this program was built in, installed.
-    private static var folders: [FilePath] {
-        if let folder = unsafe getenv(environmentVariable) {
-            return [FilePath(unsafe String(cString: folder))]
+    /// Images that somebody else may have made or changed.
+    struct Untrusted: Error, CustomStringConvertible {
+        let path: FilePath
+        var description: String {
+            """
+            \(path) belongs to another user or may be written by everybody, so it is not run: mend its owner and mode, or \
+            set \(environmentVariable) to the folder that holds the guest
+            """
         }
-        var folders: [FilePath] = []
-        var place = executable?.removingLastComponent()
-        while let folder = place, !folder.components.isEmpty {
-            folders.append(folder.appending("guest-images").appending("build"))
-            folders.append(folder.appending("share").appending("martlet"))
-            place = folder.removingLastComponent()
+    }
+
+    /// The folders of an installation or a build tree that hold its images; never those of folders above them.
+    ///
+    /// - Parameter executable: `PREFIX/bin/martlet`, or `SOURCE/.build/TRIPLE/CONFIGURATION/martlet`.
+    static func folders(of executable: FilePath) -> [FilePath] {
+        let folder = executable.removingLastComponent()
+        let parent = folder.removingLastComponent()
+        if folder.lastComponent == "bin" { return [parent.appending("share").appending("martlet")] }
+        if parent.lastComponent == "libexec", folder.lastComponent == "martlet" {
+            return [parent.removingLastComponent().appending("share").appending("martlet")]
         }
-        return folders
+        let build = parent.removingLastComponent()
+        guard build.lastComponent == ".build" else { return [] }
+        return [build.removingLastComponent().appending("guest-images").appending("build")]
+    }
+
+    /// Makes sure that a file is root's, this user's, or that of the program's owner, and nobody else writes it.
+    private static func checkOwner(of path: FilePath) throws {
+        guard let status = status(of: path) else { return }
+        let owners = [0, geteuid(), executable.flatMap(status(of:))?.st_uid ?? 0]
+        guard owners.contains(status.st_uid), status.st_mode & S_IWOTH == 0 else { throw Untrusted(path: path) }
+    }
+
+    private static func status(of path: FilePath) -> stat? {
+        var status = stat()
+        return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0 ? status : nil
     }
 
     static var executable: FilePath? {

@@ -41,6 +41,7 @@ enum Monitor {
         if options.listeningDescriptor != nil { _ = unsafe chdir("/") }
         let log = MonitorLog(identifier: options.identifier)
         let consoleLog: ConsoleLog? = if let path = options.consoleLog { try ConsoleLog(path: path) } else { nil }
+        let resultFile: ResultFile? = if let path = options.resultFile { try ResultFile(path: path) } else { nil }
         let console = try ConsoleHub(log: consoleLog, logger: log.logger)
         let service = MachineService(
             identifier: options.identifier,
@@ -51,7 +52,11 @@ enum Monitor {
                 if case .command(.help) = event { say("console commands:\n" + options.escape.help) }
             },
             onEnd: { outcome in
-                if let path = options.resultFile { ResultFile(path: path).write(outcome, log.logger) }
+                do throws(Errno) {
+                    try resultFile?.write(outcome)
+                } catch {
+                    log.logger.error("the machine's end cannot be written to its result file: \(error)")
+                }
             }
         )
         try service.configure(logger: options.logger, metricsPath: options.metricsPath)

@@ -1,36 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import JSON
-import Logging
 import Machine
 import MachineAPI
 import SystemPackage
 
 /// The file that tells how a machine ended when its process is gone.
-struct ResultFile {
-    let path: FilePath
+///
+/// The file has its space before the guest runs, so that a full file system does not take the machine's last word.
+final class ResultFile: Sendable {
+    /// The space that the file has, in bytes; a longer message is cut.
+    static let byteCount = 16 << 10
+    private static let messageLimit = 2000
 
-    /// Writes all of it or nothing.
-    func write(_ outcome: MachineOutcome, _ logger: Logger) {
+    private let owned: OwnedDescriptor
+
+    /// Opens the file, empties it, and takes its space.
+    ///
+    /// - Parameter path: A regular file, or nothing yet.
+    /// - Throws: `APIError`, in words.
+    init(path: FilePath) throws(APIError) {
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+        let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
+        guard raw >= 0 else { throw APIError("cannot open \(path): \(Errno(rawValue: errno))") }
+        owned = OwnedDescriptor(adopting: raw)
+        var status = stat()
+        guard unsafe fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw APIError("cannot open \(path): it is not a regular file")
+        }
+        var error = ftruncate(raw, 0) == 0 ? 0 : errno
+        if error == 0 { error = posix_fallocate(raw, 0, off_t(Self.byteCount)) }
+        guard error == 0 else {
+            throw APIError("no room for the machine's result in \(path): \(Errno(rawValue: error))")
+        }
+    }
+
+    /// Writes the result: all of it, or nothing that is taken for one.
+    ///
+    /// - Throws: `Errno`.
+    func write(_ outcome: MachineOutcome) throws(Errno) {
         var object = outcome.json
+        if let message = outcome.message { object["message"] = .string(String(message.prefix(Self.messageLimit))) }
         object["ended_at"] = .string("\(Timestamp.now)")
         object["ended_at_ms"] = .integer(Timestamp.now.millisecondsSinceEpoch)
-        let temporary = FilePath(path.string + ".new")
-        do {
-            let file = try FileDescriptor.open(
-                temporary,
-                .writeOnly,
-                options: [.create, .truncate, .closeOnExec, .noFollow],
-                permissions: .ownerReadWrite
-            )
-            try file.closeAfter { _ = try file.writeAll((JSONValue.object(object).text + "\n").utf8) }
-            let result = unsafe temporary.withPlatformString { from in
-                unsafe path.withPlatformString { unsafe rename(from, $0) }
+        let text = Array((JSONValue.object(object).text + "\n").utf8)
+        // The first byte comes last: until then the file begins with 0, which is no JSON.
+        try write(text[1...], at: 1)
+        // Gives space back, which cannot fail for want of it.
+        _ = ftruncate(owned.rawValue, off_t(text.count))
+        try write(text[..<1], at: 0)
+    }
+
+    private func write(_ bytes: ArraySlice<UInt8>, at offset: off_t) throws(Errno) {
+        var (rest, offset) = (bytes, offset)
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe pwrite(owned.rawValue, $0.baseAddress, $0.count, offset) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw Errno(rawValue: errno)
             }
-            if result != 0 { throw Errno(rawValue: errno) }
-        } catch {
-            logger.error("the machine's end cannot be written to \(path): \(error)")
+            rest = rest.dropFirst(count)
+            offset += count
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Storage
 import TestSupport
 import Testing
 
@@ -26,6 +27,23 @@ struct LifecycleTests {
         #expect(try machines.states() == ["web": "ended"])
         #expect(try machines.run("rm", "web").termination == .exited(0))
         #expect(try machines.files().isEmpty)
+    }
+
+    @Test func `a detached machine keeps no descriptor of its caller's`() throws {
+        let theirs = try machines.runtime.write([], to: "theirs")
+        var martlet = machines.guest([.spin], "--name", "web", "--detach")
+        martlet.launcher = ["/bin/sh", "-c", "exec 5<\(theirs) 9<\(theirs) && exec \"$@\"", "sh"]
+        #expect(try martlet.runToEnd().termination == .exited(0))
+        let process = try #require(try machines.processID(of: "web"))
+        let folder = "/proc/\(process)/fd"
+        let links = try FolderListing.names(in: folder).map { name in
+            var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = unsafe readlink("\(folder)/\(name)", &buffer, buffer.count)
+            return String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
+        // The machine's own files and events, and devices: nothing else.
+        let own = ["/dev/null", "/dev/kvm", "/dev/urandom", "\(machines.runtime.path)/web", "socket:", "anon_inode:"]
+        #expect(links.allSatisfy { link in own.contains { link.hasPrefix($0) } }, "\(links)")
     }
 
     @Test func `a machine without a name gets one`() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import HTTP
 import Host
@@ -95,6 +96,8 @@ package struct MonitorProcess {
         for (index, copy) in copies.enumerated() {
             unsafe posix_spawn_file_actions_adddup2(&actions, copy.owned.rawValue, CInt(3 + index))
         }
+        // Nothing else of this process: a lock or a pipe of its caller would be held for as long as the machine lives.
+        _ = unsafe chost_spawn_close_from(&actions, CInt(3 + copies.count))
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
         unsafe posix_spawnattr_setsigmask(&attributes, &signals)

@@ -74,6 +74,7 @@ struct DefaultGuest {
     /// The folders of an installation or a build tree that hold its images; never those of folders above them.
     ///
     /// - Parameter executable: `PREFIX/bin/martlet`, or `SOURCE/.build/TRIPLE/CONFIGURATION/martlet`.
+    /// - Returns: None for a program at another place.
     static func folders(of executable: FilePath) -> [FilePath] {
         let folder = executable.removingLastComponent()
         let parent = folder.removingLastComponent()

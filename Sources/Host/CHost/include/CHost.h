@@ -6,8 +6,8 @@
 #define MARTLET_CHOST_H
 
 #include "Events.h"
-#include "Memory.h"
 #include "Files.h"
+#include "Memory.h"
 #include "Sockets.h"
 #include "Terminal.h"
 

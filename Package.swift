@@ -156,7 +156,7 @@ let package = Package(
         .c("Tests/Support/CNativeExecution"),
         .c("Tests/Support/CBootParameters"),
 
-        .tests("Tests/Host/HostTests", uses: ["CHost", "Host", systemPackage]),
+        .tests("Tests/Host/HostTests", uses: ["CHost", "Host", "TestSupport", systemPackage]),
         .tests("Tests/Host/JSONTests", uses: ["JSON"]),
         .tests("Tests/Host/HTTPTests", uses: ["HTTP", "Host", "TestSupport", systemPackage]),
         .tests(

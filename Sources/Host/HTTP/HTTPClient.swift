@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 package import SystemPackage
 
 /// A client for command-line tools: it waits for each answer, and keeps the connection for the next request.

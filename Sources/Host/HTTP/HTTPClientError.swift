@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
+
 /// Why a request got no answer, in words.
 package enum HTTPClientError: Error, Hashable, CustomStringConvertible {
     /// There is no server, or its socket cannot be used.

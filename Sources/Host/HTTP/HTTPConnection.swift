@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import SystemPackage
 
 /// A client's connection, on the server's thread: it is in one phase at a time, which says what it waits for.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
 import Synchronization
 
 /// The duty to answer one request, from any thread.

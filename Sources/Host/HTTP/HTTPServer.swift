@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
+package import Host
 import Synchronization
 package import SystemPackage
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
+
 /// What a server and all its connections share.
 struct HTTPServerContext: Sendable {
     let limits: HTTPServerLimits

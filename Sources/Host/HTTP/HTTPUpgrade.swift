@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
+
 /// A connection that has left HTTP for another protocol, as its client has it.
 package struct HTTPUpgrade: Sendable {
     /// The connection, which blocks.

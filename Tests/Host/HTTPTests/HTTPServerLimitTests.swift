@@ -3,6 +3,7 @@
 import Dispatch
 import Glibc
 import HTTP
+import Host
 import Synchronization
 import SystemPackage
 import TestSupport

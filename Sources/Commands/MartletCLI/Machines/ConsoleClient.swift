@@ -2,6 +2,7 @@
 
 import Glibc
 import HTTP
+import Host
 import JSON
 import Machine
 import MachineRegistry

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import HTTP
+import HTTP
+package import Host
 package import JSON
 import MachineAPI
 import SystemPackage

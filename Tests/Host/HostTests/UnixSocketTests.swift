@@ -2,7 +2,6 @@
 
 import Dispatch
 import Glibc
-import HTTP
 import Host
 import Synchronization
 import SystemPackage

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TestSupport
-
 /// The sockets of this process's network namespace.
-enum Descriptors {
+package enum Descriptors {
     /// How many open sockets were bound beside `path`: the one that listens, and the server's end of each connection.
-    static func count(to path: String) throws -> Int {
+    package static func count(to path: String) throws -> Int {
         // A server binds its socket under another name of the same folder first, which stays its address.
         let folder = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
         return String(decoding: try FileContents.read("/proc/self/net/unix"), as: UTF8.self)
@@ -14,7 +12,7 @@ enum Descriptors {
     }
 
     /// Waits until there is none: a child of this process has copies until it runs its own program.
-    static func waitUntilNone(to path: String) throws {
+    package static func waitUntilNone(to path: String) throws {
         try Deadline.wait(for: "the sockets of \(path) to be closed") { try count(to: path) == 0 }
     }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
-import Glibc
-import Host
-import SystemPackage
+package import CHost
+package import Glibc
+package import SystemPackage
 
 /// The address of a path, however long the path is.
 ///
 /// An address has place for 107 bytes. What lies in a folder whose path is longer is reached through a descriptor of the
 /// folder, by `/proc/self/fd`.
-struct UnixAddress: ~Copyable {
+package struct UnixAddress: ~Copyable {
     /// The longest name of a socket itself that has place behind `/proc/self/fd/2147483647/`.
     static let nameLimit = 82
 
@@ -19,7 +18,7 @@ struct UnixAddress: ~Copyable {
     /// Open for as long as the address is used.
     private let folder: OwnedDescriptor?
 
-    init(_ path: FilePath) throws(UnixSocketError) {
+    package init(_ path: FilePath) throws(UnixSocketError) {
         // Not through String: the names of files need not be UTF-8.
         let text = unsafe path.withPlatformString { unsafe Self.bytes($0) }
         guard let name = unsafe path.lastComponent?.withPlatformString({ unsafe Self.bytes($0) }),
@@ -43,7 +42,7 @@ struct UnixAddress: ~Copyable {
     /// Calls a function that takes an address.
     ///
     /// - Returns: 0, or why it failed.
-    func withSocketAddress(_ call: (UnsafePointer<sockaddr>, socklen_t) -> CInt) -> CInt {
+    package func withSocketAddress(_ call: (UnsafePointer<sockaddr>, socklen_t) -> CInt) -> CInt {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         // One byte stays 0, and ends the path.

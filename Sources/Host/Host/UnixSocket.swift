@@ -2,7 +2,6 @@
 
 import CHost
 import Glibc
-package import Host
 package import SystemPackage
 
 /// A Unix stream socket: one that listens, or one end of a connection.
@@ -173,7 +172,7 @@ package final class UnixSocket: Sendable {
     /// - Parameter buffer: Where it goes; not empty.
     /// - Returns: How many bytes it is; 0 at the end.
     /// - Throws: `Errno`; `wouldBlock` where nothing is there and the socket does not block.
-    func receive(into buffer: inout [UInt8]) throws(Errno) -> Int {
+    package func receive(into buffer: inout [UInt8]) throws(Errno) -> Int {
         while true {
             let count = unsafe buffer.withUnsafeMutableBytes {
                 unsafe recv(owned.rawValue, $0.baseAddress, $0.count, 0)
@@ -187,7 +186,7 @@ package final class UnixSocket: Sendable {
     ///
     /// - Returns: How many bytes were taken.
     /// - Throws: `Errno`; `wouldBlock` where there is no place and the socket does not block.
-    func send(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
+    package func send(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
         while true {
             let count = unsafe bytes.withUnsafeBytes {
                 unsafe Glibc.send(owned.rawValue, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
@@ -198,7 +197,7 @@ package final class UnixSocket: Sendable {
     }
 
     /// Says that nothing more will be sent.
-    func finishSending() {
+    package func finishSending() {
         shutdown(owned.rawValue, CInt(SHUT_WR))
     }
 

@@ -106,6 +106,8 @@ let package = Package(
 
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
         .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", systemPackage]),
+        .c("Sources/Virtio/CNetwork"),
+        .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", systemPackage]),
         .swift(
             "Sources/Virtio/Virtio",
             uses: ["GuestMemory", "Host", "Devices", "Storage", logging, systemPackage]
@@ -183,6 +185,7 @@ let package = Package(
             "Tests/Virtio/StorageTests",
             uses: ["CStorage", "Storage", "Host", "TestSupport", systemPackage]
         ),
+        .tests("Tests/Virtio/NetworkTests", uses: ["Network", "Host", "TestSupport", systemPackage]),
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [

@@ -150,6 +150,23 @@ package final class UnixSocket: Sendable {
         }
     }
 
+    /// Connects to the server at a path if that has place for it now.
+    ///
+    /// - Parameter path: The path, of any length.
+    /// - Returns: The connection, which does not block.
+    /// - Throws: `UnixSocketError`.
+    package static func connectWithoutWaiting(to path: FilePath) throws(UnixSocketError) -> UnixSocket {
+        let address = try UnixAddress(path)
+        let socket = UnixSocket(adopting: try make(path))
+        let raw = socket.owned.rawValue
+        switch unsafe address.withSocketAddress({ unsafe Glibc.connect(raw, $0, $1) }) {
+        case 0: return socket
+        case ENOENT, ECONNREFUSED: throw .nobodyListens(path)
+        case EAGAIN: throw .timedOut(path)
+        case let error: throw .failed(path, operation: "connect", Errno(rawValue: error))
+        }
+    }
+
     /// Who is at the other end; nil for a socket that has none.
     package var peer: PeerCredentials? {
         var (processID, userID, groupID): (pid_t, uid_t, gid_t) = (0, 0, 0)

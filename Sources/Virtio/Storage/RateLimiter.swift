@@ -31,9 +31,23 @@ package struct RateLimiter: Sendable {
         let waits = [bytes?.wait(for: byteCount, at: now), operations?.wait(for: operationCount, at: now)]
         let wait = waits.compactMap(\.self).max() ?? .zero
         guard wait == .zero else { return .wait(wait) }
+        charge(bytes: byteCount, operations: operationCount)
+        return .allowed
+    }
+
+    /// Asks without taking anything, for a request whose size is known only when it is done.
+    ///
+    /// - Parameter now: Not earlier than at the last call.
+    /// - Returns: How long to wait until there is a token at all; nil where there is.
+    package mutating func delay(at now: ContinuousClock.Instant) -> Duration? {
+        let waits = [bytes?.wait(for: 1, at: now), operations?.wait(for: 1, at: now)]
+        return waits.compactMap(\.self).max().flatMap { $0 == .zero ? nil : $0 }
+    }
+
+    /// Takes the tokens for what was done; debts are paid before anything else is allowed.
+    package mutating func charge(bytes byteCount: UInt64, operations operationCount: UInt64) {
         bytes?.take(byteCount)
         operations?.take(operationCount)
-        return .allowed
     }
 }
 

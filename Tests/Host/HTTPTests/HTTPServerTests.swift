@@ -2,6 +2,7 @@
 
 import Dispatch
 import HTTP
+import Host
 import Synchronization
 import TestSupport
 import Testing

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Glibc
+
+/// The places in this process's memory that hold one frame, for calls by which the kernel copies it.
+///
+/// Made once and filled again and again. A guest may change what is there at any time, so nobody looks at it: it is copied
+/// as it is. The memory must outlive every use.
+@safe
+package struct FrameVectors {
+    /// The first one is free for what a back end puts before a frame.
+    private var vectors: [iovec] = unsafe [iovec()]
+    /// The first vector of the frame, behind those that `removeFirst` has used up.
+    private var first = 1
+    /// The size of all places together.
+    package private(set) var byteCount = 0
+
+    package init() {}
+
+    package mutating func removeAll() {
+        unsafe vectors.removeSubrange(1...)
+        first = 1
+        byteCount = 0
+    }
+
+    /// Adds places behind the others.
+    ///
+    /// - Parameters:
+    ///   - count: Their size.
+    ///   - add: Appends them; leaves the array alone where it throws.
+    /// - Throws: What `add` throws.
+    @unsafe
+    package mutating func append<Failure: Error>(
+        byteCount count: Int,
+        _ add: (inout [iovec]) throws(Failure) -> Void
+    ) throws(Failure) {
+        try unsafe add(&vectors)
+        byteCount += count
+    }
+
+    /// Takes the first bytes away.
+    ///
+    /// - Parameter count: At most all of them.
+    package mutating func removeFirst(_ count: Int) {
+        var left = min(count, byteCount)
+        byteCount -= left
+        while left > 0 {
+            let step = min(left, unsafe vectors[first].iov_len)
+            unsafe vectors[first].iov_len -= step
+            unsafe vectors[first].iov_base = vectors[first].iov_base?.advanced(by: step)
+            left -= step
+            if unsafe vectors[first].iov_len == 0 { first += 1 }
+        }
+    }
+
+    /// Leaves only the first bytes.
+    ///
+    /// - Parameter count: How many; more than there are changes nothing.
+    package mutating func keepFirst(_ count: Int) {
+        guard count < byteCount else { return }
+        var (left, index) = (count, first)
+        while unsafe left > vectors[index].iov_len {
+            unsafe left -= vectors[index].iov_len
+            index += 1
+        }
+        unsafe vectors[index].iov_len = left
+        unsafe vectors.removeSubrange((index + 1)...)
+        byteCount = count
+    }
+
+    /// Calls `body` with all places, behind `prefix` where there is one.
+    @unsafe
+    mutating func withVectors<R>(
+        prefixed prefix: iovec? = nil,
+        _ body: (UnsafeMutablePointer<iovec>, Int) -> R
+    ) -> R {
+        let start = unsafe prefix == nil ? first : first - 1
+        // What `removeFirst` has used up is no longer needed, and the first vector is free in any case.
+        if let prefix = unsafe prefix { unsafe vectors[start] = prefix }
+        return unsafe vectors.withUnsafeMutableBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { preconditionFailure("the first vector is always there") }
+            return unsafe body(base + start, buffer.count - start)
+        }
+    }
+
+    /// Writes bytes to the places.
+    ///
+    /// - Parameters:
+    ///   - bytes: What is written.
+    ///   - offset: Where it begins, counted through all places; what has no place is dropped.
+    @unsafe
+    package func copy(_ bytes: UnsafeRawBufferPointer, to offset: Int = 0) {
+        unsafe forEachPiece(from: offset, count: bytes.count) { place, position, count in
+            guard let start = bytes.baseAddress else { return }
+            unsafe place.copyMemory(from: start + position, byteCount: count)
+        }
+    }
+
+    /// Adds the bytes from `offset` on to an array.
+    package func append(to bytes: inout [UInt8], from offset: Int) {
+        unsafe forEachPiece(from: offset, count: byteCount - offset) { place, _, count in
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: place, count: count))
+        }
+    }
+
+    private func forEachPiece(from offset: Int, count: Int, _ body: (UnsafeMutableRawPointer, Int, Int) -> Void) {
+        var (skip, done, index) = (offset, 0, first)
+        while done < count, unsafe index < vectors.count {
+            let vector = unsafe vectors[index]
+            index += 1
+            let skipped = unsafe min(skip, vector.iov_len)
+            skip -= skipped
+            let step = unsafe min(vector.iov_len - skipped, count - done)
+            guard step > 0, let place = unsafe vector.iov_base else { continue }
+            unsafe body(place + skipped, done, step)
+            done += step
+        }
+    }
+}

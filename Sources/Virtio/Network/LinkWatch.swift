@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CNetwork
+import Host
+package import SystemPackage
+
+/// Tells whether an interface of the host is up.
+///
+/// A TAP gives no event when it goes down: reads find nothing and writes fail.
+package final class LinkWatch: Sendable {
+    package let name: String
+    private let index: CInt
+    private let events: OwnedDescriptor
+
+    /// - Throws: `NetworkError` where the host has no descriptor left.
+    init(index: CInt, name: String) throws(NetworkError) {
+        self.index = index
+        self.name = name
+        let raw = cnetwork_link_events()
+        guard raw >= 0 else {
+            throw .failed("network interface \(name)", operation: "socket", Errno(rawValue: -raw))
+        }
+        events = OwnedDescriptor(adopting: raw)
+    }
+
+    /// Readable when any interface has changed.
+    package var descriptor: FileDescriptor { events.borrowed }
+
+    /// Takes what has happened, and looks.
+    ///
+    /// - Returns: Whether the interface is there and up.
+    package func takeState() -> Bool {
+        cnetwork_link_events_take(events.rawValue)
+        return cnetwork_interface_is_up(events.rawValue, index) == 1
+    }
+
+    /// The size of the largest packet; nil where it cannot be had.
+    var mtu: UInt16? {
+        let mtu = cnetwork_interface_mtu(events.rawValue, index)
+        return mtu > 0 ? UInt16(clamping: mtu) : nil
+    }
+}

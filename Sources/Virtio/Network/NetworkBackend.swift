@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// A way for Ethernet frames out of this process and into it: one queue of it.
+///
+/// Not for two threads at once. No call waits. What a back end has once taken of a frame arrives as a whole, whatever
+/// happens to the device in between.
+package protocol NetworkBackend: AnyObject {
+    /// Readable when a frame has come, writable when there is place again; stays open as long as the back end.
+    var descriptor: FileDescriptor { get }
+    /// Whether a header of 12 bytes precedes each frame in both directions, which says what is unfinished about it.
+    ///
+    /// The kernel's `struct virtio_net_hdr_v1`; its last field, the number of buffers, is nobody's but the receiver's.
+    var hasOffloadHeader: Bool { get }
+
+    /// Chooses what the receiver takes unfinished; nothing at first.
+    ///
+    /// - Parameter offloads: Consistent ones that the connection offers.
+    /// - Throws: `NetworkError`.
+    func setOffloads(_ offloads: NetworkOffloads) throws(NetworkError)
+    /// Sends a frame.
+    ///
+    /// - Parameter frame: The frame, with its header where there is one; used up unless it has to wait.
+    /// - Returns: Whether it was taken.
+    func send(_ frame: inout FrameVectors) -> NetworkSending
+    /// Sends what is left of the last frame, once the descriptor has become writable.
+    func flush() -> NetworkSending
+    /// Receives a frame.
+    ///
+    /// - Parameter frame: The place for it, and for its header where there is one.
+    /// - Returns: Whether there was one, and its size.
+    func receive(into frame: inout FrameVectors) -> NetworkReceiving
+}
+
+/// The sizes of frames.
+package enum NetworkFrame {
+    /// The size of the header that tells what is unfinished about a frame.
+    package static let headerByteCount = 12
+    /// Two addresses and a type.
+    package static let minimumByteCount = 14
+    /// The largest frame: 64 KiB of IP, its Ethernet header and two VLAN tags, rounded up.
+    package static let maximumByteCount = 65_550
+}
+
+/// The result of sending a frame.
+package enum NetworkSending: Equatable {
+    case sent
+    /// There is no place now: the frame is as it was, and the descriptor becomes writable.
+    case full
+    /// The frame is lost, as on any network.
+    case dropped(Errno)
+    /// The other end is gone for good.
+    case closed(NetworkError)
+}
+
+/// The result of receiving a frame.
+package enum NetworkReceiving: Equatable {
+    /// The size of what came, its header included.
+    case frame(byteCount: Int)
+    /// Nothing is there: the descriptor becomes readable.
+    case empty
+    /// Something came that is no frame or has no place, and is lost.
+    case dropped
+    /// The other end is gone for good.
+    case closed(NetworkError)
+}

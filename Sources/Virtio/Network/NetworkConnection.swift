@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The host's side of one network device, opened.
+package struct NetworkConnection {
+    /// One for each pair of virtqueues.
+    package let backends: [any NetworkBackend]
+    /// The size of the largest packet on this network; nil where nobody says.
+    package let mtu: UInt16?
+    /// What either side may leave unfinished for the other.
+    package let offloads: NetworkOffloads
+    /// Tells whether the host's interface is up; nil where there is none.
+    package let link: LinkWatch?
+
+    /// - Parameters:
+    ///   - backends: At least one.
+    ///   - mtu: The size of the largest packet.
+    ///   - offloads: Only for back ends that have a header for them.
+    ///   - link: The state of the host's interface.
+    package init(
+        backends: [any NetworkBackend],
+        mtu: UInt16? = nil,
+        offloads: NetworkOffloads = [],
+        link: LinkWatch? = nil
+    ) {
+        (self.backends, self.mtu, self.offloads, self.link) = (backends, mtu, offloads, link)
+    }
+}

@@ -91,10 +91,24 @@ static void mount_at(const char *where, const char *type, unsigned long flags, c
     if (error != 0 && error != -EBUSY) complain("cannot mount ", where, error);  // busy: the kernel mounted it already
 }
 
-static int has_word(const char *text, const char *word) {
-    size_t n = length(word);
-    for (const char *p = text; *p; p++)
-        if ((p == text || p[-1] == ' ') && starts_with(p, word) && (p[n] == 0 || p[n] == ' ')) return 1;
+static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n'; }
+
+/// The next word of the kernel's part of the command line: spaces in quotes end no word, and what follows `--` is for
+/// init's own arguments. Null at the end; `*rest` moves on.
+static char *next_word(char **rest, size_t *n) {
+    char *p = *rest;
+    while (is_space(*p)) p++;
+    char *word = p;
+    for (int quoted = 0; *p && (quoted || !is_space(*p)); p++) quoted ^= *p == '"';
+    *rest = p;
+    *n = (size_t)(p - word);
+    return *n == 0 || (*n == 2 && starts_with(word, "--")) ? 0 : word;
+}
+
+static int has_word(char *text, const char *wanted) {
+    size_t n;
+    for (char *word; (word = next_word(&text, &n));)
+        if (n == length(wanted) && starts_with(word, wanted)) return 1;
     return 0;
 }
 
@@ -283,15 +297,14 @@ static enum ending read_keyboard(int fd) {
 
 /// The value of martlet.run on the command line, unquoted in place, or null.
 static char *command_to_run(void) {
-    for (char *p = command_line; *p; p++) {
-        if (p != command_line && p[-1] != ' ') continue;
-        int quoted_all = *p == '"';
-        if (!starts_with(p + quoted_all, "martlet.run=")) continue;
-        char *value = p + quoted_all + 12;
-        int quoted = quoted_all;
+    char *rest = command_line;
+    size_t n;
+    for (char *word; (word = next_word(&rest, &n));) {
+        int quoted = *word == '"';
+        if (!starts_with(word + quoted, "martlet.run=")) continue;
+        char *value = word + quoted + 12, *end = word + n;
         if (!quoted && *value == '"') quoted = 1, value++;
-        char *end = value;
-        while (*end && *end != (quoted ? '"' : ' ')) end++;
+        if (quoted && end > value && end[-1] == '"') end--;
         *end = 0;
         return value;
     }

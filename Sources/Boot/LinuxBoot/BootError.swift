@@ -9,8 +9,8 @@ package enum BootError: Error, Hashable, CustomStringConvertible {
     case file(ImageRole, path: String, FileProblem)
     /// The kernel image was read, and cannot be booted.
     case kernel(path: String, KernelProblem)
-    /// The initrd is larger than the largest part of RAM that may hold it.
-    case initrdDoesNotFit(path: String, byteCount: UInt64, free: UInt64, memory: UInt64)
+    /// The initrd is larger than the largest part of RAM that may hold it; `most` is that part in the largest guest.
+    case initrdDoesNotFit(path: String, byteCount: UInt64, free: UInt64, most: UInt64, memory: UInt64)
     /// The kernel would cut the command line off.
     case commandLineTooLong(byteCount: Int, limit: Int)
     /// A character that would end or garble the command line, and the byte at which it stands.
@@ -26,7 +26,11 @@ package enum BootError: Error, Hashable, CustomStringConvertible {
             "\(role) \(path): \(problem)"
         case .kernel(let path, let problem):
             "kernel \(path): \(problem)"
-        case .initrdDoesNotFit(let path, let byteCount, let free, let memory):
+        case .initrdDoesNotFit(let path, let byteCount, _, let most, _) where byteCount > most:
+            "initrd \(path): it needs \(mebibytes(byteCount)), but this kernel finds room for no more than "
+                + "\(mebibytes(most, isRoundingUp: false)) in a guest of any size; make it smaller, or give the guest a "
+                + "disk instead"
+        case .initrdDoesNotFit(let path, let byteCount, let free, _, let memory):
             "initrd \(path): it needs \(mebibytes(byteCount)), but only \(mebibytes(free, isRoundingUp: false)) are free "
                 + "for it in a guest of \(mebibytes(memory)); give the guest more with --memory"
         case .commandLineTooLong(let byteCount, let limit):

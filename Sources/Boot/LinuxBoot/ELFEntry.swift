@@ -17,13 +17,17 @@ struct ELFEntry: Hashable {
     /// - Parameters:
     ///   - image: The image.
     ///   - pvhEntry: The PVH entry point that a note names.
+    ///   - start: The first bytes of the image, where a multiboot header may lie.
     ///   - choice: What the user wants.
     /// - Throws: `entryNotOffered`, or why the entry point is of no use.
-    init(_ image: ELFImage, pvhEntry: UInt64?, choice: EntryChoice) throws(KernelProblem) {
+    init(_ image: ELFImage, pvhEntry: UInt64?, start: ByteReader, choice: EntryChoice) throws(KernelProblem) {
         switch choice {
         case .automatic:
             if let pvhEntry, Self.prefersPVH(image) {
                 try self.init(image, pvh: pvhEntry)
+            } else if !image.hasLinuxEntry, MultibootHeader.isPresent(in: start) {
+                // Also a 64-bit image: it brings its own code that enters long mode.
+                throw MultibootHeader.problem
             } else {
                 try self.init(linux64: image)
             }

@@ -35,6 +35,7 @@ final class InitrdFile {
                 path: file.path,
                 byteCount: file.byteCount,
                 free: plan.largestInitrd(last: last),
+                most: plan.largestInitrdInAnyGuest(last: last),
                 memory: plan.memory.byteCount
             )
         }

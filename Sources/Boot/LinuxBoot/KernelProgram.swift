@@ -57,8 +57,9 @@ struct KernelProgram {
         _ choice: EntryChoice
     ) throws(BootError) -> PlacedKernel {
         let pvhEntry = try pvhEntry(of: image, kernel)
+        let start = ByteReader(try kernel.file.read(upTo: MultibootHeader.reach, at: 0))
         let placed = try KernelImage.kernelProblems(kernel.path) { () throws(KernelProblem) in
-            let entry = try ELFEntry(image, pvhEntry: pvhEntry, choice: choice)
+            let entry = try ELFEntry(image, pvhEntry: pvhEntry, start: start, choice: choice)
             try plan.claim(image, for: entry.entryProtocol)
             return entry.placed(image)
         }
@@ -104,9 +105,9 @@ struct KernelProgram {
                     }
                 }
             }
-            let (image, pvhEntry) = try stream.finish()
+            let (image, pvhEntry, start) = try stream.finish()
             return try KernelImage.kernelProblems(kernel.path) { () throws(KernelProblem) in
-                try ELFEntry(image, pvhEntry: pvhEntry, choice: choice).placed(image)
+                try ELFEntry(image, pvhEntry: pvhEntry, start: start, choice: choice).placed(image)
             }
         } catch {
             // The image's own code may be used instead, and then finds memory as if nothing had been tried.

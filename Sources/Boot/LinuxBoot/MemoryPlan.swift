@@ -6,7 +6,7 @@ import GuestMemory
 /// Who uses which part of guest memory while the kernel starts.
 ///
 /// A small ELF image may use what the boot structures leave below 1 MiB: with Linux's protocol 0x530 to 0x6fff and
-/// 0xf000 to 0xffff, with PVH 0x530 to 0x5fff and 0x7000 to 0x1ffff, with both all below 0x500, from behind the command
+/// 0xf000 to 0x1ffff, with PVH 0x530 to 0x5fff and 0x7000 to 0x1ffff, with both all below 0x500, from behind the command
 /// line (0x30000 at the latest) to 0x9fbff, and the page at 0xff000, where linkers put the ELF header of an image that
 /// is linked at 1 MiB.
 struct MemoryPlan {
@@ -38,8 +38,6 @@ struct MemoryPlan {
         }
         let stack = GuestAddress(rawValue: X86Layout.zeroPage.rawValue + Self.pageByteCount)
         let stackByteCount = X86Layout.pageTables.rawValue - stack.rawValue
-        // The tables fill a fraction of their area and never reach its last page.
-        let acpiByteCount = X86Layout.highMemory.rawValue - Self.pageByteCount - X86Layout.acpiTables.rawValue
         let resetByteCount = X86Layout.highMemory.rawValue - X86Layout.resetVector.rawValue
         claims = [
             claim(X86Layout.gdt, EntrySegments.tableByteCount, "the GDT"),
@@ -60,7 +58,7 @@ struct MemoryPlan {
                 X86Layout.acpiTables.rawValue - X86Layout.legacyHole.rawValue,
                 "the legacy video and ROM hole"
             ),
-            claim(X86Layout.acpiTables, acpiByteCount, "the ACPI tables"),
+            claim(X86Layout.acpiTables, X86Layout.acpiTablesCapacity, "the ACPI tables"),
             claim(X86Layout.resetVector, resetByteCount, "the reset vector"),
         ].filter { !$0.range.isEmpty }
     }
@@ -128,15 +126,28 @@ struct MemoryPlan {
 
     /// The size of the largest place for an initrd.
     func largestInitrd(last: UInt64) -> UInt64 {
-        gaps(upTo: last).reduce(0) { max($0, $1.upperBound - $1.lowerBound) }
+        Self.largest(of: gaps(upTo: last))
+    }
+
+    /// The size of the largest place that an initrd would have in a guest with all the memory that it can get.
+    func largestInitrdInAnyGuest(last: UInt64) -> UInt64 {
+        Self.largest(of: gaps(in: [0..<X86Layout.deviceHole.rawValue], upTo: last))
+    }
+
+    private static func largest(of gaps: [Range<UInt64>]) -> UInt64 {
+        gaps.reduce(0) { max($0, $1.upperBound - $1.lowerBound) }
     }
 
     /// The free parts of RAM above the legacy hole, below the device hole and not above `last`, in ascending order,
     /// their starts on page boundaries.
     private func gaps(upTo last: UInt64) -> [Range<UInt64>] {
+        gaps(in: MemoryMap.ranges(of: memory), upTo: last)
+    }
+
+    private func gaps(in ranges: [Range<UInt64>], upTo last: UInt64) -> [Range<UInt64>] {
         let end = min(X86Layout.deviceHole.rawValue, last + 1)
         var gaps: [Range<UInt64>] = []
-        for range in MemoryMap.ranges(of: memory) {
+        for range in ranges {
             let upper = min(range.upperBound, end)
             var position = max(range.lowerBound, X86Layout.highMemory.rawValue)
             for claim in claims.sorted(by: { $0.range.lowerBound < $1.range.lowerBound })

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LinuxBoot
+
 /// The kernel parameters that Martlet adds to the user's.
 package struct KernelParameters: Sendable {
     /// All of them, in order.
@@ -39,7 +41,9 @@ package struct KernelParameters: Sendable {
             (values, reportsPanicByReset) = ([], false)
             return
         }
-        let others = configuration.imageParameters + configuration.commandLine.split(separator: " ").map(String.init)
+        let others = KernelCommandLine.kernelWords(
+            in: (configuration.imageParameters + [configuration.commandLine]).joined(separator: " ")
+        )
         values =
             Self.base
             // It would print what "quiet" holds back, until the kernel has read that word.

@@ -23,7 +23,7 @@ package struct MPTable: Hashable, Sendable {
     /// - Parameters:
     ///   - description: The machine.
     ///   - address: Where the floating pointer goes; 16-byte aligned.
-    ///   - capacity: The size of the area; 1 KiB holds 37 processors.
+    ///   - capacity: The size of the area; 1 KiB holds 38 processors beside all devices.
     /// - Throws: `tooLarge` when the tables do not fit, or an error of `FirmwareDescription`.
     package init(
         _ description: FirmwareDescription,
@@ -78,7 +78,7 @@ package struct MPTable: Hashable, Sendable {
         let ioapicID = UInt8(clamping: (ids.last ?? 0) + 1)
         let entries =
             processors(ids, description.processor) + [bus, ioapic(ioapicID)]
-            + inputs(of: ioapicID, timerPin: description.timerGSI)
+            + inputs(of: ioapicID, description)
             + localInterrupts(bootProcessor: UInt8(clamping: ids.first ?? 0))
 
         var bytes: [UInt8] = []
@@ -121,12 +121,19 @@ package struct MPTable: Hashable, Sendable {
         return entry
     }
 
-    /// The IOAPIC's pins: each carries the ISA interrupt of its number, also from 16 on, where the virtio devices of
-    /// `virtio_mmio.device=` go; but IRQ 0 is where KVM routes it, and IRQ 2 is the cascade and reaches no pin.
-    private static func inputs(of ioapic: UInt8, timerPin: UInt32) -> [[UInt8]] {
-        (0..<UInt8(X86Layout.ioapicPinCount)).filter { $0 != 2 }.map { line in
+    /// The IOAPIC's pins that a device drives (4.3.4): each carries the ISA interrupt of its number, also from 16 on,
+    /// where the virtio devices of `virtio_mmio.device=` go; but IRQ 0 is where KVM routes it.
+    ///
+    /// Pins that nothing drives have no entry: Linux goes through all entries for each pin.
+    private static func inputs(of ioapic: UInt8, _ description: FirmwareDescription) -> [[UInt8]] {
+        var lines: Set<UInt32> = [0]
+        if description.devices.contains(.keyboard) { lines.insert(X86Layout.keyboardGSI) }
+        if description.devices.contains(.serialPort) { lines.insert(X86Layout.com1GSI) }
+        if description.devices.contains(.realTimeClock) { lines.insert(X86Layout.rtcGSI) }
+        lines.formUnion(description.virtioDevices.map(\.gsi))
+        return lines.sorted().map { line in
             // Type 3; vectored; triggered as the bus is: edge, active high.
-            [3, 0, 0, 0, 0, line, ioapic, line == 0 ? UInt8(timerPin) : line]
+            [3, 0, 0, 0, 0, UInt8(line), ioapic, UInt8(line == 0 ? description.timerGSI : line)]
         }
     }
 

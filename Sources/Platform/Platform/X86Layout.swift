@@ -6,8 +6,8 @@ package import GuestMemory
 ///
 ///     0x0000_0000  real-mode IVT, boot structures (below)      RAM
 ///     0x0009_fc00  MP table (an "EBDA", reserved)              RAM, reserved
-///     0x000a_0000  legacy hole                                 nothing
-///     0x000e_0000  ACPI tables (reserved)                      RAM, reserved
+///     0x000a_0000  legacy hole (reserved)                      nothing
+///     0x000e_0000  ACPI tables, setup_data (reserved)          RAM, reserved
 ///     0x0010_0000  kernel, initrd                              RAM, to at most 3 GiB
 ///     0xc000_0000  device hole: virtio-mmio, IOAPIC, LAPIC     devices
 ///     0x1_0000_0000  the rest of RAM                           RAM
@@ -30,8 +30,6 @@ package enum X86Layout {
     /// PML4, PDPT, then four page directories that map 4 GiB one to one with 2 MiB pages (1 GiB pages triple-fault on
     /// hosts that interpret guest kernels).
     package static let pageTables: GuestAddress = 0x9000
-    /// `setup_data` entries (the RNG seed).
-    package static let setupData: GuestAddress = 0x1_0000
     /// The kernel command line, at most `commandLineCapacity` bytes with its terminating NUL.
     package static let commandLine: GuestAddress = 0x2_0000
     package static let commandLineCapacity: UInt64 = 0x1_0000
@@ -48,8 +46,12 @@ package enum X86Layout {
     ///
     /// ACPI 6.5, 5.2.5.1: E0000h to FFFFFh is searched for the RSDP.
     package static let acpiTables: GuestAddress = 0xe_0000
-    /// The last page of the area is left to the reset vector, and to the ELF header that `ld -Ttext=0x100000` puts there.
-    package static let acpiTablesCapacity: UInt64 = 0x1_f000
+    package static let acpiTablesCapacity: UInt64 = 0x1_d000
+    /// `setup_data` entries (the RNG seed), two pages.
+    ///
+    /// Reserved memory, because Linux splits an E820 entry of RAM around them. The last page below 1 MiB is left to the
+    /// reset vector, and to the ELF header that `ld -Ttext=0x100000` puts there.
+    package static let setupData: GuestAddress = 0xf_d000
     /// Where a processor starts after a reset in real mode, F000:FFF0: a kernel may jump there to reboot.
     package static let resetVector: GuestAddress = 0xf_fff0
     /// Where RAM for the kernel and its initrd begins.

@@ -77,6 +77,9 @@ import Testing
         #expect(try guest.load(UInt32.self, at: entry + 8) == UInt32(cbp_rng_seed_type))
         #expect(try guest.load(UInt32.self, at: entry + 12) == 64)
         #expect(try guest.bytes(at: entry + 16, count: 64) == seed)
+        // Linux splits RAM around it, and looks through all pieces thousands of times.
+        let owner = guest.kernel.memoryMap.entries.first { entry - $0.start.rawValue < $0.byteCount }
+        #expect(owner?.kind == .reserved)
     }
 
     // MARK: - Memory map
@@ -90,8 +93,7 @@ import Testing
     private static func high(_ ends: Entry...) -> [Entry] {
         [
             Entry(start: 0, end: 0x9_fc00, type: 1),
-            Entry(start: 0x9_fc00, end: 0xa_0000, type: 2),
-            Entry(start: 0xe_0000, end: 0x10_0000, type: 2),
+            Entry(start: 0x9_fc00, end: 0x10_0000, type: 2),
         ] + ends
     }
 
@@ -149,7 +151,7 @@ import Testing
                 try GuestMemoryRegion(start: GuestAddress(rawValue: 0x10_0000 + index * 2 * page), byteCount: page)
             }
         )
-        #expect(throws: BootError.memoryMapTooLong(entryCount: 132, limit: 128)) { try MemoryMap(of: many) }
+        #expect(throws: BootError.memoryMapTooLong(entryCount: 131, limit: 128)) { try MemoryMap(of: many) }
     }
 
     // MARK: - PVH
@@ -174,10 +176,10 @@ import Testing
         #expect(try guest.bytes(at: guest.load(UInt64.self, at: info + 24), count: 6) == Array("quiet\0".utf8))
         #expect(try guest.load(UInt64.self, at: info + 32) == X86Layout.acpiTables.rawValue)
         let map = try guest.load(UInt64.self, at: info + 40)
-        #expect(try guest.load(UInt32.self, at: info + 48) == 5)
-        #expect(try guest.load(UInt64.self, at: map + 4 * 24) == 0x1_0000_0000)
-        #expect(try guest.load(UInt64.self, at: map + 4 * 24 + 8) == 2 * Self.gibibyte)
-        #expect(try guest.load(UInt32.self, at: map + 4 * 24 + 16) == 1)
+        #expect(try guest.load(UInt32.self, at: info + 48) == 4)
+        #expect(try guest.load(UInt64.self, at: map + 3 * 24) == 0x1_0000_0000)
+        #expect(try guest.load(UInt64.self, at: map + 3 * 24 + 8) == 2 * Self.gibibyte)
+        #expect(try guest.load(UInt32.self, at: map + 3 * 24 + 16) == 1)
     }
 
     @Test func `without an initrd there is no PVH module`() throws {

@@ -25,6 +25,48 @@ import Testing
         }
     }
 
+    @Test(arguments: [.gzip, .bzip2, .xz, .lz4, .lz4Legacy, .zstd] as [Compression])
+    func `every member, stream or frame of a compressed image is unpacked`(compression: Compression) throws {
+        let linux = ELFBuilder.linux()
+        let image = linux.build()
+        // Beyond one piece of the unpacker's buffers, and within it; an empty part, too.
+        let parts = [image[..<100_000], image[100_000..<100_000], image[100_000..<100_010], image[100_010...]]
+        // The legacy format's blocks are 8 MiB but for a file's last, so an empty part has none.
+        let used = compression == .lz4Legacy ? parts.filter { !$0.isEmpty } : parts
+        let file = try used.flatMap { try Compressor.compress(Array($0), compression) }
+        #expect(try Guest(file).holds(linux))
+        #expect(try Guest(file + [1, 2, 3]).holds(linux), "bytes that are no further part")
+
+        let damaged = try problem(of: Array(file.dropLast(compression == .lz4Legacy ? 20 : 30)))
+        guard case .damagedPayload(compression, _) = damaged else {
+            Issue.record("a last part that is cut off: \(String(describing: damaged))")
+            return
+        }
+    }
+
+    @Test(arguments: [.zstd, .lz4] as [Compression])
+    func `skippable frames, as pzstd writes them, are skipped`(compression: Compression) throws {
+        let linux = ELFBuilder.linux()
+        let image = linux.build()
+        var file = Bytes()
+        for part in [image[..<50_000], image[50_000...]] {
+            let frame = try Compressor.compress(Array(part), compression)
+            file.put([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0], at: file.all.count)
+            file.put(UInt32(frame.count), at: file.all.count)
+            file.put(frame, at: file.all.count)
+        }
+        file.put([0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], at: file.all.count)
+        #expect(try Guest(file.all).holds(linux))
+    }
+
+    @Test(arguments: [4, 600_000]) func `zeroes may stand between xz streams`(count: Int) throws {
+        let linux = ELFBuilder.linux()
+        let image = linux.build()
+        let padding = [UInt8](repeating: 0, count: count)
+        let streams = try [image[..<70_000], image[70_000...]].map { try Compressor.compress(Array($0), .xz) }
+        #expect(try Guest(Array((streams + [[]]).joined(separator: padding))).holds(linux))
+    }
+
     @Test func `a position-independent executable is loaded like any other`() throws {
         var builder = ELFBuilder.tiny(at: 0x40_0000)
         builder.type = 3
@@ -45,7 +87,9 @@ import Testing
 
     // MARK: - Places
 
-    @Test(arguments: [0x100, 0x1000, 0x5000, 0x6000, 0xf000, 0x3_0000, 0x9_f000, 0xf_f000, 0x10_0000, 0x3ff_f000])
+    @Test(arguments: [
+        0x100, 0x1000, 0x5000, 0x6000, 0xf000, 0x1_0000, 0x3_0000, 0x9_f000, 0xf_f000, 0x10_0000, 0x3ff_f000,
+    ])
     func `a small image may lie where nothing else does`(address: UInt64) throws {
         let builder = ELFBuilder.tiny(at: address, content: codeLikeBytes(200, seed: address))
         let guest = try Guest(builder.build(), rngSeed: [UInt8](repeating: 1, count: 32))
@@ -56,7 +100,7 @@ import Testing
     @Test(
         arguments: [
             (0x4ff, "the GDT"), (0x7000, "the boot parameters"), (0x8ff0, "the boot stack"),
-            (0x9000, "the boot page tables"), (0xefff, "the boot page tables"), (0x1_0000, "the setup data"),
+            (0x9000, "the boot page tables"), (0xefff, "the boot page tables"), (0xf_d000, "the setup data"),
             (0x2_0000, "the command line"), (0x9_fc00, "the MP table"), (0xb_8000, "the legacy video and ROM hole"),
             (0xe_0000, "the ACPI tables"), (0xf_fff8, "the reset vector"),
         ] as [(UInt64, String)]
@@ -124,6 +168,25 @@ import Testing
         builder.is64Bit = false
         builder.machine = 3
         #expect(try problem(of: builder.build()) == .wrongArchitecture("a 32-bit x86 ELF image without a PVH note"))
+    }
+
+    @Test(arguments: [[0x1bad_b002, 0x10003], [0xe852_50d6, 0, 16]] as [[UInt32]], [false, true])
+    func `a multiboot kernel is refused in words`(header: [UInt32], isWide: Bool) throws {
+        var content = Bytes(count: 64)
+        for (index, word) in (header + [0 &- header.reduce(0, &+)]).enumerated() {
+            content.put(word, at: 16 + 4 * index)
+        }
+        var builder = ELFBuilder.tiny(at: 0x10_0000, content: content.all)
+        if !isWide { (builder.is64Bit, builder.machine) = (false, 3) }
+        let image = builder.build()
+        for file in [image, try Compressor.compress(image, .gzip), [UInt8](repeating: 7, count: 16) + image] {
+            let text = try problem(of: file)?.description
+            #expect(text?.contains("multiboot kernel") == true, "\(text ?? "loaded")")
+        }
+        if isWide { #expect(try problem(of: image, entry: .elf) == nil, "asked for by name") }
+
+        builder.segments.append(.pvhNote(0x10_0000))
+        #expect(try problem(of: builder.build()) == nil, "PVH enters it in 32-bit mode")
     }
 
     @Test func `object files, core dumps and programs are no kernels`() throws {

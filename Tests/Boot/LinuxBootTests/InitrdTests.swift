@@ -57,13 +57,33 @@ import Testing
         let error = #expect(throws: BootError.self) {
             try Guest(ELFBuilder.linux().build(), initrd: [UInt8](repeating: 1, count: 60 << 20))
         }
-        guard case .initrdDoesNotFit(_, 62_914_560, 48_779_264, 67_108_864) = error else {
+        guard case .initrdDoesNotFit(_, 62_914_560, 48_779_264, 3_202_895_872, 67_108_864) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         let text = error?.description ?? ""
         #expect(text.contains("it needs 60 MiB, but only 46 MiB are free for it in a guest of 64 MiB"))
         #expect(text.contains("--memory"))
+    }
+
+    @Test func `no memory is asked for where none would help`() throws {
+        let error = #expect(throws: BootError.self) {
+            try withFile([0]) { path in
+                // Sparse: more than lies below the device hole.
+                let file = try FileDescriptor.open(path, .writeOnly)
+                try file.closeAfter { try file.resize(to: 3 << 30) }
+                _ = try withFile(ELFBuilder.linux().build()) { kernel in
+                    try LinuxLoader(memory: guestMemory(byteCount: mebibytes(64))).load(
+                        KernelImage(path: kernel),
+                        initrd: path,
+                        commandLine: KernelCommandLine()
+                    )
+                }
+            }
+        }
+        let text = error?.description ?? ""
+        #expect(text.contains("no more than 3054 MiB in a guest of any size"), "\(text)")
+        #expect(!text.contains("--memory"))
     }
 
     @Test func `an empty one is none, and a note says so`() throws {

@@ -16,6 +16,18 @@ import Testing
         #expect(line.byteCount == expected.utf8.count)
     }
 
+    @Test(
+        arguments: [
+            ("a b=1\tc", ["a", "b=1", "c"]), ("a -- root=x", ["a"]), ("a --  b", ["a"]), ("--x --", ["--x"]),
+            ("init=\"/bin/sh root=x\" b", ["init=/bin/sh root=x", "b"]), ("\"root=a b\" c", ["root=a b", "c"]),
+            ("a=\"x -- y\" b", ["a=x -- y", "b"]), ("\"--\" b", []), ("a\"b c\"d", ["a\"b c\"d"]), ("", []),
+            ("a=\"b c", ["a=b c"]), ("a=\"\" b", ["a=", "b"]),
+        ] as [(String, [String])]
+    )
+    func `the kernel's words are split as the kernel splits them`(text: String, words: [String]) {
+        #expect(KernelCommandLine.kernelWords(in: text) == words)
+    }
+
     @Test(arguments: [0x00, 0x0a, 0x0d, 0x1b, 0x1f, 0x7f] as [UInt8])
     func `control characters are refused`(byte: UInt8) {
         let user = "ab" + String(UnicodeScalar(byte)) + "c"

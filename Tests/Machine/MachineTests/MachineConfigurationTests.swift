@@ -67,6 +67,21 @@ import Testing
 
     @Test(
         arguments: [
+            ("init=/sbin/httpd -- root=/srv/www quiet reboot=x", true), ("init=\"/bin/sh root=x\"", true),
+            ("root=/dev/vdb", false), ("\"root=/dev/vd b\"", false), ("a=\"b\" root=LABEL=x -- y", false),
+        ]
+    )
+    func `words of init's, behind -- or in quotes, are no kernel parameters`(line: String, namesRoot: Bool) {
+        var configuration = MachineConfiguration(kernel: "kernel")
+        configuration.disks = [DiskConfiguration(path: "disk")]
+        configuration.commandLine = line
+        let parameters = KernelParameters(for: configuration, isHostInterpreting: false)
+        #expect(parameters.values.contains("root=/dev/vda") == namesRoot)
+        #expect(parameters.values.contains("earlyprintk=ttyS0,115200"))
+    }
+
+    @Test(
+        arguments: [
             (16 << 20, [16 << 20]), (3 << 30, [3 << 30]), (3 << 30 + 4096, [3 << 30, 4096]),
             (5 << 30, [3 << 30, 2 << 30]),
         ] as [(UInt64, [UInt64])]

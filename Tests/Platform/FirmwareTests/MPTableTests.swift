@@ -84,11 +84,16 @@ private struct ParsedMPTable {
         #expect(parsed.localInterrupts.map(\.pin) == [0, 1])
     }
 
-    @Test func `interrupts reach the pin of their number, the cascade none`() throws {
-        try MPTable(.example()).install(in: memory)
-        let parsed = try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable)
-        #expect(parsed.pins.keys.sorted() == [0, 1] + Array(3...23))
-        #expect(parsed.pins.allSatisfy { $0.key == $0.value })
+    @Test func `each device's interrupt reaches the pin of its number, and no other pin has an entry`() throws {
+        try MPTable(.example(virtioDevices: X86Layout.virtioGSIs.count)).install(in: memory)
+        let all = try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).pins
+        #expect(Set(all.keys) == Set([0, 1, 4, 8] + X86Layout.virtioGSIs.map(UInt8.init)))
+        #expect(all.allSatisfy { $0.key == $0.value })
+
+        try MPTable(.example(virtioDevices: 1)).install(in: memory)
+        #expect(try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).pins == [0: 0, 1: 1, 4: 4, 5: 5, 8: 8])
+        try MPTable(.example(devices: [])).install(in: memory)
+        #expect(try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).pins == [0: 0])
     }
 
     @Test func `the timer reaches pin 2 when it is told to`() throws {
@@ -113,9 +118,9 @@ private struct ParsedMPTable {
         #expect(parsed.ioapics.map(\.id) == [6])
     }
 
-    @Test(arguments: [1, 32, 37] as [UInt32])
-    func `the last kilobyte holds 37 processors`(cpus: UInt32) throws {
-        let table = try MPTable(.example(cpus: cpus))
+    @Test(arguments: [1, 32, 38] as [UInt32])
+    func `the last kilobyte holds 38 processors and every device`(cpus: UInt32) throws {
+        let table = try MPTable(.example(cpus: cpus, virtioDevices: X86Layout.virtioGSIs.count))
         #expect(table.floatingPointer.count + table.configurationTable.count <= 1024)
         try table.install(in: memory)
         #expect(try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).processors.count == Int(cpus))
@@ -129,8 +134,8 @@ private struct ParsedMPTable {
     }
 
     @Test func `more processors than the area holds throw`() throws {
-        #expect(throws: FirmwareError.tooLarge(table: "MP table", byteCount: 276 + 38 * 20, capacity: 1024)) {
-            try MPTable(.example(cpus: 38))
+        #expect(throws: FirmwareError.tooLarge(table: "MP table", byteCount: 260 + 39 * 20, capacity: 1024)) {
+            try MPTable(.example(cpus: 39, virtioDevices: X86Layout.virtioGSIs.count))
         }
     }
 

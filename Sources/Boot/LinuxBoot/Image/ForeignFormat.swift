@@ -11,6 +11,7 @@ enum ForeignFormat {
         for (magic, offset, what) in table where start.has(magic, at: offset) {
             return .notAKernel(what)
         }
+        if MultibootHeader.isPresent(in: start) { return MultibootHeader.problem }
         // Last, because disk images of other kinds begin with a boot sector, too.
         if start.has([0x55, 0xaa], at: 510) {
             return .notAKernel(

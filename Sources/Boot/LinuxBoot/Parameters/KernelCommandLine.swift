@@ -41,23 +41,46 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
         return Self(checked: words.joined(separator: " "))
     }
 
-    /// The words that the kernel itself reads, as `next_arg` in lib/cmdline.c splits them: white space in quotes splits
-    /// nothing, quotes themselves are dropped, and all behind `--` is for init.
-    var kernelWords: [String] {
+    /// The words of this line that the kernel itself reads.
+    var kernelWords: [String] { Self.kernelWords(in: text) }
+
+    /// The words of `text` that the kernel itself reads, as `next_arg` in lib/cmdline.c splits them.
+    ///
+    /// White space in quotes splits nothing, quotes around a word or its value are dropped, and all behind `--` is for
+    /// init. Who looks for a parameter on a command line looks among these.
+    package static func kernelWords(in text: String) -> [String] {
         var words: [String] = []
-        var word = ""
+        var word: [UInt8] = []
         var isQuoted = false
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": isQuoted.toggle()
-            case " " where !isQuoted, "\t" where !isQuoted:
-                words.append(word)
-                word = ""
-            default: word.unicodeScalars.append(scalar)
+        for byte in Array(text.utf8) + [0x20] {
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            // isspace() of the kernel is Latin-1's.
+            guard !isQuoted, (0x09...0x0d).contains(byte) || byte == 0x20 || byte == 0xa0 else {
+                word.append(byte)
+                continue
             }
+            if !word.isEmpty { words.append(unquoted(word)) }
+            word = []
         }
-        words.append(word)
-        return Array(words.prefix { $0 != "--" }.filter { !$0.isEmpty })
+        // A quote that nobody closes holds the rest of the line.
+        if isQuoted { words.append(unquoted(word.dropLast())) }
+        return Array(words.prefix { $0 != "--" })
+    }
+
+    private static func unquoted(_ bytes: [UInt8]) -> String {
+        let quote = UInt8(ascii: "\"")
+        var word = bytes[...]
+        let hasQuotedStart = word.first == quote
+        if hasQuotedStart { word = word.dropFirst() }
+        if let equals = word.firstIndex(of: UInt8(ascii: "=")), equals > word.startIndex,
+            equals + 1 < word.endIndex, word[equals + 1] == quote
+        {
+            word.remove(at: equals + 1)
+            if word.last == quote { word = word.dropLast() }
+        } else if hasQuotedStart, word.last == quote {
+            word = word.dropLast()
+        }
+        return String(decoding: word, as: UTF8.self)
     }
 
     /// The length in bytes without the terminating NUL.

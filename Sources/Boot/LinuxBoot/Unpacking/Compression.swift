@@ -22,14 +22,41 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
     /// "gzip-compressed" and its like.
     package var adjective: String { self == .uncompressed ? rawValue : "\(rawValue)-compressed" }
 
-    /// As many bytes from the start as `init(magicOf:)` looks at.
-    static let magicByteCount = 9
+    /// The number of bytes that `init(magicOf:)` and `continues(with:)` want to see, behind which a skippable frame
+    /// of pzstd's size hides nothing.
+    static let magicByteCount = 32
 
     /// Recognises a format by the magic number in the first bytes, or gives `nil`.
+    ///
+    /// pzstd writes a skippable frame in front of each frame. Frames of lz4 and zstd look alike in this respect, so
+    /// the first other frame decides.
     init?(magicOf start: ByteReader) {
-        let format = Self.magicNumbers.first { start.has($0.magic) }
-        guard let format else { return nil }
-        self = format.compression
+        var offset: UInt64 = 0
+        while start.hasSkippableFrame(at: offset), let size: UInt32 = try? start.load(at: offset + 4) {
+            offset += 8 + UInt64(size)
+        }
+        if let format = Self.magicNumbers.first(where: { start.has($0.magic, at: offset) }) {
+            self = format.compression
+        } else if offset > 0 {
+            self = .zstd
+        } else {
+            return nil
+        }
+    }
+
+    /// Whether a file of this format goes on with the bytes in `start`, behind a complete member, stream or frame.
+    ///
+    /// pigz, pbzip2, pixz, pzstd, bgzip and `cat a.gz b.gz` make files of several parts.
+    func continues(with start: ByteReader) -> Bool {
+        switch self {
+        case .gzip, .bzip2, .xz: hasMagic(start)
+        case .lz4, .zstd: hasMagic(start) || start.hasSkippableFrame(at: 0)
+        case .lzma, .lz4Legacy, .lzo, .uncompressed: false
+        }
+    }
+
+    private func hasMagic(_ start: ByteReader) -> Bool {
+        Self.magicNumbers.contains { $0.compression == self && start.has($0.magic) }
     }
 
     private static let magicNumbers: [(magic: [UInt8], compression: Compression)] = [
@@ -43,4 +70,12 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
         (ELFHeader.magic, .uncompressed),
         ([0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a], .lzo),
     ]
+}
+
+extension ByteReader {
+    /// Whether a skippable frame of the lz4 and zstd formats begins at `offset`.
+    fileprivate func hasSkippableFrame(at offset: UInt64) -> Bool {
+        guard let magic: UInt32 = try? load(at: offset) else { return false }
+        return magic & 0xffff_fff0 == 0x184d_2a50
+    }
 }

@@ -20,7 +20,7 @@ struct ELFStream: ~Copyable {
     /// What to say of a stream that begins with these bytes and is no ELF image.
     private let foreign: (ByteReader) -> KernelProblem
 
-    /// Everything so far, until the headers are complete.
+    /// Everything so far, until the headers are complete; then as much as a multiboot header needs.
     private var start: [UInt8] = []
     private var image: ELFImage?
     private var position: UInt64 = 0
@@ -47,14 +47,14 @@ struct ELFStream: ~Copyable {
         self.image = image
         noteBytes = image.notes.map { [UInt8](repeating: 0, count: $0.fileRange.count) }
         let first = start
-        start = []
+        start = Array(first.prefix(MultibootHeader.reach))
         try unsafe copy(first.span.bytes)
     }
 
-    /// The image and its PVH entry, once everything was received.
+    /// The image, its PVH entry and its first bytes, once everything was received.
     ///
     /// - Throws: `truncated` when bytes that the headers announce have not come.
-    borrowing func finish() throws(BootError) -> (image: ELFImage, pvhEntry: UInt64?) {
+    borrowing func finish() throws(BootError) -> (image: ELFImage, pvhEntry: UInt64?, start: ByteReader) {
         guard let image else {
             guard start.isEmpty || ByteReader(start).has(ELFHeader.magic) else {
                 throw .kernel(path: path, foreign(ByteReader(start)))
@@ -72,9 +72,11 @@ struct ELFStream: ~Copyable {
             )
         }
         for (note, bytes) in zip(image.notes, noteBytes) {
-            if let entry = ELFNotes.pvhEntry(in: bytes, alignment: note.alignment) { return (image, entry) }
+            if let entry = ELFNotes.pvhEntry(in: bytes, alignment: note.alignment) {
+                return (image, entry, ByteReader(start))
+            }
         }
-        return (image, nil)
+        return (image, nil, ByteReader(start))
     }
 
     /// Zeroes what was copied, for a loader that goes another way.

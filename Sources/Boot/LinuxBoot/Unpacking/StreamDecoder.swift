@@ -13,7 +13,7 @@ protocol StreamDecoder: ~Copyable {
 struct DecodingStep: Hashable {
     let consumedByteCount: Int
     let producedByteCount: Int
-    /// The compressed stream is complete; bytes behind it belong to somebody else.
+    /// The member, stream or frame is complete; bytes behind it are not the decoder's.
     let isComplete: Bool
 }
 

@@ -14,7 +14,7 @@ struct Unpacker: ~Copyable {
 
     /// - Parameters:
     ///   - compression: The format.
-    ///   - source: Where the compressed bytes lie in the file; more may follow behind the stream, and is ignored.
+    ///   - source: Where the compressed bytes lie in the file; what follows behind its last part is ignored.
     ///   - limit: The most bytes that may come out.
     init(_ compression: Compression, source: Range<UInt64>, limit: UInt64) {
         self.compression = compression
@@ -30,23 +30,12 @@ struct Unpacker: ~Copyable {
         do {
             switch compression {
             case .uncompressed:
-                var decoder = CopyDecoder(byteCount: source.upperBound - source.lowerBound)
-                try run(&decoder, file, sink)
-            case .gzip:
-                var decoder = try GzipDecoder()
-                try run(&decoder, file, sink)
-            case .bzip2:
-                var decoder = try Bzip2Decoder()
-                try run(&decoder, file, sink)
-            case .xz, .lzma:
-                var decoder = try LZMADecoder(isAlone: compression == .lzma)
-                try run(&decoder, file, sink)
-            case .lz4:
-                var decoder = try LZ4FrameDecoder()
-                try run(&decoder, file, sink)
-            case .zstd:
-                var decoder = try ZstdDecoder()
-                try run(&decoder, file, sink)
+                try run(file, sink) { CopyDecoder(byteCount: source.upperBound - source.lowerBound) }
+            case .gzip: try run(file, sink) { try GzipDecoder() }
+            case .bzip2: try run(file, sink) { try Bzip2Decoder() }
+            case .xz, .lzma: try run(file, sink) { try LZMADecoder(isAlone: compression == .lzma) }
+            case .lz4: try run(file, sink) { try LZ4FrameDecoder() }
+            case .zstd: try run(file, sink) { try ZstdDecoder() }
             case .lz4Legacy:
                 try unpackLZ4Legacy(file, sink)
             case .lzo:
@@ -61,16 +50,17 @@ struct Unpacker: ~Copyable {
         }
     }
 
-    /// Feeds a decoder until its stream is complete.
+    /// Feeds decoders, one for each member, stream or frame, until no other follows.
     ///
     /// It ends: every turn consumes some of a finite input, produces some of a bounded output, or throws.
-    private borrowing func run(
-        _ decoder: inout some StreamDecoder & ~Copyable,
+    private borrowing func run<Decoder: StreamDecoder & ~Copyable>(
         _ file: borrowing ImageFile,
-        _ sink: Sink
+        _ sink: Sink,
+        makeDecoder: () throws -> Decoder
     ) throws {
         var input = RawBuffer(byteCount: Self.pieceByteCount)
         var output = RawBuffer(byteCount: Self.pieceByteCount)
+        var decoder = try makeDecoder()
         var position = source.lowerBound
         var pending = 0..<0
         var total: UInt64 = 0
@@ -94,12 +84,36 @@ struct Unpacker: ~Copyable {
                 try count(step.producedByteCount, &total, path: file.path)
                 try output.withBytes(0..<step.producedByteCount, sink)
             }
-            if step.isComplete { return }
+            if step.isComplete {
+                guard let next = try nextPart(from: position - UInt64(pending.count), of: file) else { return }
+                (position, pending) = (next, 0..<0)
+                decoder = try makeDecoder()
+                continue
+            }
             guard step.consumedByteCount > 0 || step.producedByteCount > 0 else {
                 throw pending.isEmpty && position == source.upperBound
                     ? DecodingFailure.truncated : DecodingFailure.damaged("the decoder makes no progress")
             }
         }
+    }
+
+    /// The start of the next member, stream or frame, or `nil` where the source ends or bytes of another kind follow,
+    /// such as the unpacked size that Linux appends.
+    ///
+    /// xz lets zeroes stand between streams, four at a time (xz-file-format.txt 2.2).
+    private borrowing func nextPart(
+        from start: UInt64,
+        of file: borrowing ImageFile
+    ) throws(BootError) -> UInt64? {
+        var position = start
+        while position < source.upperBound {
+            let wanted = min(UInt64(Self.pieceByteCount), source.upperBound - position)
+            let bytes = try file.read(upTo: compression == .xz ? Int(wanted) : Compression.magicByteCount, at: position)
+            let padding = compression == .xz ? bytes.prefix { $0 == 0 }.count / 4 * 4 : 0
+            if padding == 0 { return compression.continues(with: ByteReader(bytes)) ? position : nil }
+            position += UInt64(padding)
+        }
+        return nil
     }
 
     /// Adds to the number of bytes that came out, and ends a decompression bomb.

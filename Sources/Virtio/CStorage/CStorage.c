@@ -23,6 +23,11 @@ int cstorage_lock(int file, bool exclusive) {
 
 int cstorage_device_size(int file, uint64_t *size) { return result_of(ioctl(file, BLKGETSIZE64, size)); }
 
+int cstorage_device_is_read_only(int file) {
+    int read_only = 0;
+    return ioctl(file, BLKROGET, &read_only) < 0 ? -errno : read_only != 0;
+}
+
 int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint32_t *optimal) {
     int logical_size;
     if (ioctl(file, BLKSSZGET, &logical_size) < 0 || ioctl(file, BLKPBSZGET, physical) < 0 ||

@@ -12,6 +12,8 @@ import SystemPackage
 @safe
 final class DirectEngine: StorageEngine {
     private static let bufferByteCount = 1 << 20
+    /// The most that a request without alignment may have: all else waits for it.
+    private static let requestByteMaximum: UInt64 = 16 << 20
 
     private let base: any StorageEngine
     private let file: DiskFile
@@ -36,6 +38,8 @@ final class DirectEngine: StorageEngine {
 
     func commit() { base.commit() }
 
+    func cancel() { base.cancel() }
+
     func takeCompletion() -> StorageCompletion? {
         completed.popLast() ?? base.takeCompletion()
     }
@@ -57,6 +61,9 @@ final class DirectEngine: StorageEngine {
     }
 
     private func runAlone(_ request: StorageRequest, isWrite: Bool) {
+        guard request.byteCount <= Self.requestByteMaximum else {
+            return completed.append(StorageCompletion(slot: request.slot, error: .invalidArgument))
+        }
         while base.inFlightCount > 0 {
             base.waitForCompletion()
             while let completion = base.takeCompletion() { completed.append(completion) }

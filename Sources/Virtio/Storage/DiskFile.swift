@@ -54,6 +54,7 @@ package final class DiskFile: Sendable {
         if isBlockDevice {
             let result = unsafe cstorage_device_blocks(raw, &logical, &physical, &optimal)
             if result < 0 { throw .file(path, operation: "BLKSSZGET", Errno(rawValue: -result)) }
+            guard isReadOnly || cstorage_device_is_read_only(raw) != 1 else { throw .readOnlyDevice(path) }
             canDiscard = !isReadOnly && Self.deviceCanDiscard(raw)
         } else {
             var status = stat()
@@ -82,15 +83,19 @@ package final class DiskFile: Sendable {
     var descriptor: CInt { owned.rawValue }
 
     /// The size in bytes, at this moment: whole logical blocks.
+    ///
+    /// A file that ends within a block has all of that block: what is beyond its end reads as zeros, and the file grows when
+    /// that is written.
     package var byteCount: UInt64 {
+        let block = UInt64(logicalBlockSize)
         var size: UInt64 = 0
         if isBlockDevice {
             unsafe cstorage_device_size(descriptor, &size)
-        } else {
-            var status = stat()
-            if unsafe fstat(descriptor, &status) == 0 { size = UInt64(clamping: status.st_size) }
+            return size / block * block
         }
-        return size / UInt64(logicalBlockSize) * UInt64(logicalBlockSize)
+        var status = stat()
+        if unsafe fstat(descriptor, &status) == 0 { size = UInt64(clamping: status.st_size) }
+        return (size + block - 1) / block * block
     }
 
     /// What ranges of `fallocate` must be multiples of.

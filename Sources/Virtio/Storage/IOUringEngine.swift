@@ -10,6 +10,8 @@ import SystemPackage
 /// While the ring has nothing to do, one read alone and any number of writes are tried by plain calls first: what the page cache
 /// can serve or keep is done by them in less time than the ring takes; writes would even go through a thread of the kernel's.
 ///
+/// An error of the ring itself, such as `EPERM` under a sandbox that came later, ends its use: threads go on with the disk.
+///
 /// The ring is used by whichever thread holds the owner's lock; the kernel keeps a request that was submitted by a thread
 /// that has ended since.
 @safe
@@ -18,9 +20,20 @@ final class IOUringEngine: StorageEngine {
     private static let directBatch: UInt32 = 4
 
     let capacity: Int
-    private(set) var inFlightCount = 0
+    /// How many requests this engine has itself.
+    private var ownCount = 0
 
     private let file: DiskFile
+    private let report: @Sendable (String) -> Void
+    /// The call of io_uring_enter(2); tests have others.
+    private let enter: @Sendable (OpaquePointer) -> CInt
+    /// Does everything from the moment on at which the ring failed.
+    private var fallback: ThreadPoolEngine?
+    /// How many calls the kernel has.
+    private var kernelCount = 0
+    private var isCancelling = false
+    /// The slots of what is prepared and not submitted, in order.
+    @safe @exclusivity(unchecked) private var prepared: [Int] = []
     let completionEvent: EventFD
     // Made by init, used here only and destroyed by deinit.
     private let ring: OpaquePointer
@@ -37,14 +50,18 @@ final class IOUringEngine: StorageEngine {
     private let vectors: UnsafeMutableBufferPointer<iovec>
     private var vectorCount = 0
 
-    init(file: DiskFile, capacity: Int, completionEvent: EventFD?) throws(StorageError) {
+    init(
+        file: DiskFile,
+        capacity: Int,
+        completionEvent: EventFD,
+        report: @escaping @Sendable (String) -> Void,
+        enter: @escaping @Sendable (OpaquePointer) -> CInt = { unsafe cstorage_ring_submit($0) }
+    ) throws(StorageError) {
         self.file = file
         self.capacity = capacity
-        do throws(Errno) {
-            self.completionEvent = if let completionEvent { completionEvent } else { try EventFD() }
-        } catch {
-            throw .ioUringUnavailable(error)
-        }
+        self.completionEvent = completionEvent
+        self.report = report
+        unsafe self.enter = enter
         jobs = Array(repeating: nil, count: capacity)
         var ring: OpaquePointer?
         let result = unsafe cstorage_ring_create(
@@ -60,16 +77,16 @@ final class IOUringEngine: StorageEngine {
 
     deinit {
         // The kernel may still write to the memory of what is under way.
-        while inFlightCount > 0 {
-            waitForCompletion()
-            while takeCompletion() != nil {}
-        }
+        cancel()
         unsafe cstorage_ring_destroy(ring)
         unsafe vectors.deallocate()
     }
 
+    var inFlightCount: Int { ownCount + (fallback?.inFlightCount ?? 0) }
+
     func submit(_ request: StorageRequest) {
-        inFlightCount += 1
+        if let fallback { return fallback.submit(request) }
+        ownCount += 1
         let job = StorageJob(request, on: file)
         if mayHold(job) { return held.append(job) }
         for job in held { prepare(job) }
@@ -81,7 +98,7 @@ final class IOUringEngine: StorageEngine {
 
     /// Whether there may be no call of the ring for it.
     private func mayHold(_ job: StorageJob) -> Bool {
-        guard !file.isDirect, inFlightCount == completed.count + held.count + 1 else { return false }
+        guard !file.isDirect, ownCount == completed.count + held.count + 1 else { return false }
         guard let last = held.last else { return true }
         return last.isCachedWrite && job.isCachedWrite
     }
@@ -89,33 +106,79 @@ final class IOUringEngine: StorageEngine {
     func commit() {
         if !held.isEmpty { serveHeld() }
         var isStuck = false
-        while unsafe cstorage_ring_pending(ring) > 0 {
-            let result = unsafe cstorage_ring_submit(ring)
-            // EBUSY and EAGAIN: the kernel wants completions to be taken, or has no memory, and says so by an event later.
-            if result == -EBUSY || result == -EAGAIN {
-                if isStuck { _ = unsafe cstorage_ring_wait(ring) }
+        while fallback == nil, !prepared.isEmpty {
+            let result = unsafe enter(ring)
+            if result > 0 {
+                kernelCount += Int(result)
+                prepared.removeFirst(min(prepared.count, Int(result)))
+            } else if result == -EBUSY || result == -EAGAIN, kernelCount > 0 {
+                // The kernel wants completions to be taken, or has no memory, and says so by an event later.
+                if isStuck { waitForRing() }
                 takeFromRing()
                 isStuck = true
+            } else if result != -EINTR {
+                fallBack(Errno(rawValue: -result))
             }
         }
         vectorCount = 0
+        fallback?.commit()
     }
 
     func takeCompletion() -> StorageCompletion? {
-        guard inFlightCount > 0 else { return nil }
-        if completed.isEmpty { takeFromRing() }
-        guard let completion = completed.popLast() else { return nil }
-        inFlightCount -= 1
-        return completion
+        if ownCount > 0 {
+            if completed.isEmpty { takeFromRing() }
+            if let completion = completed.popLast() {
+                ownCount -= 1
+                return completion
+            }
+        }
+        return fallback?.takeCompletion()
     }
 
     func waitForCompletion() {
         commit()
-        while completed.isEmpty, inFlightCount > 0 {
-            _ = unsafe cstorage_ring_wait(ring)
+        while completed.isEmpty, ownCount > 0 {
+            waitForRing()
             takeFromRing()
             commit()
         }
+        if completed.isEmpty { fallback?.waitForCompletion() }
+    }
+
+    func cancel() {
+        isCancelling = true
+        defer { isCancelling = false }
+        for job in held { completed.append(StorageCompletion(slot: job.request.slot, error: .canceled)) }
+        held.removeAll(keepingCapacity: true)
+        commit()
+        while jobs.contains(where: { $0?.isTransfer == true }) {
+            waitForRing()
+            takeFromRing()
+        }
+        fallback?.cancel()
+    }
+
+    /// Waits until the kernel has completed something.
+    private func waitForRing() {
+        let result = unsafe cstorage_ring_wait(ring)
+        guard result < 0, result != -EINTR else { return }
+        // Without the ring's own call: its event tells as well, and a look now and then misses none.
+        var set = pollfd(fd: completionEvent.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+        if unsafe poll(&set, 1, 10) > 0 { completionEvent.take() }
+    }
+
+    /// Gives what the kernel has not taken, and all that comes, to threads.
+    private func fallBack(_ error: Errno) {
+        report("io_uring: \(error): threads go on with the disk")
+        let threads = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
+        fallback = threads
+        // Their entries stay in the ring, which nobody submits any more.
+        for slot in prepared {
+            guard let job = jobs[slot].take() else { continue }
+            ownCount -= 1
+            threads.submit(job)
+        }
+        prepared.removeAll()
     }
 
     /// Does at once what the page cache can serve and keep, and prepares what is left.
@@ -144,12 +207,24 @@ final class IOUringEngine: StorageEngine {
         if case .done(let error) = job.step {
             return completed.append(StorageCompletion(slot: slot, error: error))
         }
+        if isCancelling, job.isTransfer {
+            return completed.append(StorageCompletion(slot: slot, error: .canceled))
+        }
+        if let fallback {
+            ownCount -= 1
+            return fallback.submit(job)
+        }
         if !tryToPrepare(job) {
             commit()
+            if let fallback {
+                ownCount -= 1
+                return fallback.submit(job)
+            }
             // After a submission the queue is empty.
             _ = tryToPrepare(job)
         }
         jobs[slot] = job
+        prepared.append(slot)
     }
 
     private func tryToPrepare(_ job: StorageJob) -> Bool {
@@ -194,6 +269,7 @@ final class IOUringEngine: StorageEngine {
         repeat {
             goesOn = false
             while unsafe cstorage_ring_take(ring, &tag, &result) == 1 {
+                kernelCount -= 1
                 guard var job = jobs[Int(tag)].take() else { continue }
                 job.advance(Int(result))
                 if case .done = job.step {} else { goesOn = true }

@@ -25,4 +25,8 @@ package protocol StorageEngine: AnyObject {
     func takeCompletion() -> StorageCompletion?
     /// Commits, then waits until `takeCompletion` has something; at once where nothing is in flight.
     func waitForCompletion()
+    /// Ends reads and writes: when it returns, none touches the memory of its vectors any more.
+    ///
+    /// Each of them completes all the same, with `Errno.canceled` where it was not done. Flushes and ranges go on.
+    func cancel()
 }

@@ -16,31 +16,37 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
     ///   - file: The disk.
     ///   - capacity: How many requests it takes at a time.
     ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
+    ///   - report: Takes what an engine has to say while it works, in words.
     /// - Returns: The engine, for one owner.
     /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
     package func makeEngine(
         for file: DiskFile,
         capacity: Int,
-        completionEvent: EventFD? = nil
+        completionEvent: EventFD? = nil,
+        report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(StorageError) -> sending any StorageEngine {
-        let engine: any StorageEngine =
-            switch self {
-            case .ioUring: try IOUringEngine(file: file, capacity: capacity, completionEvent: completionEvent)
-            case .threads: try ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
-            case .automatic: try Self.bestEngine(file, capacity, completionEvent)
-            }
-        return file.isDirect ? DirectEngine(engine, file: file) : engine
-    }
-
-    private static func bestEngine(
-        _ file: DiskFile,
-        _ capacity: Int,
-        _ completionEvent: EventFD?
-    ) throws(StorageError) -> any StorageEngine {
-        do throws(StorageError) {
-            return try IOUringEngine(file: file, capacity: capacity, completionEvent: completionEvent)
+        let event: EventFD
+        do throws(Errno) {
+            event = if let completionEvent { completionEvent } else { try EventFD() }
         } catch {
-            return try ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
+            throw .file(file.path, operation: "eventfd", error)
         }
+        let engine: any StorageEngine
+        switch self {
+        case .threads: engine = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: event)
+        case .ioUring, .automatic:
+            do throws(StorageError) {
+                engine = try unsafe IOUringEngine(
+                    file: file,
+                    capacity: capacity,
+                    completionEvent: event,
+                    report: report
+                )
+            } catch {
+                guard self == .automatic else { throw error }
+                engine = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: event)
+            }
+        }
+        return file.isDirect ? DirectEngine(engine, file: file) : engine
     }
 }

@@ -12,6 +12,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
     case otherBlockSize(FilePath, Int, Int)
     /// Another machine, or another program that locks, has it.
     case inUse(FilePath, isReadOnly: Bool)
+    /// A block device that refuses writes.
+    case readOnlyDevice(FilePath)
     /// The file system has no direct input and output.
     case directUnsupported(FilePath)
     /// The kernel has no io_uring for us.
@@ -33,6 +35,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
             isReadOnly
                 ? "disk \(path) is in use: somebody writes it"
                 : "disk \(path) is in use: many may read a disk (',readonly'), or one may write it"
+        case .readOnlyDevice(let path):
+            "disk \(path) is a read-only block device: add ',readonly'"
         case .directUnsupported(let path):
             "disk \(path): its file system does not offer direct input and output: leave ',direct' out"
         case .ioUringUnavailable(.noFunction):

@@ -8,9 +8,14 @@ import SystemPackage
 extension StorageJob {
     /// Makes all calls, one after the other.
     ///
+    /// - Parameters:
+    ///   - file: The disk's.
+    ///   - isCancelled: Asked before each call.
     /// - Returns: The error that ended it, if any.
-    mutating func run(on file: CInt) -> Errno? {
+    mutating func run(on file: CInt, isCancelled: () -> Bool = { false }) -> Errno? {
         while true {
+            if case .done(let error) = step { return error }
+            if isCancelled() { return .canceled }
             switch step {
             case .read: read(file, CSTORAGE_PLAIN)
             case .write(let isDurable): write(file, isDurable ? CSTORAGE_DURABLE : CSTORAGE_PLAIN)

@@ -29,10 +29,20 @@ struct StorageJob {
     private var left: UInt64
     /// The first vector that is not done; those from there on are what the request still needs.
     private var firstVector = 0
+    /// The disk's block: a file that ends within one reads as zeros from there to the block's end.
+    private let blockByteCount: UInt64
+    /// How many calls in a row were to be repeated.
+    private var repeatCount = 0
+
+    /// So many calls may be interrupted, or find the host short of something, before that is the request's error.
+    private static let repeatMaximum = 64
+    /// The most bytes of one call, give or take a vector: whoever has to wait for one waits for so much.
+    private static let callByteMaximum: UInt64 = 16 << 20
 
     init(_ request: StorageRequest, on file: DiskFile) {
         self.request = request
         (offset, left) = (request.offset, request.byteCount)
+        blockByteCount = UInt64(file.logicalBlockSize)
         step = .done(nil)
         switch request.operation {
         case .read: step = .read
@@ -66,7 +76,15 @@ struct StorageJob {
     /// The pointer is good for the call of `body` only.
     func withVectors<R>(_ body: (UnsafeBufferPointer<iovec>) -> R) -> R {
         unsafe request.vectors.withUnsafeBufferPointer { all in
-            let end = min(all.count, firstVector + Self.vectorMaximum)
+            var end = min(all.count, firstVector + Self.vectorMaximum)
+            if left > Self.callByteMaximum {
+                var (sum, index) = (UInt64(0), firstVector)
+                while index < end, sum < Self.callByteMaximum {
+                    unsafe sum += UInt64(all[index].iov_len)
+                    index += 1
+                }
+                end = index
+            }
             return unsafe body(UnsafeBufferPointer(rebasing: all[firstVector..<end]))
         }
     }
@@ -74,12 +92,16 @@ struct StorageJob {
     /// Goes on after the call of `step` has given `result`, at least 0 or -errno.
     mutating func advance(_ result: Int) {
         let error = result < 0 ? Errno(rawValue: CInt(clamping: -result)) : nil
-        if let error, error == .interrupted || error == .resourceTemporarilyUnavailable { return }
+        if let error, error == .interrupted || error == .resourceTemporarilyUnavailable {
+            repeatCount += 1
+            if repeatCount > Self.repeatMaximum { step = .done(error) }
+            return
+        }
+        repeatCount = 0
         switch step {
         case .read, .write:
             guard error == nil else { return step = .done(error) }
-            // Nothing at all: the file has ended before its disk did.
-            guard result > 0 else { return step = .done(.ioError) }
+            guard result > 0 else { return step = .done(endsWithZeros() ? nil : .ioError) }
             consume(UInt64(result))
         case .allocate:
             guard error == .notSupported, case .writeZeroes = request.operation else { return step = .done(error) }
@@ -87,6 +109,18 @@ struct StorageJob {
         case .sync: step = .done(error)
         case .done: break
         }
+    }
+
+    /// Fills what is left of a read with zeros, where the file ends within the last block that is read.
+    ///
+    /// - Returns: Whether it does; else the file has ended before its disk did.
+    private func endsWithZeros() -> Bool {
+        guard isRead, offset % blockByteCount != 0, left < blockByteCount else { return false }
+        for index in unsafe firstVector..<request.vectors.count {
+            let vector = unsafe request.vectors[index]
+            unsafe _ = memset(vector.iov_base, 0, vector.iov_len)
+        }
+        return true
     }
 
     private mutating func consume(_ byteCount: UInt64) {

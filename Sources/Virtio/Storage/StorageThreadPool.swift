@@ -43,13 +43,34 @@ final class StorageThreadPool: Sendable {
         /// What the engine takes back when it has time.
         var offered: JobQueue
         var completed: [StorageCompletion] = []
+        /// How many jobs there are that touch the memory of their vectors.
+        var transferCount = 0
         var idleWorkers = Array(0..<threadMaximum)
+
+        /// Completes what moves data and no thread has begun.
+        ///
+        /// - Returns: How many jobs that move data are under way.
+        mutating func cancelWaiting() -> Int {
+            for _ in 0..<waiting.count {
+                guard let job = waiting.popFirst() else { break }
+                if job.isTransfer { cancel(job) } else { waiting.append(job) }
+            }
+            while let job = offered.popFirst() { cancel(job) }
+            return transferCount
+        }
+
+        private mutating func cancel(_ job: StorageJob) {
+            completed.append(StorageCompletion(slot: job.request.slot, error: .canceled))
+            transferCount -= 1
+        }
     }
 
     /// Happens when there are completions, and none were left from before.
     let event: EventFD
     private let file: DiskFile
     private let state: Mutex<State>
+    /// Whether jobs that move data are to end as soon as they can.
+    private let isCancelling = Atomic<Bool>(false)
     /// Each is a thread while it has something to do; a queue for many would run as many blocks as there are processors.
     private let workers: [DispatchQueue]
     /// How many threads work for what is offered: the engine's has a processor of its own.
@@ -58,11 +79,10 @@ final class StorageThreadPool: Sendable {
     /// - Parameters:
     ///   - file: What the jobs are done on.
     ///   - capacity: How many jobs there are at most.
-    ///   - event: What happens when there are completions; `nil` for one of its own.
-    /// - Throws: `Errno` where the host has no descriptor left.
-    init(file: DiskFile, capacity: Int, event: EventFD?) throws(Errno) {
+    ///   - event: What happens when there are completions.
+    init(file: DiskFile, capacity: Int, event: EventFD) {
         self.file = file
-        self.event = if let event { event } else { try EventFD() }
+        self.event = event
         workers = (0..<Self.threadMaximum).map { DispatchQueue(label: "martlet.disk.\($0)") }
         state = Mutex(State(waiting: JobQueue(capacity: capacity), offered: JobQueue(capacity: capacity)))
     }
@@ -76,6 +96,7 @@ final class StorageThreadPool: Sendable {
         let started = state.withLock { state in
             var started: [Int] = []
             for job in jobs {
+                if job.isTransfer { state.transferCount += 1 }
                 let isOffered = mayBeTakenBack && job.isRead
                 if isOffered { state.offered.append(job) } else { state.waiting.append(job) }
                 let busyCount = workers.count - state.idleWorkers.count
@@ -96,7 +117,12 @@ final class StorageThreadPool: Sendable {
 
     /// Takes back a job that no thread has begun.
     func takeBack() -> StorageJob? {
-        state.withLock { $0.offered.popFirst() }
+        state.withLock { state in
+            let job = state.offered.popFirst()
+            // Only reads are offered.
+            if job != nil { state.transferCount -= 1 }
+            return job
+        }
     }
 
     /// Takes all that is complete.
@@ -106,19 +132,35 @@ final class StorageThreadPool: Sendable {
         state.withLock { swap(&$0.completed, &completions) }
     }
 
+    /// Ends the jobs that move data: completes those that no thread has begun, and waits for the others' next call.
+    func cancelTransfers() {
+        isCancelling.store(true, ordering: .sequentiallyConsistent)
+        defer { isCancelling.store(false, ordering: .sequentiallyConsistent) }
+        while state.withLock({ $0.cancelWaiting() }) > 0 {
+            // Tells of the first completion only, so look again before long.
+            var set = pollfd(fd: event.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+            if unsafe poll(&set, 1, 10) > 0 { event.take() }
+        }
+    }
+
     private func work(_ worker: Int) {
         var finished: StorageCompletion?
+        var wasTransfer = false
         while true {
             // One lock for each job: where many threads contend for it, it is a call of the kernel's.
             let (isNews, job) = state.withLock { state in
                 if let finished { state.completed.append(finished) }
+                if wasTransfer { state.transferCount -= 1 }
                 let job = state.waiting.popFirst() ?? state.offered.popFirst()
                 if job == nil { state.idleWorkers.append(worker) }
                 return (finished != nil && state.completed.count == 1, job)
             }
             if isNews { event.signal() }
             guard var job else { return }
-            finished = StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor))
+            let isTransfer = job.isTransfer
+            let error = job.run(on: file.descriptor) { isTransfer && isCancelling.load(ordering: .relaxed) }
+            wasTransfer = isTransfer
+            finished = StorageCompletion(slot: job.request.slot, error: error)
         }
     }
 }

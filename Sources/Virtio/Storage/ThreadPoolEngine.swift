@@ -31,29 +31,35 @@ final class ThreadPoolEngine: StorageEngine {
     private var aloneCount = 0
     @safe @exclusivity(unchecked) private var writes = CachedWriteBudget()
 
-    init(file: DiskFile, capacity: Int, completionEvent: EventFD?) throws(StorageError) {
+    init(file: DiskFile, capacity: Int, completionEvent: EventFD) {
         self.file = file
         self.capacity = capacity
-        do throws(Errno) {
-            pool = try StorageThreadPool(file: file, capacity: capacity, event: completionEvent)
-        } catch {
-            throw .file(file.path, operation: "eventfd", error)
-        }
+        pool = StorageThreadPool(file: file, capacity: capacity, event: completionEvent)
     }
 
     deinit {
         // A thread may still write to the memory of what is under way.
-        while inFlightCount > 0 {
-            waitForCompletion()
-            while takeCompletion() != nil {}
-        }
+        cancel()
     }
 
     var completionEvent: EventFD { pool.event }
 
     func submit(_ request: StorageRequest) {
+        submit(StorageJob(request, on: file))
+    }
+
+    /// Takes over a job that another engine has begun.
+    func submit(_ job: StorageJob) {
         inFlightCount += 1
-        submitted.append(StorageJob(request, on: file))
+        submitted.append(job)
+    }
+
+    func cancel() {
+        for job in submitted where job.isTransfer {
+            completed.append(StorageCompletion(slot: job.request.slot, error: .canceled))
+        }
+        submitted.removeAll(where: \.isTransfer)
+        pool.cancelTransfers()
     }
 
     func commit() {

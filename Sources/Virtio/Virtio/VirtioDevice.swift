@@ -36,16 +36,16 @@ package protocol VirtioDevice: AnyObject, Sendable {
     ///
     /// At any time: before `activate` and after `reset` it does nothing, as with an index that is no queue's.
     func processQueue(_ index: Int)
-    /// Waits until nothing is in flight, and returns it to the driver: the device touches no guest memory then, until
-    /// something else is called.
-    func drain()
+    /// Waits for what is in flight, and returns it to the driver: the device touches no guest memory then, until something
+    /// else is called.
+    func drain(_ extent: DrainExtent)
     /// Forgets the driver: when it returns, the device touches no guest memory any more and has its first configuration.
     func reset()
 }
 
 /// The defaults are those of a device without a configuration and without features of its own.
 extension VirtioDevice {
-    package func drain() {}
+    package func drain(_ extent: DrainExtent) {}
     package func accept(_ features: VirtioFeatures) throws(FeatureRefusal) {}
     package func writeConfiguration(at offset: UInt64, from data: RawSpan) {}
 
@@ -68,7 +68,7 @@ extension QueuedDevice {
 
     package func processQueue(_ index: Int) { server.processQueue(index) }
 
-    package func drain() { server.drain() }
+    package func drain(_ extent: DrainExtent) { server.drain(extent) }
 
     package func reset() { server.reset() }
 }

@@ -35,7 +35,7 @@ enum BlockFuzzTarget {
         let context = ActivationContext(memory: memory, features: features, queues: [queue])
         let steps = (0..<8).map { _ in input.byte() }
         try? memory.write(Array(input.rest.prefix(64 << 10)), at: 0)
-        try? device.accept(features)
+        device.accept(features)
         try? device.activate(context)
         for step in steps { act(step, device, disk, context) }
         device.reset()
@@ -50,12 +50,12 @@ enum BlockFuzzTarget {
         case 3: disk.hold()
         case 4:
             disk.release()
-            device.handleCompletions()
+            device.server.resume()
         case 5: device.resize(toByteCount: UInt64(step >> 3) << 11)
         case 6: unsafe device.writeConfiguration(at: 32, from: [step >> 3].span.bytes)
         default:
             device.reset()
-            try? device.accept(context.features)
+            device.accept(context.features)
             try? device.activate(context)
         }
     }

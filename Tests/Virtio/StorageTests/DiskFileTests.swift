@@ -22,9 +22,9 @@ import Testing
 
     // MARK: - What is a disk
 
-    @Test func `the size is in whole sectors, and follows the file`() throws {
+    @Test func `the size is in whole sectors, none of the file is left out, and it follows the file`() throws {
         let file = try open()
-        #expect(file.byteCount == 4608)
+        #expect(file.byteCount == 5120)
         unsafe truncate(path.string, 10240)
         #expect(file.byteCount == 10240)
     }

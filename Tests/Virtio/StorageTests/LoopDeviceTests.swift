@@ -15,12 +15,12 @@ struct LoopDeviceTests {
         let file: String
         private let folder: TemporaryFolder
 
-        init(byteCount: Int) throws {
+        init(byteCount: Int, options: String = "") throws {
             folder = try TemporaryFolder()
             file = "\(folder.path)/file"
             try folder.write([UInt8](repeating: 1, count: byteCount), to: "file")
             let list = "\(folder.path)/name"
-            let arguments = ["-c", "losetup --find --show '\(file)' > '\(list)'"]
+            let arguments = ["-c", "losetup \(options) --find --show '\(file)' > '\(list)'"]
             let end = try ChildProcess("/bin/sh", arguments, descriptors: [.null, .null, .null]).wait()
             try #require(end == .exited(0))
             path = String(decoding: try folder.read("name").dropLast(), as: UTF8.self)
@@ -55,6 +55,16 @@ struct LoopDeviceTests {
         let error = perform(engine, fixture, isDirect ? .read : .write(isDurable: true))
         if isDirect { #expect(error == .ioError) }
         #expect(engine.inFlightCount == 0)
+    }
+
+    @Test func `a block device that is read-only is a disk for reading only`() throws {
+        let device = try LoopDevice(byteCount: 4096, options: "--read-only")
+        let path = FilePath(device.path)
+        let error = #expect(throws: StorageError.self) {
+            try DiskFile(path: path, isReadOnly: false, isDirect: false)
+        }
+        #expect(error?.description.contains("',readonly'") == true)
+        #expect(try DiskFile(path: path, isReadOnly: true, isDirect: false).byteCount == 4096)
     }
 
     @Test func `two machines cannot write one block device`() throws {

@@ -107,6 +107,53 @@ import Testing
 
     // MARK: - Ends and errors
 
+    @Test(arguments: engines, [false, true])
+    func `a file of no whole sectors ends with zeros, and grows when they are written`(
+        kind: StorageEngineKind,
+        isDirect: Bool
+    ) throws {
+        let fixture = try EngineFixture(kind, byteCount: 8192, isDirect: isDirect)
+        #expect(fixture.write(Array(Self.pattern.prefix(8192)), at: 0) == nil)
+        fixture.truncate(to: 5000)
+        let block = fixture.file.logicalBlockSize
+        let end = (5000 + block - 1) / block * block
+        #expect(fixture.file.byteCount == UInt64(end))
+        let expected = Array(Self.pattern.prefix(5000)) + [UInt8](repeating: 0, count: end - 5000)
+        let answer = fixture.read(end, at: 0)
+        #expect(answer.error == nil)
+        #expect(answer.bytes == expected)
+        #expect(fixture.read(block, at: UInt64(end - block)).bytes == Array(expected.suffix(block)))
+        // Into the memory of what was read before, in pieces.
+        let cut = fixture.read(block, at: UInt64(end - block), cut: [100, block - 101, 1])
+        #expect(cut.bytes == Array(expected.suffix(block)))
+        #expect(fixture.write(Array(Self.pattern.prefix(block)), at: UInt64(end - block)) == nil)
+        #expect(fixture.read(block, at: UInt64(end - block)).bytes == Array(Self.pattern.prefix(block)))
+        var status = stat()
+        unsafe stat(fixture.path, &status)
+        #expect(Int(status.st_size) == end)
+    }
+
+    @Test(arguments: engines)
+    func `after a cancellation nothing moves data, and every request has completed`(kind: StorageEngineKind) throws {
+        let fixture = try EngineFixture(kind, byteCount: 1 << 21)
+        for slot in 0..<32 {
+            let operation: StorageRequest.Operation = slot == 7 ? .flush : .read
+            let request = fixture.request(operation, slot: slot, offset: UInt64(slot) << 16, vectors: [65536])
+            fixture.engine.submit(request)
+            if slot == 20 { fixture.engine.commit() }
+        }
+        fixture.engine.cancel()
+        var slots: Set<Int> = []
+        while let completion = fixture.complete() {
+            #expect(completion.error == nil || completion.error == .canceled)
+            slots.insert(completion.slot)
+            // What is left besides is the flush.
+            if slots.count == 31, !slots.contains(7) { fixture.engine.commit() }
+        }
+        #expect(slots.count == 32)
+        #expect(fixture.read(4096, at: 0).error == nil)
+    }
+
     @Test(arguments: engines)
     func `data that ends early is an I/O error`(kind: StorageEngineKind) throws {
         let fixture = try EngineFixture(kind, byteCount: 8192)

@@ -209,7 +209,7 @@ import Virtio
         let fixture = try BlockFixture()
         fixture.disk.hold()
         let token = try fixture.driver.request(readable: [BlockFixture.header(.write), pattern], writable: [1])
-        fixture.device.drain()
+        fixture.device.drain(.guestMemory)
         #expect(try fixture.driver.reply(to: token).bytes == [0])
     }
 

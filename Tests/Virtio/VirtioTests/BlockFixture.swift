@@ -38,10 +38,11 @@ struct BlockFixture {
         queueSizes: [UInt16]? = nil,
         engineCapacity: Int = 256,
         limits: RateLimiter? = nil,
+        diskByteCount: Int = Self.byteCount,
         change: (inout DiskProperties) -> Void = { _ in }
     ) throws {
-        disk = try MemoryDisk(byteCount: Self.byteCount)
-        var properties = DiskProperties(byteCount: UInt64(Self.byteCount))
+        disk = try MemoryDisk(byteCount: diskByteCount)
+        var properties = DiskProperties(byteCount: UInt64(diskByteCount))
         properties.canDiscard = true
         properties.identifier = "MARTLET-0"
         change(&properties)

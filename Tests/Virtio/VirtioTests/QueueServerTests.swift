@@ -69,7 +69,7 @@ import Virtio
         _ = try giveBuffers([2000, 2000, 2000, 2000], driver)
         device.arrive([1, 2, 3])
         #expect(nextAvailable == 3)
-        device.drain()
+        device.drain(.everything)
         #expect(nextAvailable == 1, "the frame's buffer alone is taken")
         device.arrive([4, 5])
         handleEvents(of: device)
@@ -135,7 +135,7 @@ import Virtio
         device.setRoom(0)
         _ = try driver.request(readable: [[1]], queue: 1)
         #expect(device.server.serverState.queues[1]?.nextAvailable == 1)
-        device.drain()
+        device.drain(.everything)
         #expect(device.server.serverState.queues[1]?.nextAvailable == 0)
         device.setRoom(1)
         #expect(device.sent == [[1]])
@@ -157,7 +157,7 @@ import Virtio
     @Test func `a device goes on from a state where another stopped`() throws {
         device.setRoom(1)
         for byte in UInt8(1)...3 { _ = try driver.request(readable: [[byte]], queue: 1) }
-        device.drain()
+        device.drain(.everything)
         let state = device.server.serverState
         let other = try FrameDevice()
         other.connect(RecordingVirtioInterrupt())

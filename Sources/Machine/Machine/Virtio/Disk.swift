@@ -12,6 +12,7 @@ final class Disk: Sendable {
     let device: BlockDevice
     private let configuration: DiskConfiguration
     private let file: Mutex<DiskFile>
+    private let hostFaults: GuestFaultLog
 
     /// Opens and locks the file, and makes its device.
     ///
@@ -24,9 +25,15 @@ final class Disk: Sendable {
         self.configuration = configuration
         let file: DiskFile
         let engine: any StorageEngine
+        let hostFaults = GuestFaultLog(device: "disk \(name) (\(configuration.path))", logger: logger, level: .warning)
+        self.hostFaults = hostFaults
         do throws(StorageError) {
             file = try DiskFile(configuration, path: configuration.path)
-            engine = try configuration.engine.makeEngine(for: file, capacity: BlockDevice.requestCapacity)
+            engine = try configuration.engine.makeEngine(
+                for: file,
+                capacity: BlockDevice.requestCapacity,
+                report: { hostFaults.record($0) }
+            )
         } catch {
             throw .storage(error)
         }
@@ -37,7 +44,7 @@ final class Disk: Sendable {
                 engine: engine,
                 queueCount: configuration.queueCount,
                 limits: configuration.rateLimit.map { RateLimiter($0) },
-                hostFaults: GuestFaultLog(device: "disk \(name) (\(file.path))", logger: logger, level: .warning)
+                hostFaults: hostFaults
             )
         } catch {
             throw .descriptor("disk \(configuration.path)", error)
@@ -65,7 +72,8 @@ final class Disk: Sendable {
                 try configuration.engine.makeEngine(
                     for: new,
                     capacity: BlockDevice.requestCapacity,
-                    completionEvent: event
+                    completionEvent: event,
+                    report: { [hostFaults] in hostFaults.record($0) }
                 )
             }
             file.withLock { $0 = new }

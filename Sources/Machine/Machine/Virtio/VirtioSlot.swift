@@ -88,7 +88,7 @@ final class VirtioSlot: Sendable {
 
     /// Waits for the device's input and output, while its thread stands still.
     func drain() {
-        device.drain()
+        device.drain(.guestMemory)
     }
 
     /// Goes on, with the kicks that came meanwhile.

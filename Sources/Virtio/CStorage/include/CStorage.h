@@ -18,6 +18,8 @@
 int cstorage_lock(int file, bool exclusive);
 /// The size in bytes of a block device (BLKGETSIZE64).
 int cstorage_device_size(int file, uint64_t *size);
+/// 1 where a block device refuses writes (BLKROGET), 0 where it takes them.
+int cstorage_device_is_read_only(int file);
 /// Logical block, physical block and optimal I/O size in bytes of a block device (BLKSSZGET, BLKPBSZGET, BLKIOOPT).
 int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint32_t *optimal);
 /// The two halves of a device number.

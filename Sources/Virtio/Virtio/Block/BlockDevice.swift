@@ -8,9 +8,9 @@ package import SystemPackage
 
 /// A virtio block device (virtio 1.2, section 5.2) in front of a disk of the host's.
 ///
-/// Data goes straight between guest memory and the disk. Whatever thread brings a kick, a completion or a reset takes the
-/// lock of `requests`; the driver's registers never wait for it, except in a reset.
-package final class BlockDevice: VirtioDevice {
+/// Data goes straight between guest memory and the disk. Nothing that the host asks of the device waits for its lock:
+/// statistics, limits, another size and another disk are atomics and orders that the device's thread takes.
+package final class BlockDevice: QueuedDevice {
     /// The size of each virtqueue.
     package static let queueSize: UInt16 = 256
     /// How many requests may be in flight; what the driver sends beyond waits in its virtqueue.
@@ -20,14 +20,13 @@ package final class BlockDevice: VirtioDevice {
     package let deviceID: UInt32 = 2
     package let features: VirtioFeatures
     package let queueMaximumSizes: [UInt16]
+    package var server: any QueueServing { queues }
 
-    private let configuration: Mutex<BlockConfigurationSpace>
-    /// Whether the driver may change the writeback mode.
-    private let canSetWriteback = Atomic<Bool>(false)
-    private let requests: Mutex<BlockRequestQueue>
+    private let registers: BlockRegisters
+    private let counters = BlockCounters()
+    private let replacement = BlockReplacement()
     private let completions: EventFD
-    private let continuation: EventFD
-    private let throttle: TimerFD
+    private let queues: QueueServer<BlockHandler>
 
     /// - Parameters:
     ///   - disk: What the driver is told.
@@ -52,98 +51,63 @@ package final class BlockDevice: VirtioDevice {
         if disk.canDiscard, !disk.isReadOnly { features.formUnion([.blockDiscard, .blockWriteZeroes]) }
         self.features = features
         queueMaximumSizes = Array(repeating: Self.queueSize, count: queueCount)
-        configuration = Mutex(BlockConfigurationSpace(disk, queueCount: queueCount))
+        registers = BlockRegisters(disk, queueCount: queueCount)
         completions = engine.completionEvent
-        continuation = try EventFD()
-        throttle = try TimerFD()
-        let wakers = BlockRequestQueue.Wakers(continuation: continuation, throttle: throttle)
-        requests = Mutex(
-            BlockRequestQueue(disk: disk, engine: engine, limits: limits, wakers: wakers, hostFaults: hostFaults)
+        let slotCount = min(engine.capacity, Self.requestCapacity)
+        let handler = BlockHandler(
+            disk: disk,
+            engine: engine,
+            registers: registers,
+            counters: counters,
+            replacement: replacement,
+            hostFaults: hostFaults
         )
+        queues = try QueueServer(handler, queueCount: queueCount, slotCount: slotCount, limiters: [limits])
     }
 
     package var eventSources: [EventLoop.Source] {
-        [
-            EventLoop.Source(completions.descriptor) { [self] in handleCompletions() },
-            EventLoop.Source(continuation.descriptor) { [self] in resume() },
-            EventLoop.Source(throttle.descriptor) { [self] in resume() },
-        ]
+        queues.eventSources + [EventLoop.Source(completions.descriptor) { [queues] in queues.resume() }]
     }
 
-    // MARK: - The transport's side
-
-    package func connect(_ interrupt: any VirtioInterrupt) {
-        requests.withLock { $0.interrupt = interrupt }
-    }
+    // MARK: - The driver
 
     package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
-        let bytes = configuration.withLock { $0.bytes }
-        for index in 0..<data.byteCount {
-            let (position, overflow) = offset.addingReportingOverflow(UInt64(index))
-            let isInside = !overflow && position < UInt64(bytes.count)
-            data.storeBytes(of: isInside ? bytes[Int(position)] : 0, toByteOffset: index, as: UInt8.self)
-        }
+        registers.space.read(at: offset, into: &data)
     }
 
     package func writeConfiguration(at offset: UInt64, from data: RawSpan) {
         guard
-            offset == BlockConfigurationSpace.writebackOffset, data.byteCount == 1,
-            canSetWriteback.load(ordering: .relaxed)
+            offset == BlockRegisters.writebackOffset, data.byteCount == 1,
+            registers.canSetWriteback.load(ordering: .relaxed)
         else { return }
-        configuration.withLock { $0.isWriteback = data.byte(at: 0) != 0 }
+        registers.isWriteback.store(data.byte(at: 0) != 0, ordering: .relaxed)
     }
 
     package func accept(_ features: VirtioFeatures) {
         // 5.2.5.1: without either feature nobody can ask for a flush, so each write has to be durable.
         let isConfigurable = features.contains(.blockConfigurableWriteback)
-        canSetWriteback.store(isConfigurable, ordering: .relaxed)
-        configuration.withLock { $0.isWriteback = isConfigurable || features.contains(.blockFlush) }
-    }
-
-    package func activate(_ context: ActivationContext) throws(VirtqueueFault) {
-        try requests.withLock { requests throws(VirtqueueFault) in try requests.activate(context) }
+        registers.canSetWriteback.store(isConfigurable, ordering: .relaxed)
+        registers.isWriteback.store(isConfigurable || features.contains(.blockFlush), ordering: .relaxed)
     }
 
     package func reset() {
-        requests.withLock { $0.reset() }
-        canSetWriteback.store(false, ordering: .relaxed)
-        configuration.withLock { $0.isWriteback = true }
+        queues.reset()
+        registers.reset()
     }
 
-    package func processQueue(_ index: Int) {
-        requests.withLock { $0.process(index, configuration: configuration.withLock { $0 }) }
-    }
-
-    // MARK: - The host's side
-
-    /// Returns to the driver what the engine has completed.
-    package func handleCompletions() {
-        requests.withLock { $0.handleCompletions(configuration: configuration.withLock { $0 }) }
-    }
-
-    private func resume() {
-        requests.withLock { $0.resume(configuration: configuration.withLock { $0 }) }
-    }
-
-    package func drain() {
-        requests.withLock { $0.drain() }
-    }
+    // MARK: - The host
 
     /// Limits the rate of requests from now on.
     ///
     /// - Parameter limits: `nil` for no limit.
     package func setLimits(_ limits: RateLimiter?) {
-        requests.withLock { $0.limits = limits }
-        // What the old limits hold back may go on.
-        continuation.signal()
+        queues.setLimiter(limits, at: 0)
     }
 
     /// What the device has done so far.
-    package var statistics: BlockStatistics {
-        requests.withLock { $0.statistics }
-    }
+    package var statistics: BlockStatistics { counters.statistics }
 
-    /// Puts another disk in the place of this one, when nothing is in flight; the driver is told of its size.
+    /// Puts another disk in the place of this one, as soon as nothing is in flight; the driver is told of its size.
     ///
     /// What the driver knows already stays as it is: block size, whether it may write, what it can discard.
     ///
@@ -155,11 +119,13 @@ package final class BlockDevice: VirtioDevice {
         by disk: DiskProperties,
         engine makeEngine: (EventFD) throws(StorageError) -> sending any StorageEngine
     ) throws(StorageError) {
-        try requests.withLock { requests throws(StorageError) in
-            let engine = try makeEngine(completions)
-            requests.replace(disk, engine)
+        replacement.order(disk, try makeEngine(completions))
+        // At once where nothing is in flight: the thread of a machine that is paused does not run.
+        queues.ifAvailable { handler, queues in
+            if handler.engine.inFlightCount == 0 { handler.takeReplacement(&queues) }
         }
         resize(toByteCount: disk.byteCount)
+        queues.wake()
     }
 
     /// Tells the driver that the disk has another size now (5.2.4): its capacity changes at once.
@@ -168,38 +134,9 @@ package final class BlockDevice: VirtioDevice {
     /// - Returns: Whether that was news.
     @discardableResult
     package func resize(toByteCount byteCount: UInt64) -> Bool {
-        let isNews = configuration.withLock { configuration in
-            let capacity = byteCount / 512
-            guard configuration.capacity != capacity else { return false }
-            configuration.capacity = capacity
-            return true
-        }
-        if isNews { requests.withLock { $0.interrupt }?.notifyConfigurationChange() }
-        return isNews
-    }
-}
-
-extension BlockConfigurationSpace {
-    /// What a discard or write-zeroes request may cover at most: 2 GiB in one range.
-    private static let rangeSectorMaximum: UInt32 = 1 << 22
-    static let rangeSegmentMaximum: UInt32 = 32
-
-    init(_ disk: DiskProperties, queueCount: Int) {
-        let logical = max(disk.logicalBlockByteCount, 512)
-        let physical = max(disk.physicalBlockByteCount, logical)
-        self.init(
-            capacity: disk.byteCount / 512,
-            sizeMaximum: 1 << 22,
-            // Header and status take a descriptor each (5.2.6.1).
-            segmentMaximum: UInt32(BlockDevice.queueSize) - 2,
-            blockSize: logical,
-            physicalBlockExponent: UInt8((physical / logical).trailingZeroBitCount),
-            optimalIOSize: disk.optimalIOByteCount / logical,
-            isWriteback: true,
-            queueCount: UInt16(queueCount),
-            rangeSectorMaximum: disk.canDiscard ? Self.rangeSectorMaximum : 0,
-            rangeSegmentMaximum: disk.canDiscard ? Self.rangeSegmentMaximum : 0,
-            discardAlignment: disk.canDiscard ? physical / 512 : 0
-        )
+        let capacity = byteCount / 512
+        guard registers.capacity.exchange(capacity, ordering: .sequentiallyConsistent) != capacity else { return false }
+        queues.notifyConfigurationChange()
+        return true
     }
 }

@@ -30,11 +30,13 @@ package protocol QueueHandler: ~Copyable, SendableMetatype {
     /// Starts what `handle` left `.inFlight`, and returns what is complete; called at the end of each turn.
     mutating func commit(_ queues: inout ServedQueues)
 
-    /// Waits until nothing is in flight, and returns all of it.
-    mutating func drain(_ queues: inout ServedQueues)
+    /// Waits for what is in flight, as far as `extent` says, and returns it.
+    mutating func drain(_ extent: DrainExtent, _ queues: inout ServedQueues)
 
     /// Ends what is in flight without an answer: nothing of it touches guest memory afterwards.
-    mutating func cancel()
+    ///
+    /// A slot that something else is done for is kept by `ServedQueues.abandon`, until `release`.
+    mutating func cancel(_ queues: inout ServedQueues)
 }
 
 extension QueueHandler where Self: ~Copyable {
@@ -52,8 +54,16 @@ extension QueueHandler where Self: ~Copyable {
     }
 
     package mutating func commit(_ queues: inout ServedQueues) {}
-    package mutating func drain(_ queues: inout ServedQueues) {}
-    package mutating func cancel() {}
+    package mutating func drain(_ extent: DrainExtent, _ queues: inout ServedQueues) {}
+    package mutating func cancel(_ queues: inout ServedQueues) {}
+}
+
+/// How much of what is in flight is waited for.
+package enum DrainExtent: Hashable, Sendable {
+    /// All that touches guest memory: enough for a pause, and never long.
+    case guestMemory
+    /// All: what a state needs. A flush takes as long as the host's disk does.
+    case everything
 }
 
 /// The result of `QueueHandler.handle`.

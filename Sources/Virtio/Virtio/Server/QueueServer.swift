@@ -22,6 +22,11 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
     let state: Mutex<QueueServerCore<Handler>>
     private let continuation: EventFD
     private let throttle: TimerFD
+    /// The interrupt for what the host says, which does not wait for the lock.
+    private let connection = Mutex<(any VirtioInterrupt)?>(nil)
+    /// Limiters that wait to take their places.
+    private let newLimiters = Mutex<[Int: RateLimiter?]>([:])
+    private let hasNewLimiters = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - handler: The device's own part.
@@ -69,7 +74,30 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
 
     /// Goes on with what had to wait: for a slot, for its turn, or `.blocked`.
     package func resume() {
-        state.withLock { $0.resume() }
+        state.withLock { state in
+            if hasNewLimiters.exchange(false, ordering: .acquiring) {
+                let limiters = newLimiters.withLock { limiters in
+                    defer { limiters = [:] }
+                    return limiters
+                }
+                for (index, limiter) in limiters { state.queues.limiters[index] = limiter }
+                // What the old limits hold back may go on.
+                state.resumeThrottled()
+            }
+            state.resume()
+        }
+    }
+
+    /// Replaces a limiter; the device's thread does it, so that nobody waits for the device.
+    package func setLimiter(_ limiter: RateLimiter?, at index: Int) {
+        newLimiters.withLock { $0[index] = limiter }
+        hasNewLimiters.store(true, ordering: .releasing)
+        wake()
+    }
+
+    /// Tells the driver that the configuration is another one now.
+    package func notifyConfigurationChange() {
+        connection.withLock { $0 }?.notifyConfigurationChange()
     }
 
     /// Calls `body` under the lock, then goes on with what had to wait and tells the driver of what was returned.
@@ -81,6 +109,11 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
             state.resume()
             return result
         }
+    }
+
+    /// Calls `body` where nobody holds the lock, and does not wait for it: whoever has the lock gets to the same later.
+    func ifAvailable(_ body: (inout Handler, inout ServedQueues) -> Void) {
+        _ = state.withLockIfAvailable { body(&$0.handler, &$0.queues) }
     }
 
     /// Wakes the device's thread, which then goes on with what had to wait.
@@ -98,12 +131,13 @@ package protocol QueueServing: AnyObject, Sendable {
     func activate(_ context: ActivationContext) throws(VirtqueueFault)
     func processQueue(_ index: Int)
     func resume()
-    func drain()
+    func drain(_ extent: DrainExtent)
     func reset()
 }
 
 extension QueueServer: QueueServing where Handler: ~Copyable {
     package func connect(_ interrupt: any VirtioInterrupt) {
+        connection.withLock { $0 = interrupt }
         state.withLock { $0.queues.interrupt = interrupt }
     }
 
@@ -111,10 +145,10 @@ extension QueueServer: QueueServing where Handler: ~Copyable {
         try state.withLock { state throws(VirtqueueFault) in try state.activate(context) }
     }
 
-    /// Waits until nothing is in flight, and gives back what was taken ahead: nothing touches guest memory then, until
-    /// something else is called.
-    package func drain() {
-        state.withLock { $0.drain() }
+    /// Waits for what is in flight, and gives back what was taken ahead: nothing touches guest memory then, until something
+    /// else is called.
+    package func drain(_ extent: DrainExtent) {
+        state.withLock { $0.drain(extent) }
     }
 
     /// Forgets the driver: when this returns, nothing touches guest memory any more.

@@ -47,7 +47,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
     }
 
     mutating func reset() {
-        handler.cancel()
+        handler.cancel(&queues)
         queues.reset()
         for index in held.indices { held[index] = nil }
         backlog.removeAll()
@@ -57,9 +57,9 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
         isFaulty = false
     }
 
-    mutating func drain() {
+    mutating func drain(_ extent: DrainExtent) {
         guard queues.isActive else { return }
-        handler.drain(&queues)
+        handler.drain(extent, &queues)
         for index in held.indices {
             if queues.reserved[index].count > 0 {
                 queues.unreserve(index)

@@ -28,6 +28,8 @@ package struct ServedQueues: ~Copyable {
     private var movedByteCounts: [Int]
     /// The slots that are not in use.
     private var free: [Int]
+    /// Whether a slot is taken although its chain is forgotten.
+    private var isAbandoned: [Bool]
     /// The bytes that are on their way.
     private(set) var inFlightByteCount = 0
     /// How many bytes may still be moved before other events have their turn.
@@ -40,6 +42,7 @@ package struct ServedQueues: ~Copyable {
         origins = Array(repeating: 0, count: slotCount)
         movedByteCounts = origins
         free = Array(0..<slotCount)
+        isAbandoned = Array(repeating: false, count: slotCount)
         reserved = (0..<queueCount).map { _ in ReservedBuffers() }
         self.limiters = limiters
     }
@@ -129,7 +132,7 @@ package struct ServedQueues: ~Copyable {
     /// Forgets the driver; nothing is in flight.
     mutating func reset() {
         (queues, memory, features) = ([], nil, [])
-        free = Array(chains.indices)
+        free = chains.indices.filter { !isAbandoned[$0] }
         for slot in movedByteCounts.indices { movedByteCounts[slot] = 0 }
         for index in reserved.indices { reserved[index].removeAll() }
         inFlightByteCount = 0
@@ -152,8 +155,12 @@ package struct ServedQueues: ~Copyable {
         queues[origins[slot]]?.unpop(1)
     }
 
+    /// Keeps a slot beyond a reset, for what is still done with its number, until `release`.
+    package mutating func abandon(_ slot: Int) { isAbandoned[slot] = true }
+
     /// Frees a slot without an answer.
-    mutating func release(_ slot: Int) {
+    package mutating func release(_ slot: Int) {
+        isAbandoned[slot] = false
         inFlightByteCount -= movedByteCounts[slot]
         movedByteCounts[slot] = 0
         free.append(slot)

@@ -44,6 +44,9 @@ final class MemoryStorageEngine: StorageEngine {
         completeHeld()
     }
 
+    /// Nothing here takes time, so all of it is done.
+    func cancel() { waitForCompletion() }
+
     private func completeHeld() {
         for request in held {
             completed.append(StorageCompletion(slot: request.slot, error: perform(request)))

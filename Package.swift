@@ -114,6 +114,10 @@ let package = Package(
         ),
 
         .swift(
+            "Sources/Machine/Snapshot",
+            uses: ["CHost", "CKVM", "Host", "JSON", "KVM", "GuestMemory", systemPackage]
+        ),
+        .swift(
             "Sources/Machine/Machine",
             uses: [
                 "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Platform", "Devices", "Firmware",
@@ -190,6 +194,12 @@ let package = Package(
             "Tests/Virtio/VirtioTests",
             uses: [
                 "Virtio", "GuestMemory", "Host", "Devices", "Storage", "TestSupport", logging, systemPackage,
+            ]
+        ),
+        .tests(
+            "Tests/Machine/SnapshotTests",
+            uses: [
+                "CKVM", "GuestMemory", "Host", "KVM", "Snapshot", "TestSupport", systemPackage,
             ]
         ),
         .tests(

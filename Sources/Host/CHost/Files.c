@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 int chost_unnamed_file(const char *folder) {
@@ -24,6 +25,12 @@ int chost_rename_new(const char *from, const char *to) {
     if (link(from, to) < 0) return -errno;
     return chost_result(unlink(from));
 }
+
+int chost_exchange(const char *one, const char *other) {
+    return chost_result(renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE));
+}
+
+int chost_try_lock(int file) { return chost_result(flock(file, LOCK_EX | LOCK_NB)); }
 
 int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
     return posix_spawn_file_actions_addclosefrom_np(actions, first);

@@ -74,6 +74,45 @@ package final class MemoryFile: Sendable {
         return Self.merge(extents, toAtMost: Self.maximumExtentCount)
     }
 
+    /// Computes the checksum of each 2 MiB.
+    ///
+    /// - Returns: The checksums, as `GuestMemory.save` gives them.
+    /// - Throws: `host` where the file cannot be read, `endOfFile` where it has become shorter.
+    package func checksums() throws(GuestMemoryError) -> [UInt32] {
+        var checksums: [UInt32] = []
+        var bytes = [UInt8](repeating: 0, count: Int(MemoryChecksum.chunkByteCount))
+        for start in stride(from: 0, to: byteCount, by: Int(MemoryChecksum.chunkByteCount)) {
+            var checksum = MemoryChecksum()
+            let data = chost_seek_data(descriptor.rawValue, Int64(start))
+            let count = min(MemoryChecksum.chunkByteCount, byteCount - start)
+            // A file system that knows no holes says that there is data.
+            if data >= 0, UInt64(data) < start + count {
+                if UInt64(bytes.count) > count { bytes.removeLast(bytes.count - Int(count)) }
+                try read(into: &bytes, at: start)
+                checksum.add(chunk: bytes)
+            }
+            checksums.append(checksum.value)
+        }
+        return checksums
+    }
+
+    private func read(into bytes: inout [UInt8], at offset: UInt64) throws(GuestMemoryError) {
+        var done = 0
+        let total = bytes.count
+        while done < total {
+            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+                let start = unsafe buffer.baseAddress.map { unsafe $0 + done }
+                return unsafe pread(descriptor.rawValue, start, total - done, off_t(offset) + off_t(done))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw .host(operation: "read of \(path)", byteCount: UInt64(total - done), Errno(rawValue: errno))
+            }
+            guard count > 0 else { throw .endOfFile(missing: UInt64(total - done)) }
+            done += count
+        }
+    }
+
     /// Closes the smallest holes until few enough extents are left.
     static func merge(_ extents: [Range<UInt64>], toAtMost maximum: Int) -> [Range<UInt64>] {
         guard extents.count > maximum else { return extents }

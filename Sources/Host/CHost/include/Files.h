@@ -14,6 +14,10 @@ int chost_unnamed_file(const char *folder);
 int chost_name_file(int file, const char *path);
 /// Renames a file; -EEXIST where the new name is taken.
 int chost_rename_new(const char *from, const char *to);
+/// Gives each of two files or folders the other's name (renameat2(2), RENAME_EXCHANGE).
+int chost_exchange(const char *one, const char *other);
+/// Takes the lock of an open file or folder for as long as it stays open, without waiting: -EWOULDBLOCK (flock(2)).
+int chost_try_lock(int file);
 
 /// Has a spawned child close every descriptor from `first` on. 0, or an error number.
 int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first);

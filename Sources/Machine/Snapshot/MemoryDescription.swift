@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+package import Host
+
+/// The memory that a snapshot's `memory` holds.
+package struct MemoryDescription: Codable, Hashable, Sendable {
+    /// The size of guest memory in bytes.
+    package var byteCount: UInt64
+    /// The checksum of each 2 MiB of the file, as 4 little-endian bytes: see `MemoryChecksum`.
+    package var checksums: Base64
+
+    enum CodingKeys: String, CodingKey {
+        case byteCount = "bytes"
+        case checksums = "crc32c"
+    }
+
+    package init(byteCount: UInt64, checksums: [UInt32]) {
+        self.byteCount = byteCount
+        self.checksums = Base64(
+            checksums.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) } }
+        )
+    }
+
+    /// Compares a file with the checksums.
+    ///
+    /// - Parameter file: The snapshot's memory.
+    /// - Returns: The parts of guest memory, of 2 MiB each, that are not as they were saved.
+    /// - Throws: `GuestMemoryError` where the file cannot be read.
+    package func damage(in file: MemoryFile) throws(GuestMemoryError) -> [Range<UInt64>] {
+        let found = MemoryDescription(byteCount: byteCount, checksums: try file.checksums()).checksums.bytes
+        let saved = checksums.bytes
+        let chunk = MemoryChecksum.chunkByteCount
+        return (0..<max(found.count, saved.count) / 4).filter { index in
+            let place = index * 4..<index * 4 + 4
+            return place.upperBound > min(found.count, saved.count) || found[place] != saved[place]
+        }.map { UInt64($0) * chunk..<min(UInt64($0 + 1) * chunk, max(byteCount, UInt64($0) * chunk)) }
+    }
+}

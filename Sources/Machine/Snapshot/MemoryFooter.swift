@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+
+/// The page behind the memory in a memory file: it has the id that `state` has too, so that no two snapshots get mixed up.
+enum MemoryFooter {
+    static let byteCount = 4096
+    private static let magic = "martlet-memory 1 "
+
+    /// The page.
+    static func page(id: Base64) -> [UInt8] {
+        let text = Array((magic + id.text + "\n").utf8)
+        return text + [UInt8](repeating: 0, count: byteCount - text.count)
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why a snapshot could not be saved or used, in words that say what to do.
+package enum SnapshotError: Error, Hashable, CustomStringConvertible {
+    /// A call on one of its files or folders failed.
+    case file(operation: String, FilePath, Errno)
+    /// There is something at its path already.
+    case exists(FilePath)
+    /// The path is of another kind of folder or file.
+    case notASnapshot(FilePath, reason: String)
+    /// It was written by a newer Martlet.
+    case version(major: Int, minor: Int)
+    /// Its files do not fit together, or somebody has changed them.
+    case damaged(FilePath, reason: String)
+    /// This host cannot run what another one has saved.
+    case host([String])
+
+    package var description: String {
+        switch self {
+        case .file(let operation, let path, let errno):
+            "cannot \(operation) \(path): \(errno)"
+        case .exists(let path):
+            "\(path) exists already: give another name, or replace the snapshot there with --replace"
+        case .notASnapshot(let path, let reason):
+            "\(path) is not a snapshot: \(reason)"
+        case .version(let major, let minor):
+            """
+            the snapshot has format \(major).\(minor), this Martlet reads \(SnapshotVersion.current.major).0 to \
+            \(SnapshotVersion.current): use the Martlet that saved it, or a newer one
+            """
+        case .damaged(let path, let reason):
+            "the snapshot is damaged: \(path): \(reason)"
+        case .host(let differences):
+            "this host cannot go on with the snapshot:" + differences.map { "\n  - \($0)" }.joined()
+        }
+    }
+}
+
+/// A version of the format of snapshots.
+package struct SnapshotVersion: Hashable, Sendable, CustomStringConvertible {
+    /// Changes with what an older Martlet would misunderstand.
+    package var major: Int
+    /// Changes with what is added.
+    package var minor: Int
+
+    /// The version that this Martlet writes.
+    package static let current = Self(major: 1, minor: 0)
+
+    package init(major: Int, minor: Int) {
+        (self.major, self.minor) = (major, minor)
+    }
+
+    /// Whether this Martlet can read it.
+    package var isReadable: Bool { major == Self.current.major && minor <= Self.current.minor }
+
+    package var description: String { "\(major).\(minor)" }
+}

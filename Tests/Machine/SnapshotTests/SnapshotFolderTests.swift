@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import GuestMemory
+import Host
+import Snapshot
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct SnapshotFolderTests {
+    private let folder: TemporaryFolder
+    private static let memoryByteCount: UInt64 = 5 << 20
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private var path: FilePath { FilePath(folder.path).appending("snapshot") }
+
+    /// Everything that a save leaves beside the snapshot.
+    private func leftovers() throws -> [String] { try folder.names().filter { $0.contains("partial") } }
+
+    private func id(_ byte: UInt8) -> Base64 { Base64(Array(repeating: byte, count: 16)) }
+
+    /// Writes a snapshot with a state, memory, and a disk.
+    @discardableResult
+    private func save(_ sample: Sample = Sample(), replacing: Bool = false) throws -> MemoryDescription {
+        let draft = try SnapshotDraft(path, replacing: replacing)
+        let memory = try GuestMemory(regions: [GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount)])
+        try memory.store(sample.count, at: 0x30_0000)
+        let file = try draft.makeFile(SnapshotFile.memory)
+        let checksums = try memory.save(to: file.borrowed)
+        try draft.finishMemory(file, byteCount: memory.byteCount, id: id(UInt8(sample.count)))
+        try draft.write([1, 2, 3], to: "disks/root")
+        try draft.write(StateFile.text(of: sample), to: SnapshotFile.state)
+        try draft.publish()
+        return MemoryDescription(byteCount: memory.byteCount, checksums: checksums)
+    }
+
+    private func sample(_ name: String, _ count: Int) -> Sample {
+        var sample = Sample()
+        (sample.name, sample.count) = (name, count)
+        return sample
+    }
+
+    @Test func `what was saved is read, and only the owner can read it`() throws {
+        try save()
+        let snapshot = try SnapshotFolder(path)
+        #expect(try snapshot.state(as: Sample.self) == Sample())
+        let memory = try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
+        let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
+        #expect(try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000) == 7)
+        #expect(try snapshot.open("disks/root").byteCount == 3)
+        #expect(try leftovers().isEmpty)
+        var status = stat()
+        for (name, mode) in [("", 0o700), ("state", 0o600), ("memory", 0o600), ("disks/root", 0o600)] {
+            #expect(unsafe stat(path.appending(name).string, &status) == 0)
+            #expect(status.st_mode & 0o777 == mode_t(mode), "\(name)")
+        }
+        try SnapshotRemoval.removeWhole(path)
+        #expect(try folder.names() == [])
+    }
+
+    @Test func `a snapshot is replaced only where that is wanted, and then as a whole`() throws {
+        try save(sample("first", 1))
+        #expect(throws: SnapshotError.exists(path)) { try save(sample("second", 2)) }
+        #expect(try SnapshotFolder(path).state(as: Sample.self).name == "first")
+        try save(sample("second", 2), replacing: true)
+        #expect(try SnapshotFolder(path).state(as: Sample.self).name == "second")
+        _ = try SnapshotFolder(path).memory(byteCount: Self.memoryByteCount, id: id(2))
+        #expect(try leftovers().isEmpty)
+    }
+
+    @Test func `something else in the place of a snapshot is never replaced or removed`() throws {
+        unsafe mkdir(path.string, 0o700)
+        defer { unsafe rmdir(path.string) }
+        let note = path.appending("note").string
+        try folder.write([1], to: "snapshot/note")
+        defer { unsafe unlink(note) }
+        #expect(throws: SnapshotError.self) { try save(replacing: true) }
+        #expect(throws: SnapshotError.self) { try SnapshotRemoval.removeWhole(path) }
+        #expect(unsafe access(note, F_OK) == 0)
+    }
+
+    @Test func `a save that fails leaves what was there, and nothing else`() throws {
+        try save(sample("first", 1))
+        do {
+            let draft = try SnapshotDraft(path, replacing: true)
+            try draft.write([1], to: SnapshotFile.console)
+            #expect(try leftovers().count == 1)
+        }
+        #expect(try leftovers().isEmpty)
+        #expect(try SnapshotFolder(path).state(as: Sample.self).name == "first")
+        try SnapshotRemoval.removeWhole(path)
+    }
+
+    @Test func `a save that was killed is removed by the next one, and one that goes on is not`() throws {
+        let abandoned = "\(folder.path)/snapshot.partial-abc123"
+        unsafe mkdir(abandoned, 0o700)
+        try folder.write([1], to: "snapshot.partial-abc123/memory")
+        let other = try SnapshotDraft(path, replacing: false)
+        #expect(unsafe access(abandoned, F_OK) != 0)
+        try save()
+        #expect(try leftovers().count == 1)
+        #expect(throws: SnapshotError.exists(path)) {
+            try other.write(StateFile.text(of: Sample()), to: SnapshotFile.state)
+            try other.publish()
+        }
+        try SnapshotRemoval.removeWhole(path)
+    }
+
+    @Test func `the memory of another snapshot and a part of it are refused`() throws {
+        try save(sample("first", 1))
+        let snapshot = try SnapshotFolder(path)
+        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(2)) }
+        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount - 4096, id: id(1)) }
+        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: .max, id: id(1)) }
+        #expect(unsafe truncate(path.appending("memory").string, 4096) == 0)
+        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(1)) }
+        try SnapshotRemoval.removeWhole(path)
+    }
+
+    @Test func `links, pipes and missing files are refused, and nothing outside is opened`() throws {
+        try save()
+        let outside = try folder.write(StateFile.text(of: Sample()), to: "outside")
+        defer { unsafe unlink(outside) }
+        let state = path.appending("state").string
+        let memory = path.appending("memory").string
+        let snapshot = try SnapshotFolder(path)
+        unsafe unlink(memory)
+        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7)) }
+        unsafe symlink(outside, memory)
+        #expect(throws: SnapshotError.damaged(path.appending("memory"), reason: "it is a symbolic link")) {
+            try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
+        }
+        unsafe unlink(state)
+        unsafe mkfifo(state, 0o600)
+        #expect(throws: SnapshotError.damaged(path.appending("state"), reason: "it is not a regular file")) {
+            try snapshot.state(as: Sample.self)
+        }
+        #expect(throws: SnapshotError.self) { _ = try snapshot.open("disks/../state") }
+        unsafe unlink(path.appending("disks/root").string)
+        unsafe rmdir(path.appending("disks").string)
+        unsafe symlink(folder.path, path.appending("disks").string)
+        #expect(throws: SnapshotError.self) { _ = try snapshot.open("disks/outside") }
+        for name in ["disks", "memory", "state"] { unsafe unlink(path.appending(name).string) }
+        unsafe rmdir(path.string)
+    }
+
+    @Test func `a changed byte of memory is found in its 2 MiB`() throws {
+        let description = try save()
+        let file = try SnapshotFolder(path).memory(byteCount: Self.memoryByteCount, id: id(7))
+        #expect(try description.damage(in: file) == [])
+        let descriptor = unsafe open(path.appending("memory").string, O_WRONLY)
+        #expect(unsafe pwrite(descriptor, "x", 1, 0x45_0001) == 1)
+        close(descriptor)
+        #expect(try description.damage(in: file) == [0x40_0000..<0x50_0000])
+        try SnapshotRemoval.removeWhole(path)
+    }
+}

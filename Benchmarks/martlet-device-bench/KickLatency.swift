@@ -33,14 +33,14 @@ enum KickLatency {
 
         let kick = try EventFD()
         let source = EventLoop.Source(kick.descriptor) { device.processQueue(0) }
-        let deviceLoop = try EventLoop(label: "device", sources: [source] + device.eventSources)
+        let deviceLoop = try EventLoop("device", sources: [source] + device.eventSources)
         let (ping, pong) = (try EventFD(), try EventFD())
         let echoLoop = try EventLoop(
-            label: "echo",
+            "echo",
             sources: [EventLoop.Source(ping.descriptor) { pong.signal() }]
         )
-        deviceLoop.start()
-        echoLoop.start()
+        try deviceLoop.start()
+        try echoLoop.start()
         defer {
             deviceLoop.stop()
             echoLoop.stop()

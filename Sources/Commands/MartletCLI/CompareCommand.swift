@@ -3,6 +3,7 @@
 import ArgumentParser
 import Compare
 import Glibc
+import Host
 import Machine
 import SystemPackage
 

@@ -55,9 +55,9 @@ final class ConsoleSession: Sendable {
     ///
     /// - Returns: How it ended; does not return when a signal ended it.
     /// - Throws: What keeps it from starting.
-    func run(_ configuration: MachineConfiguration, messages: MessageOutput) async throws -> MachineOutcome {
-        // A reader that goes away shows as an error of write, which the console reports.
-        _ = Glibc.signal(SIGPIPE, SIG_IGN)
+    func run(_ configuration: MachineConfiguration, messages: MessageOutput) throws -> MachineOutcome {
+        try MessageQueue.standardError.start()
+        defer { Self.sayLastWords() }
         let machine = try VirtualMachine(configuration, console: attachment, logger: messages.logger) {
             [weak self] event in
             self?.handle(event, messages)
@@ -72,13 +72,16 @@ final class ConsoleSession: Sendable {
             try Terminal.enterRawMode(.standardInput)
         }
         try machine.start()
-        let outcome = await machine.wait()
+        let outcome = machine.waitUntilEnded()
         Terminal.restore()
         if machine.droppedConsoleByteCount > 0 {
             messages.write("\(machine.droppedConsoleByteCount) bytes of console output were lost: nothing took them")
         }
         let signal = signal.load(ordering: .sequentiallyConsistent)
-        if signal != 0 { Terminal.endProcess(bySignal: signal) }
+        if signal != 0 {
+            Self.sayLastWords()
+            Terminal.endProcess(bySignal: signal)
+        }
         if let message = outcome.message { messages.write(message) }
         for path in machine.unusedDisks where outcome != .stopped {
             messages.write(
@@ -86,6 +89,10 @@ final class ConsoleSession: Sendable {
             )
         }
         return outcome
+    }
+
+    private static func sayLastWords() {
+        MessageQueue.standardError.flush(within: .seconds(1))
     }
 
     private let machineToStop = Mutex<VirtualMachine?>(nil)
@@ -113,10 +120,13 @@ final class ConsoleSession: Sendable {
         case .command(.detach):
             messages.write("this machine ends with this terminal: one that has a --name can be left")
         case .command: break
-        case .consoleHangUp: end(by: SIGHUP)
+        // Under nohup the guest goes on without its terminal.
+        case .consoleHangUp: if !ProcessStart.isIgnored(SIGHUP) { end(by: SIGHUP) }
         case .consoleFailed(.brokenPipe): end(by: SIGPIPE)
         case .consoleFailed(let errno):
-            if Terminal.isTerminal(.standardOutput), errno == .ioError { return end(by: SIGHUP) }
+            if Terminal.isTerminal(.standardOutput), errno == .ioError, !ProcessStart.isIgnored(SIGHUP) {
+                return end(by: SIGHUP)
+            }
             messages.write("the console's output cannot be written: \(errno); the guest goes on without")
         }
     }

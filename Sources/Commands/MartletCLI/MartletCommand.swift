@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
+import Host
 import MachineAPI
+import SystemPackage
 
 /// The command `martlet`.
 @main
-struct MartletCommand: AsyncParsableCommand {
+struct MartletCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",
         abstract: "A virtual machine monitor for Linux hosts with KVM.",
@@ -23,4 +26,15 @@ struct MartletCommand: AsyncParsableCommand {
             CommandGroup(name: "API", subcommands: [APICommand.self]),
         ]
     )
+
+    // Not asynchronous: nothing may open a descriptor before `prepare`, and the main thread has nothing else to do than to wait.
+    static func main() {
+        do throws(Errno) {
+            try ProcessStart.prepare()
+        } catch {
+            MessageOutput(isVerbose: false).write("cannot open the standard descriptors: \(error)")
+            Glibc.exit(1)
+        }
+        main(nil)
+    }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 import Logging
 import Machine
-import SystemPackage
 
 /// Martlet's own words to the user, on standard error, apart from what the guest says.
 struct MessageOutput: Sendable {
@@ -11,10 +11,9 @@ struct MessageOutput: Sendable {
     /// Writes one message of one or more lines.
     func write(_ text: String) {
         let end = Terminal.lineEnd
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = printable(text, keepsLines: true).split(separator: "\n", omittingEmptySubsequences: false)
         let message = "martlet: " + lines.joined(separator: end) + end
-        // Where standard error is closed, there is nobody to tell.
-        _ = try? FileDescriptor.standardError.writeAll(message.utf8)
+        MessageQueue.standardError.write(message.utf8)
     }
 
     /// A logger whose messages look the same.

@@ -7,7 +7,7 @@ import Machine
 import SystemPackage
 
 /// `martlet run`: boots a kernel with its console on this terminal.
-struct RunCommand: AsyncParsableCommand {
+struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Boot a Linux kernel, with its console on this terminal.",
@@ -144,7 +144,7 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    mutating func run() async throws {
+    mutating func run() throws {
         if let config { throw try runConfigurationFile(FilePath(config)) }
         let messages = MessageOutput(isVerbose: verbose)
         let needsGuest = kernel == nil || disks.contains(where: \.isDefault)
@@ -171,7 +171,7 @@ struct RunCommand: AsyncParsableCommand {
         defer { withExtendedLifetime(defaultDisk) {} }
         if isNamed { throw try runNamed(configuration, disk: defaultDisk) }
         let session = try ConsoleSession(console, escape: escape)
-        let outcome = try await session.run(configuration, messages: messages)
+        let outcome = try session.run(configuration, messages: messages)
         throw ExitCode(outcome)
     }
 

@@ -14,29 +14,34 @@ import SystemPackage
 enum Monitor {
     static func main() {
         do {
-            exit(CInt(try run(MonitorOptions(Array(CommandLine.arguments.dropFirst())))))
+            try ProcessStart.prepare()
+            let status = try run(MonitorOptions(Array(CommandLine.arguments.dropFirst())))
+            end(CInt(status))
         } catch MonitorOptions.Request.help {
             print(MonitorOptions.help)
         } catch MonitorOptions.Request.version {
             print(MonitorOptions.version)
         } catch MonitorOptions.Request.wrongUsage(let problem) {
             say("\(problem); --help tells of all options")
-            exit(64)
+            end(64)
         } catch {
             say("\(error)")
-            exit(1)
+            end(1)
         }
     }
 
+    private static func end(_ status: CInt) -> Never {
+        MessageQueue.standardError.flush(within: .seconds(1))
+        exit(status)
+    }
+
     private static func say(_ text: String) {
-        // Where standard error is closed, there is nobody to tell.
-        _ = try? FileDescriptor.standardError.writeAll(("martlet: " + text + Terminal.lineEnd).utf8)
+        MessageQueue.standardError.write(("martlet: " + printable(text, keepsLines: true) + Terminal.lineEnd).utf8)
     }
 
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
-        // A reader that goes away shows as an error of write.
-        _ = Glibc.signal(SIGPIPE, SIG_IGN)
+        try MessageQueue.standardError.start()
         // All of its paths are absolute then; wherever it was started, it keeps no file system in use.
         if options.listeningDescriptor != nil { _ = unsafe chdir("/") }
         let log = MonitorLog(identifier: options.identifier)
@@ -72,7 +77,7 @@ enum Monitor {
         defer { Terminal.restore() }
         let socket = try socket(options)
         let server = try socket.map { try makeServer($0, service, options) }
-        server?.start()
+        try server?.start()
         let outcome = service.waitUntilEnded()
         socket?.removeFile()
         server?.stop()

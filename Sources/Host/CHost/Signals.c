@@ -17,6 +17,7 @@ static void tell(int signal) {
 
 int chost_watch_signal(int signal, int event) {
     if (signal < 1 || signal >= _NSIG) return -EINVAL;
+    if (chost_is_ignored(signal)) return 1;
     struct sigaction action = {.sa_handler = tell, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     atomic_store(&signal_events[signal], event + 1);

@@ -100,7 +100,7 @@ int chost_terminal_enter_raw(int fd) {
     raw.c_cc[VTIME] = 0;
     if (!atomic_flag_test_and_set(&is_prepared)) {
         restore_on_fatal_signals();
-        handle(SIGTSTP, restore_while_stopped);
+        if (!chost_is_ignored(SIGTSTP)) handle(SIGTSTP, restore_while_stopped);
         handle(SIGCONT, raw_again);
         // exit(3) from anywhere, a library included, is a way out as well.
         atexit(chost_terminal_restore);
@@ -122,6 +122,8 @@ int chost_terminal_is_raw(void) { return atomic_load(&raw_fd) >= 0; }
 void chost_end_by_signal(int signal) {
     sigset_t set;
     chost_terminal_restore();
+    // Whoever ignored SIGPIPE expects an exit status of 1 instead, as of a program that sees an error of write.
+    if (signal == SIGPIPE && chost_broken_pipes_were_ignored()) exit(1);
     handle(signal, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, signal);

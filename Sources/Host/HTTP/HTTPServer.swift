@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 package import Host
 import Synchronization
 package import SystemPackage
@@ -11,14 +10,15 @@ package import SystemPackage
 ///     let server = try HTTPServer(socket: socket, name: "Martlet") { request, responder in
 ///         responder.send(HTTPResponse(204))
 ///     }
-///     server.start()
+///     try server.start()
 package final class HTTPServer: Sendable {
     private let context: HTTPServerContext
     /// The socket, until the thread takes it.
     private let listener: Mutex<UnixSocket?>
     private let connectionCount: ConnectionCount
-    private let queue = DispatchQueue(label: "martlet.http")
-    private let ended = DispatchGroup()
+    private let thread = Mutex<HostThread?>(nil)
+    /// Handlers parse JSON and make machines.
+    private static let stackByteCount = 2 << 20
 
     /// Makes a server that has not started.
     ///
@@ -61,12 +61,15 @@ package final class HTTPServer: Sendable {
     /// Starts to serve; once.
     ///
     /// It serves until `stop()`, also where nobody has the server any more.
-    package func start() {
+    ///
+    /// - Throws: `HostThreadError`.
+    package func start() throws(HostThreadError) {
         guard let listener = listener.withLock({ $0.take() }) else { return }
-        queue.async(group: ended) { [context] in
+        let started = try HostThread("http", stackByteCount: Self.stackByteCount) { [context] in
             var loop = HTTPServerLoop(context: context, listener: listener)
             loop.run()
         }
+        thread.withLock { $0 = started }
     }
 
     /// Accepts no more connections, lets clients take responses that were sent, closes all, and returns when that is done.
@@ -76,7 +79,7 @@ package final class HTTPServer: Sendable {
     package func stop() {
         listener.withLock { $0 = nil }
         context.mailbox.post(.stop)
-        ended.wait()
+        thread.withLock { $0 }?.join()
     }
 }
 

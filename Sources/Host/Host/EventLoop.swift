@@ -6,8 +6,7 @@ package import SystemPackage
 
 /// One thread that waits for descriptors to become readable and calls whoever waits for each: a device's thread.
 ///
-/// A serial queue whose one block runs until `stop()`, as a vCPU's does. Not Dispatch sources: each event would pass
-/// through two more threads, of which `docs/architecture.md` has the cost.
+/// Not Dispatch sources: each event would pass through two more threads, of which `docs/architecture.md` has the cost.
 package final class EventLoop: Sendable {
     /// A descriptor, and what to do while it is readable.
     package struct Source: Sendable {
@@ -22,31 +21,40 @@ package final class EventLoop: Sendable {
     }
 
     private let sources: [Source]
-    private let queue: DispatchQueue
+    private let name: String
     /// Wakes the thread, to look whether it is to pause or to end.
     private let wake: EventFD
     /// The wake-up, then the sources.
     private let set: EventSet
     private let isEnding = Atomic<Bool>(false)
     private let pausePoint = PausePoint()
-    private let ended = DispatchGroup()
+    private let thread = Mutex<HostThread?>(nil)
     private let isStarted = Atomic<Bool>(false)
 
     /// - Parameters:
-    ///   - label: The name of its thread's queue.
+    ///   - name: The name of its thread.
     ///   - sources: What it waits for; the descriptors stay open for as long as the handlers live.
     /// - Throws: `Errno` where the host has no descriptor left.
-    package init(label: String, sources: [Source]) throws(Errno) {
+    package init(_ name: String, sources: [Source]) throws(Errno) {
         self.sources = sources
-        queue = DispatchQueue(label: label)
+        self.name = name
         wake = try EventFD()
         set = try EventSet([wake.descriptor] + sources.map(\.descriptor))
     }
 
     /// Starts to wait; once.
-    package func start() {
+    ///
+    /// - Parameter gate: Holds the thread before the first handler.
+    /// - Throws: `HostThreadError`.
+    package func start(gate: StartGate? = nil) throws(HostThreadError) {
         guard !isStarted.exchange(true, ordering: .relaxed) else { return }
-        queue.async(group: ended) { [self] in run() }
+        do throws(HostThreadError) {
+            let started = try HostThread(name, gate: gate) { [self] in run() }
+            thread.withLock { $0 = started }
+        } catch {
+            pausePoint.end()
+            throw error
+        }
     }
 
     /// Returns when no handler runs any more, and none will.
@@ -56,7 +64,7 @@ package final class EventLoop: Sendable {
         isEnding.store(true, ordering: .releasing)
         pausePoint.release()
         wake.signal()
-        ended.wait()
+        thread.withLock { $0 }?.join()
     }
 
     /// Asks the thread to call no handler until `resume`; a loop that does not run calls none in any case.

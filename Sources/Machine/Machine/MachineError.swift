@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
+package import Host
 package import KVM
 package import LinuxBoot
 package import Storage
@@ -16,6 +17,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case storage(StorageError)
     /// The host gives no descriptor for what the machine itself needs: what for, and why.
     case descriptor(String, Errno)
+    /// The host gives no thread.
+    case threads(HostThreadError)
     /// The firmware tables do not fit or devices collide: a bug of Martlet's.
     case assembly(String)
     /// A machine was told to start a second time.
@@ -37,6 +40,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .boot(let error): "\(error)"
         case .storage(let error): "\(error)"
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
+        case .threads(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"
         case .startedBefore: "the machine was started before; make another one"
         case .notRunning: "the machine does not run: it was not started yet, or has ended"

@@ -3,6 +3,7 @@
 import Devices
 package import Dispatch
 import GuestMemory
+import Host
 package import Logging
 import Synchronization
 package import Storage
@@ -65,7 +66,11 @@ package final class VirtualMachine: Sendable {
             return state.isStarted
         }
         guard !wasStarted else { throw .startedBefore }
-        parts.virtio.start()
+        do throws(HostThreadError) {
+            try parts.virtio.start(gate: nil)
+        } catch {
+            throw .threads(error)
+        }
         parts.console.start(port: parts.devices.serialPort)
         for runner in parts.runners {
             runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
@@ -107,6 +112,16 @@ package final class VirtualMachine: Sendable {
         await withCheckedContinuation { continuation in
             whenEnded { continuation.resume(returning: $0) }
         }
+    }
+
+    /// Blocks until the machine has ended.
+    ///
+    /// - Returns: How it ended.
+    package func waitUntilEnded() -> MachineOutcome {
+        let ended = DispatchSemaphore(value: 0)
+        whenEnded { _ in ended.signal() }
+        ended.wait()
+        return state.withLock { $0.outcome } ?? .stopped
     }
 
     /// Calls `body` when the machine has ended: at once, where it has, else from a thread of the machine's.

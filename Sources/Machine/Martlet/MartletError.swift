@@ -81,7 +81,7 @@ extension MartletError.Code {
             case .memory: .memory
             case .boot: .boot
             case .storage: .storage
-            case .descriptor: .resources
+            case .descriptor, .threads: .resources
             case .assembly: .internal
             case .startedBefore: .alreadyStarted
             case .notRunning: .notRunning

@@ -33,7 +33,7 @@ final class APIFixture {
             name: APIVersion.name,
             handler: service.handle
         )
-        server.start()
+        try server.start()
         client = HTTPClient(connectingTo: socketPath)
     }
 

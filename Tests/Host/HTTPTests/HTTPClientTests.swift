@@ -36,7 +36,7 @@ import Testing
             let server = try HTTPServer(socket: try UnixSocket.listen(at: path), name: "Test") { _, responder in
                 responder.send(HTTPResponse(204))
             }
-            server.start()
+            try server.start()
             #expect(try client.request("GET", "/").status == 204)
             server.stop()
             try Descriptors.waitUntilNone(to: path.string)

@@ -50,7 +50,7 @@ final class ServerFixture {
             default: responder.send(HTTPResponse(404, body: Array("{}".utf8)))
             }
         }
-        server.start()
+        try server.start()
     }
 
     deinit {

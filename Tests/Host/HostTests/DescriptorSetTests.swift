@@ -62,7 +62,7 @@ import Testing
         let seen = DispatchSemaphore(value: 0)
         let tokens = Mutex<[UInt64]>([])
         let loop = try EventLoop(
-            label: "test",
+            "test",
             sources: [
                 EventLoop.Source(set.descriptor) {
                     set.takeEvents { event in
@@ -72,7 +72,7 @@ import Testing
                 }
             ]
         )
-        loop.start()
+        try loop.start()
         defer { loop.stop() }
         let events = try (0..<100).map { _ in try EventFD() }
         for (token, event) in events.enumerated() {

@@ -19,14 +19,14 @@ import Testing
         let (first, second) = (try EventFD(), try EventFD())
         let (firstSeen, secondSeen) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         let loop = try EventLoop(
-            label: "test",
+            "test",
             sources: [
                 EventLoop.Source(first.descriptor) { firstSeen.signal() },
                 EventLoop.Source(second.descriptor) { secondSeen.signal() },
             ]
         )
         second.signal()
-        loop.start()
+        try loop.start()
         secondSeen.wait()
         for _ in 0..<100 {
             first.signal()
@@ -40,7 +40,7 @@ import Testing
         let event = try EventFD()
         let count = Atomic<Int>(0)
         let loop = try EventLoop(
-            label: "test",
+            "test",
             sources: [
                 // Happens again and again, until the very end.
                 EventLoop.Source(event.descriptor) {
@@ -49,7 +49,7 @@ import Testing
                 }
             ]
         )
-        loop.start()
+        try loop.start()
         event.signal()
         while count.load(ordering: .relaxed) == 0 {}
         loop.stop()
@@ -58,17 +58,17 @@ import Testing
     }
 
     @Test func `a loop that was never started stops at once`() throws {
-        try EventLoop(label: "test", sources: []).stop()
+        try EventLoop("test", sources: []).stop()
     }
 
     @Test func `a timer fires once for each time that it is armed`() throws {
         let timer = try TimerFD()
         let fired = DispatchSemaphore(value: 0)
         let loop = try EventLoop(
-            label: "test",
+            "test",
             sources: [EventLoop.Source(timer.descriptor) { fired.signal() }]
         )
-        loop.start()
+        try loop.start()
         for delay in [Duration.zero, .milliseconds(1), .nanoseconds(-5)] {
             timer.arm(after: delay)
             fired.wait()

@@ -49,8 +49,8 @@ import Virtio
         let second = FilePath(try folder.write(Array(repeating: 0x22, count: 64 << 10), to: "second"))
         let fixture = try BlockFixture()
         // Completes what the page cache does not have.
-        let loop = try EventLoop(label: "test.disk", sources: fixture.device.eventSources)
-        loop.start()
+        let loop = try EventLoop("test disk", sources: fixture.device.eventSources)
+        try loop.start()
         defer { loop.stop() }
         for (path, byte) in [(first, UInt8(0x11)), (second, 0x22), (first, 0x11)] {
             let file = try DiskFile(path: path, isReadOnly: false, isDirect: false)

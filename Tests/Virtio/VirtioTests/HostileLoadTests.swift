@@ -75,8 +75,8 @@ import Virtio
         try submitEverywhere(driver, kind: 0, segments: 254, byteCount: 1 << 20)
         let kick = try EventFD()
         let sources = [EventLoop.Source(kick.descriptor) { device.processQueue(0) }] + device.eventSources
-        let loop = try EventLoop(label: "test.disk", sources: sources)
-        loop.start()
+        let loop = try EventLoop("test disk", sources: sources)
+        try loop.start()
         kick.signal()
         try Deadline.wait(for: "the first read") { device.statistics.reads > 0 }
         let standing = DispatchGroup()

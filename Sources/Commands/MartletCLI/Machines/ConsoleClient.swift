@@ -45,8 +45,6 @@ final class ConsoleClient {
     /// - Returns: Which of them.
     /// - Throws: `Errno` where the terminal cannot be set.
     func run() throws -> End {
-        // A reader that goes away shows as an error of write.
-        _ = Glibc.signal(SIGPIPE, SIG_IGN)
         if Terminal.isTerminal(.standardInput) {
             messages.write(startLine)
             try Terminal.enterRawMode(.standardInput)
@@ -95,7 +93,7 @@ final class ConsoleClient {
 
     private func show(_ bytes: ArraySlice<UInt8>) {
         do {
-            try FileDescriptor.standardOutput.writeAll(bytes)
+            try FileDescriptor.standardOutput.write(all: bytes)
         } catch {
             // Nobody sees any more what the guest sends.
             end = .detached

@@ -23,17 +23,18 @@ struct LogsCommand: ParsableCommand {
 
     func run() throws {
         let folder = try machine.folder()
-        if monitor { return try show(folder.contents(of: folder.monitorLog) ?? []) }
+        let output = LogOutput()
+        if monitor { return try output.show(folder.contents(of: folder.monitorLog) ?? []) }
         // The newest first: where it becomes the older one meanwhile, that shows, and no file is missed between them.
         var newest = try LogFile(folder.consoleLog)
-        if let older = try LogFile(folder.olderConsoleLog), older != newest { try showRest(of: older) }
+        if let older = try LogFile(folder.olderConsoleLog), older != newest { try showRest(of: older, to: output) }
         while true {
             // Asked first: what came before the end is in the file by then.
             let goesOn = follow && folder.isAlive
-            if let newest { try showRest(of: newest) }
+            if let newest { try showRest(of: newest, to: output) }
             guard goesOn else { return }
             if let next = try LogFile(folder.consoleLog), next != newest {
-                if let newest { try showRest(of: newest) }
+                if let newest { try showRest(of: newest, to: output) }
                 newest = next
             } else {
                 usleep(100_000)
@@ -41,20 +42,26 @@ struct LogsCommand: ParsableCommand {
         }
     }
 
-    private func showRest(of file: LogFile) throws {
+    private func showRest(of file: LogFile, to output: LogOutput) throws {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.descriptor.read(into: $0) }
             guard count > 0 else { return }
-            try show(buffer.prefix(count))
+            try output.show(Array(buffer.prefix(count)))
         }
     }
+}
 
-    private func show(_ bytes: some Sequence<UInt8>) throws {
-        do {
-            try FileDescriptor.standardOutput.writeAll(bytes)
-        } catch Errno.brokenPipe {
-            throw ExitCode.success
+/// Standard output, which cleans what a terminal would obey; a file or pipe gets every byte as the guest sent it.
+private final class LogOutput {
+    private var filter = Terminal.isTerminal(.standardOutput) ? PrintableStream() : nil
+
+    func show(_ bytes: [UInt8]) throws {
+        let shown = filter?.process(bytes) ?? bytes
+        do throws(Errno) {
+            try FileDescriptor.standardOutput.write(all: shown)
+        } catch {
+            throw error == .brokenPipe ? ExitCode.success : error
         }
     }
 }

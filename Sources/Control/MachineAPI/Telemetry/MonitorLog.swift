@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
+import Host
 package import Logging
 import Machine
 import Synchronization
-import SystemPackage
 
 /// Where a monitor's own messages go: to standard error, until `/logger` names a file.
 package final class MonitorLog: Sendable {
@@ -44,9 +43,10 @@ package final class MonitorLog: Sendable {
             var details = [identifier]
             if settings?.showsLevel ?? true { details.append("\(event.level)") }
             if settings?.showsOrigin == true { details.append("\(event.file):\(event.line)") }
-            let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(event.text)"
+            let text = printable(event.text, keepsLines: true)
+            let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(text)"
             if state.file == nil {
-                _ = try? FileDescriptor.standardError.writeAll((line + "\n").utf8)
+                MessageQueue.standardError.write((line + Terminal.lineEnd).utf8)
             } else {
                 state.file?.write(line)
             }

@@ -43,6 +43,7 @@ package struct MonitorProcess {
     package static func replaceThisProcess(_ arguments: [String]) throws(RegistryError) -> RegistryError {
         let program = try program()
         var pointers = unsafe ([program.string] + arguments).map { unsafe strdup($0) } + [nil]
+        ProcessStart.undo()
         unsafe execv(program.string, &pointers)
         let error = Errno(rawValue: errno)
         for index in unsafe pointers.indices { unsafe free(pointers[index]) }

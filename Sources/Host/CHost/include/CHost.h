@@ -8,7 +8,9 @@
 #include "Events.h"
 #include "Files.h"
 #include "Memory.h"
+#include "Processes.h"
 #include "Sockets.h"
 #include "Terminal.h"
+#include "Threads.h"
 
 #endif

@@ -22,7 +22,9 @@ static inline int chost_eventfd_signal(int event) { return chost_result(eventfd_
 /// -EAGAIN where nothing happened.
 static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_result(eventfd_read(event, count)); }
 
-/// From now on a signal signals an eventfd, which stays open, instead of its action.
+/// Makes a signal write to an eventfd, which stays open, instead of its default action.
+///
+/// A signal that is ignored stays ignored: whoever started this process wanted that (nohup, `trap ''`). Returns 1 then.
 int chost_watch_signal(int signal, int event);
 /// Lets a signal come to the calling thread.
 int chost_unblock_signal(int signal);
@@ -54,8 +56,9 @@ static inline int chost_epoll_wait(int epoll, uint64_t *ready) {
     struct epoll_event events[16];
     int count = epoll_wait(epoll, events, 16, -1);
     *ready = 0;
+    if (count < 0) return -errno;
     for (int i = 0; i < count; i++) *ready |= UINT64_C(1) << events[i].data.u32;
-    return chost_result(count);
+    return count;
 }
 
 /// An event of a descriptor, by the token that it was added with.

@@ -5,6 +5,7 @@ import Platform
 import Devices
 import Dispatch
 import GuestMemory
+import Host
 import KVM
 import LinuxBoot
 import Logging
@@ -62,8 +63,8 @@ struct VirtioDeviceSet: Sendable {
         }
     }
 
-    func start() {
-        for slot in slots { slot.start() }
+    func start(gate: StartGate?) throws(HostThreadError) {
+        for slot in slots { try slot.start(gate: gate) }
     }
 
     /// Returns when no device touches guest memory any more, until `resume`; no vCPU runs meanwhile.

@@ -68,15 +68,19 @@ final class VirtioSlot: Sendable {
             onKick: { [kicks] queue in kicks[queue].signal() }
         )
         do throws(Errno) {
-            loop = try EventLoop(label: "martlet.\(name)", sources: sources + device.eventSources)
+            loop = try EventLoop(name, sources: sources + device.eventSources)
         } catch {
             throw .descriptor(name, error)
         }
         (self.device, self.name) = (device, name)
     }
 
-    func start() {
-        loop.start()
+    /// Starts the device's thread.
+    ///
+    /// - Parameter gate: Holds the thread until all of the machine's are there.
+    /// - Throws: `HostThreadError`.
+    func start(gate: StartGate?) throws(HostThreadError) {
+        try loop.start(gate: gate)
     }
 
     /// Asks the device's thread to stand still.

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CHost.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int chost_open_standard_descriptors(void) {
+    for (int descriptor = 0; descriptor < 3; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+        // The lowest free number is this one: those below are open.
+        if (open("/dev/null", O_RDWR) >= 0) continue;
+        // A jail may lack the device: an empty file that cannot grow gives nothing and takes nothing.
+        int file = memfd_create("null", MFD_ALLOW_SEALING);
+        if (file < 0 || fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) return -errno;
+    }
+    return 0;
+}
+
+int chost_is_ignored(int signal) {
+    struct sigaction current;
+    if (sigaction(signal, NULL, &current) < 0) return 0;
+    return !(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_IGN;
+}
+
+static atomic_int broken_pipes_were_ignored = -1;
+
+void chost_ignore_broken_pipes(void) {
+    int unknown = -1;
+    atomic_compare_exchange_strong(&broken_pipes_were_ignored, &unknown, chost_is_ignored(SIGPIPE));
+    signal(SIGPIPE, SIG_IGN);
+}
+
+void chost_restore_broken_pipes(void) {
+    if (!chost_broken_pipes_were_ignored()) signal(SIGPIPE, SIG_DFL);
+}
+
+int chost_broken_pipes_were_ignored(void) { return atomic_load(&broken_pipes_were_ignored) == 1; }
+
+// Between fork and exec nothing is called that is not async-signal-safe: other threads of this process may hold any lock.
+
+static void fail(int report) {
+    int error = errno;
+    (void)!write(report, &error, sizeof error);
+    _exit(127);
+}
+
+// Moves `descriptor` to a number of at least `minimum`.
+static int raise_descriptor(int descriptor, int minimum, int report) {
+    int raised = fcntl(descriptor, F_DUPFD_CLOEXEC, minimum);
+    if (raised < 0) fail(report);
+    return raised;
+}
+
+static void become(const struct chost_launch *launch, int report) {
+    int count = launch->descriptor_count, sources[count > 0 ? count : 1];
+    // Out of the way first: no source and no report has a number that becomes somebody else's.
+    report = raise_descriptor(report, count, report);
+    for (int i = 0; i < count; i++) {
+        int source = launch->descriptors[i];
+        if (source < 0) source = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (source < 0) fail(report);
+        sources[i] = raise_descriptor(source, count, report);
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(sources[i], i) < 0) fail(report);
+    // The report goes right behind them, so that one call closes all else. It is closed on exec.
+    if (report != count && dup3(report, count, O_CLOEXEC) < 0) fail(report);
+    report = count;
+    if (syscall(SYS_close_range, count + 1, ~0U, 0) < 0) {
+        // Before Linux 5.9, or under a filter that does not know the call.
+        for (int i = count + 1, end = (int)sysconf(_SC_OPEN_MAX); i < end; i++) close(i);
+    }
+    if (launch->starts_session && setsid() < 0) fail(report);
+    if (launch->folder && chdir(launch->folder) < 0) fail(report);
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &action, NULL);
+    pthread_sigmask(SIG_SETMASK, &action.sa_mask, NULL);
+    execve(launch->program, launch->arguments, launch->environment);
+    fail(report);
+}
+
+pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
+    int ends[2], error = 0;
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    // A handler of this process must not run in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t child = fork();
+    if (child == 0) become(launch, ends[1]);
+    error = child < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(ends[1]);
+    if (!error) {
+        // Nobody has waited for the child yet, so the id is its own.
+        *pidfd = chost_pidfd_open(child);
+        ssize_t count;
+        do count = read(ends[0], &error, sizeof error);
+        while (count < 0 && errno == EINTR);
+        if (count == 0) error = *pidfd < 0 ? -*pidfd : 0;
+        if (error) {
+            kill(child, SIGKILL);
+            while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+            if (*pidfd >= 0) close(*pidfd);
+        }
+    }
+    close(ends[0]);
+    return error ? -error : child;
+}
+
+int chost_pidfd_open(pid_t process) { return chost_result((int)syscall(SYS_pidfd_open, process, 0)); }
+
+int chost_pidfd_signal(int pidfd, int signal) {
+    return chost_result((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}

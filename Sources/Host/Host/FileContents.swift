@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import SystemPackage
+
+/// Reads whole files that others may have put there: bounded, and never waiting.
+package enum FileContents {
+    /// Why a file is not read.
+    package enum Failure: Error, Hashable, CustomStringConvertible {
+        case system(Errno)
+        /// It is a folder, a device, a socket, or a named pipe, which could make the reader wait for ever.
+        case notAFile
+        /// It has more than so many bytes.
+        case tooLarge(limit: Int)
+
+        package var description: String {
+            switch self {
+            case .system(let errno): "\(errno)"
+            case .notAFile: "it is no regular file"
+            case .tooLarge(let limit): "it has more than \(limit) bytes"
+            }
+        }
+    }
+
+    /// The kinds of files that are read.
+    package enum Kind: Sendable {
+        /// Regular files alone: for folders that somebody else can write to.
+        case regular
+        /// Pipes, sockets and terminals too, up to their end: for paths that the user names, such as `/dev/stdin`.
+        case any
+    }
+
+    /// Reads a file to its end.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: The largest number of bytes.
+    ///   - kind: What it may be.
+    ///   - followsLinks: Whether the last component may be a symbolic link.
+    /// - Returns: All of its bytes.
+    /// - Throws: `Failure`.
+    package static func bytes(
+        of path: FilePath,
+        limit: Int,
+        kind: Kind = .regular,
+        followsLinks: Bool = true
+    ) throws(Failure) -> [UInt8] {
+        let file: OwnedDescriptor
+        do throws(Errno) {
+            // A named pipe without a writer would hold up whoever opens it.
+            let waiting = kind == .any ? 0 : O_NONBLOCK
+            file = try OwnedDescriptor(
+                opening: path,
+                O_RDONLY | O_NOCTTY | waiting | (followsLinks ? 0 : O_NOFOLLOW)
+            )
+        } catch {
+            throw .system(error)
+        }
+        return try bytes(of: file.borrowed, limit: limit, kind: kind)
+    }
+
+    /// Reads an open file from where it stands to its end.
+    ///
+    /// - Parameters:
+    ///   - file: The file.
+    ///   - limit: The largest number of bytes.
+    ///   - kind: What it may be.
+    /// - Returns: All of its bytes.
+    /// - Throws: `Failure`.
+    package static func bytes(of file: FileDescriptor, limit: Int, kind: Kind = .regular) throws(Failure) -> [UInt8] {
+        if kind == .regular {
+            var status = stat()
+            guard unsafe fstat(file.rawValue, &status) == 0 else { throw .system(Errno(rawValue: errno)) }
+            guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
+        }
+        var bytes: [UInt8] = []
+        while true {
+            do throws(Errno) {
+                let piece = try file.readSome(limit: min(1 << 16, limit - bytes.count + 1))
+                guard !piece.isEmpty else { return bytes }
+                bytes += piece
+            } catch {
+                guard error == .resourceTemporarilyUnavailable else { throw .system(error) }
+                _ = Poll.wait(for: file, .readable)
+            }
+            guard bytes.count <= limit else { throw .tooLarge(limit: limit) }
+        }
+    }
+
+    /// Reads a file as text; what is no UTF-8 is repaired.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: The largest number of bytes.
+    /// - Returns: Its text.
+    /// - Throws: `Failure`.
+    package static func text(of path: FilePath, limit: Int) throws(Failure) -> String {
+        String(decoding: try bytes(of: path, limit: limit), as: UTF8.self)
+    }
+}
+
+extension OwnedDescriptor {
+    /// Opens a file, to be closed on exec.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - flags: Those of open(2).
+    ///   - mode: The permissions of a file that is made, whatever the umask is.
+    /// - Throws: `Errno`.
+    package init(opening path: FilePath, _ flags: CInt, mode: FilePermissions = .ownerReadWrite) throws(Errno) {
+        self.init(
+            adopting: try hostCall {
+                let raw = unsafe path.withPlatformString { unsafe open($0, flags | O_CLOEXEC, mode.rawValue) }
+                return raw < 0 ? -errno : raw
+            }
+        )
+        guard flags & O_CREAT != 0 else { return }
+        var status = stat()
+        // The umask takes bits away from a new file. An older one keeps what its owner chose, but for one that cannot be read.
+        if unsafe fstat(rawValue, &status) == 0, status.st_size == 0, status.st_mode & S_IFMT == S_IFREG {
+            _ = fchmod(rawValue, mode.rawValue)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// A thread of this process that runs one function: named, with a small stack, and closed to asynchronous signals.
+///
+/// All that waits or works beside the vCPUs is such a thread. `top -H` shows its name.
+package final class HostThread: Sendable {
+    /// The usual size of a stack: address space, of which only the touched pages are memory.
+    package static let stackByteCount = 512 << 10
+
+    private let handle: pthread_t
+    private let isReleased = Atomic<Bool>(false)
+
+    /// Starts a thread.
+    ///
+    /// - Parameters:
+    ///   - name: At most 15 bytes are shown.
+    ///   - stackByteCount: The size of its stack.
+    ///   - gate: Counts the thread in and holds it until all are there; `body` is not called where the gate closes.
+    ///   - body: The thread's work; it holds what it captures until it returns.
+    /// - Throws: `HostThreadError`, which names the limits of this host.
+    package init(
+        _ name: String,
+        stackByteCount: Int = HostThread.stackByteCount,
+        gate: StartGate? = nil,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(HostThreadError) {
+        let entry: Body
+        if let gate {
+            let ticket = gate.expect(name)
+            entry = Body { if gate.enter(ticket) { body() } }
+        } else {
+            entry = Body(body)
+        }
+        let context = unsafe Unmanaged.passRetained(entry)
+        var thread: pthread_t = 0
+        let result = unsafe chost_thread_start(
+            &thread,
+            Self.shownName(name),
+            stackByteCount,
+            Self.run,
+            context.toOpaque()
+        )
+        guard result == 0 else {
+            unsafe context.release()
+            throw HostThreadError(name, Errno(rawValue: -result))
+        }
+        handle = thread
+    }
+
+    deinit {
+        if !isReleased.load(ordering: .relaxed) { _ = chost_thread_detach(handle) }
+    }
+
+    /// Waits until the thread has returned from its function; at once where the caller is the thread, or has waited before.
+    package func join() {
+        guard !isReleased.exchange(true, ordering: .relaxed) else { return }
+        if chost_thread_join(handle) != 0 { _ = chost_thread_detach(handle) }
+    }
+
+    /// What a thread runs, on its way through C.
+    private final class Body: Sendable {
+        let call: @Sendable () -> Void
+
+        init(_ call: @escaping @Sendable () -> Void) {
+            self.call = call
+        }
+    }
+
+    private static let run: @convention(c) (UnsafeMutableRawPointer) -> Void = { context in
+        // Retained by `init` for this call alone, and released when it ends: before the thread does.
+        unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().call()
+    }
+
+    // MARK: - Names
+
+    /// Calls `body` with another name for the calling thread, such as a worker of Dispatch's.
+    package static func withName<R>(_ name: String, _ body: () -> R) -> R {
+        var before = [CChar](repeating: 0, count: 16)
+        unsafe chost_thread_get_name(&before)
+        unsafe chost_thread_set_name(shownName(name))
+        defer { unsafe chost_thread_set_name(before) }
+        return body()
+    }
+
+    /// The name that the kernel gets: under the program name `firecracker` the one that its tools expect.
+    private static func shownName(_ name: String) -> String {
+        guard unsafe String(cString: chost_program_name()) == "firecracker" else { return name }
+        if name == "http" { return "fc_api" }
+        return name.hasPrefix("vcpu ") ? "fc_" + name : name
+    }
+}
+
+/// The host has no thread left.
+package struct HostThreadError: Error, Hashable, CustomStringConvertible {
+    private let problem: String
+    private let limits = ResourceLimits.ofThreads
+
+    init(_ name: String, _ errno: Errno) {
+        problem = "cannot start the thread '\(name)': \(errno)"
+    }
+
+    init(missing names: [String], after patience: Duration) {
+        let shown = names.prefix(3).map { "'\($0)'" }.joined(separator: ", ") + (names.count > 3 ? ", ..." : "")
+        problem = "\(names.count) of the machine's threads did not start within \(patience): \(shown)"
+    }
+
+    package var description: String {
+        let known = limits.isEmpty ? "" : " (here: \(limits.joined(separator: ", ")))"
+        return """
+            \(problem); a limit of the host's is reached: threads of the pids cgroup, of the user (ulimit -u), or address \
+            space (ulimit -v)\(known)
+            """
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+package import SystemPackage
+
+/// A program to be started: with exactly the descriptors that are listed, and no signal blocked or ignored.
+///
+///     let log = try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT)
+///     var launch = ProcessLaunch(program, arguments: ["--listen-fd", "3"])
+///     launch.descriptors = [nil, log.borrowed, log.borrowed, socket.descriptor]
+///     let child = try launch.start()
+package struct ProcessLaunch {
+    package var program: FilePath
+    /// Those behind the program's name.
+    package var arguments: [String]
+    /// The child's descriptors 0, 1, 2 and so on; `nil` for /dev/null.
+    ///
+    /// It gets no other.
+    package var descriptors: [FileDescriptor?] = [.standardInput, .standardOutput, .standardError]
+    /// The child's environment, as `NAME=VALUE`; `nil` for this process's.
+    package var environment: [String]?
+    /// Whether the child leads a session of its own, which no terminal ends.
+    package var startsSession = false
+    /// The child's working folder; `nil` for this process's.
+    package var folder: FilePath?
+
+    package init(_ program: FilePath, arguments: [String] = []) {
+        self.program = program
+        self.arguments = arguments
+    }
+
+    /// Starts the program.
+    ///
+    /// - Returns: Its process, once the program runs.
+    /// - Throws: `Errno`: the program is not there or cannot run, or the host has no process or descriptor left.
+    package func start() throws(Errno) -> RunningProcess {
+        let numbers = descriptors.map { $0?.rawValue ?? -1 }
+        var pidfd: CInt = -1
+        let process = unsafe Self.withPointers([program.string] + arguments) { arguments in
+            unsafe Self.withPointers(environment ?? Self.ownEnvironment) { environment in
+                unsafe Self.withOptionalString(folder) { folder in
+                    unsafe program.withPlatformString { program in
+                        unsafe numbers.withUnsafeBufferPointer { numbers in
+                            // Only an array without entries has no address, and it has no entry to look at either.
+                            guard let first = numbers.baseAddress else { return -EINVAL }
+                            var launch = unsafe CHost.chost_launch(
+                                program: program,
+                                arguments: arguments,
+                                environment: environment,
+                                descriptors: first,
+                                descriptor_count: CInt(numbers.count),
+                                starts_session: startsSession ? 1 : 0,
+                                folder: folder
+                            )
+                            return unsafe chost_start_process(&launch, &pidfd)
+                        }
+                    }
+                }
+            }
+        }
+        guard process > 0 else { throw Errno(rawValue: -process) }
+        return RunningProcess(id: process, adopting: OwnedDescriptor(adopting: pidfd))
+    }
+
+    private static var ownEnvironment: [String] {
+        var entries: [String] = []
+        var next = unsafe environ
+        while let entry = unsafe next.pointee {
+            unsafe entries.append(String(cString: entry))
+            unsafe next += 1
+        }
+        return entries
+    }
+
+    private static func withPointers<R>(
+        _ strings: [String],
+        _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
+    ) -> R {
+        let pointers = unsafe strings.map { unsafe strdup($0) } + [nil]
+        defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
+        return unsafe pointers.withUnsafeBufferPointer { buffer in
+            guard let first = buffer.baseAddress else { preconditionFailure("it ends with nil") }
+            return unsafe body(first)
+        }
+    }
+
+    private static func withOptionalString<R>(_ path: FilePath?, _ body: (UnsafePointer<CChar>?) -> R) -> R {
+        guard let path else { return body(nil) }
+        return unsafe path.withPlatformString { unsafe body($0) }
+    }
+}
+
+/// A process of this host, which no other can be taken for: a pidfd, not a number that is used again.
+package final class RunningProcess: Sendable {
+    /// The process's id: for messages, and for as long as nobody has waited for it.
+    package let id: CInt
+    private let owned: OwnedDescriptor
+
+    init(id: CInt, adopting pidfd: consuming OwnedDescriptor) {
+        self.id = id
+        owned = pidfd
+    }
+
+    /// Refers to the process that has an id now; whoever asks knows that it is the right one.
+    ///
+    /// - Throws: `Errno`; `noSuchProcess` where there is none.
+    package init(id: CInt) throws(Errno) {
+        self.id = id
+        owned = OwnedDescriptor(adopting: try hostCall { chost_pidfd_open(id) })
+    }
+
+    /// Readable when the process has ended.
+    package var descriptor: FileDescriptor { owned.borrowed }
+
+    /// Whether the process has ended.
+    package var hasEnded: Bool { waitUntilEnded(timeout: .zero) }
+
+    /// Waits for the end of the process.
+    ///
+    /// - Parameter timeout: How long; `nil` for as long as it takes.
+    /// - Returns: Whether it has ended.
+    package func waitUntilEnded(timeout: Duration?) -> Bool {
+        !Poll.wait(for: owned.borrowed, .readable, timeout: timeout).isEmpty
+    }
+
+    /// Sends a signal.
+    ///
+    /// - Throws: `Errno`: `noSuchProcess` where the process has ended, `notPermitted` where it is another user's.
+    package func send(_ signal: CInt) throws(Errno) {
+        _ = try hostCall { chost_pidfd_signal(owned.rawValue, signal) }
+    }
+}

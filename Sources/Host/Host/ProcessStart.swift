@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+package import SystemPackage
+
+/// The first thing that a program does: it looks at what it inherited.
+package enum ProcessStart {
+    /// Makes this process one that the rest of the program can rely on; call it before anything else opens a descriptor.
+    ///
+    /// - Standard descriptors that are closed lead to /dev/null: else the next file that is opened has their number, and the guest's
+    ///   console reads or writes that file.
+    /// - A reader that goes away shows as an error of write(2), not as SIGPIPE.
+    ///
+    /// Signals that are ignored stay ignored: see `SignalWatch`.
+    ///
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package static func prepare() throws(Errno) {
+        let result = chost_open_standard_descriptors()
+        guard result == 0 else { throw Errno(rawValue: -result) }
+        chost_ignore_broken_pipes()
+    }
+
+    /// Gives SIGPIPE back the action that it had, for the program that this process becomes by exec.
+    package static func undo() {
+        chost_restore_broken_pipes()
+    }
+
+    /// Whether a signal has no effect on this process.
+    package static func isIgnored(_ signal: CInt) -> Bool {
+        chost_is_ignored(signal) != 0
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Synchronization
+
+/// The gate that all threads of a machine pass before its guest runs.
+///
+/// The starter announces each thread with `expect`; the thread calls `enter`, prepares itself, and waits. When all have come, the
+/// starter opens the gate. Where one does not come, as under a limit of the host's, the starter closes the gate and all return.
+package final class StartGate: Sendable {
+    /// A thread that was announced.
+    package struct Ticket: Sendable {
+        fileprivate let number: Int
+        /// The thread's name.
+        package let name: String
+    }
+
+    private struct State {
+        var expectedCount = 0
+        /// Those that have not come, by number.
+        var missing: [Int: String] = [:]
+        var isOpen = false
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+    /// Is entered for each thread that is missing.
+    private let arrivals = DispatchGroup()
+    /// Is entered until the gate is open or closed.
+    private let decision = DispatchGroup()
+    private let prepare: @Sendable (String) -> Void
+
+    /// Makes a gate that is shut.
+    ///
+    /// - Parameter prepare: Called on each thread with its name, before the thread counts as there: the place for what
+    ///   a thread can do to itself alone, such as a seccomp filter.
+    package init(prepare: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.prepare = prepare
+        decision.enter()
+    }
+
+    deinit {
+        close()
+        // A group must not be entered when it goes away.
+        for _ in state.withLock({ $0.missing }) { arrivals.leave() }
+    }
+
+    /// Announces a thread.
+    ///
+    /// - Parameter name: Its name, for the message where it does not come.
+    /// - Returns: The thread's ticket for `enter`.
+    package func expect(_ name: String) -> Ticket {
+        arrivals.enter()
+        return state.withLock { state in
+            defer { state.expectedCount += 1 }
+            state.missing[state.expectedCount] = name
+            return Ticket(number: state.expectedCount, name: name)
+        }
+    }
+
+    /// Counts the calling thread in, and waits with it.
+    ///
+    /// - Returns: Whether the gate was opened; where it was not, the thread has nothing to do and returns.
+    package func enter(_ ticket: Ticket) -> Bool {
+        if state.withLock({ $0.isClosed }) { return false }
+        prepare(ticket.name)
+        guard state.withLock({ $0.missing.removeValue(forKey: ticket.number) }) != nil else { return false }
+        arrivals.leave()
+        decision.wait()
+        return state.withLock { $0.isOpen }
+    }
+
+    /// Waits until all threads are there, or the gate is closed.
+    ///
+    /// - Parameter patience: How long.
+    /// - Throws: `HostThreadError`, which names those that are missing.
+    package func waitForAll(within patience: Duration) throws(HostThreadError) {
+        let milliseconds = Int(patience / .milliseconds(1))
+        guard arrivals.wait(timeout: .now() + .milliseconds(milliseconds)) == .timedOut else { return }
+        throw HostThreadError(
+            missing: state.withLock { $0.missing.sorted { $0.key < $1.key }.map(\.value) },
+            after: patience
+        )
+    }
+
+    /// Lets all threads begin.
+    ///
+    /// - Returns: False where the gate was closed before.
+    @discardableResult
+    package func open() -> Bool {
+        decide { $0.isOpen = true }
+    }
+
+    /// Sends all threads home, those that come later too; nothing where the gate is open already.
+    package func close() {
+        decide { state in
+            state.isClosed = true
+            // Nobody waits for them any more.
+            for _ in state.missing { arrivals.leave() }
+            state.missing = [:]
+        }
+    }
+
+    @discardableResult
+    private func decide(_ body: (inout State) -> Void) -> Bool {
+        let isFirst = state.withLock { state in
+            guard !state.isOpen, !state.isClosed else { return false }
+            body(&state)
+            return true
+        }
+        if isFirst { decision.leave() }
+        return isFirst
+    }
+}

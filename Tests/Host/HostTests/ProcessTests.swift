@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite struct ProcessTests {
+    /// The standard output of a shell's script, which gets `extra` as descriptor 3.
+    private func output(of script: String, extra: FileDescriptor? = nil, session: Bool = false) throws -> String {
+        let (read, write) = try FileDescriptor.pipe()
+        defer { try? read.close() }
+        var launch = ProcessLaunch("/bin/sh", arguments: ["-c", script])
+        launch.descriptors = [nil, write, .standardError] + (extra.map { [$0] } ?? [])
+        launch.environment = ["PATH=/usr/bin:/bin"]
+        launch.startsSession = session
+        launch.folder = "/"
+        let process = try launch.start()
+        try write.close()
+        let bytes = try FileContents.bytes(of: read, limit: 1 << 20, kind: .any)
+        #expect(process.waitUntilEnded(timeout: .seconds(60)))
+        var status: CInt = 0
+        unsafe waitpid(process.id, &status, 0)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    @Test func `a child gets the listed descriptors and no other, even one that is not closed on exec`() throws {
+        let leaked = FileDescriptor(rawValue: dup(2))
+        defer { try? leaked.close() }
+        let numbers = try output(of: "ls /proc/$$/fd; true", extra: .standardError)
+        #expect(Set(numbers.split(separator: "\n").compactMap { Int($0) }) == [0, 1, 2, 3])
+    }
+
+    @Test func `a child has its folder, its environment and a session of its own`() throws {
+        let text = try output(of: "pwd; echo $PATH; cut -d' ' -f6 /proc/$$/stat; echo $$", session: true)
+        let lines = text.split(separator: "\n")
+        #expect(lines.prefix(2) == ["/", "/usr/bin:/bin"])
+        #expect(lines[2] == lines[3])
+    }
+
+    @Test func `a child has no signal blocked or ignored`() throws {
+        // One that nothing else in this process cares for.
+        signal(SIGURG, SIG_IGN)
+        defer { signal(SIGURG, SIG_DFL) }
+        let text = Mutex("")
+        // Every asynchronous signal is blocked there.
+        let thread = try HostThread("test") {
+            let output = try? output(of: "grep -E 'Sig(Blk|Ign)' /proc/self/status")
+            text.withLock { $0 = output ?? "" }
+        }
+        thread.join()
+        let sets = text.withLock { $0 }.split(separator: "\n").compactMap { $0.split(separator: "\t").last }
+        // Signals 32 and 33 are the C library's own.
+        #expect(sets.map { UInt64($0, radix: 16).map { $0 & 0x7fff_ffff } } == [0, 0])
+    }
+
+    @Test func `a program that is not there is an error, and leaves no child`() {
+        #expect(throws: Errno.noSuchFileOrDirectory) { _ = try ProcessLaunch("/nowhere/program").start() }
+        #expect(throws: Errno.permissionDenied) { _ = try ProcessLaunch("/etc/passwd").start() }
+    }
+
+    @Test func `a process is signalled by what refers to it, and not once it has ended`() throws {
+        var launch = ProcessLaunch("/bin/sh", arguments: ["-c", "sleep 600"])
+        launch.descriptors = [nil, nil, nil]
+        let process = try launch.start()
+        let again = try RunningProcess(id: process.id)
+        #expect(!again.hasEnded)
+        try again.send(SIGKILL)
+        #expect(process.waitUntilEnded(timeout: .seconds(60)))
+        var status: CInt = 0
+        unsafe waitpid(process.id, &status, 0)
+        #expect(throws: Errno.noSuchProcess) { try again.send(SIGKILL) }
+    }
+}
+
+@Suite struct ProcessStartTests {
+    @Test func `closed standard descriptors lead to nothing before another file gets their numbers`() async {
+        await #expect(processExitsWith: .success) {
+            close(0)
+            close(2)
+            try ProcessStart.prepare()
+            let next = dup(1)
+            #expect(next > 2)
+            #expect(try FileContents.bytes(of: .standardInput, limit: 1, kind: .any) == [])
+            try FileDescriptor.standardError.write(all: "nowhere".utf8)
+        }
+    }
+
+    @Test func `a signal that was ignored stays ignored although it is watched`() async {
+        await #expect(processExitsWith: .success) {
+            signal(SIGHUP, SIG_IGN)
+            #expect(ProcessStart.isIgnored(SIGHUP))
+            try SignalWatch([SIGHUP, SIGUSR2]) { signal in if signal == SIGHUP { abort() } }
+            #expect(ProcessStart.isIgnored(SIGHUP))
+            #expect(!ProcessStart.isIgnored(SIGUSR2))
+            kill(getpid(), SIGHUP)
+        }
+    }
+}

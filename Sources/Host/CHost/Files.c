@@ -32,6 +32,4 @@ int chost_exchange(const char *one, const char *other) {
 
 int chost_try_lock(int file) { return chost_result(flock(file, LOCK_EX | LOCK_NB)); }
 
-int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
-    return posix_spawn_file_actions_addclosefrom_np(actions, first);
-}
+int chost_reserve(int file, long count) { return chost_result(fallocate(file, FALLOC_FL_KEEP_SIZE, 0, count)); }

@@ -4,8 +4,6 @@
 #ifndef MARTLET_CHOST_FILES_H
 #define MARTLET_CHOST_FILES_H
 
-#include <spawn.h>
-
 #pragma clang assume_nonnull begin
 
 /// Opens a new file without a name in `folder`, for reading and writing (O_TMPFILE).
@@ -19,8 +17,8 @@ int chost_exchange(const char *one, const char *other);
 /// Takes the lock of an open file or folder for as long as it stays open, without waiting: -EWOULDBLOCK (flock(2)).
 int chost_try_lock(int file);
 
-/// Has a spawned child close every descriptor from `first` on. 0, or an error number.
-int chost_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
+/// Takes space for the first `count` bytes of a file, whose size stays (FALLOC_FL_KEEP_SIZE).
+int chost_reserve(int file, long count);
 
 #pragma clang assume_nonnull end
 

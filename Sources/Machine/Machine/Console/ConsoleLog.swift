@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import Host
 package import SystemPackage
@@ -7,14 +8,19 @@ package import SystemPackage
 /// The file that keeps what a guest sent to its console, for when nobody watched.
 ///
 /// The guest decides how much that is, so the file is bounded: at `capacity` bytes it becomes `PATH.1`, in the place of an
-/// older one, and a new one begins.
+/// older one, and a new one begins. On a file system that is full it goes on in the space that it has: the last words
+/// are kept, in `reserve` bytes at least.
 package struct ConsoleLog: ~Copyable, Sendable {
     package static let capacity = 4 << 20
+    /// The space that each file takes when it begins, in bytes.
+    package static let reserve = 64 << 10
 
     private let path: FilePath
     private var file: OwnedDescriptor
     private var byteCount = 0
     private let capacity: Int
+
+    private var olderPath: FilePath { FilePath(path.string + ".1") }
 
     /// Makes the file anew.
     ///
@@ -29,28 +35,45 @@ package struct ConsoleLog: ~Copyable, Sendable {
     }
 
     private static func create(_ path: FilePath) throws(Errno) -> OwnedDescriptor {
-        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW
-        let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
-        guard raw >= 0 else { throw Errno(rawValue: errno) }
-        return OwnedDescriptor(adopting: raw)
+        let file = try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW)
+        // Where there is no room, or no such call, the log takes what it gets.
+        _ = chost_reserve(file.rawValue, reserve)
+        return file
     }
 
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`, or the last of them where the file system is full.
     ///
-    /// - Throws: `Errno`, such as for a full file system; some of it may be written.
+    /// - Throws: `Errno`; some of it may be written.
     mutating func append(_ bytes: ArraySlice<UInt8>) throws(Errno) {
         if byteCount + bytes.count > capacity { try rotate() }
-        do {
-            byteCount += try file.borrowed.writeAll(bytes)
-        } catch {
-            throw error as? Errno ?? .ioError
+        var rest = bytes
+        var hasMadeRoom = false
+        while !rest.isEmpty {
+            do throws(Errno) {
+                let count = try file.borrowed.writeSome(rest)
+                rest = rest.dropFirst(count)
+                byteCount += count
+            } catch {
+                guard error == .noSpace || error.rawValue == EDQUOT else { throw error }
+                if unsafe olderPath.withPlatformString({ unsafe unlink($0) }) == 0 { continue }
+                guard !hasMadeRoom else { throw error }
+                hasMadeRoom = true
+                try beginAnew()
+                rest = rest.suffix(Self.reserve)
+            }
         }
     }
 
+    /// Goes on at the start of the same file.
+    private mutating func beginAnew() throws(Errno) {
+        guard ftruncate(file.rawValue, 0) == 0 else { throw Errno(rawValue: errno) }
+        _ = chost_reserve(file.rawValue, Self.reserve)
+        byteCount = 0
+    }
+
     private mutating func rotate() throws(Errno) {
-        let older = FilePath(path.string + ".1")
         let result = unsafe path.withPlatformString { from in
-            unsafe older.withPlatformString { unsafe rename(from, $0) }
+            unsafe olderPath.withPlatformString { unsafe rename(from, $0) }
         }
         guard result == 0 else { throw Errno(rawValue: errno) }
         file = try Self.create(path)

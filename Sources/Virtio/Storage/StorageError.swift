@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 package import SystemPackage
 
 /// Why a file cannot be a disk, in words that say what to do.
@@ -32,9 +33,8 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
         case .otherBlockSize(let path, let size, let old):
             "\(path) has blocks of \(size) bytes and cannot take the place of a disk with \(old)"
         case .inUse(let path, let isReadOnly):
-            isReadOnly
-                ? "disk \(path) is in use: somebody writes it"
-                : "disk \(path) is in use: many may read a disk (',readonly'), or one may write it"
+            "disk \(path) is in use" + (FileUser.description(of: path).map { " by \($0)" } ?? "")
+                + (isReadOnly ? ", which writes it" : ": many may read a disk (',readonly'), or one may write it")
         case .readOnlyDevice(let path):
             "disk \(path) is a read-only block device: add ',readonly'"
         case .directUnsupported(let path):

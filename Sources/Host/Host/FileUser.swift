@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import SystemPackage
+
+/// Another process that has a file open, for messages about files in use.
+package enum FileUser {
+    /// Looks through this user's processes.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: The first process that is found, such as `machine 'web' (process 4711)`; `nil` where none can be seen.
+    package static func description(of path: FilePath) -> String? {
+        var wanted = stat()
+        guard unsafe path.withPlatformString({ unsafe stat($0, &wanted) }) == 0 else { return nil }
+        for process in names(in: "/proc").compactMap({ pid_t($0) }).sorted() where process != getpid() {
+            let folder = "/proc/\(process)/fd"
+            let hasFile = names(in: folder).contains { name in
+                var status = stat()
+                return unsafe stat("\(folder)/\(name)", &status) == 0
+                    && status.st_ino == wanted.st_ino && status.st_dev == wanted.st_dev
+            }
+            if hasFile { return describe(process) }
+        }
+        return nil
+    }
+
+    private static func describe(_ process: pid_t) -> String {
+        let line = (try? FileContents.text(of: FilePath("/proc/\(process)/cmdline"), limit: 1 << 20)) ?? ""
+        let arguments = line.split(separator: "\0").map(String.init)
+        let program = arguments.first?.split(separator: "/").last ?? "unknown"
+        if program == "martlet-monitor", let option = arguments.firstIndex(of: "--id"), option + 1 < arguments.count {
+            return "machine '\(printable(arguments[option + 1]))' (process \(process))"
+        }
+        return "process \(process) (\(printable(String(program))))"
+    }
+
+    private static func names(in folder: String) -> [String] {
+        guard let listing = unsafe opendir(folder) else { return [] }
+        defer { unsafe closedir(listing) }
+        var names: [String] = []
+        while let entry = unsafe readdir(listing) {
+            unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe names.append(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+            }
+        }
+        return names
+    }
+}

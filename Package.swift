@@ -143,7 +143,7 @@ let package = Package(
         ),
 
         .c("Sources/Commands/CCompare"),
-        .swift("Sources/Commands/Compare", uses: ["CCompare", "JSON", "Storage", systemPackage]),
+        .swift("Sources/Commands/Compare", uses: ["CCompare", "Host", "JSON", "Storage", systemPackage]),
         .program(
             "Sources/Commands/MartletCLI",
             uses: [

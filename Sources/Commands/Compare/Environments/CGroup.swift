@@ -52,8 +52,9 @@ enum CGroup {
         for name in Files.names(in: path) where isFolder("\(path)/\(name)") { end("\(path)/\(name)") }
         let deadline = Moment.now + 10
         while deadline > .now {
-            for process in (try? Files.text("\(path)/cgroup.procs"))?.split(separator: "\n") ?? [] {
-                if let process = pid_t(process), process > 0 { kill(process, SIGKILL) }
+            ProcessTable.kill {
+                ((try? Files.text("\(path)/cgroup.procs")) ?? "").split(separator: "\n").compactMap { pid_t($0) }.filter
+                { $0 > 0 }
             }
             if unsafe rmdir(path) == 0 || errno == ENOENT { return }
             usleep(5000)

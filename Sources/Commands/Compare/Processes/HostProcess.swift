@@ -190,7 +190,8 @@ final class HostProcess {
     func kill() {
         guard ending == nil, identifier > 0 else { return }
         // What left the process group, as a container's first process does, is only found before its parent ends.
-        for process in ProcessTable.descendants(of: identifier) { Glibc.kill(process, SIGKILL) }
+        ProcessTable.kill { ProcessTable.descendants(of: identifier) }
+        // The group of a child that was not waited for yet: nobody else can have its number.
         Glibc.kill(-identifier, SIGKILL)
         reap()
         let deadline = Moment.now + 5

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 
 /// The processes of the host, as `/proc` shows them.
 enum ProcessTable {
@@ -21,6 +22,15 @@ enum ProcessTable {
             index += 1
         }
         return found
+    }
+
+    /// Kills processes, and no stranger that has got the number of one that ended meanwhile.
+    ///
+    /// - Parameter list: Lists them. A number that is listed before a pidfd is opened for it and after is that process's.
+    static func kill(_ list: () -> [pid_t]) {
+        let handles = list().compactMap { try? RunningProcess(id: $0) }
+        let remaining = Set(list())
+        for handle in handles where remaining.contains(handle.id) { try? handle.send(SIGKILL) }
     }
 
     /// The parent of a process, if it is there.

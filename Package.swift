@@ -133,13 +133,13 @@ let package = Package(
             "Sources/Control/MachineAPI",
             uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage]
         ),
-        .program(
-            "Sources/Control/Monitor",
-            uses: ["HTTP", "Host", "JSON", "Machine", "MachineAPI", logging, systemPackage]
-        ),
         .swift(
             "Sources/Control/MachineRegistry",
-            uses: ["CHost", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+        ),
+        .program(
+            "Sources/Control/Monitor",
+            uses: ["HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineRegistry", logging, systemPackage]
         ),
 
         .c("Sources/Commands/CCompare"),
@@ -218,10 +218,17 @@ let package = Package(
             ]
         ),
         .tests(
+            "Tests/Control/MachineRegistryTests",
+            uses: ["Host", "MachineRegistry", "TestSupport", systemPackage]
+        ),
+        .tests(
             "Tests/Commands/CompareTests",
             uses: ["CCompare", "Compare", "JSON", "TestSupport", systemPackage]
         ),
-        .tests("Tests/Commands/MartletCLITests", uses: ["JSON", "Machine", "Storage", "TestSupport"]),
+        .tests(
+            "Tests/Commands/MartletCLITests",
+            uses: ["Host", "JSON", "Machine", "Storage", "TestSupport", systemPackage]
+        ),
     ]
 )
 

@@ -59,7 +59,10 @@ struct CompareCommand: ParsableCommand {
             let result = try comparison.run()
             progress.clear()
             if let report { try HTMLReport(result).write(to: report) }
-            print(json ? JSONReport(result).text : TerminalReport(result, width: progress.width).text, terminator: "")
+            printAnswer(
+                json ? JSONReport(result).text : TerminalReport(result, width: progress.width).text,
+                terminator: ""
+            )
             if let report { progress.say("the page is \(report)/index.html") }
         } catch {
             progress.clear()

@@ -18,8 +18,8 @@ struct DoctorCommand: ParsableCommand {
             show(finding)
         }
         show(defaultGuest)
-        print()
-        print(report.isUsable ? "Machines can run here." : "No machine can run here: mend what is marked FAIL.")
+        printAnswer()
+        printAnswer(report.isUsable ? "Machines can run here." : "No machine can run here: mend what is marked FAIL.")
         if !report.isUsable { throw ExitCode.failure }
     }
 
@@ -35,6 +35,6 @@ struct DoctorCommand: ParsableCommand {
         func padded(_ text: String, to width: Int) -> String {
             text + String(repeating: " ", count: max(1, width - text.count))
         }
-        print(padded(finding.verdict.rawValue, to: 6) + padded(finding.subject, to: 15) + finding.detail)
+        printAnswer(padded(finding.verdict.rawValue, to: 6) + padded(finding.subject, to: 15) + finding.detail)
     }
 }

@@ -35,6 +35,22 @@ struct MartletCommand: ParsableCommand {
             MessageOutput(isVerbose: false).write("cannot open the standard descriptors: \(error)")
             Glibc.exit(1)
         }
-        main(nil)
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            let text = fullMessage(for: error)
+            let status = exitCode(for: error)
+            // Help and versions are answers as any other; errors may have words of files, guests and sockets in them.
+            if !text.isEmpty {
+                if status == .success {
+                    printAnswer(text)
+                } else {
+                    MessageQueue.standardError.write((printable(text, keepsLines: true) + "\n").utf8)
+                }
+            }
+            MessageQueue.standardError.flush(within: .seconds(1))
+            Glibc.exit(status.rawValue)
+        }
     }
 }

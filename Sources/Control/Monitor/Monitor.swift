@@ -7,6 +7,7 @@ import JSON
 import Logging
 import Machine
 import MachineAPI
+import MachineRegistry
 import SystemPackage
 
 /// The process of one machine: what it needs to run and to be directed, and nothing else.
@@ -42,6 +43,10 @@ enum Monitor {
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
         try MessageQueue.standardError.start()
+        let tenure: MachineTenure? =
+            if let lock = options.lockDescriptor, let folder = options.machineFolder {
+                try MachineTenure(lock: lock, folder: folder)
+            } else { nil }
         // All of its paths are absolute then; wherever it was started, it keeps no file system in use.
         if options.listeningDescriptor != nil { _ = unsafe chdir("/") }
         let log = MonitorLog(identifier: options.identifier)
@@ -81,6 +86,8 @@ enum Monitor {
         let outcome = service.waitUntilEnded()
         socket?.removeFile()
         server?.stop()
+        // The clients have their answers by now, or hold the files that they want to read.
+        if options.isRemovedAtEnd { try tenure?.removeFolder() }
         return outcome?.exitStatus ?? 0
     }
 

@@ -15,6 +15,12 @@ struct MonitorOptions {
     var configurationFile: FilePath?
     var consoleLog: FilePath?
     var resultFile: FilePath?
+    /// The lock of the machine's folder, inherited.
+    var lockDescriptor: CInt?
+    /// The machine's folder, where it has one.
+    var machineFolder: FilePath?
+    /// Whether the folder goes with the process.
+    var isRemovedAtEnd = false
     var usesStandardConsole = true
     var endsWhenUnused = false
     var startsMachine = true
@@ -56,6 +62,9 @@ struct MonitorOptions {
             case "--listen-fd": listeningDescriptor = CInt(try value())
             case "--console-log": consoleLog = FilePath(try value())
             case "--result-file": resultFile = FilePath(try value())
+            case "--lock-fd": lockDescriptor = CInt(try value())
+            case "--machine-folder": machineFolder = FilePath(try value())
+            case "--remove-at-end": isRemovedAtEnd = true
             case "--no-console": usesStandardConsole = false
             case "--no-start": startsMachine = false
             case "--end-when-unused": endsWhenUnused = true

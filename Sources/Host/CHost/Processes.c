@@ -15,7 +15,8 @@ int chost_open_standard_descriptors(void) {
     for (int descriptor = 0; descriptor < 3; descriptor++) {
         if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
         // The lowest free number is this one: those below are open.
-        if (open("/dev/null", O_RDWR) >= 0) continue;
+        // What is written to a closed output is an error still: a command whose answer is lost must not end with 0.
+        if (open("/dev/null", descriptor == 0 ? O_RDWR : O_RDONLY) >= 0) continue;
         // A jail may lack the device: an empty file that cannot grow gives nothing and takes nothing.
         int file = memfd_create("null", MFD_ALLOW_SEALING);
         if (file < 0 || fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) return -errno;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Storage
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -193,6 +195,129 @@ struct LifecycleTests {
         #expect(result.text == "bye")
         #expect(result.termination == .exited(7))
         #expect(try machines.files().isEmpty)
+    }
+
+    @Test func `a machine with --rm goes at its end, although its command has left it`() throws {
+        try machines.guest([.write("ready"), .echo(byteCount: 1), .powerOff, .spin], "--name", "web", "--rm").onTerminal
+            .run {
+                martlet in
+                try martlet.output.read(until: "ready")
+                try martlet.input.write("\u{1}d")
+                #expect(try martlet.end().termination == .exited(0))
+            }
+        #expect(try machines.states() == ["web": "running"])
+        try machines.martlet("attach", "web").run { attached in
+            try attached.input.write("x")
+            #expect(try attached.termination() == .exited(0))
+        }
+        try Deadline.wait(for: "the folder's end") { try machines.files().isEmpty }
+    }
+
+    @Test func `a detached machine with --rm goes at its end, and its status is that of wait`() throws {
+        _ = try machines.start("job", [.echo(byteCount: 1), .exit(42), .spin], "--exit-status-port", "--rm")
+        try machines.martlet("wait", "job").run { waiting in
+            // Attached only to type: the end is what wait sees.
+            try machines.martlet("attach", "job").run { attached in
+                try attached.input.write("x")
+                #expect(try attached.termination() == .exited(42))
+            }
+            let result = try waiting.end()
+            // One that came too late has not found the machine.
+            #expect(result.termination == .exited(42) || result.messages.contains("no machine"))
+        }
+        try Deadline.wait(for: "the folder's end") { try machines.files().isEmpty }
+    }
+
+    @Test func `a machine with --rm whose process was killed is removed by the next look`() throws {
+        _ = try machines.start("web", [.spin], "--rm")
+        kill(try #require(try machines.processID(of: "web")), SIGKILL)
+        try Deadline.wait(for: "the folder's end") {
+            _ = try machines.run("ps")
+            return try machines.files().isEmpty
+        }
+    }
+
+    @Test func `a frozen monitor holds no command up, and is ended`() throws {
+        _ = try machines.start("web", [.spin])
+        _ = try machines.start("other", [.spin])
+        let process = try #require(try machines.processID(of: "web"))
+        kill(process, SIGSTOP)
+        #expect(try machines.states() == ["other": "running", "web": "unreachable"])
+        #expect(try machines.run("inspect", "web").text.contains("\"state\": \"unreachable\""))
+        let result = try machines.run("stop", "--timeout", "1", "web")
+        #expect(result.termination == .exited(0))
+        #expect(result.text.contains("was ended"))
+        #expect(try machines.run("wait", "web").messages.contains("died"))
+        #expect(try machines.states() == ["other": "running", "web": "died"])
+    }
+
+    @Test func `a stranger's process that holds a machine's lock and socket survives`() throws {
+        unsafe mkdir(machines.runtime.path + "/web", 0o700)
+        let file = unsafe open(try machines.runtime.write([], to: "web/lock"), O_RDWR | O_CLOEXEC)
+        defer { close(file) }
+        var lock = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 1, l_pid: 0)
+        let setOpenFileLock: CInt = 37
+        #expect(unsafe fcntl(file, setOpenFileLock, &lock) == 0)
+        // This process listens, and answers nothing.
+        let socket = try UnixSocket.listen(at: FilePath(machines.runtime.path + "/web/api.sock"))
+        for command in [["kill", "web"], ["rm", "--force", "web"], ["stop", "--timeout", "0", "web"]] {
+            let result = try machines.martlet(command[0], command[1]).with(arguments: command).runToEnd()
+            #expect(result.termination == .exited(1))
+            #expect(result.messages.contains("cannot be proven"), "\(result.messages)")
+        }
+        #expect(try machines.run("wait", "web").messages.contains("another one holds its lock"))
+        #expect(try machines.states() == ["web": "unreachable"])
+        withExtendedLifetime(socket) {}
+        unsafe unlink(machines.runtime.path + "/web/api.sock")
+        unsafe unlink(machines.runtime.path + "/web/lock")
+        unsafe rmdir(machines.runtime.path + "/web")
+    }
+
+    @Test(arguments: [["ps"], ["doctor"], ["inspect", "web"], ["--version"]])
+    func `a command that cannot give its answer does not end with 0`(arguments: [String]) throws {
+        _ = try machines.start("web", [.spin])
+        for output in [Martlet.Channel.file("/dev/full", flags: O_WRONLY), .closed] {
+            let result = try machines.martlet("").with(arguments: arguments).with(output: output).runToEnd()
+            #expect(result.termination == .exited(1))
+            #expect(result.messages.contains("cannot write standard output"), "\(result.messages)")
+        }
+    }
+
+    @Test func `a machine whose name cannot be printed runs, and that is said`() throws {
+        let full = Martlet.Channel.file("/dev/full", flags: O_WRONLY)
+        let result = try machines.guest([.spin], "--name", "web", "--detach").with(output: full).runToEnd()
+        #expect(result.termination == .exited(1))
+        #expect(result.messages.contains("the machine runs as 'web'"))
+        #expect(try machines.states() == ["web": "running"])
+    }
+
+    @Test func `a disk in use is said to be by which machine`() throws {
+        let disk = try machines.runtime.write([UInt8](repeating: 0, count: 4096), to: "disk.img")
+        _ = try machines.start("web", [.spin], "--disk", disk)
+        let result = try machines.start("other", [.spin], "--disk", disk)
+        #expect(result.messages.contains("is in use by machine 'web'"), "\(result.messages)")
+    }
+
+    @Test(.enabled(if: HostErrorTests.canHideDevices, "needs the right to mount"))
+    func `a full runtime folder takes neither a machine's status nor its last words`() throws {
+        let kernel = TinyELF([.write("first "), .echo(byteCount: 2), .write(" last"), .exit(42), .spin])
+        let image = try machines.runtime.write(kernel.bytes, to: "kernel")
+        let script = """
+            set -e
+            mkdir "$2/full" && mount -t tmpfs -o size=512k,mode=700 none "$2/full" && cd "$2/full"
+            export MARTLET_RUNTIME_DIR="$2/full"
+            "$0" run "$1" --name job --detach --exit-status-port
+            cat /dev/zero > fill 2>/dev/null || true
+            printf go | "$0" attach job > ../said || echo "attach $?"
+            "$0" wait job || echo "wait $?"
+            "$0" logs job
+            """
+        var martlet = machines.martlet("run").with(arguments: [])
+        martlet.launcher = ["/usr/bin/unshare", "-m", "/bin/sh", "-c", script]
+        martlet.arguments = [image, machines.runtime.path]
+        let result = try martlet.runToEnd()
+        unsafe rmdir(machines.runtime.path + "/full")
+        #expect(result.text == "job\nattach 42\nwait 42\nfirst go last", "\(result.messages)")
     }
 
     @Test func `several watch and the first one types`() throws {

@@ -74,6 +74,13 @@ struct Martlet {
         return copy
     }
 
+    /// The same with other arguments.
+    func with(arguments: [String]) -> Martlet {
+        var copy = self
+        copy.arguments = arguments
+        return copy
+    }
+
     /// Runs it without input to its end.
     func runToEnd(within duration: Duration = Deadline.standard) throws -> Result {
         try run { running in

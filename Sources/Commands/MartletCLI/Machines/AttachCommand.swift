@@ -24,7 +24,8 @@ struct AttachCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
-        throw try Self.serve(try client.attach(isWatching: watch), of: client, escape: escape)
+        let connection = try client.attach(isWatching: watch, until: .after(.seconds(10)))
+        throw try Self.serve(connection, of: client, escape: escape)
     }
 
     /// Is at the console until the user leaves or the machine ends, and tells which.
@@ -37,7 +38,7 @@ struct AttachCommand: ParsableCommand {
             messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")
             return .success
         case .closed:
-            let result = try client.waitForEnd(timeout: .seconds(30))
+            let result = try client.waitForEnd(until: .after(.seconds(30)))
             if let message = result?.message { messages.write(message) }
             return ExitCode(Int32(result?.exitStatus ?? 1))
         }

@@ -16,21 +16,23 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let folder = try machine.folder()
-        guard let summary = MachineSummary(of: folder) else {
+        let limit = TimeLimit.after(MachineSummary.patience)
+        guard let summary = MachineSummary(of: folder, until: limit) else {
             throw RegistryError("machine '\(folder.name)' was removed just now")
         }
+        let messages = MessageOutput(isVerbose: false)
         var object: JSONObject = [
             "name": .string(folder.name.text), "folder": .string(folder.path.string),
             "state": .string(summary.state),
         ]
-        if folder.isAlive {
-            let client = MachineClient(folder)
-            object["machine"] = try client.request("GET", "/martlet/machine")
-            object["config"] = try client.request("GET", "/vm/config")
+        let client = try MachineClient(folder)
+        if client.machine.isAlive, let machine = try? client.request("GET", "/martlet/machine", until: limit) {
+            object["machine"] = machine
+            object["config"] = try client.request("GET", "/vm/config", until: limit)
         } else {
-            object["result"] = folder.value(of: folder.result)
-            object["config"] = folder.value(of: folder.configuration)
+            object["result"] = client.machine.value(of: .result) { messages.write($0) }
+            object["config"] = client.machine.value(of: .configuration) { messages.write($0) }
         }
-        print(JSONValue.object(object).prettyText)
+        printAnswer(JSONValue.object(object).prettyText)
     }
 }

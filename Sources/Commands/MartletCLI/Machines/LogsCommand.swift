@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import Host
+import Machine
 import MachineRegistry
 import SystemPackage
 
@@ -22,67 +23,64 @@ struct LogsCommand: ParsableCommand {
     var monitor = false
 
     func run() throws {
-        let folder = try machine.folder()
-        let output = LogOutput()
-        if monitor { return try output.show(folder.contents(of: folder.monitorLog) ?? []) }
+        let machine = try machine.folder().open()
+        var output = LogOutput()
+        if monitor {
+            if let log = try LogFile(.monitorLog, of: machine) { try output.showRest(of: log) }
+            return try output.finish()
+        }
         // The newest first: where it becomes the older one meanwhile, that shows, and no file is missed between them.
-        var newest = try LogFile(folder.consoleLog)
-        if let older = try LogFile(folder.olderConsoleLog), older != newest { try showRest(of: older, to: output) }
+        var newest = try LogFile(.consoleLog, of: machine)
+        if let older = try LogFile(.olderConsoleLog, of: machine), older != newest { try output.showRest(of: older) }
         while true {
             // Asked first: what came before the end is in the file by then.
-            let goesOn = follow && folder.isAlive
-            if let newest { try showRest(of: newest, to: output) }
-            guard goesOn else { return }
-            if let next = try LogFile(folder.consoleLog), next != newest {
-                if let newest { try showRest(of: newest, to: output) }
+            let goesOn = follow && machine.isAlive
+            if let newest { try output.showRest(of: newest) }
+            guard goesOn else { return try output.finish() }
+            if let next = try LogFile(.consoleLog, of: machine), next != newest {
+                if let newest { try output.showRest(of: newest) }
                 newest = next
             } else {
                 usleep(100_000)
             }
         }
     }
-
-    private func showRest(of file: LogFile, to output: LogOutput) throws {
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.descriptor.read(into: $0) }
-            guard count > 0 else { return }
-            try output.show(Array(buffer.prefix(count)))
-        }
-    }
 }
 
-/// Standard output, which cleans what a terminal would obey; a file or pipe gets every byte as the guest sent it.
-private final class LogOutput {
+/// Standard output, which shows what a terminal would obey; a file or pipe gets every byte as the guest sent it.
+private struct LogOutput {
     private var filter = Terminal.isTerminal(.standardOutput) ? PrintableStream() : nil
 
-    func show(_ bytes: [UInt8]) throws {
-        let shown = filter?.process(bytes) ?? bytes
-        do throws(Errno) {
-            try FileDescriptor.standardOutput.write(all: shown)
-        } catch {
-            throw error == .brokenPipe ? ExitCode.success : error
+    mutating func showRest(of file: LogFile) throws {
+        while true {
+            let bytes = try file.descriptor.readSome(limit: 1 << 16)
+            guard !bytes.isEmpty else { return }
+            try StandardOutput.write(filter?.process(bytes) ?? bytes)
         }
+    }
+
+    mutating func finish() throws {
+        try StandardOutput.write(filter?.finish() ?? [])
     }
 }
 
-/// One of the two files of a console's log, open; it stays itself when it gets another name.
+/// One of the files of a machine's logs, open; it stays itself when it gets another name.
 private final class LogFile: Equatable {
     private let owned: OwnedDescriptor
     private let device: dev_t
     private let inode: ino_t
 
     /// `nil` where it is not there: the guest has sent less, or the next one is just about to begin.
-    init?(_ path: FilePath) throws {
-        do {
-            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
-            owned = OwnedDescriptor(adopting: file.rawValue)
-        } catch Errno.noSuchFileOrDirectory {
-            return nil
-        }
+    ///
+    /// A file larger than any log, which another program has made, is shown from where a log would begin.
+    init?(_ item: MachineFolder.Item, of machine: OpenMachine) throws {
+        guard let file = try machine.openFile(item) else { return nil }
+        owned = file
         var status = stat()
         guard unsafe fstat(owned.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
         (device, inode) = (status.st_dev, status.st_ino)
+        let excess = status.st_size - off_t(2 * ConsoleLog.capacity)
+        if excess > 0 { _ = lseek(owned.rawValue, excess, SEEK_SET) }
     }
 
     var descriptor: FileDescriptor { owned.borrowed }

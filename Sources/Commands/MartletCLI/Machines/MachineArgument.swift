@@ -16,7 +16,7 @@ struct MachineArgument: ParsableArguments {
         guard let name = MachineName(name) else {
             throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
         }
-        return try RuntimeFolder.standard().machine(name)
+        return try RuntimeFolder.ofThisUser().machine(name)
     }
 
     /// The way to the machine's process.
@@ -24,12 +24,19 @@ struct MachineArgument: ParsableArguments {
     /// - Returns: A client that has not connected yet.
     /// - Throws: `RegistryError` where it has ended.
     func client() throws -> MachineClient {
-        let folder = try folder()
-        guard folder.isAlive else {
-            folder.removeStaleSocket()
+        let client = try MachineClient(try folder())
+        guard client.machine.isAlive else {
+            client.folder.removeStaleSocket()
             throw RegistryError("machine '\(name)' has ended; `martlet logs \(name)` shows what it said")
         }
-        return MachineClient(folder)
+        return client
+    }
+}
+
+extension RuntimeFolder {
+    /// The folder of this user's machines; says so where `XDG_RUNTIME_DIR` is no good.
+    static func ofThisUser() throws(RegistryError) -> RuntimeFolder {
+        try standard { MessageOutput(isVerbose: false).write($0) }
     }
 }
 

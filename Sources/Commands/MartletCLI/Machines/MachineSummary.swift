@@ -5,9 +5,13 @@ import MachineAPI
 import MachineRegistry
 
 /// What `martlet ps` shows of a machine.
-struct MachineSummary {
+struct MachineSummary: Sendable {
+    /// How long machines may take to answer, all of them together.
+    static let patience = Duration.milliseconds(1500)
+
     let name: String
-    /// One word: `running`, `paused`, `configuring`, `unreachable`, `ended`, `died`.
+    /// One word: `running`, `paused`, `configuring`, `unreachable`, `ended`, `died`, and `broken` for a folder that is none
+    /// of a machine's.
     var state: String
     var processID: Int64?
     var vcpuCount: Int64?
@@ -15,22 +19,31 @@ struct MachineSummary {
     var startedAt: Timestamp?
     var exitStatus: Int64?
 
-    /// Asks the machine, for a short time; one that has ended is looked up in its folder.
+    /// Whether the machine has not ended.
+    var isThereStill: Bool { !["ended", "died", "broken"].contains(state) }
+
+    /// Asks the machine; one that has ended is looked up in its folder.
     ///
     /// `nil` for one that was removed meanwhile.
-    init?(of folder: MachineFolder) {
+    init?(of folder: MachineFolder, until limit: TimeLimit) {
         name = folder.name.text
         state = "unreachable"
-        if folder.isAlive {
-            if ask(MachineClient(folder)) { return }
-            // At its very start and end a machine has no socket.
-            guard folder.waitUntilDead(within: .seconds(5)) else {
-                _ = ask(MachineClient(folder))
-                return
-            }
+        let client: MachineClient
+        do throws(RegistryError) {
+            client = try MachineClient(folder)
+        } catch {
+            guard folder.isThere else { return nil }
+            state = "broken"
+            return
+        }
+        // At its very start and end a machine has no socket.
+        while client.machine.isAlive {
+            if ask(client, until: limit) { return }
+            if client.machine.waitUntilDead(until: limit.atMost(.milliseconds(50))) { break }
+            if limit.hasPassed { return }
         }
         folder.removeStaleSocket()
-        if let result = try? MachineResult(of: folder) {
+        if let result = try? client.machine.result() {
             state = "ended"
             exitStatus = Int64(result.exitStatus)
         } else {
@@ -40,10 +53,10 @@ struct MachineSummary {
     }
 
     /// - Returns: Whether it answered.
-    private mutating func ask(_ client: MachineClient) -> Bool {
+    private mutating func ask(_ client: MachineClient, until limit: TimeLimit) -> Bool {
         guard
-            let machine = try? client.request("GET", "/martlet/machine", timeout: .seconds(5)),
-            let size = try? client.request("GET", "/machine-config", timeout: .seconds(5))
+            let machine = try? client.request("GET", "/martlet/machine", until: limit),
+            let size = try? client.request("GET", "/machine-config", until: limit)
         else { return false }
         switch machine["state"] {
         case "Running": state = "running"
@@ -60,7 +73,10 @@ struct MachineSummary {
     /// How long it has run: `3m 12s`.
     var uptime: String? {
         guard let startedAt else { return nil }
-        let seconds = max(0, Timestamp.now.millisecondsSinceEpoch - startedAt.millisecondsSinceEpoch) / 1000
+        let (time, isPastAll) = Timestamp.now.millisecondsSinceEpoch.subtractingReportingOverflow(
+            startedAt.millisecondsSinceEpoch
+        )
+        let seconds = isPastAll ? 0 : max(0, time) / 1000
         switch seconds {
         case ..<60: return "\(seconds)s"
         case ..<3600: return "\(seconds / 60)m \(seconds % 60)s"

@@ -14,7 +14,7 @@ struct PauseCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Paused"])
+        try machine.client().request("PATCH", "/vm", ["state": "Paused"], until: .after(.seconds(10)))
     }
 }
 
@@ -28,6 +28,6 @@ struct ResumeCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Resumed"])
+        try machine.client().request("PATCH", "/vm", ["state": "Resumed"], until: .after(.seconds(10)))
     }
 }

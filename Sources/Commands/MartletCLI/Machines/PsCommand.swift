@@ -6,7 +6,11 @@ import MachineRegistry
 
 /// `martlet ps`: which machines there are.
 struct PsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ps", abstract: "List the machines that run.")
+    static let configuration = CommandConfiguration(
+        commandName: "ps",
+        abstract: "List the machines that run.",
+        discussion: "A machine that does not answer within two seconds is shown as unreachable."
+    )
 
     @Flag(name: .shortAndLong, help: "Also those that have ended and were not removed.")
     var all = false
@@ -18,11 +22,14 @@ struct PsCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        let machines = try RuntimeFolder.standard().machines()
-            .compactMap { MachineSummary(of: $0) }
-            .filter { all || !["ended", "died"].contains($0.state) }
-        if json { return print(JSONValue.array(machines.map(\.json)).prettyText) }
-        if quiet { return machines.forEach { print($0.name) } }
+        let runtime = try RuntimeFolder.ofThisUser()
+        try runtime.sweep()
+        let limit = TimeLimit.after(MachineSummary.patience)
+        let machines = inParallel(try runtime.machines()) { MachineSummary(of: $0, until: limit) }
+            .compactMap(\.self)
+            .filter { all || $0.isThereStill }
+        if json { return printAnswer(JSONValue.array(machines.map(\.json)).prettyText) }
+        if quiet { return machines.forEach { printAnswer($0.name) } }
         var table = TextTable("NAME", "STATE", "VCPUS", "MEMORY", "UPTIME", "PID")
         for machine in machines {
             let state = machine.exitStatus.map { "\(machine.state) (\($0))" } ?? machine.state
@@ -35,6 +42,6 @@ struct PsCommand: ParsableCommand {
                 machine.processID.map { "\($0)" } ?? "-"
             )
         }
-        print(table)
+        printAnswer(table)
     }
 }

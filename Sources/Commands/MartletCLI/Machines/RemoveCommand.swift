@@ -27,14 +27,14 @@ struct RemoveCommand: ParsableCommand {
     }
 
     func run() throws {
-        let runtime = try RuntimeFolder.standard()
+        let runtime = try RuntimeFolder.ofThisUser()
         let messages = MessageOutput(isVerbose: false)
         var hasFailed = false
         // One that cannot be removed does not keep the others.
         func remove(_ folder: () throws -> MachineFolder) {
             do {
                 let folder = try folder()
-                if force, folder.isAlive { try KillCommand.end(MachineClient(folder)) }
+                if force, folder.isAlive { try MachineClient(folder).end() }
                 try folder.remove()
             } catch {
                 messages.write("\(error)")

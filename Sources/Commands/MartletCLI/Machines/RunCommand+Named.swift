@@ -16,7 +16,6 @@ extension RunCommand {
             throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
         }
         if remove, !isNamed { throw ValidationError("--rm is for machines with a --name; others leave nothing.") }
-        if remove, detach { throw ValidationError("--rm needs this command to see the end, which --detach does not.") }
         if apiSocket != nil, config == nil { throw ValidationError("--api-socket needs --config.") }
         if config != nil {
             guard kernel == nil, disks.isEmpty, initrd == nil, cmdline.isEmpty, cmdlineOnly == nil, keep == nil else {
@@ -70,17 +69,21 @@ extension RunCommand {
     }
 
     private func launch(_ source: MachineSource) throws -> ExitCode {
-        let launcher = MachineLauncher(in: try RuntimeFolder.standard())
+        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
         var connection: ConsoleConnection?
-        let folder = try launcher.launch(name.flatMap(MachineName.init), source) { client throws(RegistryError) in
+        let client = try launcher.launch(
+            name.flatMap(MachineName.init),
+            source,
+            isRemovedAtEnd: remove
+        ) { client throws(RegistryError) in
             if !detach { connection = try client.attach(isWatching: false) }
         }
-        guard let connection else {
-            print(folder.name)
-            return .success
+        if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
+        do throws(StandardOutput.Failure) {
+            try StandardOutput.write(line: client.folder.name.text)
+        } catch {
+            throw RegistryError("\(error); the machine runs as '\(client.folder.name)'")
         }
-        let status = try AttachCommand.serve(connection, of: MachineClient(folder), escape: escape)
-        if remove, folder.waitUntilDead() { try folder.remove() }
-        return status
+        return .success
     }
 }

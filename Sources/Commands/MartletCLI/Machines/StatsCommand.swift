@@ -17,8 +17,8 @@ struct StatsCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let stats = try machine.client().request("GET", "/martlet/stats")
-        if json { return print(stats.prettyText) }
+        let stats = try machine.client().request("GET", "/martlet/stats", until: .after(.seconds(2)))
+        if json { return printAnswer(stats.prettyText) }
         var vcpus = TextTable("VCPU", "IO IN", "IO OUT", "MMIO READ", "MMIO WRITE", "EMULATION", "KICK", "OTHER")
         for (index, vcpu) in stats["vcpus"].elements.enumerated() {
             func count(_ name: String) -> String { Self.text(vcpu["exits"][name]) }
@@ -33,7 +33,7 @@ struct StatsCommand: ParsableCommand {
                 count("other")
             )
         }
-        print(vcpus)
+        printAnswer(vcpus)
         let drives = stats["drives"].elements
         if !drives.isEmpty {
             var table = TextTable("DISK", "READS", "WRITES", "FLUSHES", "BYTES READ", "BYTES WRITTEN", "FAILURES")
@@ -48,13 +48,13 @@ struct StatsCommand: ParsableCommand {
                     Self.text(drive["failures"])
                 )
             }
-            print("\n\(table)")
+            printAnswer("\n\(table)")
         }
         func mebibytes(_ value: JSONValue) -> String {
             value.integer.map { "\($0 >> 20).\(($0 & 0xfffff) * 10 >> 20) MiB" } ?? "unknown"
         }
-        print("\nconsole: \(Self.text(stats["console"]["bytes_sent"])) bytes sent")
-        print(
+        printAnswer("\nconsole: \(Self.text(stats["console"]["bytes_sent"])) bytes sent")
+        printAnswer(
             "memory: \(mebibytes(stats["memory"]["guest_resident_bytes"])) of the guest's are resident, "
                 + "\(mebibytes(stats["memory"]["overhead_bytes"])) of the process beside it"
         )

@@ -26,24 +26,34 @@ struct StopCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
-        try client.request("PATCH", "/vm", ["state": "Resumed"])
-        let method = try client.act("Shutdown")["method"].string ?? ""
-        let time = Duration.seconds(timeout)
-        if method == "power-button" {
-            if try client.waitForEnd(timeout: time / 2) != nil {
-                return say("shut down after its power button was pressed")
-            }
-            try client.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"])
-            if try client.waitForEnd(timeout: time / 2) != nil { return say("shut down after Ctrl-Alt-Del") }
-        } else if try client.waitForEnd(timeout: time) != nil {
-            return say("shut down after Ctrl-Alt-Del")
+        let limit = TimeLimit.after(.seconds(timeout))
+        do throws(RegistryError) {
+            if let how = try shutDown(client, until: limit) { return say(how) }
+        } catch {
+            // A monitor that refuses is told of; one that does not answer in the guest's time is ended as a deaf guest is.
+            guard client.machine.waitUntilDead(until: .after(.zero)) || limit.hasPassed else { throw error }
+            if !client.machine.isAlive { return say("has ended") }
         }
-        try KillCommand.end(client)
+        try client.end()
         say("did not shut down within \(timeout) s and was ended")
     }
 
+    /// Asks the guest.
+    ///
+    /// - Returns: How it shut down; `nil` where it did not in its time.
+    private func shutDown(_ client: MachineClient, until limit: TimeLimit) throws(RegistryError) -> String? {
+        try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
+        if try client.act("Shutdown", until: limit)["method"].string == "power-button" {
+            if try client.waitForEnd(until: limit.atMost(.seconds(timeout) / 2)) != nil {
+                return "shut down after its power button was pressed"
+            }
+            try client.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"], until: limit)
+        }
+        return try client.waitForEnd(until: limit) == nil ? nil : "shut down after Ctrl-Alt-Del"
+    }
+
     private func say(_ what: String) {
-        print("\(machine.name) \(what)")
+        printAnswer("\(machine.name) \(what)")
     }
 }
 
@@ -57,18 +67,6 @@ struct KillCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try Self.end(try machine.client())
-    }
-
-    /// Ends a machine, and its process if it does not answer.
-    static func end(_ client: MachineClient) throws {
-        // Who answers is about to end, and writes down how.
-        let isEnding = (try? client.act("Kill", timeout: .seconds(5))) != nil
-        let patience = Duration.seconds(isEnding ? 30 : 1)
-        if (try? client.waitForEnd(timeout: patience)) != nil || !client.folder.isAlive { return }
-        client.killProcess()
-        guard client.folder.waitUntilDead() else {
-            throw RegistryError("machine '\(client.folder.name)' cannot be ended: the host holds its process")
-        }
+        try machine.client().end()
     }
 }

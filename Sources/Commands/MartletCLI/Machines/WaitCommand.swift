@@ -13,8 +13,11 @@ struct WaitCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        let folder = try machine.folder()
-        let result = folder.isAlive ? try MachineClient(folder).waitForEnd() : try MachineResult(of: folder)
+        let client = try MachineClient(try machine.folder())
+        if client.machine.isHeldByStranger() {
+            throw RegistryError("machine '\(machine.name)' has no process of Martlet's, and another one holds its lock")
+        }
+        let result = try client.waitForEnd()
         if let message = result?.message { MessageOutput(isVerbose: false).write(message) }
         throw ExitCode(Int32(result?.exitStatus ?? 1))
     }

@@ -9,12 +9,19 @@ import SystemPackage
 
 /// Talks to a machine over its control socket.
 package final class MachineClient {
+    /// How long a machine may take for what it answers at once.
+    package static let patience = Duration.seconds(60)
+
     package let folder: MachineFolder
+    /// The machine, held so that its end is seen whatever becomes of its folder.
+    package let machine: OpenMachine
     private let client: HTTPClient
 
-    package init(_ folder: MachineFolder) {
+    /// - Throws: `RegistryError` where the folder is none of a machine's.
+    package init(_ folder: MachineFolder) throws(RegistryError) {
         self.folder = folder
-        client = HTTPClient(connectingTo: folder.apiSocket)
+        machine = try folder.open()
+        client = HTTPClient(connectingTo: folder.path(.apiSocket))
     }
 
     /// Makes a request that has to succeed.
@@ -23,7 +30,7 @@ package final class MachineClient {
     ///   - method: Such as GET.
     ///   - path: The path, with its query.
     ///   - body: What is sent.
-    ///   - timeout: How long the machine may take.
+    ///   - limit: By when the machine has to have answered.
     /// - Returns: The body of the response; null where there is none.
     /// - Throws: `RegistryError` with what the machine says is wrong, or why it says nothing.
     @discardableResult
@@ -31,15 +38,23 @@ package final class MachineClient {
         _ method: String,
         _ path: String,
         _ body: JSONValue? = nil,
-        timeout: Duration = .seconds(60)
+        until limit: TimeLimit = .after(patience)
     ) throws(RegistryError) -> JSONValue {
-        let response: HTTPResponse
-        do throws(HTTPClientError) {
-            response = try client.request(method, path, body: body.map { Array($0.text.utf8) }, timeout: timeout)
-        } catch {
-            throw failure(error)
+        while true {
+            let response: HTTPResponse
+            do throws(HTTPClientError) {
+                let bytes = body.map { Array($0.text.utf8) }
+                response = try client.request(method, path, body: bytes, timeout: limit.left)
+            } catch {
+                throw failure(error, until: limit)
+            }
+            // All of its places are taken by clients at work: soon one is free.
+            if response.status == 503, limit.left > .milliseconds(100) {
+                usleep(50_000)
+                continue
+            }
+            return try value(of: response)
         }
-        return try value(of: response)
     }
 
     private func value(of response: HTTPResponse) throws(RegistryError) -> JSONValue {
@@ -51,54 +66,49 @@ package final class MachineClient {
         throw RegistryError("machine '\(folder.name)' answered \(response.status) \(response.reason)")
     }
 
-    private func failure(_ error: HTTPClientError) -> RegistryError {
+    private func failure(_ error: HTTPClientError, until limit: TimeLimit) -> RegistryError {
         // It hangs up before its process is gone; one that only does not answer may never go.
-        let patience: Duration = error == .timedOut ? .zero : .seconds(5)
-        guard !folder.waitUntilDead(within: patience) else {
-            return RegistryError("machine '\(folder.name)' has ended")
-        }
+        let end = limit.atMost(error == .timedOut ? .zero : .seconds(5))
+        guard !machine.waitUntilDead(until: end) else { return RegistryError("machine '\(folder.name)' has ended") }
         return RegistryError("machine '\(folder.name)' cannot be reached: \(error)")
     }
 
     /// Does what `/martlet/actions` offers.
     @discardableResult
-    package func act(_ action: String, timeout: Duration = .seconds(60)) throws(RegistryError) -> JSONValue {
-        try request("PUT", "/martlet/actions", ["action_type": .string(action)], timeout: timeout)
+    package func act(
+        _ action: String,
+        until limit: TimeLimit = .after(patience)
+    ) throws(RegistryError) -> JSONValue {
+        try request("PUT", "/martlet/actions", ["action_type": .string(action)], until: limit)
     }
 
-    /// Waits until the machine has ended.
+    /// Waits until the machine has ended: for the end of its process, which takes no place of its API.
     ///
-    /// - Parameter timeout: How long.
-    /// - Returns: How it ended; `nil` where it has not in this time.
+    /// - Parameter limit: The end of the wait.
+    /// - Returns: How it ended; `nil` where it has not by then.
     /// - Throws: `RegistryError` where its process died without a word.
-    package func waitForEnd(timeout: Duration = .seconds(100 * 365 * 86400)) throws(RegistryError) -> MachineResult? {
-        let response: HTTPResponse
-        do throws(HTTPClientError) {
-            response = try client.request("GET", "/martlet/wait", timeout: timeout)
-        } catch .timedOut {
-            return nil
-        } catch {
-            // It may have ended between two looks, and told so in its folder.
-            guard folder.waitUntilDead() else { throw failure(error) }
-            return try MachineResult(of: folder)
-        }
-        let result = try MachineResult(try value(of: response))
-        // The process has a last word to say to others; then its name is free.
-        _ = folder.waitUntilDead()
-        return result
+    package func waitForEnd(until limit: TimeLimit = .never) throws(RegistryError) -> MachineResult? {
+        guard machine.waitUntilDead(until: limit) else { return nil }
+        return try machine.result()
     }
 
     /// Connects to the console.
     ///
-    /// - Parameter isWatching: Whether only to watch.
+    /// - Parameters:
+    ///   - isWatching: Whether only to watch.
+    ///   - limit: By when the machine has to have answered.
     /// - Returns: The connection, and whether what is sent over it reaches the guest.
     /// - Throws: `RegistryError`.
-    package func attach(isWatching: Bool) throws(RegistryError) -> ConsoleConnection {
+    package func attach(
+        isWatching: Bool,
+        until limit: TimeLimit = .after(patience)
+    ) throws(RegistryError) -> ConsoleConnection {
         do throws(HTTPClientError) {
             // On a connection of its own: a machine that is not started yet must not see the last one go.
-            let upgrade = try HTTPClient(connectingTo: folder.apiSocket).upgrade(
+            let upgrade = try HTTPClient(connectingTo: folder.path(.apiSocket)).upgrade(
                 "/martlet/console?mode=\(isWatching ? "watch" : "type")",
-                to: MachineService.consoleProtocol
+                to: MachineService.consoleProtocol,
+                timeout: limit.left
             )
             return ConsoleConnection(
                 socket: upgrade.socket,
@@ -109,18 +119,18 @@ package final class MachineClient {
             _ = try value(of: response)
             throw RegistryError("machine '\(folder.name)' does not give its console")
         } catch {
-            throw failure(error)
+            throw failure(error, until: limit)
         }
     }
 
-    /// Ends the monitor's process, for one that does not answer any more.
-    package func killProcess() {
-        guard folder.isAlive, let socket = try? UnixSocket.connect(to: folder.apiSocket, timeout: .seconds(1)) else {
-            return
-        }
-        // Who listens: the kernel noted it, so it is no process that took over an old number.
-        guard let peer = socket.peer, peer.processID > 1, peer.processID != getpid() else { return }
-        kill(peer.processID, SIGKILL)
+    /// Ends the machine at once, and its process if it does not answer within a second.
+    ///
+    /// - Throws: `RegistryError` where the machine lives on.
+    package func end() throws(RegistryError) {
+        // One that answers is about to end, and writes down how.
+        let isEnding = (try? act("Kill", until: .after(.seconds(1)))) != nil
+        if machine.waitUntilDead(until: .after(isEnding ? .seconds(10) : .milliseconds(500))) { return }
+        try machine.killProcess(until: .after(.seconds(1)))
     }
 }
 

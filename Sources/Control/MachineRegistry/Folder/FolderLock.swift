@@ -6,36 +6,46 @@ package import SystemPackage
 
 /// The lock of a machine's folder: held for as long as any process has this descriptor.
 ///
-/// These are locks of open files (F_OFD_SETLK in fcntl(2)), because to ask for one takes nothing: commands that only look
-/// do not get in each other's way, or in the way of one that removes the folder.
+/// `life` and `removal` are locks of open files (F_OFD_SETLK in fcntl(2)), which a starting command hands on to the monitor,
+/// and to ask for one takes nothing: commands that only look do not get in each other's way. `owner` is a lock of a process
+/// (F_SETLK): the kernel tells which process holds it, at this moment, and drops it with that process.
 package final class FolderLock: Sendable {
     /// What is locked: a byte of the file each.
     private enum Part: off_t {
         /// Held by the monitor for its whole life, and never again.
         case life
-        /// Held for a moment by whoever removes something of a machine that has ended.
+        /// Held for a moment by a command that removes something of a machine that has ended.
         case removal
+        /// Held by the monitor itself.
+        case owner
+    }
+
+    /// The process that a machine's monitor is.
+    enum Owner: Equatable {
+        /// The monitor is about to start, or some other process holds the lock.
+        case nobody
+        /// A process of another PID namespace.
+        case hidden
+        case process(pid_t)
     }
 
     // From <fcntl.h>, where they are behind _GNU_SOURCE.
-    private static let ask: CInt = 36
-    private static let take: CInt = 37
-    private static let waitAndTake: CInt = 38
+    private static let (ask, take): (CInt, CInt) = (36, 37)
 
     private let owned: OwnedDescriptor
 
-    convenience init(creating path: FilePath) throws(Errno) {
-        try self.init(path, O_RDWR | O_CREAT | O_EXCL)
-    }
-
-    convenience init(opening path: FilePath) throws(Errno) {
-        try self.init(path, O_RDWR)
-    }
-
-    private init(_ path: FilePath, _ flags: CInt) throws(Errno) {
-        let raw = unsafe path.withPlatformString { unsafe open($0, flags | O_CLOEXEC | O_NOFOLLOW, 0o600) }
+    /// Makes the lock's file.
+    init(creating path: FilePath) throws(Errno) {
+        let raw = unsafe path.withPlatformString {
+            unsafe open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        }
         guard raw >= 0 else { throw Errno(rawValue: errno) }
         owned = OwnedDescriptor(adopting: raw)
+    }
+
+    /// Takes over a descriptor of the lock's file.
+    init(adopting descriptor: consuming OwnedDescriptor) {
+        owned = descriptor
     }
 
     /// To be inherited by the monitor.
@@ -59,17 +69,47 @@ package final class FolderLock: Sendable {
         _ = lock(.life, F_UNLCK, by: Self.take)
     }
 
+    // MARK: - The monitor's process
+
+    /// The process that is the monitor, as the kernel knows it now.
+    var owner: Owner {
+        guard let found = lock(.owner, F_WRLCK, by: Self.ask), found.l_type != Int16(F_UNLCK) else { return .nobody }
+        return found.l_pid > 0 ? .process(found.l_pid) : .hidden
+    }
+
+    /// Makes this process the monitor, until it ends or closes any descriptor of the lock's file.
+    ///
+    /// - Returns: False where another process is.
+    func becomeOwner() -> Bool {
+        lock(.owner, F_WRLCK, by: F_SETLK) != nil
+    }
+
+    // MARK: - Removal
+
     /// Waits until nobody else removes anything, which is a matter of moments.
     ///
-    /// - Parameter path: Where the lock was opened.
-    /// - Returns: Whether it is still there, and its machine has ended: then it stays so until this is gone.
-    func takeForRemoval(at path: FilePath) -> Bool {
-        while lock(.removal, F_WRLCK, by: Self.waitAndTake) == nil { guard errno == EINTR else { return false } }
+    /// - Parameters:
+    ///   - path: The path by which the lock was opened.
+    ///   - limit: The end of the wait.
+    /// - Returns: Whether the lock is still there, and its machine has ended: then it stays so until this is gone.
+    /// - Throws: `RegistryError` where another process does not come to an end.
+    func takeForRemoval(at path: FilePath, until limit: TimeLimit) throws(RegistryError) -> Bool {
+        while lock(.removal, F_WRLCK, by: Self.take) == nil {
+            guard !limit.hasPassed else {
+                throw RegistryError("another process is about to remove the folder of \(path)")
+            }
+            usleep(10_000)
+        }
+        return isNamed(path) && !isTaken
+    }
+
+    /// Whether `path` names the file of this lock.
+    func isNamed(_ path: FilePath) -> Bool {
         var (opened, named) = (stat(), stat())
         guard unsafe fstat(owned.rawValue, &opened) == 0,
             unsafe path.withPlatformString({ unsafe lstat($0, &named) }) == 0
         else { return false }
-        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev && !isTaken
+        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev
     }
 
     /// - Returns: The lock, or the one in its way; nil for an error.

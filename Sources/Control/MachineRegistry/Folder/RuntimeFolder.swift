@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Storage
 package import SystemPackage
 
-/// Where the folders of a user's machines are: one place, which is nobody else's.
+/// The folder of a user's machines: one place, which is nobody else's.
 package struct RuntimeFolder: Hashable, Sendable {
     package let path: FilePath
 
@@ -18,47 +19,109 @@ package struct RuntimeFolder: Hashable, Sendable {
     package init(path: FilePath) throws(RegistryError) {
         let path = path.absolute
         self.path = path
-        let result = unsafe path.withPlatformString { unsafe mkdir($0, 0o700) }
-        guard result == 0 || errno == EEXIST else {
+        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 {
+            // Whatever the umask is.
+            _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) }
+        } else if errno != EEXIST {
             throw RegistryError("cannot make \(path): \(Errno(rawValue: errno))")
         }
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else {
-            throw RegistryError("cannot look at \(path): \(Errno(rawValue: errno))")
-        }
         // In a folder that everybody may write, such as /tmp, somebody else may have been first.
-        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid(), status.st_mode & 0o077 == 0 else {
+        guard Self.isPrivate(path) else {
             throw RegistryError("\(path) is not a folder of yours alone: it must belong to you and have the mode 0700")
         }
     }
 
-    /// `$MARTLET_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/martlet`, else `/run/martlet` for root, else `/tmp/martlet-UID`.
-    package static func standard() throws(RegistryError) -> RuntimeFolder {
-        if let folder = environment(environmentVariable) { return try RuntimeFolder(path: FilePath(folder)) }
-        if let folder = environment("XDG_RUNTIME_DIR") {
-            return try RuntimeFolder(path: FilePath(folder).appending("martlet"))
-        }
-        if geteuid() == 0, unsafe access("/run", W_OK) == 0 { return try RuntimeFolder(path: "/run/martlet") }
-        return try RuntimeFolder(path: FilePath("/tmp/martlet-\(geteuid())"))
+    private static func isPrivate(_ path: FilePath) -> Bool {
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
+        return status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid() && status.st_mode & 0o077 == 0
     }
 
-    private static func environment(_ name: String) -> String? {
-        guard let value = unsafe getenv(name).map({ unsafe String(cString: $0) }), !value.isEmpty else { return nil }
-        return value
+    // MARK: - Choosing
+
+    /// What the choice of a folder depends on.
+    package struct Surroundings {
+        /// `$MARTLET_RUNTIME_DIR`.
+        package var named: FilePath?
+        /// `$XDG_RUNTIME_DIR`.
+        package var session: FilePath?
+        /// Whether the session's folder goes when the user logs out.
+        package var endsWithSession: Bool
+        /// A folder that stays until the host's next start.
+        package var lasting: FilePath
+
+        package init(named: FilePath? = nil, session: FilePath?, endsWithSession: Bool, lasting: FilePath) {
+            (self.named, self.session) = (named, session)
+            (self.endsWithSession, self.lasting) = (endsWithSession, lasting)
+        }
+
+        /// Those of this process.
+        package static var current: Surroundings {
+            let user = geteuid()
+            let session = environment("XDG_RUNTIME_DIR")
+            let isRoot = unsafe user == 0 && access("/run", W_OK) == 0
+            return Surroundings(
+                named: environment(environmentVariable),
+                session: session,
+                // systemd-logind's, which removes it at the last logout of a user who does not linger.
+                endsWithSession: session == FilePath("/run/user/\(user)") && !lingers(user),
+                lasting: isRoot ? "/run/martlet" : FilePath("/tmp/martlet-\(user)")
+            )
+        }
+
+        private static func environment(_ name: String) -> FilePath? {
+            guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+            return unsafe FilePath(platformString: value)
+        }
+
+        private static func lingers(_ user: uid_t) -> Bool {
+            guard let entry = unsafe getpwuid(user) else { return false }
+            return unsafe access("/var/lib/systemd/linger/\(unsafe String(cString: entry.pointee.pw_name))", F_OK) == 0
+        }
+    }
+
+    /// The folder of this user: `$MARTLET_RUNTIME_DIR`; else the one of `$XDG_RUNTIME_DIR/martlet` and `/run/martlet` (root)
+    /// or `/tmp/martlet-UID` that has machines; else the first one that outlasts the session.
+    ///
+    /// - Parameters:
+    ///   - surroundings: What there is to choose from.
+    ///   - note: Is told of a folder that should have been the one and cannot be used.
+    /// - Throws: `RegistryError` where none can be used.
+    package static func standard(
+        _ surroundings: Surroundings = .current,
+        note: (String) -> Void = { _ in }
+    ) throws(RegistryError) -> RuntimeFolder {
+        if let named = surroundings.named { return try RuntimeFolder(path: named) }
+        var candidates = [surroundings.lasting]
+        if let session = surroundings.session {
+            if isPrivate(session) {
+                candidates.insert(session.appending("martlet"), at: surroundings.endsWithSession ? 1 : 0)
+            } else {
+                note("XDG_RUNTIME_DIR is not used: \(session) is not a folder of yours alone")
+            }
+        }
+        for path in candidates where isPrivate(path) {
+            let folder = try RuntimeFolder(path: path)
+            if try !folder.machines().isEmpty { return folder }
+        }
+        for path in candidates.dropLast() {
+            if let folder = try? RuntimeFolder(path: path) { return folder }
+        }
+        return try RuntimeFolder(path: candidates[candidates.count - 1])
     }
 
     // MARK: - Machines
 
     /// The machines, those that have ended among them, by name.
     package func machines() throws(RegistryError) -> [MachineFolder] {
-        try names().compactMap(MachineName.init).sorted().map { MachineFolder(name: $0, in: self) }
+        try names().compactMap(MachineName.init).sorted().map { MachineFolder(name: $0, in: path) }
     }
 
     /// The machine with a name.
     ///
     /// - Throws: `RegistryError` where there is none.
     package func machine(_ name: MachineName) throws(RegistryError) -> MachineFolder {
-        let folder = MachineFolder(name: name, in: self)
+        let folder = MachineFolder(name: name, in: path)
         guard folder.isThere else {
             throw RegistryError("there is no machine '\(name)'; `martlet ps --all` lists them")
         }
@@ -67,23 +130,45 @@ package struct RuntimeFolder: Hashable, Sendable {
 
     // MARK: - Folders on their way
 
-    /// A path for a folder that is no machine's yet, or no more.
-    ///
-    /// - Parameter purpose: What it is for.
-    /// - Returns: A path that tells whose it is.
-    func hiddenPath(_ purpose: String) -> FilePath {
-        path.appending(".\(purpose)-\(getpid())-\(UInt32.random(in: .min ... .max))")
+    /// Has no command sweep as long as the result lives.
+    func keepSweepersAway() throws(RegistryError) -> OpenFolder {
+        let folder = try openSelf()
+        // Many may make machines at once; a sweeper is done in moments.
+        while flock(folder.descriptor.rawValue, LOCK_SH) != 0 { guard errno == EINTR else { break } }
+        return folder
     }
 
-    /// Removes what commands that were killed left on its way.
+    /// Removes what commands that were killed left on its way, and machines that were to go at their end and could not.
     package func sweep() throws(RegistryError) {
-        for name in try names() where name.hasPrefix(".new-") || name.hasPrefix(".old-") {
-            let process = name.split(separator: "-").dropFirst().first.flatMap { pid_t($0) }
-            guard let process, process > 0, kill(process, 0) != 0, errno == ESRCH else { continue }
-            let folder = path.appending(name)
-            // A process of another namespace, or the monitor of a folder that was about to get its name.
-            if let lock = try? FolderLock(opening: folder.appending("lock")), lock.isTaken { continue }
-            MachineFolder.removeAll(folder)
+        let folder = try openSelf()
+        // Nobody makes a folder now; where somebody does, another sweep will come.
+        guard flock(folder.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else { return }
+        for name in try names() {
+            if name.hasPrefix(".new-") || name.hasPrefix(".old-") {
+                removeHidden(path.appending(name))
+            } else if let machine = MachineName(name).map({ MachineFolder(name: $0, in: path) }),
+                let open = try? machine.open(), open.isRemovedAtEnd, !open.isAlive
+            {
+                try? machine.remove(until: .after(.zero))
+            }
+        }
+    }
+
+    private func removeHidden(_ path: FilePath) {
+        // A monitor that is about to remove itself.
+        if let folder = try? OpenFolder(path), let lock = try? folder.open(MachineFolder.Item.lock.rawValue, O_RDWR),
+            FolderLock(adopting: lock).isTaken
+        {
+            return
+        }
+        MachineFolder.removeAll(path)
+    }
+
+    private func openSelf() throws(RegistryError) -> OpenFolder {
+        do throws(FileFault) {
+            return try OpenFolder(path)
+        } catch {
+            throw RegistryError("\(path) \(error)")
         }
     }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import JSON
 import Machine
 import SystemPackage
 
 /// Starts machines that have a process of their own.
 package struct MachineLauncher {
+    /// How long a start may take, of which unpacking the kernel is the most.
+    private static let patience = Duration.seconds(120)
+
     private let runtime: RuntimeFolder
 
     package init(in runtime: RuntimeFolder) {
@@ -18,54 +22,64 @@ package struct MachineLauncher {
     /// - Parameters:
     ///   - name: What it is called; `nil` for a name that is free.
     ///   - source: What it is made of.
+    ///   - isRemovedAtEnd: Whether the machine's process removes the folder when the machine has ended.
     ///   - prepare: Called when the machine is configured and about to start: the time to attach to its console, from
     ///     its first byte on.
-    /// - Returns: The machine's folder.
+    /// - Returns: The machine.
     /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
         _ source: MachineSource,
+        isRemovedAtEnd: Bool = false,
         prepare: (MachineClient) throws(RegistryError) -> Void = { _ in }
-    ) throws(RegistryError) -> MachineFolder {
+    ) throws(RegistryError) -> MachineClient {
         let requests = try source.requests()
         try runtime.sweep()
-        let (folder, process) = try begin(name, source)
+        try runtime.trimLogs()
+        let limit = TimeLimit.after(Self.patience)
+        let (client, process) = try begin(name, source, isRemovedAtEnd: isRemovedAtEnd)
         do throws(RegistryError) {
-            let client = MachineClient(folder)
-            for request in requests { try client.request("PUT", request.path, request.body) }
-            try save(try client.request("GET", "/vm/config"), in: folder)
+            for request in requests { try client.request("PUT", request.path, request.body, until: limit) }
+            try save(try client.request("GET", "/vm/config", until: limit), in: client.folder)
             try prepare(client)
-            try client.request("PUT", "/actions", ["action_type": "InstanceStart"])
+            try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)
         } catch {
-            kill(process, SIGKILL)
-            var status: CInt = 0
-            while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
-            let words = String(decoding: folder.contents(of: folder.monitorLog) ?? [], as: UTF8.self)
-            try? folder.remove()
+            try? process.send(SIGKILL)
+            _ = process.waitUntilEnded(timeout: .seconds(30))
+            let words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
+            try? client.folder.remove()
             throw words.isEmpty ? error : RegistryError("\(error)\n\(words)")
         }
-        return folder
+        return client
     }
 
     /// Makes a machine's folder and starts its process, which alone has the lock then: if it dies, that shows.
-    private func begin(_ name: MachineName?, _ source: MachineSource) throws(RegistryError) -> (MachineFolder, pid_t) {
-        let (folder, lock) = try create(name)
+    private func begin(
+        _ name: MachineName?,
+        _ source: MachineSource,
+        isRemovedAtEnd: Bool
+    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
+        let (folder, hold) = try create(name, isRemovedAtEnd)
         do throws(RegistryError) {
-            return (folder, try MonitorProcess.start(in: folder, holding: lock, source))
+            let client = try MachineClient(folder)
+            return (client, try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: isRemovedAtEnd))
         } catch {
-            lock.release()
+            hold.lock.release()
             try? folder.remove()
             throw error
         }
     }
 
-    private func create(_ name: MachineName?) throws(RegistryError) -> (MachineFolder, FolderLock) {
-        if let name { return try MachineFolder.create(name, in: runtime) }
+    private func create(
+        _ name: MachineName?,
+        _ isRemovedAtEnd: Bool
+    ) throws(RegistryError) -> (MachineFolder, MachineFolder.Hold) {
+        if let name { return try MachineFolder.make(name, in: runtime, isRemovedAtEnd: isRemovedAtEnd) }
         var attempts = 0
         while true {
             attempts += 1
             do throws(RegistryError) {
-                return try MachineFolder.create(.random(), in: runtime)
+                return try MachineFolder.make(.random(), in: runtime, isRemovedAtEnd: isRemovedAtEnd)
             } catch {
                 guard attempts < 100 else { throw error }
             }
@@ -75,15 +89,11 @@ package struct MachineLauncher {
     /// What the machine is made of, for when it can no longer be asked.
     private func save(_ configuration: JSONValue, in folder: MachineFolder) throws(RegistryError) {
         do {
-            let file = try FileDescriptor.open(
-                folder.configuration,
-                .writeOnly,
-                options: [.create, .truncate, .closeOnExec, .noFollow],
-                permissions: .ownerReadWrite
-            )
-            try file.closeAfter { _ = try file.writeAll((configuration.prettyText + "\n").utf8) }
+            let file = try DraftFile(in: folder.path)
+            try file.descriptor.write(all: (configuration.prettyText + "\n").utf8)
+            try file.publish(as: folder.path(.configuration))
         } catch {
-            throw RegistryError("cannot write \(folder.configuration): \(error)")
+            throw RegistryError("cannot write \(folder.path(.configuration)): \(error)")
         }
     }
 }

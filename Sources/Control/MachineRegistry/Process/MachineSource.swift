@@ -4,7 +4,7 @@ import JSON
 package import Machine
 package import SystemPackage
 
-/// Where it says what a new machine is made of.
+/// The source of a new machine's configuration: requests to its monitor, or a file.
 package struct MachineSource {
     /// What is sent to the monitor, in order, before the machine starts.
     var requests: () throws(RegistryError) -> [MachineConfiguration.Request]

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
 import Glibc
-import HTTP
 import Host
 package import SystemPackage
 
 /// Starts the program that is a machine's process.
-package struct MonitorProcess {
+package enum MonitorProcess {
     /// `martlet-monitor`, beside this program or where it is installed.
     ///
     /// - Throws: `RegistryError` where it is not there.
@@ -32,8 +30,8 @@ package struct MonitorProcess {
         FilePath("/proc/self/fd/\(firstInherited + index)")
     }
 
-    /// Behind the standard ones, the socket and the lock.
-    private static let firstInherited = 5
+    /// Behind the standard ones, the socket, the lock and the folder.
+    private static let firstInherited = 6
 
     /// Becomes a monitor.
     ///
@@ -56,74 +54,49 @@ package struct MonitorProcess {
     ///
     /// - Parameters:
     ///   - folder: The machine's.
-    ///   - lock: Its lock, which is handed on.
+    ///   - hold: The locks of the folder, which are handed on.
     ///   - source: May name a configuration file, and descriptors to be handed on.
-    /// - Returns: The process id.
+    ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.
+    /// - Returns: The process.
     /// - Throws: `RegistryError` where it cannot be started.
     static func start(
         in folder: MachineFolder,
-        holding lock: FolderLock,
-        _ source: MachineSource
-    ) throws(RegistryError) -> pid_t {
+        holding hold: MachineFolder.Hold,
+        _ source: MachineSource,
+        isRemovedAtEnd: Bool
+    ) throws(RegistryError) -> RunningProcess {
         let program = try program()
         let socket: UnixSocket
         do throws(UnixSocketError) {
-            socket = try UnixSocket.listen(at: folder.apiSocket)
+            socket = try UnixSocket.listen(at: folder.path(.apiSocket))
         } catch {
             throw RegistryError("\(error)")
         }
-        var arguments = [
-            program.string, "--listen-fd", "3", "--api-sock", folder.apiSocket.string, "--id", folder.name.text,
-            "--no-console", "--console-log", folder.consoleLog.string, "--result-file", folder.result.string,
-            "--end-when-unused",
-        ]
-        if let file = source.file { arguments += ["--config-file", file.string, "--no-start"] }
-        var actions = unsafe posix_spawn_file_actions_t()
-        var attributes = posix_spawnattr_t()
-        unsafe posix_spawn_file_actions_init(&actions)
-        unsafe posix_spawnattr_init(&attributes)
-        defer {
-            unsafe posix_spawn_file_actions_destroy(&actions)
-            unsafe posix_spawnattr_destroy(&attributes)
-        }
-        // Moved out of the way first: a source must not be one of the targets.
-        let sources = [socket.descriptor, lock.descriptor] + source.inherited
-        var copies: [OwnedCopy] = []
-        for source in sources { copies.append(try OwnedCopy(of: source)) }
-        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        let logFlags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW
-        unsafe posix_spawn_file_actions_addopen(&actions, 1, folder.monitorLog.string, logFlags, 0o600)
-        unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        for (index, copy) in copies.enumerated() {
-            unsafe posix_spawn_file_actions_adddup2(&actions, copy.owned.rawValue, CInt(3 + index))
-        }
-        // Nothing else of this process: a lock or a pipe of its caller would be held for as long as the machine lives.
-        _ = unsafe chost_spawn_close_from(&actions, CInt(3 + copies.count))
-        var signals = sigset_t()
-        unsafe sigemptyset(&signals)
-        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
-        unsafe sigfillset(&signals)
-        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
-        let setSession: CInt = 0x80  // POSIX_SPAWN_SETSID, which glibc has behind _GNU_SOURCE only
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | setSession))
-        var identifier: pid_t = 0
-        var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
-        let error = unsafe posix_spawn(&identifier, program.string, &actions, &attributes, &pointers, environ)
-        guard error == 0 else { throw RegistryError("cannot start \(program): \(Errno(rawValue: error))") }
-        return identifier
-    }
-
-    /// A copy of a descriptor beyond those that the monitor gets.
-    private final class OwnedCopy {
-        let owned: OwnedDescriptor
-
-        init(of descriptor: FileDescriptor) throws(RegistryError) {
-            do throws(Errno) {
-                owned = try OwnedDescriptor(duplicating: descriptor, atLeast: 100)
-            } catch {
-                throw RegistryError("no descriptor is left: \(error)")
-            }
+        var launch = ProcessLaunch(
+            program,
+            arguments: [
+                "--listen-fd", "3", "--api-sock", folder.path(.apiSocket).string, "--id", folder.name.text,
+                "--no-console", "--console-log", folder.path(.consoleLog).string, "--result-file",
+                folder.path(.result).string, "--end-when-unused", "--lock-fd", "4", "--machine-folder",
+                folder.path.string,
+            ]
+        )
+        if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
+        if let file = source.file { launch.arguments += ["--config-file", file.string, "--no-start"] }
+        launch.startsSession = true
+        do throws(Errno) {
+            let log = try OwnedDescriptor(
+                opening: folder.path(.monitorLog),
+                O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW
+            )
+            // All that the monitor has: a lock or a pipe of the caller's would be held for as long as the machine lives.
+            launch.descriptors = [
+                nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,
+            ]
+            launch.descriptors += source.inherited
+            return try launch.start()
+        } catch {
+            throw RegistryError("cannot start \(program): \(error)")
         }
     }
 }

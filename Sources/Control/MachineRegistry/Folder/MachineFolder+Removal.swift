@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import Storage
+import SystemPackage
+
+extension MachineFolder {
+    /// Removes the folder of a machine whose monitor does not live; one that is gone already needs no more.
+    ///
+    /// - Parameter limit: The end of a wait for another process that removes it.
+    /// - Throws: `RegistryError` where the monitor lives, or this is no folder of a machine's.
+    package func remove(until limit: TimeLimit = .after(.seconds(2))) throws(RegistryError) {
+        guard isThere else { return }
+        let machine = try open()
+        guard !machine.isAlive else { throw RegistryError("machine '\(name)' runs: stop it first, or use --force") }
+        // One without a lock has none that another command could wait for: the last rename wins.
+        if let lock = machine.lock { guard try lock.takeForRemoval(at: path(.lock), until: limit) else { return } }
+        try Self.bury(path)
+    }
+
+    /// Removes the folder of a machine whose lock the caller has.
+    ///
+    /// Under another name first, so that nobody sees half of it.
+    static func bury(_ path: FilePath) throws(RegistryError) {
+        for name in (try? FolderListing.names(in: path.string)) ?? [] where isFullFolder(path.appending(name)) {
+            throw RegistryError("\(path.appending(name)) is a folder that is not Martlet's; remove it by hand")
+        }
+        let grave = path.removingLastComponent().hidden("old")
+        let result = unsafe path.withPlatformString { from in
+            unsafe grave.withPlatformString { unsafe rename(from, $0) }
+        }
+        guard result == 0 else { throw RegistryError("cannot remove \(path): \(Errno(rawValue: errno))") }
+        removeAll(grave)
+    }
+
+    /// Removes the socket that a monitor which was killed left behind.
+    package func removeStaleSocket() {
+        guard let machine = try? open(), let lock = machine.lock, !lock.isTaken,
+            (try? lock.takeForRemoval(at: path(.lock), until: .after(.zero))) == true
+        else { return }
+        _ = unsafe path(.apiSocket).withPlatformString { unsafe unlink($0) }
+    }
+
+    /// Removes a folder and the files in it, whatever they are; folders in it only where they are empty.
+    static func removeAll(_ folder: FilePath) {
+        for name in (try? FolderListing.names(in: folder.string)) ?? [] {
+            unsafe folder.appending(name).withPlatformString { path in
+                if unsafe unlink(path) != 0 { _ = unsafe rmdir(path) }
+            }
+        }
+        _ = unsafe folder.withPlatformString { unsafe rmdir($0) }
+    }
+
+    private static func isFullFolder(_ path: FilePath) -> Bool {
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
+        return status.st_mode & S_IFMT == S_IFDIR && (try? FolderListing.names(in: path.string))?.isEmpty != true
+    }
+}
+
+extension FilePath {
+    /// A path in this folder for a folder that is no machine's yet, or no more.
+    ///
+    /// - Parameter purpose: `new` or `old`.
+    func hidden(_ purpose: String) -> FilePath {
+        appending(".\(purpose)-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import Host
+package import JSON
+import SystemPackage
+
+/// A machine as its folder shows it; its end and its result are seen even if the folder is removed meanwhile.
+package final class OpenMachine {
+    package let folder: MachineFolder
+    /// `nil` where there is none that is a file: nothing like a machine that lives then.
+    let lock: FolderLock?
+    private let files: OpenFolder
+    private let resultFile: ResultFile
+
+    init(_ folder: MachineFolder, _ files: OpenFolder) {
+        (self.folder, self.files) = (folder, files)
+        func file(_ item: MachineFolder.Item, _ flags: CInt) -> OwnedDescriptor? {
+            do throws(FileFault) {
+                return try files.open(item.rawValue, flags)
+            } catch {
+                return nil
+            }
+        }
+        lock = if let lock = file(.lock, O_RDWR) { FolderLock(adopting: lock) } else { nil }
+        resultFile = ResultFile(descriptor: file(.result, O_RDONLY))
+    }
+
+    /// A file that need not be there.
+    private struct ResultFile: ~Copyable {
+        let descriptor: OwnedDescriptor?
+
+        borrowing func contents(limit: Int) -> [UInt8]? {
+            switch descriptor {
+            case .some(let file): try? OpenFolder.contents(of: file, limit: limit)
+            case .none: nil
+            }
+        }
+    }
+
+    // MARK: - The monitor's life
+
+    /// Whether the monitor lives.
+    package var isAlive: Bool {
+        // A lock that was deleted says nothing; the monitor holds the folder, too.
+        lock?.isTaken ?? files.isHeld
+    }
+
+    /// Waits for the monitor's end.
+    ///
+    /// - Returns: Whether it has ended.
+    package func waitUntilDead(until limit: TimeLimit) -> Bool {
+        while isAlive {
+            guard !limit.hasPassed else { return false }
+            // Wakes at its end; the lock is what counts.
+            if let process = monitorProcess() { _ = process.waitUntilEnded(timeout: limit.left) }
+            usleep(5000)
+        }
+        return true
+    }
+
+    /// The monitor's process, proven to be it: the kernel says that the process holds the lock after it was opened.
+    ///
+    /// - Returns: `nil` where there is no proof.
+    private func monitorProcess() -> RunningProcess? {
+        guard let lock, case .process(let id) = lock.owner, let process = try? RunningProcess(id: id) else {
+            return nil
+        }
+        return lock.owner == .process(id) ? process : nil
+    }
+
+    /// Whether some process holds the lock that is no monitor, for longer than a monitor takes to start.
+    package func isHeldByStranger(patience: Duration = .seconds(2)) -> Bool {
+        let limit = TimeLimit.after(patience)
+        while isAlive, lock?.owner ?? .nobody == .nobody {
+            guard !limit.hasPassed else { return true }
+            usleep(10_000)
+        }
+        return false
+    }
+
+    /// Ends the monitor's process, for one that does not answer any more.
+    ///
+    /// - Throws: `RegistryError` where it is not certain which process that is, or the host does not end it.
+    package func killProcess(until limit: TimeLimit) throws(RegistryError) {
+        while isAlive {
+            if let process = monitorProcess() {
+                try? process.send(SIGKILL)
+                guard waitUntilDead(until: limit.atMost(.seconds(30))) else {
+                    throw RegistryError("machine '\(folder.name)' cannot be ended: the host holds its process")
+                }
+                return
+            }
+            guard !limit.hasPassed else {
+                throw RegistryError(
+                    """
+                    machine '\(folder.name)' does not answer, and it cannot be proven which process holds \
+                    \(folder.path(.lock)): end that process by hand
+                    """
+                )
+            }
+            usleep(10_000)
+        }
+    }
+
+    // MARK: - Files
+
+    /// How the machine ended, once its monitor has.
+    ///
+    /// - Throws: `RegistryError` where the monitor left no result: it was killed.
+    package func result() throws(RegistryError) -> MachineResult {
+        guard let bytes = resultFile.contents(limit: 1 << 20), bytes.first != 0,
+            let value = try? JSONValue(parsing: bytes)
+        else {
+            throw RegistryError("the process of machine '\(folder.name)' died, see \(folder.path(.monitorLog))")
+        }
+        return try MachineResult(value)
+    }
+
+    /// A JSON file of the folder; null where there is none.
+    ///
+    /// - Parameters:
+    ///   - item: Which file.
+    ///   - report: Is told what is wrong with a file that cannot be read.
+    package func value(of item: MachineFolder.Item, report: (String) -> Void = { _ in }) -> JSONValue {
+        guard let bytes = contents(of: item, report: report), bytes.first ?? 0 != 0 else { return .null }
+        do {
+            return try JSONValue(parsing: bytes)
+        } catch {
+            report("\(folder.path(item)) is no JSON: \(error)")
+            return .null
+        }
+    }
+
+    /// The bytes of a file of the folder, at most 1 MiB; `nil` where there is none.
+    package func contents(of item: MachineFolder.Item, report: (String) -> Void = { _ in }) -> [UInt8]? {
+        do throws(FileFault) {
+            return try files.contents(of: item.rawValue)
+        } catch {
+            if error != .missing { report("\(folder.path(item)) \(error)") }
+            return nil
+        }
+    }
+
+    /// Looks at a regular file of the folder; `nil` where there is none.
+    func status(of item: MachineFolder.Item) -> stat? {
+        guard let file = try? files.open(item.rawValue) else { return nil }
+        var status = stat()
+        return unsafe fstat(file.rawValue, &status) == 0 ? status : nil
+    }
+
+    /// Gives back the space that the console's log had taken and not used.
+    func releaseReserve() {
+        guard let file = try? files.open(MachineFolder.Item.consoleLog.rawValue, O_WRONLY) else { return }
+        var status = stat()
+        guard unsafe fstat(file.rawValue, &status) == 0, Int64(status.st_blocks) * 512 > status.st_size + 8192 else {
+            return
+        }
+        _ = ftruncate(file.rawValue, status.st_size)
+    }
+
+    /// Opens a file of the folder for reading.
+    ///
+    /// - Returns: `nil` where it is not there.
+    /// - Throws: `RegistryError` where it is no regular file, or cannot be read.
+    package func openFile(_ item: MachineFolder.Item) throws(RegistryError) -> OwnedDescriptor? {
+        do throws(FileFault) {
+            return try files.open(item.rawValue)
+        } catch {
+            guard error != .missing else { return nil }
+            throw RegistryError("\(folder.path(item)) \(error)")
+        }
+    }
+
+    /// Whether the folder goes when the machine has ended.
+    var isRemovedAtEnd: Bool {
+        (try? files.open(MachineFolder.Item.removal.rawValue)) != nil
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import SystemPackage
+
+extension RuntimeFolder {
+    /// How many bytes the logs of machines that have ended may have together, where the file system is large.
+    package static let logLimit = 64 << 20
+    /// How much stays of each log beyond that: the last words.
+    package static let logRest = 64 << 10
+
+    /// Cuts the logs of machines that have ended, the longest ended first: they must not fill the file system, which is often
+    /// in memory.
+    ///
+    /// - Parameter limit: The bytes that they may have together; an eighth of the file system where that is less.
+    package func trimLogs(limit: Int = logLimit) throws(RegistryError) {
+        var status = statvfs()
+        var left = limit
+        if unsafe path.withPlatformString({ unsafe statvfs($0, &status) }) == 0 {
+            left = min(
+                left,
+                Int(
+                    clamping: UInt64(status.f_blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+                        .partialValue / 8
+                )
+            )
+        }
+        let ended = try machines().compactMap { folder -> (OpenMachine, time: Int)? in
+            guard let machine = try? folder.open(), !machine.isAlive else { return nil }
+            return (machine, machine.status(of: .consoleLog)?.st_mtim.tv_sec ?? 0)
+        }
+        for (machine, _) in ended { machine.releaseReserve() }
+        for (machine, _) in ended.sorted(by: { $0.time > $1.time }) {
+            for item in [MachineFolder.Item.consoleLog, .olderConsoleLog] {
+                guard let size = machine.status(of: item)?.st_size else { continue }
+                left -= Int(size)
+                if left < 0 { Self.cut(item, of: machine) }
+            }
+        }
+    }
+
+    private static func cut(_ item: MachineFolder.Item, of machine: OpenMachine) {
+        let path = machine.folder.path(item)
+        guard item == .consoleLog else {
+            _ = unsafe path.withPlatformString { unsafe unlink($0) }
+            return
+        }
+        guard let size = machine.status(of: item)?.st_size, size > off_t(logRest),
+            let file = try? machine.openFile(item), lseek(file.rawValue, size - off_t(logRest), SEEK_SET) >= 0,
+            let rest = try? FileContents.bytes(of: file.borrowed, limit: logRest)
+        else { return }
+        _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        // On a full file system, now is the moment when there is room again.
+        if let draft = try? DraftFile(in: machine.folder.path) {
+            try? draft.descriptor.write(all: rest)
+            try? draft.publish(as: path)
+        }
+    }
+}

@@ -135,7 +135,7 @@ let package = Package(
         ),
         .swift(
             "Sources/Control/MachineRegistry",
-            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+            uses: ["CHost", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
         ),
         .program(
             "Sources/Control/Monitor",

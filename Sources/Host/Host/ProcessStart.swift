@@ -8,7 +8,7 @@ package enum ProcessStart {
     /// Makes this process one that the rest of the program can rely on; call it before anything else opens a descriptor.
     ///
     /// - Standard descriptors that are closed lead to /dev/null: else the next file that is opened has their number, and the guest's
-    ///   console reads or writes that file.
+    ///   console reads or writes that file. Writing there stays an error.
     /// - A reader that goes away shows as an error of write(2), not as SIGPIPE.
     ///
     /// Signals that are ignored stay ignored: see `SignalWatch`.

@@ -83,7 +83,8 @@ import Testing
             let next = dup(1)
             #expect(next > 2)
             #expect(try FileContents.bytes(of: .standardInput, limit: 1, kind: .any) == [])
-            try FileDescriptor.standardError.write(all: "nowhere".utf8)
+            // A command whose answer goes nowhere must not take it for written.
+            #expect(throws: Errno.badFileDescriptor) { try FileDescriptor.standardError.write(all: "nowhere".utf8) }
         }
     }
 

@@ -28,6 +28,8 @@ final class ConsoleClient {
     private var unsent: [UInt8] = []
     private var isInputOpen = true
     private var end: End?
+    /// Why standard output takes nothing more.
+    private var failure: StandardOutput.Failure?
 
     /// - Parameters:
     ///   - machine: Takes commands.
@@ -53,6 +55,10 @@ final class ConsoleClient {
         connection.socket.setBlocking(false)
         show(connection.received[...])
         while end == nil { step() }
+        if let failure {
+            Terminal.restore()
+            throw RegistryError("\(failure); \(machine.folder.name) runs on")
+        }
         return end ?? .closed
     }
 
@@ -92,11 +98,11 @@ final class ConsoleClient {
     }
 
     private func show(_ bytes: ArraySlice<UInt8>) {
-        do {
-            try FileDescriptor.standardOutput.write(all: bytes)
+        do throws(StandardOutput.Failure) {
+            try StandardOutput.write(bytes)
         } catch {
             // Nobody sees any more what the guest sends.
-            end = .detached
+            (end, failure) = (.detached, error)
         }
     }
 

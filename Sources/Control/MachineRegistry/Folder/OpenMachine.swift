@@ -149,9 +149,9 @@ package final class OpenMachine {
         return unsafe fstat(file.rawValue, &status) == 0 ? status : nil
     }
 
-    /// Gives back the space that the console's log had taken and not used.
-    func releaseReserve() {
-        guard let file = try? files.open(MachineFolder.Item.consoleLog.rawValue, O_WRONLY) else { return }
+    /// Gives back the space that a log has taken and not used.
+    func releaseReserve(of item: MachineFolder.Item) {
+        guard let file = try? files.open(item.rawValue, O_WRONLY) else { return }
         var status = stat()
         guard unsafe fstat(file.rawValue, &status) == 0, Int64(status.st_blocks) * 512 > status.st_size + 8192 else {
             return

@@ -30,7 +30,9 @@ extension RuntimeFolder {
             guard let machine = try? folder.open(), !machine.isAlive else { return nil }
             return (machine, machine.status(of: .consoleLog)?.st_mtim.tv_sec ?? 0)
         }
-        for (machine, _) in ended { machine.releaseReserve() }
+        for (machine, _) in ended {
+            for item in [MachineFolder.Item.consoleLog, .monitorLog] { machine.releaseReserve(of: item) }
+        }
         for (machine, _) in ended.sorted(by: { $0.time > $1.time }) {
             for item in [MachineFolder.Item.consoleLog, .olderConsoleLog] {
                 guard let size = machine.status(of: item)?.st_size else { continue }

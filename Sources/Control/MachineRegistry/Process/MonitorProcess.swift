@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import Host
 package import SystemPackage
@@ -89,6 +90,9 @@ package enum MonitorProcess {
                 opening: folder.path(.monitorLog),
                 O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW
             )
+            // Its messages are needed most where there is no room.
+            let result = chost_reserve(log.rawValue, 16 << 10)
+            if result == -ENOSPC { throw Errno.noSpace }
             // All that the monitor has: a lock or a pipe of the caller's would be held for as long as the machine lives.
             launch.descriptors = [
                 nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,

@@ -8,7 +8,7 @@
 
 #pragma clang assume_nonnull begin
 
-/// Opens /dev/null in the place of each standard descriptor that is closed.
+/// Opens /dev/null in the place of each standard descriptor that is closed: an output for reading, so that a write fails.
 int chost_open_standard_descriptors(void);
 
 /// Whether the disposition of `signal` is to ignore it.

@@ -63,6 +63,7 @@ extension FilePath {
     /// A path in this folder for a folder that is no machine's yet, or no more.
     ///
     /// - Parameter purpose: `new` or `old`.
+    /// - Returns: A path that nothing has.
     func hidden(_ purpose: String) -> FilePath {
         appending(".\(purpose)-\(String(UInt64.random(in: .min ... .max), radix: 16))")
     }

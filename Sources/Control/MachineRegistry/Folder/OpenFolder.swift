@@ -37,6 +37,7 @@ final class OpenFolder: Sendable {
     /// - Parameters:
     ///   - name: Its name.
     ///   - flags: Such as `O_RDONLY`.
+    /// - Returns: The file, non-blocking and closed on exec.
     /// - Throws: `FileFault`.
     func open(_ name: String, _ flags: CInt = O_RDONLY) throws(FileFault) -> OwnedDescriptor {
         // A device may do things when it is opened: so its kind is looked at before, and again after.
@@ -56,6 +57,7 @@ final class OpenFolder: Sendable {
     /// - Parameters:
     ///   - name: Its name.
     ///   - limit: The most bytes that it may have.
+    /// - Returns: Its bytes.
     /// - Throws: `FileFault`, for a larger file too.
     func contents(of name: String, limit: Int = 1 << 20) throws(FileFault) -> [UInt8] {
         let file = try open(name)

@@ -122,6 +122,7 @@ package final class OpenMachine {
     /// - Parameters:
     ///   - item: Which file.
     ///   - report: Is told what is wrong with a file that cannot be read.
+    /// - Returns: Its value.
     package func value(of item: MachineFolder.Item, report: (String) -> Void = { _ in }) -> JSONValue {
         guard let bytes = contents(of: item, report: report), bytes.first ?? 0 != 0 else { return .null }
         do {

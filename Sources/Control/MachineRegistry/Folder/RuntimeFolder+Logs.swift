@@ -14,6 +14,7 @@ extension RuntimeFolder {
     /// in memory.
     ///
     /// - Parameter limit: The bytes that they may have together; an eighth of the file system where that is less.
+    /// - Throws: `RegistryError` where the folder cannot be read.
     package func trimLogs(limit: Int = logLimit) throws(RegistryError) {
         var status = statvfs()
         var left = limit

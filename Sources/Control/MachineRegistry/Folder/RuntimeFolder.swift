@@ -86,6 +86,7 @@ package struct RuntimeFolder: Hashable, Sendable {
     /// - Parameters:
     ///   - surroundings: What there is to choose from.
     ///   - note: Is told of a folder that should have been the one and cannot be used.
+    /// - Returns: The folder, which is there.
     /// - Throws: `RegistryError` where none can be used.
     package static func standard(
         _ surroundings: Surroundings = .current,

@@ -11,8 +11,10 @@ build_kernel() {
     local tree=linux-source-6.1 option make
     cat "${configs[@]}" >fragment
     run_logged "unpacking linux-source-6.1 $(package_version linux-source-6.1)" unpack_linux
+    sed "/^mainmenu/r $guest_images/kernel.Kconfig" "$tree/Kconfig" >Kconfig
+    cp "$guest_images/kernel-speed.h" .
     # A folder inside the source: the compiler then sees relative paths only, wherever this is.
-    make=(make -C "$tree" O=out)
+    make=(make -C "$tree" O=out KBUILD_KCONFIG="$PWD/Kconfig")
     mkdir "$tree/out"
     run_logged "configuring" "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig
     # Kconfig drops silently what it does not know or whose dependencies are off.
@@ -20,7 +22,7 @@ build_kernel() {
         if [[ $option == *=n ]]; then option="# ${option%=n} is not set"; fi
         grep -qxF "$option" "$tree/out/.config" || [[ $option == "# "* ]] || fail "$artefact: Kconfig did not take $option"
     done < <(grep '^CONFIG_' fragment)
-    run_logged "compiling (about 3 minutes on two processors)" "${make[@]}" -j"$(nproc)" KCFLAGS="${code_flags[*]}" vmlinux
+    steps=1440 run_logged "compiling" "${make[@]}" -j"$(nproc)" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h" vmlinux
     strip -o "$image" "$tree/out/vmlinux"
     # With symbols: for profiles, for gdb, and bzimages.sh packs this one.
     mv "$tree/out/vmlinux" "$image.symbols"
@@ -48,6 +50,6 @@ for kind in "$@"; do
         ;;
     esac
     key=$(inputs_key "$kind" "$(package_version linux-source-6.1)" "$(toolchain)" "$(declare -f name_kernel_build build_kernel)" \
-        "${code_flags[*]}" "${configs[@]}")
+        "${code_flags[*]}" "${configs[@]}" "$guest_images/kernel.Kconfig" "$guest_images/kernel-speed.h")
     provide "kernel-$kind" "$key" build_kernel "$image" "kept:$image.symbols" "kept:$image.config"
 done

@@ -37,6 +37,7 @@ inputs_key() {
     for input in "$@"; do
         case $input in
         *.config) grep '^CONFIG_' "$input" ;;
+        *.Kconfig) grep -v '^#' "$input" ;;
         /*) sha256sum <"$input" ;;
         *) printf '%s\n' "$input" ;;
         esac
@@ -45,7 +46,23 @@ inputs_key() {
 package_version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo unknown; }
 toolchain() { gcc -v 2>&1 | tail -n 1 && ld --version | head -n 1; }
 
-# run_logged LABEL COMMAND...: one line when it starts, one each 20 s, and the log's end should it fail. In the background,
+# progress LABEL: shows how long a step has taken, and of how many parts how many are done, where $steps says how many there
+# are about. On a terminal one line that rewrites itself each second, elsewhere a line each 20 s.
+progress() {
+    local label=$1 pause=20 before='' after=$'\n' count first
+    first=$(grep -c '^  [A-Z]' "$log" || true)
+    if [[ -t 1 ]]; then pause=1 before=$'\r\e[K' after=''; fi
+    while sleep "$pause" >/dev/null 2>&1; do
+        count=''
+        if [[ -n ${steps:-} ]]; then
+            count=$(($(grep -c '^  [A-Z]' "$log" || true) - first))
+            count=", $((count < steps ? 100 * count / steps : 99)) %"
+        fi
+        printf '%sguest-images: %s: %s%s, %s s%s' "$before" "$artefact" "$label" "$count" "$SECONDS" "$after"
+    done
+}
+
+# run_logged LABEL COMMAND...: a line when it starts, its progress, and the log's end should it fail. In the background,
 # because only `wait` lets a signal end this script at once, and the command with it.
 run_logged() {
     local label=$1 heartbeat command status=0
@@ -53,13 +70,14 @@ run_logged() {
     say "$artefact: $label"
     "$@" >>"$log" 2>&1 </dev/null &
     command=$!
-    while sleep 20 >/dev/null 2>&1; do say "$artefact: $label, $SECONDS s so far"; done &
+    progress "$label" &
     heartbeat=$!
     # shellcheck disable=SC2064 # the numbers of now
     trap "kill $command $heartbeat 2>/dev/null; exit 130" INT TERM HUP
     wait "$command" || status=$?
     kill "$heartbeat" 2>/dev/null || true
     wait "$heartbeat" 2>/dev/null || true
+    if [[ -t 1 ]]; then printf '\r\e[K'; fi
     trap - INT TERM HUP
     if ((status != 0)); then
         tail -n 30 "$log" >&2

@@ -48,6 +48,10 @@ struct DifferentialTests {
         for index in 0..<16 {
             cpu.floatingPoint.xmm[index] = Vector128(low: generator.interesting(), high: generator.interesting())
         }
+        if encoding.isVEX {
+            cpu.floatingPoint = FloatingPointState()
+            cpu.addVectors { generator.interesting() }
+        }
         let flags = RFlags(rawValue: generator.next()).intersection(.arithmetic)
         cpu.registers.rflags = flags.union([.alwaysOne, .interruptEnable])
         if let displacement = encoding.displacement {
@@ -61,6 +65,22 @@ struct DifferentialTests {
             }
         }
         return cpu
+    }
+
+    @Test(arguments: [0xF8, 0xFC] as [UInt8])
+    func `vzeroupper and vzeroall clear what the processor clears`(prefix: UInt8) throws {
+        guard canExecute(.avx) else { return }
+        let buffer = try #require(NativeCPU.Buffer(byteCount: 4096))
+        defer { buffer.free() }
+        var generator = SeededGenerator(seed: 5)
+        var emulated = FakeCPU()
+        emulated.memory = [UInt8](repeating: 0, count: 4096)
+        emulated.registers.rflags = [.alwaysOne, .interruptEnable]
+        emulated.addVectors { generator.next() }
+        var native = emulated
+        try #require(NativeCPU.execute([0xC5, prefix, 0x77], on: &native, buffer: buffer))
+        #expect(emulated.complete([0xC5, prefix, 0x77]) == .completed)
+        #expect(emulated == native)
     }
 
     @Test(arguments: 0..<4 as Range<UInt8>)

@@ -12,6 +12,8 @@ struct Encoding {
     var hasOperandSizePrefix = false
     var isVEX = false
     var vexRegister: UInt8 = 0
+    /// VEX.L.
+    var isVector256 = false
     var isWide = false
     var reg: UInt8
     var rm: UInt8
@@ -59,7 +61,7 @@ struct Encoding {
             case .pF2: 3
             default: 0
             }
-        let last = (vexRegister ^ 15) << 3 | pp
+        let last = (vexRegister ^ 15) << 3 | (isVector256 ? 4 : 0) | pp
         if map == .map0F && !isWide && rm < 8 {
             return [0xC5, (reg < 8 ? 0x80 : 0) | last, opcode]
         }

@@ -4,6 +4,26 @@
 import TestSupport
 
 extension FakeCPU {
+    /// Where the upper halves of YMM lie in the XSAVE area of `withVectors`.
+    static let upperHalvesOffset = 576
+
+    /// Gives the CPU AVX state, all of it in use: pairs of quadwords from `next`.
+    mutating func addVectors(_ next: () -> UInt64) {
+        var area = [UInt8](repeating: 0, count: Self.upperHalvesOffset + 256)
+        area.storeInteger(0x1F80 as UInt32, at: 24)
+        area.storeInteger(0b111 as UInt64, at: 512)
+        for offset in Array(stride(from: 160, to: 416, by: 8)) + stride(from: 576, to: 832, by: 8) {
+            area.storeInteger(next(), at: offset)
+        }
+        let upperHalves = ExtendedState.Component(
+            index: 2,
+            standardOffset: Self.upperHalvesOffset,
+            byteCount: 256,
+            isAligned: false
+        )
+        extended = ExtendedState(area: area, xcr0: 0b111, components: [upperHalves])
+    }
+
     /// Executes the instruction in `bytes`.
     mutating func complete(_ bytes: [UInt8]) -> Outcome {
         InstructionEmulator.complete(bytes.span, on: &self)

@@ -9,7 +9,9 @@ import TestSupport
 enum NativeCPU {
     /// A CPUID bit that tells whether a group of instructions exists.
     enum Feature: String, CaseIterable, Sendable {
-        case sse2, sse3, ssse3, sse41, sse42, pclmulqdq, aes, sha, popcnt, movbe, cmpxchg16b, bmi1, bmi2, lzcnt, adx
+        case sse2, sse3, ssse3, sse41, sse42, pclmulqdq, aes, sha, popcnt, movbe, cmpxchg16b, bmi1, bmi2, lzcnt, adx,
+            avx, avx2,
+            vaes, vpclmulqdq
 
         private var bit: (leaf: UInt32, register: Int32, index: UInt32) {
             switch self {
@@ -28,6 +30,10 @@ enum NativeCPU {
             case .bmi2: (7, 1, 8)
             case .lzcnt: (0x8000_0001, 2, 5)
             case .adx: (7, 1, 19)
+            case .avx: (1, 2, 28)
+            case .avx2: (7, 1, 5)
+            case .vaes: (7, 2, 9)
+            case .vpclmulqdq: (7, 2, 10)
             }
         }
 
@@ -76,6 +82,11 @@ enum NativeCPU {
                 unsafe words[17 + 2 * index] = cpu.floatingPoint.xmm[index].low
                 unsafe words[18 + 2 * index] = cpu.floatingPoint.xmm[index].high
             }
+            guard let area = cpu.extended?.area else { return }
+            for index in 0..<32 {
+                unsafe words[17 + index] = unsafe area.span.bytes.integer(at: 160 + 8 * index)
+                unsafe words[49 + index] = unsafe area.span.bytes.integer(at: FakeCPU.upperHalvesOffset + 8 * index)
+            }
         }
         unsafe buffer.bytes.copyBytes(from: cpu.memory)
         let result = unsafe bytes.withUnsafeBufferPointer { code in
@@ -91,6 +102,12 @@ enum NativeCPU {
             cpu.registers.rflags = RFlags(rawValue: unsafe words[16])
             for index in 0..<16 {
                 cpu.floatingPoint.xmm[index] = unsafe Vector128(low: words[17 + 2 * index], high: words[18 + 2 * index])
+            }
+            guard cpu.extended != nil else { return }
+            cpu.floatingPoint = FloatingPointState()
+            for index in 0..<32 {
+                cpu.extended?.area.storeInteger(unsafe words[17 + index], at: 160 + 8 * index)
+                cpu.extended?.area.storeInteger(unsafe words[49 + index], at: FakeCPU.upperHalvesOffset + 8 * index)
             }
         }
         cpu.registers.rip &+= UInt64(bytes.count)

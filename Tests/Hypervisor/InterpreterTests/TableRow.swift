@@ -22,13 +22,15 @@ struct TableRow: Sendable, CustomTestStringConvertible {
             }
         let group = entry.group.map { " /\($0)" } ?? ""
         let vex = entry.encoding == .legacy ? "" : "vex "
-        return "\(vex)\(prefix) \(entry.map) \(String(entry.opcode, radix: 16))\(group) \(entry.form)"
+        let length = entry.vectorLength == .only128 ? "" : " \(entry.vectorLength)"
+        let wide = entry.isWide.map { " w\($0 ? 1 : 0)" } ?? ""
+        return "\(vex)\(prefix) \(entry.map) \(String(entry.opcode, radix: 16))\(group) \(entry.form)\(length)\(wide)"
     }
 
     private var isComparable: Bool {
         switch entry.operation {
         case .integer, .vector, .vectorShift, .vectorStore, .vectorInsert, .vectorExtract, .vectorMask, .vectorTest,
-            .compareExchangePair, .storeBigEndian, .multiplyWithoutFlags:
+            .wideVector, .extractHalf, .compareExchangePair, .storeBigEndian, .multiplyWithoutFlags:
             true
         default: false
         }
@@ -36,7 +38,14 @@ struct TableRow: Sendable, CustomTestStringConvertible {
 
     /// What the processor must have to execute the row's instructions.
     var feature: NativeCPU.Feature {
-        switch (entry.map, entry.opcode, entry.prefix) {
+        if entry.encoding != .legacy, isVector {
+            switch (entry.map, entry.opcode) {
+            case (.map0F38, 0xDC...0xDF): return .vaes
+            case (.map0F3A, 0x44): return .vpclmulqdq
+            default: return entry.vectorLength == .only128 ? .avx : .avx2
+            }
+        }
+        return switch (entry.map, entry.opcode, entry.prefix) {
         case (.map0F, 0xB8, .pF3): .popcnt
         case (.map0F, 0xBC, .pF3): .bmi1
         case (.map0F, 0xBD, .pF3): .lzcnt
@@ -55,6 +64,13 @@ struct TableRow: Sendable, CustomTestStringConvertible {
         case (.map0F38, 0xDB...0xDF, _), (.map0F3A, 0xDF, _): .aes
         case (.map0F3A, 0x44, _): .pclmulqdq
         default: .sse41
+        }
+    }
+
+    private var isVector: Bool {
+        switch entry.operation {
+        case .integer, .compareExchangePair, .storeBigEndian, .multiplyWithoutFlags: false
+        default: true
         }
     }
 
@@ -102,7 +118,12 @@ struct TableRow: Sendable, CustomTestStringConvertible {
         if let group = entry.group { encoding.reg = generator.next() & 1 == 0 ? group : group | 8 }
         encoding.isVEX = entry.encoding != .legacy
         if entry.encoding == .vex { encoding.vexRegister = register(isGeneral: true, &generator) }
-        encoding.isWide = generator.next() & 1 == 0
+        encoding.isWide = entry.isWide ?? (generator.next() & 1 == 0)
+        switch entry.vectorLength {
+        case .only128: break
+        case .any: encoding.isVector256 = generator.next() & 1 == 0
+        case .only256: encoding.isVector256 = true
+        }
         let isRepeat = encoding.prefix == .pF3 || encoding.prefix == .pF2
         encoding.hasOperandSizePrefix = !encoding.isVEX && isRepeat && generator.next() % 4 == 0
         if hasImmediate { encoding.immediate = UInt8(truncatingIfNeeded: generator.interesting()) }
@@ -114,7 +135,8 @@ struct TableRow: Sendable, CustomTestStringConvertible {
             }
         if isMemory {
             if encoding.rm == 4 { encoding.rm = 12 }
-            encoding.displacement = Int8(truncatingIfNeeded: generator.next()) & 0x70
+            // A multiple of the largest vector: some instructions want it.
+            encoding.displacement = Int8(truncatingIfNeeded: generator.next()) & 0x60
         }
         return encoding
     }

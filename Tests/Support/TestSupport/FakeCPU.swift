@@ -38,9 +38,19 @@ package struct FakeCPU: CPUContext, Equatable {
     /// The LDT.
     package var localTable = DescriptorTable(base: 0x10_0000, limit: 0)
 
+    /// The IDT.
+    package var interruptTable = DescriptorTable(base: 0x10_0000, limit: 0)
+    /// The selector in CS.
+    package var codeSelector: UInt16 = 0x10
+    /// The selector in SS.
+    package var stackSelector: UInt16 = 0x18
+    /// How often all translations were forgotten.
+    package var forgottenTranslationsCount = 0
+
     /// A CPU in 64-bit mode.
     package init() {}
 
+    package mutating func forgetTranslations() { forgottenTranslationsCount += 1 }
     package func base(of segment: SegmentRegister) -> UInt64 { bases[segment] ?? 0 }
     package mutating func setBase(of segment: SegmentRegister, to base: UInt64) { bases[segment] = base }
     package func descriptorTable(isLocal: Bool) -> DescriptorTable { isLocal ? localTable : globalTable }

@@ -25,6 +25,15 @@ package protocol CPUContext {
     /// The GDT, or the LDT.
     func descriptorTable(isLocal: Bool) -> DescriptorTable
 
+    /// The IDT.
+    var interruptTable: DescriptorTable { get }
+    /// The selector in CS.
+    var codeSelector: UInt16 { get }
+    /// The selector in SS.
+    var stackSelector: UInt16 { get }
+    /// Forgets every translation of a linear address, as INVPCID of type 2 does.
+    mutating func forgetTranslations()
+
     /// Copies guest memory out, for any number of bytes, across pages too.
     ///
     /// - Parameters:

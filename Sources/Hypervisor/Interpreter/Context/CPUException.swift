@@ -12,6 +12,8 @@ package struct CPUException: Error, Hashable, Sendable {
         case invalidOpcode = 6
         /// #NM.
         case deviceNotAvailable = 7
+        /// #NP.
+        case segmentNotPresent = 11
         /// #SS.
         case stackFault = 12
         /// #GP.

@@ -12,6 +12,9 @@ extension Executor {
         case .vectorExtract(let function, let element): try performVectorExtract(function, element, on: &context)
         case .vectorMask(let function): try performVectorMask(function, on: &context)
         case .vectorTest: try performVectorTest(on: &context)
+        case .wideVector(let function, let source): try performWide(function, source, on: &context)
+        case .extractHalf: try extractHalf(on: &context)
+        case .zeroVectors(let isUpperOnly): try zeroVectors(isUpperOnly: isUpperOnly, on: &context)
 
         case .noOperation: break
         case .pause: guard !instruction.prefixes.contains(.rex) else { throw .unsupported(.encoding) }
@@ -19,6 +22,8 @@ extension Executor {
         case .raise(let vector): trap = CPUException(vector)
         case .undefined: throw .invalidOpcode
         case .setAlignmentCheck(let isSet): try setAlignmentCheck(to: isSet, on: context)
+        case .softwareInterrupt: try softwareInterrupt(on: &context)
+        case .invalidateTranslations: try invalidateTranslations(on: &context)
 
         case .compareExchangePair: try compareExchangePair(on: &context)
         case .storeBigEndian: try storeBigEndian(on: &context)

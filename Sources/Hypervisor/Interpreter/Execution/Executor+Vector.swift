@@ -36,6 +36,7 @@ extension Executor {
         _ memory: VectorMemory,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
+        if isVEX { return try performVEX(function, memory, on: &context) }
         try requireSSE(on: context)
         let source = try readVector(memory, from: &context)
         let state = floatingPointState(of: &context)
@@ -54,6 +55,7 @@ extension Executor {
         _ function: VectorFunction,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
+        if isVEX { return try performVEXShift(function, on: &context) }
         try requireSSE(on: context)
         let register = Int(modRM.rm)
         let destination = floatingPointState(of: &context).xmm[register]
@@ -66,6 +68,7 @@ extension Executor {
         _ memory: VectorMemory,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
+        if isVEX { return try performVEXStore(function, memory, on: &context) }
         try requireSSE(on: context)
         let source = floatingPointState(of: &context).xmm[vectorRegister]
         if modRM.isRegister {
@@ -99,9 +102,10 @@ extension Executor {
         _ element: VectorElement,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
-        try requireSSE(on: context)
+        if !isVEX { try requireSSE(on: context) }
         let widths = widths(of: element)
         let value = try readOperand(modRM.isRegister ? widths.register : widths.memory, from: &context)
+        if isVEX { return try performVEXInsert(function, value, isWide: widths.register == .quadword, on: &context) }
         let operands = VectorOperands(
             destination: floatingPointState(of: &context).xmm[vectorRegister],
             source: Vector128(low: value),
@@ -118,9 +122,14 @@ extension Executor {
         _ element: VectorElement,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
-        try requireSSE(on: context)
+        let source: Vector128
+        if isVEX {
+            source = try vexSource(modRM.reg, on: &context)
+        } else {
+            try requireSSE(on: context)
+            source = floatingPointState(of: &context).xmm[vectorRegister]
+        }
         let widths = widths(of: element)
-        let source = floatingPointState(of: &context).xmm[vectorRegister]
         let isWide = widths.register == .quadword
         let value = function(VectorOperands(source: source, immediate: immediate, isWide: isWide))
         guard modRM.isRegister else {
@@ -134,6 +143,7 @@ extension Executor {
         _ function: VectorExtraction,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) {
+        if isVEX { return try performVEXMask(function, on: &context) }
         try requireSSE(on: context)
         let source = floatingPointState(of: &context).xmm[Int(modRM.rm)]
         let value = function(VectorOperands(source: source, immediate: immediate))
@@ -142,6 +152,7 @@ extension Executor {
 
     /// `ptest` (Intel SDM volume 2, "PTEST").
     mutating func performVectorTest(on context: inout some CPUContext) throws(ExecutionFailure) {
+        if isVEX { return try performVEXTest(on: &context) }
         try requireSSE(on: context)
         let source = try readVector(.aligned, from: &context).quadwords
         let destination = floatingPointState(of: &context).xmm[vectorRegister].quadwords

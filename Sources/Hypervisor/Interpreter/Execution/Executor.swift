@@ -7,13 +7,15 @@
 struct Executor {
     let instruction: Instruction
     /// RIP of the next instruction.
-    let nextRIP: UInt64
+    var nextRIP: UInt64
     var registers: Registers
     /// The exception to raise after the instruction.
     var trap: CPUException?
 
     private var floatingPoint: FloatingPointState?
     private var isFloatingPointChanged = false
+    private var extended: ExtendedState?
+    private var isExtendedChanged = false
 
     init(_ instruction: Instruction, registers: Registers) {
         self.instruction = instruction
@@ -24,6 +26,7 @@ struct Executor {
     /// Gives the changed state to the context, and advances RIP.
     consuming func commit(to context: inout some CPUContext) {
         if isFloatingPointChanged, let floatingPoint { context.setFloatingPointState(floatingPoint) }
+        if isExtendedChanged, let extended { context.setExtendedState(extended) }
         registers.rip = nextRIP
         registers.rflags.subtract(.resume)
         context.registers = registers
@@ -49,6 +52,20 @@ struct Executor {
         let state = context.floatingPointState()
         floatingPoint = state
         return state
+    }
+
+    /// The XSAVE-managed state, fetched on first use; `nil` where the CPU has none.
+    mutating func extendedState(of context: inout some CPUContext) -> ExtendedState? {
+        if extended == nil { extended = context.extendedState() }
+        return extended
+    }
+
+    /// Changes the XSAVE-managed state; the change takes effect at the end of the instruction.
+    mutating func changeExtendedState(of context: inout some CPUContext, _ change: (inout ExtendedState) -> Void) {
+        guard var state = extendedState(of: &context) else { return }
+        change(&state)
+        extended = state
+        isExtendedChanged = true
     }
 
     /// Changes the x87 and SSE state; the change takes effect at the end of the instruction.

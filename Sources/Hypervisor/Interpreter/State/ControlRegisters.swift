@@ -44,6 +44,8 @@ package struct CR4: OptionSet, Hashable, Sendable {
     package static let linearAddress57 = CR4(rawValue: 1 << 12)
     /// FSGSBASE: `rdfsbase` and its family are valid.
     package static let fsgsBase = CR4(rawValue: 1 << 16)
+    /// PCIDE: translations belong to process contexts.
+    package static let processContextIdentifiers = CR4(rawValue: 1 << 17)
     /// OSXSAVE: the XSAVE family and `xgetbv` are valid.
     package static let osXSAVE = CR4(rawValue: 1 << 18)
 }

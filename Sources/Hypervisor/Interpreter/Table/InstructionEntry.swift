@@ -16,10 +16,20 @@ struct InstructionEntry: Sendable {
     enum Encoding: Sendable {
         /// No VEX prefix.
         case legacy
-        /// A 128-bit VEX prefix whose `vvvv` is an operand.
+        /// A VEX prefix whose `vvvv` is an operand.
         case vex
-        /// A 128-bit VEX prefix whose `vvvv` must be 1111.
+        /// A VEX prefix whose `vvvv` must be 1111.
         case vexWithoutRegister
+    }
+
+    /// The vector lengths that VEX.L may choose.
+    enum VectorLength: Sendable {
+        /// VEX.L is 0.
+        case only128
+        /// Both.
+        case any
+        /// VEX.L is 1.
+        case only256
     }
 
     let map: OpcodeMap
@@ -29,6 +39,9 @@ struct InstructionEntry: Sendable {
     let group: UInt8?
     let form: Form
     let isLockable: Bool
+    let vectorLength: VectorLength
+    /// What VEX.W has to be; `nil` where it does not select.
+    let isWide: Bool?
     let operation: Operation
 
     init(
@@ -39,6 +52,8 @@ struct InstructionEntry: Sendable {
         group: UInt8? = nil,
         form: Form = .any,
         isLockable: Bool = false,
+        vectorLength: VectorLength = .only128,
+        isWide: Bool? = nil,
         _ operation: Operation
     ) {
         self.map = map
@@ -48,6 +63,8 @@ struct InstructionEntry: Sendable {
         self.group = group
         self.form = form
         self.isLockable = isLockable
+        self.vectorLength = vectorLength
+        self.isWide = isWide
         self.operation = operation
     }
 
@@ -55,7 +72,12 @@ struct InstructionEntry: Sendable {
     func matches(_ instruction: Instruction) -> Bool {
         guard prefix.contains(instruction.mandatoryPrefix) else { return false }
         guard (encoding == .legacy) != instruction.prefixes.contains(.vex) else { return false }
-        guard !instruction.isVector256 else { return false }
+        switch vectorLength {
+        case .only128: guard !instruction.isVector256 else { return false }
+        case .any: break
+        case .only256: guard instruction.isVector256 else { return false }
+        }
+        if let isWide, isWide != instruction.isWide { return false }
         guard let modRM = instruction.modRM else { return true }
         if let group, group != modRM.group { return false }
         return switch form {

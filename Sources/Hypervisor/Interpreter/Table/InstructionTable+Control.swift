@@ -5,6 +5,8 @@ extension InstructionTable {
     static let control: [InstructionEntry] =
         [
             InstructionEntry(.primary, 0xCC, .any, .raise(.breakpoint)),  // int3
+            InstructionEntry(.primary, 0xCD, .any, .softwareInterrupt),  // int
+            InstructionEntry(.map0F38, 0x82, .p66, form: .memory, .invalidateTranslations),  // invpcid
             InstructionEntry(.primary, 0xF1, .any, .raise(.debug)),  // int1
             InstructionEntry(.map0F, 0x0B, .any, .undefined),  // ud2
             InstructionEntry(.map0F, 0xB9, .any, .undefined),  // ud1

@@ -7,6 +7,7 @@ enum InstructionTable {
     /// Every row.
     static let entries: [InstructionEntry] =
         control + integers + bitManipulation + state + vectorMoves + vectorIntegers + vectorShuffles + cryptography
+        + vexTwins + vexOnly
 
     private static let index: [[InstructionEntry]] = {
         var index = [[InstructionEntry]](repeating: [], count: 4 * 256)

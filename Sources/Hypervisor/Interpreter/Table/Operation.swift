@@ -23,6 +23,12 @@ enum Operation: Sendable {
     case vectorMask(VectorExtraction)
     /// ZF and CF get functions of two vectors: `ptest`.
     case vectorTest
+    /// A YMM register (`reg`) gets a function of whole vectors, which may cross their halves.
+    case wideVector(WideFunction, WideSource)
+    /// An XMM register or memory (`rm`) gets one half of a YMM register (`reg`).
+    case extractHalf
+    /// `vzeroupper` and `vzeroall`.
+    case zeroVectors(isUpperOnly: Bool)
 
     // MARK: Control
 
@@ -38,6 +44,10 @@ enum Operation: Sendable {
     case undefined
     /// `clac` and `stac`.
     case setAlignmentCheck(Bool)
+    /// `int` with a vector.
+    case softwareInterrupt
+    /// `invpcid`.
+    case invalidateTranslations
 
     // MARK: Integers
 

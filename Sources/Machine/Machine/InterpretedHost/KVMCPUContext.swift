@@ -51,7 +51,23 @@ struct KVMCPUContext: CPUContext {
 
     var codeSelector: UInt16 { special.cs.selector }
     var cr2: UInt64 { special.cr2 }
-    var interruptTable: (base: UInt64, limit: UInt16) { (special.idt.base, special.idt.limit) }
+    var interruptTable: DescriptorTable {
+        DescriptorTable(base: special.idt.base, limit: UInt32(special.idt.limit))
+    }
+    var stackSelector: UInt16 { special.ss.selector }
+
+    /// KVM drops all of them when a control register changes that translation depends on.
+    mutating func forgetTranslations() {
+        let globalPages: UInt64 = 1 << 7
+        let current = special
+        var changed = current
+        changed.cr4 ^= globalPages
+        let toggled = changed
+        ask { (vcpu) throws(KVMError) in
+            try vcpu.setSpecialRegisters(toggled)
+            try vcpu.setSpecialRegisters(current)
+        }
+    }
 
     /// The linear address of the instruction at RIP.
     var instructionAddress: UInt64 {

@@ -14,6 +14,8 @@ struct cnative_state {
   uint64_t rflags;
   /// XMM0 to XMM15, two halves each, low half first.
   uint64_t xmm[16][2];
+  /// The upper halves of YMM0 to YMM15; loaded and stored only on a processor with AVX.
+  uint64_t ymm_upper[16][2];
 };
 
 /// Returns one of the registers that CPUID gives: 0 to 3 for EAX, EBX, ECX, EDX; 0 for a leaf that does not exist.

@@ -110,7 +110,7 @@ let package = Package(
         .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", systemPackage]),
         .swift(
             "Sources/Virtio/Virtio",
-            uses: ["GuestMemory", "Host", "Devices", "Storage", logging, systemPackage]
+            uses: ["GuestMemory", "Host", "Devices", "Network", "Storage", logging, systemPackage]
         ),
 
         .swift(
@@ -193,7 +193,7 @@ let package = Package(
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
-                "Virtio", "GuestMemory", "Host", "Devices", "Storage", "TestSupport", logging, systemPackage,
+                "Virtio", "GuestMemory", "Host", "Devices", "Network", "Storage", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests(
@@ -240,7 +240,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .program(
             "Tests/Fuzzing/martlet-fuzz",
             uses: [
-                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "Storage", "Virtio", "LinuxBoot",
+                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "Network", "Storage", "Virtio", "LinuxBoot", "Host",
                 "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],
             links: [.unsafeFlags(flags)]

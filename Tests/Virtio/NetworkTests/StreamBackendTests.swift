@@ -3,6 +3,7 @@
 import Glibc
 import Network
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite struct StreamBackendTests {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-import Host
-import TestSupport
+package import Glibc
+package import Host
 
 /// Two connected Unix sockets: one for a back end, one for the test, which plays the program at the other end.
-struct SocketPair: ~Copyable {
+package struct SocketPair: ~Copyable {
     /// The back end's end, until it is taken.
-    var backend: OwnedDescriptor?
-    private(set) var peer: CInt
-    let backendNumber: CInt
+    package var backend: OwnedDescriptor?
+    package private(set) var peer: CInt
+    package let backendNumber: CInt
 
-    init(_ type: __socket_type, sendBuffer: CInt? = nil) throws {
+    package init(_ type: __socket_type, sendBuffer: CInt? = nil) throws {
         var ends: [CInt] = [-1, -1]
         guard unsafe socketpair(AF_UNIX, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
             throw MissedDeadline("a pair of sockets")
@@ -25,23 +24,23 @@ struct SocketPair: ~Copyable {
     }
 
     /// Hands out the back end's end.
-    mutating func take() throws -> OwnedDescriptor {
+    package mutating func take() throws -> OwnedDescriptor {
         guard let taken = backend.take() else { throw MissedDeadline("the socket: it was taken") }
         return taken
     }
 
-    func write(_ bytes: [UInt8]) {
+    package func write(_ bytes: [UInt8]) {
         _ = unsafe send(peer, bytes, bytes.count, CInt(MSG_NOSIGNAL))
     }
 
     /// What has come, at most `limit` bytes, without waiting.
-    func read(_ limit: Int = 1 << 20) -> [UInt8] {
+    package func read(_ limit: Int = 1 << 20) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = unsafe recv(peer, &bytes, limit, CInt(MSG_DONTWAIT))
         return Array(bytes.prefix(max(0, count)))
     }
 
-    mutating func closePeer() {
+    package mutating func closePeer() {
         close(peer)
         peer = -1
     }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Devices
+package import Host
+package import Network
+package import Storage
+package import SystemPackage
+
+/// A virtio network device (virtio 1.2, section 5.1) in front of a back end of the host.
+///
+/// Frames go straight between guest memory and the back end. The device drops none for want of room: what the host does
+/// not take waits in the driver's virtqueue, and what the driver has no buffers for waits in the host's kernel.
+package final class NetworkDevice: QueuedDevice {
+    private static let queueSize: UInt16 = 256
+    /// The sizes of packets that a driver can be told of (5.1.4.1).
+    package static let mtus: ClosedRange<UInt16> = 68...65_535
+
+    package let deviceID: UInt32 = 1
+    package let features: VirtioFeatures
+    package let queueMaximumSizes: [UInt16]
+    package let address: MACAddress
+
+    private let queues: QueueServer<NetworkHandler>
+    private let link: NetworkLink
+    private let mtu: UInt16?
+    private let set: DescriptorSet
+    private let watch: LinkWatch?
+    private let backendCount: Int
+    private let receiveKicks = EventCounter()
+    private let sendKicks = EventCounter()
+    private let hostEvents = EventCounter()
+
+    package var server: any QueueServing { queues }
+
+    /// - Parameters:
+    ///   - connection: The host's side.
+    ///   - address: The guest's hardware address.
+    ///   - mtu: The size of the largest packet; nil for the connection's.
+    ///   - receiveLimits: Limits the rate of frames for the guest.
+    ///   - sendLimits: Limits the rate of frames of the guest.
+    ///   - log: What a guest does wrong.
+    ///   - hostFaults: What goes wrong on the host.
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init(
+        _ connection: sending NetworkConnection,
+        address: MACAddress,
+        mtu: UInt16? = nil,
+        receiveLimits: RateLimiter? = nil,
+        sendLimits: RateLimiter? = nil,
+        log: GuestFaultLog = GuestFaultLog(device: "network"),
+        hostFaults: GuestFaultLog
+    ) throws(Errno) {
+        let mtu = mtu ?? connection.mtu
+        var features: VirtioFeatures = [
+            .version1, .ringIndirectDescriptors, .ringEventIndex, .networkMAC, .networkStatus, .networkMergeableBuffers,
+        ]
+        features.formUnion(VirtioFeatures(networkOffloads: connection.offloads))
+        if let mtu, Self.mtus.contains(mtu) { features.insert(.networkMTU) }
+        (self.features, self.mtu, self.address) = (features, mtu, address)
+        backendCount = connection.backends.count
+        queueMaximumSizes = Array(repeating: Self.queueSize, count: 2 * backendCount)
+        link = NetworkLink(address: address, mtu: mtu, pairCount: backendCount)
+        watch = connection.link
+        set = try DescriptorSet()
+        for (index, backend) in connection.backends.enumerated() {
+            try set.add(backend.descriptor, for: [.readable, .writable], token: UInt64(index))
+        }
+        if let watch { try set.add(watch.descriptor, for: .readable, token: Self.watchToken) }
+        let handler = NetworkHandler(connection.backends, link: link, log: log, hostFaults: hostFaults)
+        queues = try QueueServer(
+            handler,
+            queueCount: queueMaximumSizes.count,
+            limiters: [receiveLimits, sendLimits]
+        )
+    }
+
+    // MARK: - Events
+
+    private static let watchToken = UInt64.max
+
+    package var eventSources: [EventLoop.Source] {
+        queues.eventSources + [EventLoop.Source(set.descriptor) { [self] in handleEvents() }]
+    }
+
+    private func handleEvents() {
+        set.takeEvents { event in
+            guard event.token != Self.watchToken else { return lookAtLink() }
+            hostEvents.add()
+            let index = Int(event.token)
+            if event.isWritable { queues.withQueues { handler, queues in handler.flush(index, &queues) } }
+            // A hang-up is what the next read finds.
+            queues.receive(into: 2 * index)
+        }
+    }
+
+    private func lookAtLink() {
+        guard let isUp = watch?.takeState() else { return }
+        queues.withQueues { _, queues in link.set(isUp: isUp, queues.interrupt) }
+    }
+
+    package func processQueue(_ index: Int) {
+        (index & 1 == 0 ? receiveKicks : sendKicks).add()
+        queues.processQueue(index)
+    }
+
+    // MARK: - The transport's side
+
+    package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
+        link.read(at: offset, into: &data)
+    }
+
+    package func accept(_ features: VirtioFeatures) throws(FeatureRefusal) {
+        if let problem = features.networkProblem { throw FeatureRefusal(problem) }
+    }
+
+    package func activate(_ context: ActivationContext) throws(VirtqueueFault) {
+        let mtu = mtu
+        let error: NetworkError? = queues.withQueues { handler, _ in
+            do throws(NetworkError) {
+                try handler.start(context.features, mtu: mtu)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let error { throw .malformedRequest("\(error)") }
+        try queues.activate(context)
+        // What has come before is no news to the set any more.
+        lookAtLink()
+        for index in 0..<backendCount { queues.receive(into: 2 * index) }
+    }
+
+    // MARK: - The machine's side
+
+    /// What the device has done so far.
+    package var statistics: NetworkStatistics {
+        var statistics = queues.withQueues { handler, _ in handler.statistics }
+        statistics.receiveKicks = receiveKicks.count
+        statistics.sendKicks = sendKicks.count
+        statistics.hostEvents = hostEvents.count
+        return statistics
+    }
+
+    /// Whether the driver sees a link.
+    package var isLinkUp: Bool { link.isUp }
+
+    /// Limits the rates from now on.
+    ///
+    /// - Parameters:
+    ///   - receive: For frames to the guest; `nil` leaves it as it is, an inner `nil` is no limit.
+    ///   - send: For frames of the guest.
+    package func setLimits(receive: RateLimiter??, send: RateLimiter??) {
+        if let receive { queues.setLimiter(receive, at: NetworkHandler.receiveLimiter) }
+        if let send { queues.setLimiter(send, at: NetworkHandler.sendLimiter) }
+    }
+}

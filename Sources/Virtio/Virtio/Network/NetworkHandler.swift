@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Network
+
+/// Moves frames between virtqueues and back ends: queue 0 receives, queue 1 sends, and so on for each pair (virtio 1.2, 5.1.2).
+struct NetworkHandler: QueueHandler {
+    /// The numbers of the rate limiters.
+    static let receiveLimiter = 0
+    static let sendLimiter = 1
+    /// Header and frame; Firecracker's limit, too.
+    static let byteCountMaximum = NetworkFrame.headerByteCount + NetworkFrame.maximumByteCount
+
+    /// How many frames the guest gets before other events have their turn.
+    private static let turnFrameMaximum = 256
+
+    private var pairs: [Pair]
+    private var isMergeable = false
+    /// The most that arrives at once, its header included.
+    private var receiveByteCount = NetworkHandler.byteCountMaximum
+    var statistics = NetworkStatistics()
+    private let log: GuestFaultLog
+    private let hostFaults: GuestFaultLog
+    private let link: NetworkLink
+    /// The header of a frame that needs nothing done.
+    private let header = [UInt8](repeating: 0, count: NetworkFrame.headerByteCount)
+
+    /// The parts of one back end; each direction has its own vectors, because a sent frame may have to wait.
+    private struct Pair {
+        let backend: any NetworkBackend
+        var received = FrameVectors()
+        var header = FrameVectors()
+        var sent = FrameVectors()
+        /// The chain that is handled next has passed the rate limit already.
+        var isAdmitted = false
+        var hasEnded = false
+    }
+
+    init(_ backends: [any NetworkBackend], link: NetworkLink, log: GuestFaultLog, hostFaults: GuestFaultLog) {
+        pairs = backends.map { Pair(backend: $0) }
+        (self.link, self.log, self.hostFaults) = (link, log, hostFaults)
+    }
+
+    func isReceiving(_ queue: Int) -> Bool { queue & 1 == 0 }
+
+    // MARK: - The driver
+
+    /// Adapts to what a driver has accepted.
+    ///
+    /// - Parameters:
+    ///   - features: What both sides agreed upon.
+    ///   - mtu: The size of the largest packet, where it is known.
+    /// - Throws: `NetworkError` where a back end refuses the offloads.
+    mutating func start(_ features: VirtioFeatures, mtu: UInt16?) throws(NetworkError) {
+        isMergeable = features.contains(.networkMergeableBuffers)
+        // 5.1.6.3.1: the least that a driver has to give where a frame lies in one buffer; a larger one gets larger frames.
+        receiveByteCount = NetworkFrame.headerByteCount + 1514
+        if isMergeable {
+            let largest = mtu.map { Int($0) + NetworkFrame.minimumByteCount + 8 } ?? NetworkFrame.maximumByteCount
+            let isLarge = features.hasLargeNetworkFrames
+            receiveByteCount = isLarge ? Self.byteCountMaximum : NetworkFrame.headerByteCount + largest
+            receiveByteCount = min(receiveByteCount, Self.byteCountMaximum)
+        }
+        for pair in pairs { try pair.backend.setOffloads(features.guestNetworkOffloads) }
+    }
+
+    mutating func cancel(_ queues: inout ServedQueues) {
+        for index in pairs.indices {
+            pairs[index].isAdmitted = false
+            pairs[index].sent.removeAll()
+            pairs[index].received.removeAll()
+        }
+        isMergeable = false
+    }
+
+    // MARK: - Sending
+
+    mutating func handle(_ slot: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ChainOutcome {
+        let index = queues.queue(of: slot) / 2
+        let byteCount = queues.chains[slot].readableByteCount
+        guard NetworkFrame.headerByteCount + NetworkFrame.minimumByteCount...Self.byteCountMaximum ~= byteCount else {
+            statistics.malformedFrames += 1
+            log.record("a frame of \(byteCount) bytes")
+            return .done(written: 0)
+        }
+        if !pairs[index].isAdmitted {
+            if let delay = queues.admit(slot, byteCount: byteCount, limiter: Self.sendLimiter) {
+                statistics.sendThrottled += 1
+                return .wait(delay)
+            }
+            pairs[index].isAdmitted = true
+        }
+        guard fillVectors(from: slot, queues, index) else {
+            pairs[index].isAdmitted = false
+            return .done(written: 0)
+        }
+        if send(byteCount, index, &queues) { return .blocked }
+        pairs[index].isAdmitted = false
+        return .done(written: 0)
+    }
+
+    private mutating func fillVectors(from slot: Int, _ queues: borrowing ServedQueues, _ index: Int) -> Bool {
+        guard let memory = queues.memory, !pairs[index].hasEnded else {
+            statistics.sendFailures += 1
+            return false
+        }
+        pairs[index].sent.fill(queues.chains[slot].readable, in: memory)
+        if !pairs[index].backend.hasOffloadHeader { pairs[index].sent.removeFirst(NetworkFrame.headerByteCount) }
+        return true
+    }
+
+    /// - Returns: Whether the frame has to wait.
+    private mutating func send(_ byteCount: Int, _ index: Int, _ queues: inout ServedQueues) -> Bool {
+        switch pairs[index].backend.send(&pairs[index].sent) {
+        case .sent:
+            statistics.sentPackets += 1
+            statistics.sentBytes += UInt64(byteCount - NetworkFrame.headerByteCount)
+        case .full:
+            statistics.sendBlocked += 1
+            return true
+        case .dropped(let error):
+            statistics.sendFailures += 1
+            log.record("the host did not take a frame of \(byteCount) bytes: \(error)")
+        case .closed(let error):
+            statistics.sendFailures += 1
+            end(index, error, &queues)
+        }
+        return false
+    }
+
+    // MARK: - Receiving
+
+    mutating func receive(into queue: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ReceiveOutcome {
+        let index = queue / 2
+        guard !pairs[index].hasEnded else { return .idle }
+        for _ in 0..<Self.turnFrameMaximum {
+            guard try queues.reserve(receiveByteCount, in: queue, needsOneBuffer: !isMergeable) else {
+                statistics.missingReceiveBuffers += 1
+                return .noBuffer
+            }
+            if let delay = queues.delay(limiter: Self.receiveLimiter) {
+                statistics.receiveThrottled += 1
+                return .wait(delay)
+            }
+            guard let byteCount = receiveFrame(queue, index, &queues) else { return .idle }
+            guard byteCount > 0 else { continue }
+            queues.charge(byteCount: byteCount, limiter: Self.receiveLimiter)
+            queues.commit(byteCount: byteCount, in: queue)
+            statistics.receivedPackets += 1
+            statistics.receivedBytes += UInt64(byteCount - NetworkFrame.headerByteCount)
+            if queues.isTurnOver { break }
+        }
+        return .again
+    }
+
+    /// Receives a frame into the reserved buffers, behind its header.
+    ///
+    /// - Returns: The size of both; 0 where it was lost, nil where there is none.
+    private mutating func receiveFrame(_ queue: Int, _ index: Int, _ queues: inout ServedQueues) -> Int? {
+        let backend = pairs[index].backend
+        let place = min(queues.reservedByteCount(in: queue), Self.byteCountMaximum)
+        pairs[index].received.fill(place, reservedIn: queue, of: queues)
+        let headerByteCount = backend.hasOffloadHeader ? 0 : NetworkFrame.headerByteCount
+        pairs[index].received.removeFirst(headerByteCount)
+        switch backend.receive(into: &pairs[index].received) {
+        case .frame(let frameByteCount):
+            let byteCount = frameByteCount + headerByteCount
+            writeHeader(queues.bufferCount(for: byteCount, in: queue), queue, index, queues)
+            return byteCount
+        case .empty:
+            return nil
+        case .dropped:
+            statistics.receiveFailures += 1
+            return 0
+        case .closed(let error):
+            statistics.receiveFailures += 1
+            end(index, error, &queues)
+            return nil
+        }
+    }
+
+    /// Completes the header before a frame: the number of its buffers is the device's to say (5.1.6.4.1).
+    private mutating func writeHeader(
+        _ bufferCount: Int,
+        _ queue: Int,
+        _ index: Int,
+        _ queues: borrowing ServedQueues
+    ) {
+        pairs[index].header.fill(NetworkFrame.headerByteCount, reservedIn: queue, of: queues)
+        let isWhole = pairs[index].backend.hasOffloadHeader
+        let count = UInt16(truncatingIfNeeded: bufferCount).littleEndian
+        if !isWhole { unsafe header.withUnsafeBytes { bytes in unsafe pairs[index].header.copy(bytes) } }
+        unsafe withUnsafeBytes(of: count) { bytes in
+            unsafe pairs[index].header.copy(bytes, to: NetworkFrame.headerByteCount - bytes.count)
+        }
+    }
+
+    // MARK: - The host
+
+    /// Sends what is left of the last frame.
+    mutating func flush(_ index: Int, _ queues: inout ServedQueues) {
+        guard !pairs[index].hasEnded else { return }
+        if case .closed(let error) = pairs[index].backend.flush() { end(index, error, &queues) }
+    }
+
+    private mutating func end(_ index: Int, _ error: NetworkError, _ queues: inout ServedQueues) {
+        guard !pairs[index].hasEnded else { return }
+        pairs[index].hasEnded = true
+        guard pairs.allSatisfy(\.hasEnded) else { return }
+        hostFaults.record("\(error): its link is down from now on")
+        link.set(isUp: false, isFinal: true, queues.interrupt)
+    }
+}

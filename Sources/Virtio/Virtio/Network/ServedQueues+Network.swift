@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Storage
+
+/// What arrives has a size that is known only when it is there.
+extension ServedQueues {
+    /// How long what arrives has to wait before it is read, or `nil` where it may be read now.
+    mutating func delay(limiter: Int) -> Duration? {
+        limiters[limiter]?.delay(at: .now)
+    }
+
+    /// Counts what has been read; what is more than a limit allows delays what comes after it.
+    mutating func charge(byteCount: Int, limiter: Int) {
+        limiters[limiter]?.charge(bytes: UInt64(byteCount), operations: 1)
+        turnByteCount -= byteCount
+    }
+
+    /// How many writable bytes of `queue` are reserved.
+    func reservedByteCount(in queue: Int) -> Int { reserved[queue].byteCount }
+}

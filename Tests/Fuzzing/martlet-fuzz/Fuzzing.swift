@@ -20,8 +20,10 @@ import Glibc
         "json": JSONFuzzTarget.run,
         "kernel": KernelFuzzTarget.run,
         "mmio": MMIOFuzzTarget.run,
+        "net": NetworkFuzzTarget.run,
         "queue": QueueFuzzTarget.run,
         "uart": UARTFuzzTarget.run,
+        "vsock": VsockFuzzTarget.run,
     ]
 
     /// The target of this process.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Devices
+package import Host
+package import SystemPackage
+
+/// A virtio vsock device (virtio 1.2, section 5.10): connections between programs of the guest and Unix sockets of the host.
+package final class VsockDevice: QueuedDevice {
+    /// The addresses that a guest may have: 0 to 2 are reserved (5.10.4).
+    package static let guestCIDs: ClosedRange<UInt64> = 3...UInt64(UInt32.max) - 1
+    /// A Unix address has 107 bytes, and `_4294967295` is added to the path for connections of the guest.
+    package static let pathByteMaximum = 96
+    private static let queueSize: UInt16 = 256
+
+    package let deviceID: UInt32 = 19
+    package let features: VirtioFeatures = [.version1, .ringIndirectDescriptors, .ringEventIndex]
+    package let queueMaximumSizes = Array(repeating: VsockDevice.queueSize, count: 3)
+
+    private let queues: QueueServer<VsockHandler>
+    private let set: DescriptorSet
+    private let configuration: ConfigurationSpace
+    private let listener: UnixSocket
+    private let kicks = (0..<3).map { _ in EventCounter() }
+
+    package var server: any QueueServing { queues }
+
+    /// What a snapshot has to keep, besides the virtqueues.
+    package struct State: Codable, Hashable, Sendable {
+        /// The port that the next connection from the host gets.
+        package var nextHostPort: UInt32
+    }
+
+    /// - Parameters:
+    ///   - guestCID: The guest's address, one of `guestCIDs`.
+    ///   - path: The path of `listener`.
+    ///   - listener: Listens for programs of the host.
+    ///   - state: Where a restored device goes on; the driver is then told that its connections have ended.
+    ///   - log: What a guest does wrong.
+    /// - Throws: `Errno` where the host has no descriptor left.
+    package init(
+        guestCID: UInt64,
+        path: FilePath,
+        listener: UnixSocket,
+        state: State? = nil,
+        log: GuestFaultLog = GuestFaultLog(device: "vsock")
+    ) throws(Errno) {
+        precondition(Self.guestCIDs.contains(guestCID), "a guest has an address from 3 on")
+        var configuration = ConfigurationSpace(byteCount: 8)
+        configuration.put(guestCID, at: 0)
+        self.configuration = configuration
+        self.listener = listener
+        set = try DescriptorSet()
+        let muxer = try VsockMuxer(
+            guestCID: guestCID,
+            path: path,
+            listener: listener,
+            set: set,
+            nextHostPort: state?.nextHostPort,
+            log: log
+        )
+        queues = try QueueServer(VsockHandler(muxer, isRestored: state != nil), queueCount: 3)
+    }
+
+    // MARK: - Events
+
+    package var eventSources: [EventLoop.Source] {
+        // What the server goes on with may have answers for the guest.
+        queues.eventSources.map { source in
+            EventLoop.Source(source.descriptor) { [self] in
+                source.handle()
+                queues.receive(into: VsockHandler.receiveQueue)
+            }
+        } + [EventLoop.Source(set.descriptor) { [self] in handleEvents() }]
+    }
+
+    private func handleEvents() {
+        set.takeEvents { event in
+            queues.withQueues { handler, _ in handler.muxer.handle(event) }
+        }
+        queues.receive(into: VsockHandler.receiveQueue)
+    }
+
+    package func processQueue(_ index: Int) {
+        guard kicks.indices.contains(index) else { return }
+        kicks[index].add()
+        queues.processQueue(index)
+        if index != VsockHandler.receiveQueue { queues.receive(into: VsockHandler.receiveQueue) }
+    }
+
+    // MARK: - The transport's side
+
+    package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
+        configuration.read(at: offset, into: &data)
+    }
+
+    // MARK: - The machine's side
+
+    /// What the device has done so far.
+    package var statistics: VsockStatistics {
+        var statistics = queues.withQueues { handler, _ in handler.muxer.statistics }
+        statistics.receiveKicks = kicks[VsockHandler.receiveQueue].count
+        statistics.sendKicks = kicks[VsockHandler.sendQueue].count
+        statistics.eventKicks = kicks[VsockHandler.eventQueue].count
+        return statistics
+    }
+
+    /// Exact after `drain`.
+    package var state: State {
+        State(nextHostPort: queues.withQueues { handler, _ in handler.muxer.nextHostPort })
+    }
+
+    /// How many connections there are, those included whose program has not yet said where it wants to go.
+    package var connectionCount: Int { queues.withQueues { handler, _ in handler.muxer.connectionCount } }
+
+    /// Removes the socket's file.
+    package func removeSocket() { listener.removeFile() }
+}

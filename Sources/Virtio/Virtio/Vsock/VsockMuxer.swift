@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Glibc
+import Host
+import Network
+import SystemPackage
+
+/// All connections of one guest, and the Unix sockets that they lead to: Firecracker's hybrid vsock.
+///
+/// A program of the host connects to the socket's path and writes `CONNECT port`; it gets `OK port` when the guest has taken
+/// the connection, and no byte where it has not. A connection of the guest to port N of the host goes to the path's
+/// name with `_N` behind it.
+///
+/// Knows packets, not virtqueues. Not for two threads at once.
+struct VsockMuxer {
+    static let connectionMaximum = 1023
+    /// `CONNECT `, ten digits and a line feed are less.
+    static let greetingByteMaximum = 32
+    /// The ports that the host's side of connections to the guest has.
+    static let hostPorts: ClosedRange<UInt32> = 1 << 30...UInt32.max >> 1
+    /// What a guest is owed that takes nothing; what is beyond is lost, and only to that guest.
+    static let resetMaximum = 1024
+
+    let guestCID: UInt64
+    private let path: FilePath
+    private let listener: UnixSocket
+    private let set: DescriptorSet
+    private let log: GuestFaultLog
+
+    private var connections: [UInt64: VsockConnection] = [:]
+    private var keys: [VsockKey: VsockConnection] = [:]
+    /// Those that have something for the guest, in their order.
+    private var listed = RingQueue<VsockConnection>()
+    private var resets = RingQueue<VsockKey>()
+    private var nextToken: UInt64 = 1
+    private(set) var nextHostPort = VsockMuxer.hostPorts.lowerBound
+    /// Connections wait that could not be taken for want of descriptors.
+    private var isAcceptDue = false
+    var statistics = VsockStatistics()
+
+    static let listenerToken: UInt64 = 0
+
+    /// - Parameters:
+    ///   - guestCID: The guest's address.
+    ///   - path: The path of the socket, which ports of the guest's connections are added to.
+    ///   - listener: The socket, listening.
+    ///   - set: Tells of events of the sockets.
+    ///   - nextHostPort: Where a restored device goes on.
+    ///   - log: What a guest does wrong.
+    /// - Throws: `Errno` where the host has no memory.
+    init(
+        guestCID: UInt64,
+        path: FilePath,
+        listener: UnixSocket,
+        set: DescriptorSet,
+        nextHostPort: UInt32?,
+        log: GuestFaultLog
+    ) throws(Errno) {
+        (self.guestCID, self.path, self.listener, self.set, self.log) = (guestCID, path, listener, set, log)
+        if let nextHostPort, Self.hostPorts.contains(nextHostPort) { self.nextHostPort = nextHostPort }
+        try set.add(listener.descriptor, for: .readable, token: Self.listenerToken)
+    }
+
+    // MARK: - Packets from the guest
+
+    /// Takes a packet of the guest.
+    ///
+    /// - Parameters:
+    ///   - packet: Its header.
+    ///   - data: The data behind it, `packet.byteCount` bytes.
+    mutating func take(_ packet: VsockPacket, _ data: inout FrameVectors) {
+        guard packet.sourceCID == guestCID, packet.destinationCID == VsockPacket.hostCID else {
+            statistics.sendFailures += 1
+            return log.record("a packet from \(packet.sourceCID) to \(packet.destinationCID)")
+        }
+        let key = VsockKey(hostPort: packet.destinationPort, guestPort: packet.sourcePort)
+        guard packet.type == VsockPacket.streamType, let operation = VsockPacket.Operation(rawValue: packet.operation)
+        else { return kill(key, "a packet of type \(packet.type), operation \(packet.operation)") }
+        statistics.sentPackets += 1
+        guard let connection = keys[key] else {
+            switch operation {
+            case .request: return connect(key, packet)
+            // Two sides that know nothing of a connection would answer each other for ever.
+            case .reset: return
+            default: return reset(key)
+            }
+        }
+        connection.takeCredit(packet)
+        switch operation {
+        case .request: return kill(key, "a second request for port \(key.hostPort)")
+        case .response: take(responseTo: connection)
+        case .reset: detach(connection)
+        case .shutdown: take(shutdownOf: connection, VsockPacket.Shutdown(rawValue: packet.flags))
+        case .readWrite: take(dataOf: connection, &data)
+        case .creditUpdate: break
+        case .creditRequest: connection.pending.insert(.creditUpdate)
+        }
+        if keys[key] === connection { list(connection) }
+    }
+
+    private mutating func take(responseTo connection: VsockConnection) {
+        guard connection.state == .requested, connection.isRequestSent else {
+            return kill(connection.key, "an answer that nobody asked for")
+        }
+        let answer = Array("OK \(connection.key.hostPort)\n".utf8)
+        // A socket of which nothing was taken yet has room for this.
+        guard SocketCalls.send(answer[...], to: connection.socket.descriptor) == answer.count else {
+            return resetAndRemove(connection)
+        }
+        connection.state = .established
+        connection.isReadable = true
+    }
+
+    private mutating func take(dataOf connection: VsockConnection, _ data: inout FrameVectors) {
+        guard connection.state == .established, !connection.guestShutdown.contains(.send) else {
+            return kill(connection.key, "data outside of a connection")
+        }
+        guard connection.hasRoom(for: data.byteCount) else {
+            return kill(connection.key, "\(data.byteCount) bytes more than there is room for")
+        }
+        statistics.sentBytes += UInt64(data.byteCount)
+        guard connection.write(&data) else { return resetAndRemove(connection) }
+        if connection.isCreditDue { connection.pending.insert(.creditUpdate) }
+    }
+
+    private mutating func take(shutdownOf connection: VsockConnection, _ shutdown: VsockPacket.Shutdown) {
+        guard connection.state == .established else { return resetAndRemove(connection) }
+        connection.guestShutdown.formUnion(shutdown)
+        if connection.guestShutdown.isSuperset(of: .both) {
+            // The guest is done with it, and waits for this answer; what it sent is written all the same.
+            reset(connection.key)
+            return detach(connection)
+        }
+        finishIfFlushed(connection)
+    }
+
+    /// Tells the host's program that nothing more comes, once it has all of it.
+    private func finishIfFlushed(_ connection: VsockConnection) {
+        if connection.guestShutdown.contains(.send), connection.isFlushed { connection.socket.finishSending() }
+    }
+
+    /// Connects a port of the guest to the program that serves the host's port.
+    private mutating func connect(_ key: VsockKey, _ packet: VsockPacket) {
+        guard connections.count < Self.connectionMaximum else {
+            statistics.connectionsKilled += 1
+            return reset(key)
+        }
+        let target = FilePath("\(path)_\(key.hostPort)")
+        guard let socket = try? UnixSocket.connectWithoutWaiting(to: target),
+            let connection = add(socket, .established)
+        else { return reset(key) }
+        connection.key = key
+        keys[key] = connection
+        connection.takeCredit(packet)
+        connection.pending = .response
+        connection.isReadable = true
+        list(connection)
+    }
+
+    // MARK: - Packets for the guest
+
+    /// Whether there is something for the guest, or may be.
+    var hasPackets: Bool { !resets.isEmpty || !listed.isEmpty }
+
+    /// Gives the next packet for the guest.
+    ///
+    /// - Parameter place: The room for data.
+    /// - Returns: The header; nil where there was nothing after all.
+    mutating func nextPacket(_ place: inout FrameVectors) -> VsockPacket? {
+        if let key = resets.popFirst() {
+            statistics.receivedPackets += 1
+            var packet = VsockPacket()
+            packet.sourceCID = VsockPacket.hostCID
+            packet.destinationCID = guestCID
+            packet.sourcePort = key.hostPort
+            packet.destinationPort = key.guestPort
+            packet.operation = VsockPacket.Operation.reset.rawValue
+            return packet
+        }
+        guard let connection = listed.popFirst() else { return nil }
+        connection.isListed = false
+        // It was removed since it was listed.
+        guard keys[connection.key] === connection else { return nil }
+        let packet = nextPacket(of: connection, &place)
+        if packet != nil { statistics.receivedPackets += 1 }
+        if keys[connection.key] === connection { list(connection) }
+        return packet
+    }
+
+    private mutating func nextPacket(
+        of connection: VsockConnection,
+        _ place: inout FrameVectors
+    ) -> VsockPacket? {
+        if connection.pending.contains(.request) {
+            connection.pending = []
+            connection.isRequestSent = true
+            return connection.packet(.request, guestCID: guestCID)
+        }
+        if connection.pending.contains(.response) {
+            connection.pending.remove(.response)
+            return connection.packet(.response, guestCID: guestCID)
+        }
+        if connection.pending.contains(.creditUpdate) { return connection.packet(.creditUpdate, guestCID: guestCID) }
+        if connection.pending.contains(.shutdown) {
+            connection.pending.remove(.shutdown)
+            var packet = connection.packet(.shutdown, guestCID: guestCID)
+            packet.flags = connection.hostShutdown.rawValue
+            return packet
+        }
+        if connection.pending.contains(.creditRequest) {
+            connection.pending.remove(.creditRequest)
+            return connection.packet(.creditRequest, guestCID: guestCID)
+        }
+        return dataPacket(of: connection, &place)
+    }
+
+    private mutating func dataPacket(
+        of connection: VsockConnection,
+        _ place: inout FrameVectors
+    ) -> VsockPacket? {
+        guard wantsToRead(connection) else { return nil }
+        place.keepFirst(connection.guestRoom)
+        let count = connection.read(into: &place)
+        switch count {
+        case 1...:
+            statistics.receivedBytes += UInt64(count)
+            if connection.guestRoom == 0 { connection.pending.insert(.creditRequest) }
+            var packet = connection.packet(.readWrite, guestCID: guestCID)
+            packet.byteCount = UInt32(count)
+            return packet
+        case -Int(EAGAIN):
+            connection.isReadable = false
+        default:
+            // The end, or an error, after which nothing comes either.
+            connection.isReadable = false
+            connection.hasEnded = true
+            let isGone = count < 0 || connection.isPeerGone || connection.guestShutdown.contains(.send)
+            connection.hostShutdown.formUnion(isGone ? .both : .send)
+            connection.pending.insert(.shutdown)
+        }
+        return nil
+    }
+
+    private func wantsToRead(_ connection: VsockConnection) -> Bool {
+        connection.state == .established && connection.isReadable && !connection.hasEnded
+            && !connection.guestShutdown.contains(.receive) && connection.guestRoom > 0
+    }
+
+    private mutating func list(_ connection: VsockConnection) {
+        guard !connection.isListed, !connection.pending.isEmpty || wantsToRead(connection) else { return }
+        connection.isListed = true
+        listed.append(connection)
+    }
+
+    // MARK: - The host's sockets
+
+    /// Takes an event of the set.
+    mutating func handle(_ event: DescriptorSet.Event) {
+        guard event.token != Self.listenerToken else { return accept() }
+        // It may have been removed after the event was taken.
+        guard let connection = connections[event.token] else { return }
+        switch connection.state {
+        case .greeting: readGreeting(of: connection)
+        case .requested:
+            // Its program gave up, or writes already.
+            if connection.isPeerGone {
+                if connection.isRequestSent { reset(connection.key) }
+                remove(connection)
+            }
+        case .established:
+            guard !event.isWritable || connection.flush() else { return resetAndRemove(connection) }
+            finishIfFlushed(connection)
+            if connection.isCreditDue { connection.pending.insert(.creditUpdate) }
+            if event.isReadable || event.isHungUp || event.hasFailed { connection.isReadable = true }
+            list(connection)
+        case .lingering:
+            if !connection.flush() || connection.isFlushed || event.hasFailed { remove(connection) }
+        }
+    }
+
+    private mutating func accept() {
+        while true {
+            do throws(Errno) {
+                guard let socket = try listener.accept() else {
+                    isAcceptDue = false
+                    return
+                }
+                if connections.count >= Self.connectionMaximum { removeOldestGreeting() }
+                // Closed without a byte, as where the guest refuses.
+                guard connections.count < Self.connectionMaximum, let connection = add(socket, .greeting) else {
+                    continue
+                }
+                readGreeting(of: connection)
+            } catch {
+                // No event comes again for those that wait: the next connection that is removed makes room.
+                isAcceptDue = true
+                return
+            }
+        }
+    }
+
+    /// A client that never says where it wants to go must not keep others out.
+    private mutating func removeOldestGreeting() {
+        let oldest = connections.values.filter { $0.state == .greeting }.min { $0.token < $1.token }
+        if let oldest { remove(oldest) }
+    }
+
+    private mutating func add(_ socket: UnixSocket, _ state: VsockConnection.State) -> VsockConnection? {
+        let connection = VsockConnection(socket, token: nextToken, state: state)
+        guard (try? set.add(socket.descriptor, for: [.readable, .writable], token: nextToken)) != nil else {
+            return nil
+        }
+        connections[nextToken] = connection
+        nextToken += 1
+        statistics.connectionsAdded += 1
+        return connection
+    }
+
+    /// Reads `CONNECT port` byte by byte: what follows is for the guest.
+    private mutating func readGreeting(of connection: VsockConnection) {
+        var byte: [UInt8] = [0]
+        while true {
+            let count: Int
+            do throws(Errno) {
+                count = try connection.socket.receive(into: &byte)
+            } catch {
+                if error != .wouldBlock { remove(connection) }
+                return
+            }
+            guard count > 0 else { return remove(connection) }
+            if byte[0] == UInt8(ascii: "\n") { break }
+            connection.greeting.append(byte[0])
+            guard connection.greeting.count < Self.greetingByteMaximum else { return remove(connection) }
+        }
+        guard let port = Self.port(in: connection.greeting), let hostPort = freeHostPort(for: port) else {
+            return remove(connection)
+        }
+        connection.state = .requested
+        connection.key = VsockKey(hostPort: hostPort, guestPort: port)
+        connection.pending = .request
+        keys[connection.key] = connection
+        list(connection)
+    }
+
+    /// The port in a line `CONNECT port`, in whatever case its word is written.
+    static func port(in line: [UInt8]) -> UInt32? {
+        let words = line.split(omittingEmptySubsequences: true) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
+        guard words.count == 2, String(decoding: words[0], as: UTF8.self).lowercased() == "connect",
+            words[1].allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
+        else { return nil }
+        return UInt32(String(decoding: words[1], as: UTF8.self))
+    }
+
+    private mutating func freeHostPort(for guestPort: UInt32) -> UInt32? {
+        for _ in 0...Self.connectionMaximum {
+            let port = nextHostPort
+            nextHostPort = port == Self.hostPorts.upperBound ? Self.hostPorts.lowerBound : port + 1
+            if keys[VsockKey(hostPort: port, guestPort: guestPort)] == nil { return port }
+        }
+        return nil
+    }
+
+    // MARK: - Ends
+
+    /// Answers what cannot be: this connection alone ends, if it is one.
+    private mutating func kill(_ key: VsockKey, _ reason: @autoclosure () -> String) {
+        log.record(reason())
+        statistics.sendFailures += 1
+        statistics.connectionsKilled += 1
+        reset(key)
+        if let connection = keys[key] { remove(connection) }
+    }
+
+    private mutating func reset(_ key: VsockKey) {
+        if resets.count < Self.resetMaximum { resets.append(key) }
+    }
+
+    private mutating func resetAndRemove(_ connection: VsockConnection) {
+        reset(connection.key)
+        remove(connection)
+    }
+
+    /// Forgets a connection as far as the guest is concerned, and goes on writing what came from it.
+    private mutating func detach(_ connection: VsockConnection) {
+        guard !connection.isFlushed, connection.flush(), !connection.isFlushed else { return remove(connection) }
+        keys[connection.key] = nil
+        connection.state = .lingering
+    }
+
+    private mutating func remove(_ connection: VsockConnection) {
+        if keys[connection.key] === connection { keys[connection.key] = nil }
+        guard connections.removeValue(forKey: connection.token) != nil else { return }
+        set.remove(connection.socket.descriptor)
+        statistics.connectionsRemoved += 1
+        if isAcceptDue { accept() }
+    }
+
+    /// Forgets what a driver knew: its connections end, and those that still wait for a guest wait on.
+    mutating func forgetGuest() {
+        resets.removeAll()
+        listed.removeAll()
+        for connection in Array(connections.values) {
+            connection.isListed = false
+            switch connection.state {
+            case .greeting, .lingering: break
+            case .requested:
+                connection.pending = .request
+                connection.isRequestSent = false
+                list(connection)
+            case .established: detach(connection)
+            }
+        }
+    }
+
+    var connectionCount: Int { connections.count }
+}

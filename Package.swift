@@ -177,6 +177,7 @@ let package = Package(
             "Tests/Hypervisor/InterpreterTests",
             uses: ["Interpreter", "CNativeExecution", "TestSupport"]
         ),
+        .tests("Tests/Platform/PlatformTests", uses: ["GuestMemory", "Platform"]),
         .tests("Tests/Platform/FirmwareTests", uses: ["Firmware", "GuestMemory", "Platform"]),
         .tests("Tests/Platform/DevicesTests", uses: ["Devices", "TestSupport", logging]),
         .tests(
@@ -205,8 +206,8 @@ let package = Package(
         .tests(
             "Tests/Machine/MachineTests",
             uses: [
-                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "LinuxBoot", "Machine",
-                "TestSupport", logging, systemPackage,
+                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot", "Machine",
+                "Platform", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),

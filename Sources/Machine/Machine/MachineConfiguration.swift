@@ -47,7 +47,7 @@ package struct MachineConfiguration: Sendable {
 
     package static let vcpuCounts = 1...32
     /// How many virtio devices there may be: disks, and the entropy device.
-    package static var deviceCapacity: Int { VirtioDeviceSet.capacity }
+    package static var deviceCapacity: Int { DeviceManager.capacity }
     package static let minimumMemoryByteCount: UInt64 = 16 << 20
 
     package init(kernel: FilePath) {
@@ -70,8 +70,8 @@ package struct MachineConfiguration: Sendable {
         guard memoryByteCount % 4096 == 0 else {
             throw .configuration(.memory, "guest memory must be whole pages of 4 KiB, \(memoryByteCount) bytes are not")
         }
-        let capacity = VirtioDeviceSet.capacity - (hasEntropyDevice ? 1 : 0)
-        guard disks.count <= capacity else {
+        guard attachedDeviceCount <= DeviceManager.capacity else {
+            let capacity = DeviceManager.capacity - (attachedDeviceCount - disks.count)
             throw .configuration(.disks, "a machine has room for \(capacity) disks, not \(disks.count)")
         }
         for (index, disk) in disks.enumerated() { try disk.validate(asDisk: index) }
@@ -92,6 +92,11 @@ package struct MachineConfiguration: Sendable {
                 "this host has \(host >> 20) MiB of memory, too little for a guest of \(memoryText)"
             )
         }
+    }
+
+    /// How many virtio devices there are, each of which needs an interrupt line.
+    private var attachedDeviceCount: Int {
+        disks.count + (hasEntropyDevice ? 1 : 0)
     }
 
     private func validateKernel() throws(MachineError) {

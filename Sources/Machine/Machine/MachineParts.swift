@@ -14,10 +14,9 @@ final class MachineParts: Sendable {
     let notes: [String]
     /// Whether the guest's kernel finds devices, and the power button, by ACPI.
     let guestUsesACPI: Bool
-    let devices: DeviceSet
+    let devices: DeviceManager
     let console: MachineConsole
     let runners: [VCPURunner]
-    let virtio: VirtioDeviceSet
 
     private let memory: GuestMemory
     // Kept for the machine's life: the kernel holds no reference to the memory of its slots.
@@ -47,24 +46,24 @@ final class MachineParts: Sendable {
         let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
             try GuestMemory(byteCount: configuration.memoryByteCount)
         }
+        var resources = PlatformResources()
         let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.makeVirtualMachine(system, memory)
+            try Self.makeVirtualMachine(system, memory, &resources)
         }
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
             try MachineConsole(attachment, link: link)
         }
-        let virtio = try VirtioDeviceSet(configuration, vm: vm, memory: memory, logger: logger)
-        let devices = try DeviceSet(
+        let devices = try DeviceManager(
+            configuration,
+            resources: &resources,
             vm: vm,
-            output: console,
-            input: console.takesInput ? console : nil,
-            virtio: virtio,
-            hasExitStatusPort: configuration.hasExitStatusPort,
+            memory: memory,
+            console: console,
             logger: logger
         ) { link.handle($0) }
         let firmware = FirmwareDescription(
             apicIDs: (0..<configuration.vcpuCount).map(UInt32.init),
-            virtioDevices: virtio.slots.map(\.description)
+            virtioDevices: devices.firmwareDescriptions
         )
         let rsdp: GuestAddress
         do throws(FirmwareError) {
@@ -96,7 +95,7 @@ final class MachineParts: Sendable {
         }
         notes = loaded.notes
         guestUsesACPI = loaded.usesACPI
-        (self.devices, self.virtio, self.console) = (devices, virtio, console)
+        (self.devices, self.console) = (devices, console)
         (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
     }
 
@@ -126,14 +125,15 @@ final class MachineParts: Sendable {
 
     private static func makeVirtualMachine(
         _ system: KVMSystem,
-        _ memory: GuestMemory
+        _ memory: GuestMemory,
+        _ resources: inout PlatformResources
     ) throws(KVMError) -> KVMVirtualMachine {
         let vm = try system.makeVirtualMachine()
         // Before the interrupt controllers and the timer: these register on KVM's buses, which begins an SRCU grace period, and
         // KVM_SET_USER_MEMORY_REGION would wait for its end, 4 to 7 ms.
-        for (slot, region) in memory.regions.enumerated() {
+        for region in memory.regions {
             try vm.setMemory(
-                slot: UInt32(slot),
+                slot: resources.allocateMemorySlot(),
                 guestAddress: region.start.rawValue,
                 byteCount: region.byteCount,
                 hostAddress: region.hostAddress

@@ -6,9 +6,7 @@ import GuestMemory
 import Host
 package import Logging
 import Synchronization
-package import Storage
 package import SystemPackage
-package import Virtio
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
@@ -67,11 +65,11 @@ package final class VirtualMachine: Sendable {
         }
         guard !wasStarted else { throw .startedBefore }
         do throws(HostThreadError) {
-            try parts.virtio.start(gate: nil)
+            try parts.devices.start(gate: nil)
         } catch {
             throw .threads(error)
         }
-        parts.console.start(port: parts.devices.serialPort)
+        parts.console.start(port: parts.devices.legacy.serialPort)
         for runner in parts.runners {
             runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
         }
@@ -161,7 +159,7 @@ package final class VirtualMachine: Sendable {
             let arrivals = DispatchGroup()
             for runner in parts.runners { runner.pause(joining: arrivals) }
             arrivals.wait()
-            parts.virtio.pause()
+            parts.devices.pause()
             state.withLock { $0.isPaused = true }
             completion(.success(()))
         }
@@ -175,7 +173,7 @@ package final class VirtualMachine: Sendable {
             guard phase != .running else { return completion(.success(())) }
             guard phase == .paused else { return completion(.failure(.notRunning)) }
             state.withLock { $0.isPaused = false }
-            parts.virtio.resume()
+            parts.devices.resume()
             for runner in parts.runners { runner.resume() }
             completion(.success(()))
         }
@@ -203,7 +201,7 @@ package final class VirtualMachine: Sendable {
         let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
         return MachineStatistics(
             vcpus: parts.runners.map { $0.exits.statistics },
-            disks: parts.virtio.disks.map { .init(path: $0.path, requests: $0.device.statistics) },
+            disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
             consoleByteCount: parts.console.hub?.byteCount ?? parts.console.channel?.byteCount,
             overheadByteCount: resident?.overheadByteCount,
             guestByteCount: resident?.guestByteCount
@@ -212,65 +210,37 @@ package final class VirtualMachine: Sendable {
 
     // MARK: - Disks
 
+    /// The disks of the configuration, in its order.
+    package var disks: [Disk] { parts.devices.disks }
+
+    /// Looks whether the guest has found a device and has a driver for it.
+    package func isUsed(_ id: DeviceID) -> Bool {
+        parts.devices.attached(id)?.transport.wasActivated ?? false
+    }
+
     /// Looks how large the disks are now, and tells the guest.
     ///
     /// - Returns: The paths of those that have another size than before.
     @discardableResult
     package func rescanDisks() -> [FilePath] {
-        parts.virtio.rescan()
+        disks.filter { $0.rescan() }.map(\.path)
     }
 
     /// The disks that the guest has not found, or has no driver for.
     package var unusedDisks: [FilePath] {
-        parts.virtio.unusedDisks
-    }
-
-    /// How many disks there are: those of the configuration, in its order.
-    package var diskCount: Int { parts.virtio.disks.count }
-
-    /// Looks which file a disk has now.
-    ///
-    /// - Parameter index: The disk's place in the configuration.
-    /// - Returns: Its path.
-    package func path(ofDisk index: Int) -> FilePath {
-        parts.virtio.disks[index].path
-    }
-
-    /// Looks what a disk has done.
-    ///
-    /// - Parameter index: The disk's place in the configuration.
-    /// - Returns: Its counters, so far.
-    package func statistics(ofDisk index: Int) -> BlockStatistics {
-        parts.virtio.disks[index].device.statistics
-    }
-
-    /// Looks whether the guest uses a disk.
-    ///
-    /// - Parameter index: The disk's place in the configuration.
-    /// - Returns: Whether it has found the disk and has a driver for it.
-    package func isUsed(disk index: Int) -> Bool {
-        parts.virtio.slots[index].transport.wasActivated
-    }
-
-    /// Looks how large one disk is now, and tells the guest.
-    ///
-    /// - Parameter index: The disk's place in the configuration.
-    /// - Returns: Whether its size has changed.
-    @discardableResult
-    package func rescan(disk index: Int) -> Bool {
-        parts.virtio.disks[index].rescan()
+        disks.filter { !isUsed($0.id) }.map(\.path)
     }
 
     // MARK: - Keys and buttons
 
     /// Presses Ctrl-Alt-Del on the guest's keyboard.
     package func pressControlAltDelete() {
-        _ = parts.devices.keyboardController.pressCtrlAltDelete()
+        _ = parts.devices.legacy.keyboardController.pressCtrlAltDelete()
     }
 
     /// Presses the power button.
     package func pressPowerButton() {
-        parts.devices.power.pressPowerButton()
+        parts.devices.legacy.power.pressPowerButton()
     }
 
     /// How a guest is asked to end.
@@ -296,25 +266,6 @@ package final class VirtualMachine: Sendable {
     package func sendSerialBreak() {
         parts.console.hub?.sendBreak()
         parts.console.channel?.sendBreak()
-    }
-
-    /// Puts another file in the place of a disk's, or looks again at the same one.
-    ///
-    /// - Parameters:
-    ///   - index: The disk's place in the configuration.
-    ///   - path: The file.
-    /// - Throws: `MachineError.storage` where it cannot be used; the disk stays as it is.
-    package func replaceDisk(_ index: Int, by path: FilePath) throws(MachineError) {
-        try parts.virtio.disks[index].replaceFile(by: path)
-    }
-
-    /// Limits how fast a disk is from now on.
-    ///
-    /// - Parameters:
-    ///   - limit: `nil` for no limit.
-    ///   - index: The disk's place in the configuration.
-    package func setRateLimit(_ limit: RateLimit?, ofDisk index: Int) {
-        parts.virtio.disks[index].device.setLimits(limit.map { RateLimiter($0) })
     }
 
     // MARK: - The end
@@ -352,7 +303,7 @@ package final class VirtualMachine: Sendable {
 
     /// Nothing runs in the guest any more: write what it sent, then tell who waits.
     private func windUp() {
-        parts.virtio.stop()
+        parts.devices.stop()
         parts.console.finish()
         let (handlers, outcome) = state.withLock { state in
             let outcome = state.reason ?? .stopped

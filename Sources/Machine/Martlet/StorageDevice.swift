@@ -30,21 +30,21 @@ public struct StorageDevice: Sendable {
     }
 
     private let machine: Machine.VirtualMachine
-    private let index: Int
+    private let disk: Disk
 
-    init(_ machine: Machine.VirtualMachine, index: Int) {
-        (self.machine, self.index) = (machine, index)
+    init(_ machine: Machine.VirtualMachine, _ disk: Disk) {
+        (self.machine, self.disk) = (machine, disk)
     }
 
     /// The path of the disk's file, or block device, as it is now.
-    public var path: String { machine.path(ofDisk: index).string }
+    public var path: String { disk.path.string }
 
     /// Whether the guest has found the disk and has a driver for it.
-    public var isUsedByGuest: Bool { machine.isUsed(disk: index) }
+    public var isUsedByGuest: Bool { machine.isUsed(disk.id) }
 
     /// What the disk has done so far.
     public var statistics: Statistics {
-        let counts = machine.statistics(ofDisk: index)
+        let counts = disk.statistics
         return Statistics(
             readCount: counts.reads,
             writeCount: counts.writes,
@@ -62,7 +62,7 @@ public struct StorageDevice: Sendable {
     /// - Returns: Whether the size has changed.
     @discardableResult
     public func updateSize() -> Bool {
-        machine.rescan(disk: index)
+        disk.rescan()
     }
 
     /// Puts another file in the place of the disk's, as another cartridge in the same drive.
@@ -74,13 +74,13 @@ public struct StorageDevice: Sendable {
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/storage``; then the disk stays as it is.
     public func replaceImage(with path: String) throws(MartletError) {
         let path = try FilePath(checking: path, of: nil)
-        try inPublicTerms { () throws(MachineError) in try machine.replaceDisk(index, by: path) }
+        try inPublicTerms { () throws(MachineError) in try disk.replaceFile(by: path) }
     }
 
     /// Limits how fast the disk is from now on.
     ///
     /// - Parameter limit: `nil` for no limit.
     public func setRateLimit(_ limit: RateLimit?) {
-        machine.setRateLimit(limit?.storageLimit, ofDisk: index)
+        disk.setRateLimit(limit?.storageLimit)
     }
 }

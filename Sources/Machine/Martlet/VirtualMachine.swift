@@ -105,7 +105,7 @@ public final class VirtualMachine: Sendable {
 
     /// The machine's disks, in the order of its configuration.
     public var storageDevices: [StorageDevice] {
-        (0..<machine.diskCount).map { StorageDevice(machine, index: $0) }
+        machine.disks.map { StorageDevice(machine, $0) }
     }
 
     /// What the machine has done so far.

@@ -62,8 +62,9 @@ package enum X86Layout {
     /// RAM ends here at the latest and goes on at 4 GiB.
     package static let deviceHole: GuestAddress = 0xc000_0000
     package static let endOfDeviceHole: GuestAddress = 0x1_0000_0000
-    /// virtio-mmio transports, one window each.
+    /// virtio-mmio transports, one window each, in the order of allocation; free above: a PCI host bridge would come here.
     package static let virtioMMIO: GuestAddress = 0xd000_0000
+    package static let endOfVirtioMMIO: GuestAddress = 0xe000_0000
     package static let virtioMMIOWindow: UInt64 = 0x1000
     package static let ioapic: GuestAddress = 0xfec0_0000
     package static let localAPIC: GuestAddress = 0xfee0_0000
@@ -92,7 +93,8 @@ package enum X86Layout {
     package static let rtcGSI: UInt32 = 8
     /// The ACPI Generic Event Device.
     package static let acpiEventGSI: UInt32 = 9
-    /// Lines for virtio devices, in the order of allocation; 0, 2 and 13 belong to the PIT, the cascade and the FPU.
-    package static let virtioGSIs: [UInt32] = [5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 3]
+    /// Lines for devices that are attached, in the order of allocation; 0, 2 and 13 belong to the PIT, the cascade and the
+    /// FPU.
+    package static let deviceGSIs: [UInt32] = [5, 6, 7, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 3]
     package static let ioapicPinCount: UInt32 = 24
 }

@@ -39,6 +39,10 @@ package protocol VirtioDevice: AnyObject, Sendable {
     /// Waits for what is in flight, and returns it to the driver: the device touches no guest memory then, until something
     /// else is called.
     func drain(_ extent: DrainExtent)
+    /// Everything that a snapshot has to keep, besides the transport; taken after `drain(.everything)`.
+    var savedState: VirtioDeviceState { get }
+    /// Takes what is the device's own in a state, after `accept`. The virtqueues come with `activate`.
+    func restore(_ state: VirtioDeviceState)
     /// Forgets the driver: when it returns, the device touches no guest memory any more and has its first configuration.
     func reset()
 }
@@ -46,6 +50,8 @@ package protocol VirtioDevice: AnyObject, Sendable {
 /// The defaults are those of a device without a configuration and without features of its own.
 extension VirtioDevice {
     package func drain(_ extent: DrainExtent) {}
+    package var savedState: VirtioDeviceState { VirtioDeviceState() }
+    package func restore(_ state: VirtioDeviceState) {}
     package func accept(_ features: VirtioFeatures) throws(FeatureRefusal) {}
     package func writeConfiguration(at offset: UInt64, from data: RawSpan) {}
 
@@ -69,6 +75,8 @@ extension QueuedDevice {
     package func processQueue(_ index: Int) { server.processQueue(index) }
 
     package func drain(_ extent: DrainExtent) { server.drain(extent) }
+
+    package var savedState: VirtioDeviceState { VirtioDeviceState(queues: server.serverState) }
 
     package func reset() { server.reset() }
 }

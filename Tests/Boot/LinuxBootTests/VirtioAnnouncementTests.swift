@@ -108,7 +108,7 @@ import Testing
 
     @Test func `every device of many is there, in order`() throws {
         let devices = (0..<17 as Range<UInt64>).map {
-            Device(base: GuestAddress(rawValue: 0xd000_0000 + $0 * 0x1000), gsi: X86Layout.virtioGSIs[Int($0)])
+            Device(base: GuestAddress(rawValue: 0xd000_0000 + $0 * 0x1000), gsi: X86Layout.deviceGSIs[Int($0)])
         }
         let line = try Self.commandLine(Self.kernel(hasACPI: false).build(), devices: devices)
         #expect(line.split(separator: " ").map(String.init) == devices.map(\.kernelParameter) + ["quiet"])

@@ -15,7 +15,7 @@ extension FirmwareDescription {
         FirmwareDescription(
             apicIDs: Array(0..<cpus),
             devices: devices,
-            virtioDevices: X86Layout.virtioGSIs.prefix(virtioDevices).enumerated().map { index, gsi in
+            virtioDevices: X86Layout.deviceGSIs.prefix(virtioDevices).enumerated().map { index, gsi in
                 VirtioDevice(
                     base: GuestAddress(
                         rawValue: X86Layout.virtioMMIO.rawValue + UInt64(index) * X86Layout.virtioMMIOWindow

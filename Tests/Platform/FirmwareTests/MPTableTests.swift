@@ -85,9 +85,9 @@ private struct ParsedMPTable {
     }
 
     @Test func `each device's interrupt reaches the pin of its number, and no other pin has an entry`() throws {
-        try MPTable(.example(virtioDevices: X86Layout.virtioGSIs.count)).install(in: memory)
+        try MPTable(.example(virtioDevices: X86Layout.deviceGSIs.count)).install(in: memory)
         let all = try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).pins
-        #expect(Set(all.keys) == Set([0, 1, 4, 8] + X86Layout.virtioGSIs.map(UInt8.init)))
+        #expect(Set(all.keys) == Set([0, 1, 4, 8] + X86Layout.deviceGSIs.map(UInt8.init)))
         #expect(all.allSatisfy { $0.key == $0.value })
 
         try MPTable(.example(virtioDevices: 1)).install(in: memory)
@@ -120,7 +120,7 @@ private struct ParsedMPTable {
 
     @Test(arguments: [1, 32, 38] as [UInt32])
     func `the last kilobyte holds 38 processors and every device`(cpus: UInt32) throws {
-        let table = try MPTable(.example(cpus: cpus, virtioDevices: X86Layout.virtioGSIs.count))
+        let table = try MPTable(.example(cpus: cpus, virtioDevices: X86Layout.deviceGSIs.count))
         #expect(table.floatingPointer.count + table.configurationTable.count <= 1024)
         try table.install(in: memory)
         #expect(try ParsedMPTable(in: memory, pointerAt: X86Layout.mpTable).processors.count == Int(cpus))
@@ -135,7 +135,7 @@ private struct ParsedMPTable {
 
     @Test func `more processors than the area holds throw`() throws {
         #expect(throws: FirmwareError.tooLarge(table: "MP table", byteCount: 260 + 39 * 20, capacity: 1024)) {
-            try MPTable(.example(cpus: 39, virtioDevices: X86Layout.virtioGSIs.count))
+            try MPTable(.example(cpus: 39, virtioDevices: X86Layout.deviceGSIs.count))
         }
     }
 

@@ -166,12 +166,12 @@ extension MachineService {
         }
         if let path = wanted.path {
             do throws(MachineError) {
-                try machine.replaceDisk(index, by: FilePath(path))
+                try machine.disks[index].replaceFile(by: FilePath(path))
             } catch {
                 throw APIError("\(error)")
             }
         }
-        if let limit = wanted.rateLimit { machine.setRateLimit(limit, ofDisk: index) }
+        if let limit = wanted.rateLimit { machine.disks[index].setRateLimit(limit) }
         change { state in
             state.resources.update(wanted.identifier) { drive in
                 if let path = wanted.path { drive.path = path }

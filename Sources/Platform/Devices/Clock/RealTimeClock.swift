@@ -32,6 +32,7 @@ package final class RealTimeClock: ByteWideDevice {
     /// `schedule(after:)`.
     private let scheduling = Mutex(())
     private let core: Mutex<ClockCore>
+    private let isPaused = Atomic<Bool>(false)
     private let clock: @Sendable () -> Duration
     private let interrupt: any InterruptLine
     private let timer: (any DeviceTimer)?
@@ -62,6 +63,24 @@ package final class RealTimeClock: ByteWideDevice {
     /// After `init(state:…)` from it, call `timerFired()` once to set the timer going.
     package var state: RealTimeClockState { core.withLock { $0.state } }
 
+    /// Goes on from a state, once the machine can take interrupts.
+    package func restore(_ state: RealTimeClockState) {
+        core.withLock { $0 = ClockCore(state) }
+        timerFired()
+        if state.interruptLevel { interrupt.trigger() }
+    }
+
+    /// Lets the timer have no effect until `resume`; the guest does not run meanwhile.
+    package func pause() {
+        isPaused.store(true, ordering: .sequentiallyConsistent)
+    }
+
+    /// Goes on, with what was due meanwhile.
+    package func resume() {
+        isPaused.store(false, ordering: .sequentiallyConsistent)
+        timerFired()
+    }
+
     package func readByte(at offset: UInt64) -> UInt8 {
         switch Port(rawValue: offset) {
         case .index:
@@ -89,6 +108,7 @@ package final class RealTimeClock: ByteWideDevice {
 
     /// Tells the clock that its `DeviceTimer` has come to its end; harmless at any time.
     package func timerFired() {
+        guard !isPaused.load(ordering: .sequentiallyConsistent) else { return }
         let now = ticks()
         operate(at: now, isTimer: true) { $0.evaluate(at: now) }
     }

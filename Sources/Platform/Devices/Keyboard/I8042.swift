@@ -31,6 +31,14 @@ package final class I8042: Sendable {
     /// What a snapshot has to keep.
     package var state: I8042State { controller.withLock { $0.state } }
 
+    /// Goes on from a state, once the machine can take interrupts.
+    package func restore(_ state: I8042State) {
+        operate { controller in
+            controller = I8042Controller(state)
+            controller.raisePendingInterrupt()
+        }
+    }
+
     /// The one-byte window for port 0x60.
     package var dataPort: any BusDevice { Port(controller: self, register: .data) }
 

@@ -264,6 +264,11 @@ struct I8042Controller {
 
     // MARK: - The host
 
+    /// Raises the interrupt of a byte that the guest has not read.
+    mutating func raisePendingInterrupt() {
+        if isOutputBufferFull, configuration.contains(.keyboardInterrupt) { effects.interrupt = true }
+    }
+
     mutating func pressCtrlAltDelete() -> Bool {
         let isSent = keyboard.pressCtrlAltDelete()
         pollKeyboard()

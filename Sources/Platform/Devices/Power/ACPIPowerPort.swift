@@ -63,6 +63,12 @@ package final class ACPIPowerPort: ByteWideDevice {
 
     package var state: ACPIPowerState { registers.withLock { $0 } }
 
+    /// Goes on from a state, once the machine can take interrupts.
+    package func restore(_ state: ACPIPowerState) {
+        registers.withLock { $0 = state }
+        if state.pendingEvents != 0 { interrupt.trigger() }
+    }
+
     /// Tells the guest that its power button was pressed: most guests then shut down in good order.
     package func pressPowerButton() {
         registers.withLock { $0.pendingEvents |= Self.powerButtonEvent }

@@ -52,6 +52,11 @@ package final class Pvpanic: ByteWideDevice {
         return state
     }
 
+    /// Goes on from a state.
+    package func restore(_ state: PvpanicState) {
+        announced.withLock { $0 = state.announced.intersection(.supported) }
+    }
+
     package func readByte(at offset: UInt64) -> UInt8 {
         offset == 0 ? PvpanicEvents.supported.rawValue : 0xff
     }

@@ -67,6 +67,12 @@ package final class SerialPort: ByteWideDevice {
     /// What a snapshot has to keep.
     package var state: SerialPortState { uart.withLock { $0.state } }
 
+    /// Goes on from a state, once the machine can take interrupts.
+    package func restore(_ state: SerialPortState) {
+        uart.withLock { $0 = UART16550(state) }
+        resume()
+    }
+
     // MARK: - The guest
 
     package func readByte(at offset: UInt64) -> UInt8 {

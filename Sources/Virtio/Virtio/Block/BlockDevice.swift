@@ -71,6 +71,9 @@ package final class BlockDevice: QueuedDevice {
 
     // MARK: - The driver
 
+    // The compiler specialises the server for its handler where it knows both, which is here and not behind `server`.
+    package func processQueue(_ index: Int) { queues.processQueue(index) }
+
     package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
         registers.space.read(at: offset, into: &data)
     }
@@ -93,6 +96,29 @@ package final class BlockDevice: QueuedDevice {
     package func reset() {
         queues.reset()
         registers.reset()
+    }
+
+    package var savedState: VirtioDeviceState {
+        let failure = queues.read { handler in handler.flushes.untoldFailure?.rawValue ?? 0 }
+        let block = BlockDeviceState(
+            capacity: registers.capacity.load(ordering: .relaxed),
+            isWriteback: registers.isWriteback.load(ordering: .relaxed),
+            untoldFlushFailure: failure
+        )
+        return VirtioDeviceState(queues: queues.serverState, block: block)
+    }
+
+    package func restore(_ state: VirtioDeviceState) {
+        guard let block = state.block else { return }
+        if registers.canSetWriteback.load(ordering: .relaxed) {
+            registers.isWriteback.store(block.isWriteback, ordering: .relaxed)
+        }
+        if block.untoldFlushFailure != 0 {
+            let failure = Errno(rawValue: block.untoldFlushFailure)
+            queues.withQueues { handler, _ in handler.flushes.untoldFailure = failure }
+        }
+        // The file has another size than the driver knows.
+        if block.capacity != registers.capacity.load(ordering: .relaxed) { queues.notifyConfigurationChange() }
     }
 
     // MARK: - The host

@@ -19,6 +19,15 @@ extension GuestMemory {
         return (UInt64(truncatingIfNeeded: value), UInt64(truncatingIfNeeded: value >> 64))
     }
 
+    /// A copy of the first `count` bytes; fewer where the ranges end before.
+    package func bytes(of ranges: [GuestRange], count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        forEachPart(of: ranges, from: 0, to: count) { _, part in
+            bytes += (try? read(byteCount: Int(part.byteCount), at: part.address)) ?? []
+        }
+        return bytes
+    }
+
     /// Writes `bytes` from `offset` on; what is beyond the end is dropped.
     package func write(_ bytes: ArraySlice<UInt8>, to ranges: [GuestRange], at offset: Int) {
         forEachPart(of: ranges, from: offset, to: offset + bytes.count) { position, part in

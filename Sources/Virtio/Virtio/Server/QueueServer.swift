@@ -116,6 +116,11 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         _ = state.withLockIfAvailable { body(&$0.handler, &$0.queues) }
     }
 
+    /// Looks at the handler under the lock, and does nothing else.
+    func read<R: Sendable>(_ body: (borrowing Handler) -> R) -> R {
+        state.withLock { body($0.handler) }
+    }
+
     /// Wakes the device's thread, which then goes on with what had to wait.
     package func wake() {
         continuation.signal()

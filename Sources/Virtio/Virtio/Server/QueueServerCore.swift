@@ -43,7 +43,11 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     mutating func activate(_ context: ActivationContext) throws(VirtqueueFault) {
         try queues.activate(context)
-        isFaulty = context.state?.isFaulty ?? false
+        guard let state = context.state else { return }
+        isFaulty = state.isFaulty
+        // Kicks that were not taken are no part of a state: look at every virtqueue once.
+        for index in held.indices where queues.virtqueue(index) != nil { backlog.insert(index) }
+        continuation.signal()
     }
 
     mutating func reset() {

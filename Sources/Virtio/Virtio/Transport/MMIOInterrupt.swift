@@ -27,7 +27,7 @@ package final class MMIOInterrupt: VirtioInterrupt {
     private let faults: GuestFaultLog
 
     init(_ state: MMIOTransportState, line: any InterruptLine, faults: GuestFaultLog) {
-        statusBits = Atomic(state.status.intersection(.all).rawValue)
+        statusBits = Atomic(state.consistentStatus.rawValue)
         reasonBits = Atomic(state.interruptStatus & 3)
         generation = Atomic(state.configurationGeneration)
         self.line = line
@@ -65,6 +65,11 @@ package final class MMIOInterrupt: VirtioInterrupt {
         }
     }
 
+    /// Raises the line again where a reason is pending: after a restore, when an edge may be lost.
+    func raisePending() {
+        if !reasons.isEmpty { line.trigger() }
+    }
+
     private func raise(_ reason: Reasons) {
         reasonBits.bitwiseOr(reason.rawValue, ordering: .sequentiallyConsistent)
         line.trigger()
@@ -92,6 +97,13 @@ package final class MMIOInterrupt: VirtioInterrupt {
 
     func changeGeneration() {
         generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// Goes on from a state, of which unknown bits are dropped.
+    func restore(_ state: MMIOTransportState) {
+        generation.store(state.configurationGeneration, ordering: .sequentiallyConsistent)
+        reasonBits.store(state.interruptStatus & 3, ordering: .sequentiallyConsistent)
+        statusBits.store(state.consistentStatus.rawValue, ordering: .sequentiallyConsistent)
     }
 
     /// Back to the first values; the generation goes on, because the configuration may be another one than before.

@@ -36,7 +36,10 @@ struct MMIORegisters {
     mutating func restore(_ state: MMIOTransportState) {
         deviceFeaturesSelect = state.deviceFeaturesSelect
         driverFeaturesSelect = state.driverFeaturesSelect
-        driverFeatures = state.driverFeatures
+        // Before FEATURES_OK the driver may have written anything.
+        driverFeatures =
+            state.status.contains(.featuresOK)
+            ? state.driverFeatures.intersection(offeredFeatures) : state.driverFeatures
         queueSelect = state.queueSelect
         for (index, (queue, maximum)) in zip(state.queues, queueMaximumSizes).enumerated() {
             queues[index] = queue

@@ -72,6 +72,46 @@ package final class MMIOTransport: BusDevice {
         }
     }
 
+    /// Goes on from a state of a transport and its device; the driver sees no reset.
+    ///
+    /// A state that cannot be, such as one with queues outside RAM, leaves a device that needs a reset.
+    ///
+    /// - Parameters:
+    ///   - state: Of the transport.
+    ///   - own: Of the device.
+    package func restore(_ state: MMIOTransportState, device own: VirtioDeviceState) {
+        registers.withLock { registers in
+            device.reset()
+            registers.reset()
+            registers.restore(state)
+            interrupt.restore(state)
+            activated.store(state.wasActivated, ordering: .relaxed)
+            let status = interrupt.status
+            guard status.contains(.featuresOK) else { return }
+            do throws(FeatureRefusal) {
+                try device.accept(registers.driverFeatures)
+            } catch {
+                return interrupt.notifyNeedsReset(.malformedRequest(error.reason))
+            }
+            device.restore(own)
+            guard status.contains(.driverOK) else { return }
+            let context = ActivationContext(
+                memory: memory,
+                features: registers.driverFeatures,
+                queues: registers.readyQueues,
+                state: own.queues
+            )
+            do throws(VirtqueueFault) {
+                try device.activate(context)
+            } catch {
+                interrupt.notifyNeedsReset(error)
+            }
+        }
+    }
+
+    /// Raises the interrupt line again where its cause is pending.
+    package func raisePendingInterrupt() { interrupt.raisePending() }
+
     // MARK: - Reads
 
     package func read(at offset: UInt64, into data: inout MutableRawSpan) {

@@ -40,4 +40,14 @@ package struct MMIOTransportState: Codable, Hashable, Sendable {
     package var wasActivated = false
 
     package init() {}
+
+    /// The status without steps that a driver cannot have taken before others (virtio 1.2, 3.1.1).
+    var consistentStatus: DeviceStatus {
+        var steps: DeviceStatus = []
+        for step in DeviceStatus.steps {
+            guard status.contains(step) else { break }
+            steps.insert(step)
+        }
+        return steps.union(status.intersection([.failed, .deviceNeedsReset]))
+    }
 }

@@ -2,13 +2,14 @@
 
 import Devices
 import Logging
-import Storage
+package import Storage
 import Synchronization
-import SystemPackage
-import Virtio
+package import SystemPackage
+package import Virtio
 
 /// A disk of a running machine: the host's file, and the device in front of it.
-final class Disk: Sendable {
+package final class Disk: Sendable {
+    package let id: DeviceID
     let device: BlockDevice
     private let configuration: DiskConfiguration
     private let file: Mutex<DiskFile>
@@ -18,14 +19,15 @@ final class Disk: Sendable {
     ///
     /// - Parameters:
     ///   - configuration: Validated.
-    ///   - name: What the guest calls it, for messages: `vda`.
+    ///   - id: Its name.
     ///   - logger: Where errors of the host's file are said.
     /// - Throws: `MachineError.storage` where the file cannot be used as a disk.
-    init(_ configuration: DiskConfiguration, name: String, logger: Logger) throws(MachineError) {
+    init(_ configuration: DiskConfiguration, id: DeviceID, logger: Logger) throws(MachineError) {
         self.configuration = configuration
+        self.id = id
         let file: DiskFile
         let engine: any StorageEngine
-        let hostFaults = GuestFaultLog(device: "disk \(name) (\(configuration.path))", logger: logger, level: .warning)
+        let hostFaults = GuestFaultLog(device: "disk \(id) (\(configuration.path))", logger: logger, level: .warning)
         self.hostFaults = hostFaults
         do throws(StorageError) {
             file = try DiskFile(configuration, path: configuration.path)
@@ -51,13 +53,24 @@ final class Disk: Sendable {
         }
     }
 
-    var path: FilePath { file.withLock { $0.path } }
+    /// The path of its file, as it is now.
+    package var path: FilePath { file.withLock { $0.path } }
+
+    /// What the disk has done so far.
+    package var statistics: BlockStatistics { device.statistics }
+
+    /// Limits how fast the disk is from now on.
+    ///
+    /// - Parameter limit: `nil` for no limit.
+    package func setRateLimit(_ limit: RateLimit?) {
+        device.setLimits(limit.map { RateLimiter($0) })
+    }
 
     /// Takes another file, or looks again how large the same one is.
     ///
     /// - Parameter path: The file; it may have the path of the old one and be another one.
     /// - Throws: `MachineError.storage` where it cannot be used; the disk stays as it is.
-    func replaceFile(by path: FilePath) throws(MachineError) {
+    package func replaceFile(by path: FilePath) throws(MachineError) {
         guard !file.withLock({ $0.isNamed(path) }) else {
             rescan()
             return
@@ -86,7 +99,7 @@ final class Disk: Sendable {
     ///
     /// - Returns: Whether the size has changed.
     @discardableResult
-    func rescan() -> Bool {
+    package func rescan() -> Bool {
         device.resize(toByteCount: file.withLock { $0.byteCount })
     }
 }

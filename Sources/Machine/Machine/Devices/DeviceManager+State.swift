@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Devices
+import Virtio
+
+/// Everything that a snapshot has to keep of a machine's devices: plain values, each device by its name.
+package struct DeviceManagerState: Codable, Hashable, Sendable {
+    package var serialPort: SerialPortState
+    package var keyboardController: I8042State
+    package var clock: RealTimeClockState
+    package var power: ACPIPowerState
+    package var panicNotifier: PvpanicState
+    /// The virtio devices, in their order.
+    package var attached: [AttachedDeviceState]
+}
+
+extension DeviceManager {
+    /// Takes the state of all devices; the machine is paused.
+    ///
+    /// Waits for flushes that are under way: they take as long as the host's disk does.
+    func saveState() -> DeviceManagerState {
+        for device in attached { device.drain(.everything) }
+        return DeviceManagerState(
+            serialPort: legacy.serialPort.state,
+            keyboardController: legacy.keyboardController.state,
+            clock: legacy.clock.state,
+            power: legacy.power.state,
+            panicNotifier: legacy.panicNotifier.state,
+            attached: attached.map(\.state)
+        )
+    }
+
+    /// Lets all devices go on from a state that devices of the same description gave.
+    ///
+    /// Call it after the interrupt controllers have their state and before `start`. Each virtqueue that is ready is looked
+    /// at once when the device's thread runs, and each interrupt line whose cause is pending is raised again, because KVM
+    /// may have taken the last edge of a line out of its eventfd and not delivered it yet.
+    ///
+    /// - Throws: `MachineError.assembly` where the devices are others.
+    func restore(_ state: DeviceManagerState) throws(MachineError) {
+        guard state.attached.map(\.id) == attached.map(\.id) else {
+            let (saved, present) = (state.attached.map(\.id.name), attached.map(\.id.name))
+            throw .assembly(
+                "the saved machine has the devices \(saved.joined(separator: ", ")), this one \(present.joined(separator: ", "))"
+            )
+        }
+        for (device, state) in zip(attached, state.attached) { device.restore(state) }
+        for device in attached { device.raisePendingInterrupt() }
+        legacy.serialPort.restore(state.serialPort)
+        legacy.keyboardController.restore(state.keyboardController)
+        legacy.clock.restore(state.clock)
+        legacy.power.restore(state.power)
+        legacy.panicNotifier.restore(state.panicNotifier)
+    }
+}

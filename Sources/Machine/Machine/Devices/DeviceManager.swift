@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Dispatch
+import Firmware
+import GuestMemory
+import Host
+import KVM
+import Logging
+import Platform
+import Storage
+import SystemPackage
+import Virtio
+
+/// All devices of one machine, on their buses and interrupt lines.
+///
+/// `docs/add-a-device.md` shows how another one comes in.
+final class DeviceManager: Sendable {
+    /// How many virtio devices there may be: each has an interrupt line of its own.
+    static let capacity = X86Layout.deviceGSIs.count
+
+    let ports: Bus
+    let memory: Bus
+    let legacy: LegacyDevices
+    let disks: [Disk]
+    /// The virtio devices, in the order in which the guest finds them.
+    let attached: [AttachedDevice]
+
+    /// Makes the devices, gives each its place, and connects their interrupt lines.
+    ///
+    /// - Parameters:
+    ///   - configuration: Says which there are.
+    ///   - resources: Where their places are taken from.
+    ///   - vm: Has its interrupt controllers.
+    ///   - memory: The guest's.
+    ///   - console: Takes what the guest sends, and gives what it is sent.
+    ///   - logger: Where what the guest does wrong is logged, at a limited rate.
+    ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
+    /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line.
+    init(
+        _ configuration: MachineConfiguration,
+        resources: inout PlatformResources,
+        vm: KVMVirtualMachine,
+        memory: GuestMemory,
+        console: MachineConsole,
+        logger: Logger,
+        onRequest: @escaping GuestRequestHandler
+    ) throws(MachineError) {
+        var attached: [AttachedDevice] = []
+        func attach(
+            _ id: DeviceID,
+            _ make: () throws(Errno) -> any VirtioDevice
+        ) throws(MachineError) {
+            let device: any VirtioDevice
+            do throws(Errno) {
+                device = try make()
+            } catch {
+                throw .descriptor(id.name, error)
+            }
+            attached.append(
+                try AttachedDevice(device, id: id, resources: &resources, vm: vm, memory: memory, logger: logger)
+            )
+        }
+        // Disks come first, so that the first one is /dev/vda whatever else there is.
+        disks = try configuration.disks.enumerated().map { index, disk throws(MachineError) in
+            try Disk(disk, id: .disk(index), logger: logger)
+        }
+        for disk in disks { try attach(disk.id) { disk.device } }
+        if configuration.hasEntropyDevice {
+            let limits = configuration.entropyRateLimit.map { RateLimiter($0) }
+            try attach("entropy") { () throws(Errno) in try EntropyDevice(limits: limits) }
+        }
+        self.attached = attached
+
+        legacy = try LegacyDevices(
+            vm: vm,
+            console: console,
+            hasExitStatusPort: configuration.hasExitStatusPort,
+            logger: logger,
+            onRequest: onRequest
+        )
+        var (portBuilder, memoryBuilder) = (BusBuilder.ports, BusBuilder.memory)
+        do throws(BusError) {
+            try legacy.insert(into: &portBuilder)
+            for device in attached { try device.insert(into: &memoryBuilder) }
+        } catch {
+            throw .assembly("\(error)")
+        }
+        ports = portBuilder.build(faults: GuestFaultLog(device: "port bus", logger: logger))
+        self.memory = memoryBuilder.build(faults: GuestFaultLog(device: "MMIO bus", logger: logger))
+    }
+
+    /// What the firmware tables and the command line tell of the virtio devices.
+    var firmwareDescriptions: [FirmwareDescription.VirtioDevice] {
+        attached.map { FirmwareDescription.VirtioDevice(base: $0.resources.window, gsi: $0.resources.gsi) }
+    }
+
+    /// Looks a virtio device up by its name.
+    func attached(_ id: DeviceID) -> AttachedDevice? { attached.first { $0.id == id } }
+
+    // MARK: - Life
+
+    /// Starts the devices' threads.
+    ///
+    /// - Parameter gate: Holds them until all of the machine's threads are there.
+    /// - Throws: `HostThreadError`.
+    func start(gate: StartGate?) throws(HostThreadError) {
+        for device in attached { try device.start(gate: gate) }
+    }
+
+    /// Returns when no device touches guest memory any more, until `resume`; no vCPU runs meanwhile.
+    func pause() {
+        let arrivals = DispatchGroup()
+        for device in attached { device.pause(joining: arrivals) }
+        arrivals.wait()
+        for device in attached { device.drain(.guestMemory) }
+        legacy.pause()
+    }
+
+    func resume() {
+        legacy.resume()
+        for device in attached { device.resume() }
+    }
+
+    /// Ends all that the devices do; no vCPU runs any more.
+    func stop() {
+        for device in attached { device.stop() }
+    }
+}

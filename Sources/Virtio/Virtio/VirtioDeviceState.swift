@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything that a snapshot has to keep of a virtio device, besides its transport.
+package struct VirtioDeviceState: Codable, Hashable, Sendable {
+    /// Where its virtqueues stand.
+    package var queues: QueueServerState
+    /// What a block device has besides; `nil` for other devices.
+    package var block: BlockDeviceState?
+
+    package init(queues: QueueServerState = QueueServerState(), block: BlockDeviceState? = nil) {
+        self.queues = queues
+        self.block = block
+    }
+}
+
+/// Everything that a snapshot has to keep of a block device, besides its virtqueues.
+///
+/// The rate limits begin with full buckets, and the counters anew.
+package struct BlockDeviceState: Codable, Hashable, Sendable {
+    /// The capacity that the driver knows, in sectors.
+    package var capacity: UInt64
+    package var isWriteback: Bool
+    /// The errno of a failed flush that no driver has been told of; 0 for none.
+    package var untoldFlushFailure: Int32
+}

@@ -82,6 +82,8 @@ let package = Package(
     ],
     // From the bottom up, as in docs/architecture.md: each target uses only what stands above it here.
     targets: [
+        .swift("Sources/Model/MachineModel"),
+
         .c("Sources/Host/CHost"),
         .swift("Sources/Host/Host", uses: ["CHost", systemPackage]),
         .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: ["libjansson-dev"]),
@@ -102,10 +104,13 @@ let package = Package(
             "Sources/Boot/CCompression",
             apt: ["libbz2-dev", "liblz4-dev", "liblzma-dev", "zlib1g-dev", "libzstd-dev"]
         ),
-        .swift("Sources/Boot/LinuxBoot", uses: ["CCompression", "Firmware", "GuestMemory", "Platform", systemPackage]),
+        .swift(
+            "Sources/Boot/LinuxBoot",
+            uses: ["CCompression", "Firmware", "GuestMemory", "Host", "MachineModel", "Platform", systemPackage]
+        ),
 
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
-        .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", systemPackage]),
+        .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", "MachineModel", systemPackage]),
         .c("Sources/Virtio/CNetwork"),
         .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", systemPackage]),
         .swift(
@@ -120,26 +125,34 @@ let package = Package(
         .swift(
             "Sources/Machine/Machine",
             uses: [
-                "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Platform", "Devices", "Firmware",
-                "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
+                "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform", "Devices",
+                "Firmware", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
         .swift(
             "Sources/Machine/Martlet",
-            uses: ["LinuxBoot", "Virtio", "Storage", "Machine", logging, systemPackage]
+            uses: ["Host", "Machine", "MachineModel", "Virtio", logging, systemPackage]
         ),
 
         .swift(
             "Sources/Control/MachineAPI",
-            uses: ["HTTP", "Host", "JSON", "LinuxBoot", "Machine", "Storage", "Virtio", logging, systemPackage]
+            uses: ["HTTP", "Host", "JSON", "Machine", "MachineModel", "Virtio", logging, systemPackage]
+        ),
+        .swift(
+            "Sources/Control/MachineSession",
+            uses: ["HTTP", "Host", "Machine", "MachineAPI", "MachineModel", logging, systemPackage]
         ),
         .swift(
             "Sources/Control/MachineRegistry",
-            uses: ["CHost", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", systemPackage]
+            uses: [
+                "CHost", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Storage", systemPackage,
+            ]
         ),
         .program(
             "Sources/Control/Monitor",
-            uses: ["HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineRegistry", logging, systemPackage]
+            uses: [
+                "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry", "MachineSession", systemPackage,
+            ]
         ),
 
         .c("Sources/Commands/CCompare"),
@@ -147,8 +160,8 @@ let package = Package(
         .program(
             "Sources/Commands/MartletCLI",
             uses: [
-                "Compare", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineRegistry",
-                "Storage", logging, systemPackage, argumentParser,
+                "Compare", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
+                "MachineSession", "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 
@@ -161,6 +174,8 @@ let package = Package(
         ),
         .c("Tests/Support/CNativeExecution"),
         .c("Tests/Support/CBootParameters"),
+
+        .tests("Tests/Model/MachineModelTests", uses: ["JSON", "MachineModel"]),
 
         .tests("Tests/Host/HostTests", uses: ["CHost", "Host", "TestSupport", systemPackage]),
         .tests("Tests/Host/JSONTests", uses: ["JSON"]),
@@ -183,18 +198,20 @@ let package = Package(
         .tests(
             "Tests/Boot/LinuxBootTests",
             uses: [
-                "CBootParameters", "CCompression", "Firmware", "GuestMemory", "LinuxBoot", "Platform", systemPackage,
+                "CBootParameters", "CCompression", "Firmware", "GuestMemory", "LinuxBoot", "MachineModel", "Platform",
+                systemPackage,
             ]
         ),
         .tests(
             "Tests/Virtio/StorageTests",
-            uses: ["CStorage", "Storage", "Host", "TestSupport", systemPackage]
+            uses: ["CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
         ),
         .tests("Tests/Virtio/NetworkTests", uses: ["Network", "Host", "TestSupport", systemPackage]),
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
-                "Virtio", "GuestMemory", "Host", "Devices", "Network", "Storage", "TestSupport", logging, systemPackage,
+                "Virtio", "GuestMemory", "Host", "Devices", "MachineModel", "Network", "Storage", "TestSupport", logging,
+                systemPackage,
             ]
         ),
         .tests(
@@ -207,14 +224,14 @@ let package = Package(
             "Tests/Machine/MachineTests",
             uses: [
                 "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot", "Machine",
-                "Platform", "TestSupport", logging, systemPackage,
+                "MachineModel", "Platform", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
         .tests(
             "Tests/Control/MachineAPITests",
             uses: [
-                "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "Storage", "TestSupport", logging,
+                "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel", "TestSupport", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),
@@ -228,7 +245,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Commands/MartletCLITests",
-            uses: ["Host", "JSON", "Machine", "Storage", "TestSupport", systemPackage]
+            uses: ["Host", "JSON", "Machine", "MachineModel", "Storage", "TestSupport", systemPackage]
         ),
     ]
 )
@@ -241,7 +258,8 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .program(
             "Tests/Fuzzing/martlet-fuzz",
             uses: [
-                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "Network", "Storage", "Virtio", "LinuxBoot", "Host",
+                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "MachineModel", "Network", "Storage", "Virtio",
+                "LinuxBoot", "Host",
                 "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],
             links: [.unsafeFlags(flags)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import MachineModel
 import GuestMemory
 
 /// Where and how an ELF image is entered; <doc:EntryPoints> has the rules in prose.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import MachineModel
 package import Firmware
 import Platform
 package import GuestMemory

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Storage
 import SystemPackage
 
@@ -18,7 +19,7 @@ final class DefaultDisk: Sendable {
     /// - Throws: `StorageError` where there is no room for a copy, for one.
     init(of guest: DefaultGuest, keptAt keptPath: String?) throws {
         if let keptPath {
-            path = FilePath(keptPath)
+            path = FilePath(hostText: keptPath)
             copy = nil
             let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) == 0 }
             if !isThere { try DiskFile.copy(of: guest.root, to: path) }
@@ -33,6 +34,6 @@ final class DefaultDisk: Sendable {
     var file: FileDescriptor? { copy?.descriptor }
 
     private static var temporaryFolder: FilePath {
-        FilePath(unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp")
+        FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/tmp")
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Machine
 import SystemPackage
 
@@ -22,8 +23,8 @@ struct DefaultGuest {
         let suffix = vcpuCount > 1 ? "-smp" : ""
         // The second file holds what makes the guest bearable where its kernel's code is interpreted.
         let parameterFiles = ["cmdline"] + (InterpretedHost.isThisHost ? ["cmdline-interpreting\(suffix)"] : [])
-        if let named = unsafe getenv(environmentVariable), unsafe named.pointee != 0 {
-            let folder = FilePath(unsafe String(cString: named))
+        if let named = ProcessArguments.environment(environmentVariable) {
+            let folder = FilePath(hostText: named)
             guard let guest = try guest(in: folder, suffix, parameterFiles) else { throw NotFound() }
             return guest
         }
@@ -103,7 +104,7 @@ struct DefaultGuest {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
         guard count > 0 else { return nil }
-        return FilePath(String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self))
+        return FilePath(platformString: buffer)
     }
 
     private static func isReadable(_ path: FilePath) -> Bool {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Machine
-import Storage
-import SystemPackage
+import MachineModel
 
 /// A disk as people write it: `root.ext4`, `data.img,readonly,id=DATA`, `/dev/loop0,direct`, `default`.
 ///
@@ -23,35 +21,42 @@ struct DiskOption {
         valueName: "disk"
     )
 
-    let configuration: DiskConfiguration
+    /// The disk, still without an id.
+    let drive: Drive
 
-    var isDefault: Bool { configuration.path.string == Self.defaultPath }
+    var isDefault: Bool { drive.path == Self.defaultPath }
 
-    /// - Parameter argument: What the user wrote.
+    /// Reads a disk.
+    ///
+    /// - Parameter argument: The user's text.
     /// - Throws: `Problem`, in words.
     init(parsing argument: String) throws(Problem) {
         var fields = Self.fields(of: argument)
         let path = fields.removeFirst()
         guard !path.isEmpty else { throw Problem(description: "the path of the disk is missing") }
-        var disk = DiskConfiguration(path: FilePath(path))
+        var drive = Drive("", path: path)
         var (iops, bandwidth): (UInt64?, UInt64?) = (nil, nil)
         for field in fields {
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             switch (parts[0], parts.count > 1 ? parts[1] : nil) {
-            case ("readonly", nil), ("ro", nil): disk.isReadOnly = true
-            case ("direct", nil): disk.isDirect = true
-            case ("id", let value?): disk.identifier = value
-            case ("engine", let value?): disk.engine = try Self.engine(value)
-            case ("queues", let value?): disk.queueCount = Int(try Self.number(value, of: "queues"))
+            case ("readonly", nil), ("ro", nil): drive.isReadOnly = true
+            case ("direct", nil): drive.isDirect = true
+            case ("id", let value?): drive.serial = value
+            case ("engine", let value?): drive.engine = try Self.engine(value)
+            case ("queues", let value?): drive.queueCount = Int(try Self.number(value, of: "queues"))
             case ("iops", let value?): iops = try Self.number(value, of: "iops")
             case ("bandwidth", let value?): bandwidth = try Self.size(value)
-            default: throw Problem(description: "'\(field)' is no option of a disk")
+            default:
+                throw Problem(
+                    description: "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
+                        + "iops= and bandwidth="
+                )
             }
         }
         if iops != nil || bandwidth != nil {
-            disk.rateLimit = RateLimit(bytesPerSecond: bandwidth, operationsPerSecond: iops)
+            drive.rateLimit = RateLimit(bytesPerSecond: bandwidth, operationsPerSecond: iops)
         }
-        configuration = disk
+        self.drive = drive
     }
 
     struct Problem: Error, CustomStringConvertible {
@@ -81,11 +86,14 @@ struct DiskOption {
         return fields
     }
 
-    private static func engine(_ text: String) throws(Problem) -> StorageEngineKind {
-        guard let kind = StorageEngineKind(rawValue: text) else {
-            throw Problem(description: "'\(text)' is no engine: auto, io_uring or threads")
+    /// An engine of disks; `nil` for the best one that the host has.
+    private static func engine(_ text: String) throws(Problem) -> Drive.Engine? {
+        switch text {
+        case "auto": nil
+        case "io_uring": .ioUring
+        case "threads": .threads
+        default: throw Problem(description: "unknown engine '\(text)'; valid engines are auto, io_uring and threads")
         }
-        return kind
     }
 
     private static func number(_ text: String, of option: String) throws(Problem) -> UInt64 {

@@ -4,6 +4,7 @@ import ArgumentParser
 import Glibc
 import Host
 import MachineAPI
+import MachineSession
 import SystemPackage
 
 /// The command `martlet`.
@@ -32,11 +33,12 @@ struct MartletCommand: ParsableCommand {
         do throws(Errno) {
             try ProcessStart.prepare()
         } catch {
-            MessageOutput(isVerbose: false).write("cannot open the standard descriptors: \(error)")
+            Messages.write("cannot open the standard descriptors: \(error)")
             Glibc.exit(1)
         }
         do {
-            var command = try parseAsRoot()
+            // Not CommandLine.arguments, which loses bytes that are no UTF-8.
+            var command = try parseAsRoot(ProcessArguments.all)
             try command.run()
         } catch {
             let text = fullMessage(for: error)

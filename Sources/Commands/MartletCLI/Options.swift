@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Machine
-import SystemPackage
 
 /// A size of memory, as people write it: `256M`, `4G`, `512MiB`; a number alone is in MiB.
 struct MemorySize: ExpressibleByArgument, CustomStringConvertible {
@@ -39,16 +38,16 @@ struct MemorySize: ExpressibleByArgument, CustomStringConvertible {
 /// Where the console of a machine leads.
 enum ConsoleOption: ExpressibleByArgument, CustomStringConvertible {
     case stdio
-    case file(FilePath)
-    case none
+    case file(String)
+    case nowhere
 
     init?(argument: String) {
         switch argument {
         case "stdio": self = .stdio
-        case "none": self = .none
+        case "none": self = .nowhere
         default:
             guard argument.hasPrefix("file:"), argument.count > 5 else { return nil }
-            self = .file(FilePath(String(argument.dropFirst(5))))
+            self = .file(String(argument.dropFirst(5)))
         }
     }
 
@@ -56,7 +55,7 @@ enum ConsoleOption: ExpressibleByArgument, CustomStringConvertible {
         switch self {
         case .stdio: "stdio"
         case .file(let path): "file:\(path)"
-        case .none: "none"
+        case .nowhere: "none"
         }
     }
 
@@ -79,7 +78,4 @@ struct EscapeKey: ExpressibleByArgument {
     }
 
     var defaultValueDescription: String { "ctrl-a" }
-
-    /// As it is written on a command line.
-    var argument: String { filter.prefixName.lowercased() }
 }

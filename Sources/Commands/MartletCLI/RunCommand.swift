@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
-import LinuxBoot
-import Logging
+public import ArgumentParser
+import Host
 import Machine
+import MachineAPI
+import MachineModel
+import MachineSession
 import SystemPackage
 
 /// `martlet run`: boots a kernel with its console on this terminal.
@@ -12,7 +14,8 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Boot a Linux kernel, with its console on this terminal.",
         discussion: """
-            Without KERNEL the default guest of guest-images/ runs.
+            Without KERNEL the default guest of guest-images/ runs. With --config all about the machine comes from the file; \
+            options that are given besides take the place of what it says.
 
             EXIT STATUS
               0    the guest powered off or rebooted, or you stopped it
@@ -46,7 +49,7 @@ struct RunCommand: ParsableCommand {
     var noEntropy = false
 
     @Option(help: "Kernel parameters, added after Martlet's own.")
-    var cmdline = ""
+    var cmdline: String?
 
     @Option(
         help: ArgumentHelp(
@@ -56,30 +59,35 @@ struct RunCommand: ParsableCommand {
     )
     var cmdlineOnly: String?
 
-    @Option(help: "The number of vCPUs, 1 to 32.")
-    var cpus = 1
+    @Option(help: "The number of vCPUs, 1 to 32. (default: 1)")
+    var cpus: Int?
 
-    @Option(help: ArgumentHelp("Guest memory: 256M, 4G; a number alone is in MiB.", valueName: "size"))
-    var memory = MemorySize(byteCount: 128 << 20)
+    @Option(
+        help: ArgumentHelp("Guest memory: 256M, 4G; a number alone is in MiB. (default: 128M)", valueName: "size")
+    )
+    var memory: MemorySize?
 
     @Option(
         help: ArgumentHelp(
             """
-            Which way into the kernel: automatic; elf (the unpacked kernel's 64-bit entry); pvh; image (the bzImage's \
-            own entry, which unpacks the kernel inside the guest and places it at random).
+            The entry point of the kernel: automatic; elf (the unpacked kernel's 64-bit entry); pvh; image (the bzImage's \
+            own entry, which unpacks the kernel inside the guest and places it at random). (default: automatic)
             """,
             valueName: "entry"
         )
     )
-    var entry = EntryChoice.automatic
+    var entry: EntryChoice?
 
     @Option(
         help: ArgumentHelp(
-            "Where the console leads: stdio, file:PATH (output; input comes from standard input), or none.",
+            """
+            The place that the console leads to: stdio, none, or file:PATH, which output is appended to (input comes from \
+            standard input, unless that is a terminal). (default: stdio)
+            """,
             valueName: "where"
         )
     )
-    var console = ConsoleOption.stdio
+    var console: ConsoleOption?
 
     @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
     var escape = EscapeKey.standard
@@ -108,10 +116,7 @@ struct RunCommand: ParsableCommand {
     var config: String?
 
     @Option(
-        help: ArgumentHelp(
-            "Serve the REST API of `martlet api` on a socket at PATH (with --config).",
-            valueName: "path"
-        ),
+        help: ArgumentHelp("Serve the REST API of `martlet api` on a socket at PATH.", valueName: "path"),
         completion: .file()
     )
     var apiSocket: String?
@@ -119,14 +124,14 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
 
-    @Flag(name: .shortAndLong, help: "Say more of what happens.")
+    @Flag(help: "Say more of what happens.")
     var verbose = false
 
     mutating func validate() throws {
-        if cmdlineOnly != nil, !cmdline.isEmpty {
+        if cmdlineOnly != nil, cmdline != nil {
             throw ValidationError("--cmdline and --cmdline-only exclude each other.")
         }
-        if kernel == nil, initrd != nil {
+        if kernel == nil, config == nil, initrd != nil {
             throw ValidationError("--initrd needs a KERNEL; the default guest boots from a disk.")
         }
         try validateNamed()
@@ -134,58 +139,109 @@ struct RunCommand: ParsableCommand {
         if defaultDisks.count > 1 {
             throw ValidationError("The default disk can be there once only.")
         }
-        if keep != nil, kernel != nil || !disks.isEmpty, defaultDisks.isEmpty {
+        if keep != nil, kernel != nil || config != nil || !disks.isEmpty, defaultDisks.isEmpty {
             throw ValidationError("--keep keeps the default guest's disk, which this machine does not have.")
         }
-        do {
-            try machineConfiguration(kernel: "kernel").validate()
+        if let memory, memory.byteCount % (1 << 20) != 0 {
+            throw ValidationError("--memory takes whole MiB, and \(memory.byteCount) bytes are not.")
+        }
+        // With a kernel that the file, or the default guest, gives later.
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: kernel ?? "kernel"))
+        apply(to: &configuration)
+        do throws(MachineError) {
+            try configuration.validateForHost()
         } catch {
-            throw ValidationError("\(error)")
+            throw ValidationError(Self.inTermsOfOptions(error))
         }
     }
 
-    mutating func run() throws {
-        if let config { throw try runConfigurationFile(FilePath(config)) }
-        let messages = MessageOutput(isVerbose: verbose)
-        let needsGuest = kernel == nil || disks.contains(where: \.isDefault)
-        let guest = needsGuest ? try DefaultGuest.find(vcpuCount: cpus) : nil
-        let defaultDisk = try guest.flatMap { guest in
-            disks.isEmpty || disks.contains(where: \.isDefault) ? try DefaultDisk(of: guest, keptAt: keep) : nil
-        }
-        var configuration: MachineConfiguration
-        if let kernel {
-            configuration = machineConfiguration(kernel: FilePath(kernel))
-            configuration.initrd = initrd.map { FilePath($0) }
-        } else if let guest {
-            configuration = machineConfiguration(kernel: guest.kernel)
-            configuration.imageParameters = guest.parameters
+    func run() throws {
+        let (configuration, disk) = try description()
+        if isNamed { throw try runNamed(configuration, disk: disk) }
+        var settings = SessionSettings()
+        settings.console = if case .nowhere = console { .none } else { .standard }
+        settings.escape = escape.filter
+        settings.isVerbose = verbose
+        settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
+        let status = try withExtendedLifetime(disk) { try MachineSession(settings).run(configuration) }
+        throw ExitCode(Int32(status))
+    }
+
+    // MARK: - Description
+
+    /// Describes the machine: what the file says, or the default guest, and in place of that what the options say.
+    private func description() throws -> (MachineConfiguration, DefaultDisk?) {
+        var configuration = MachineConfiguration()
+        if let config {
+            configuration = try MachineConfiguration(file: FilePath(hostText: config))
         } else {
-            return
+            configuration.entropy = EntropySource()
         }
-        if let defaultDisk {
-            if disks.isEmpty { configuration.disks = [DiskConfiguration(path: defaultDisk.path)] }
-            for (index, disk) in disks.enumerated() where disk.isDefault {
-                configuration.disks[index].path = defaultDisk.path
+        let bootsDefault = kernel == nil && config == nil
+        let usesDefaultDisk = bootsDefault && disks.isEmpty || disks.contains(where: \.isDefault)
+        var disk: DefaultDisk?
+        if bootsDefault || usesDefaultDisk {
+            let guest = try DefaultGuest.find(vcpuCount: cpus ?? configuration.size.vcpuCount)
+            if bootsDefault {
+                configuration.bootSource = BootSource(kernelPath: guest.kernel.hostText)
+                configuration.bootSource?.imageParameters = guest.parameters.joined(separator: " ")
+            }
+            if usesDefaultDisk { disk = try DefaultDisk(of: guest, keptAt: keep) }
+        }
+        apply(to: &configuration)
+        if let disk {
+            if disks.isEmpty { configuration.drives = [Drive("disk0", path: disk.path.hostText, isRoot: true)] }
+            for index in disks.indices where disks[index].isDefault {
+                configuration.drives[index].path = disk.path.hostText
             }
         }
-        defer { withExtendedLifetime(defaultDisk) {} }
-        if isNamed { throw try runNamed(configuration, disk: defaultDisk) }
-        let session = try ConsoleSession(console, escape: escape)
-        let outcome = try session.run(configuration, messages: messages)
-        throw ExitCode(outcome)
+        do throws(ConfigurationError) {
+            try configuration.validate()
+        } catch {
+            throw APIError("\(config.map { "\($0): " } ?? "")\(error)")
+        }
+        return (configuration, disk)
     }
 
-    private func machineConfiguration(kernel: FilePath) -> MachineConfiguration {
-        var configuration = MachineConfiguration(kernel: kernel)
-        configuration.entry = entry
-        configuration.commandLine = cmdlineOnly ?? cmdline
-        configuration.isCommandLineComplete = cmdlineOnly != nil
-        configuration.vcpuCount = cpus
-        configuration.memoryByteCount = memory.byteCount
-        configuration.hasExitStatusPort = exitStatusPort
-        configuration.disks = disks.map(\.configuration)
-        configuration.hasEntropyDevice = !noEntropy
-        return configuration
+    /// Sets what the options say.
+    private func apply(to configuration: inout MachineConfiguration) {
+        if let kernel {
+            configuration.bootSource = configuration.bootSource ?? BootSource(kernelPath: kernel)
+            configuration.bootSource?.kernelPath = kernel
+        }
+        if let initrd { configuration.bootSource?.initrdPath = initrd }
+        if let line = cmdlineOnly ?? cmdline {
+            configuration.bootSource?.commandLine = line
+            configuration.bootSource?.isCommandLineComplete = cmdlineOnly != nil
+        }
+        if let entry { configuration.bootSource?.entry = entry }
+        if let cpus { configuration.size.vcpuCount = cpus }
+        if let memory { configuration.size.memoryMiB = Int(clamping: memory.byteCount >> 20) }
+        if exitStatusPort { configuration.size.hasExitStatusPort = true }
+        if noEntropy { configuration.entropy = nil }
+        if !disks.isEmpty {
+            configuration.drives = disks.enumerated().map { index, disk in
+                var drive = disk.drive
+                (drive.id, drive.isRoot) = ("disk\(index)", index == 0)
+                return drive
+            }
+        }
+        switch console {
+        case .file(let path): configuration.serial = SerialSettings(outputPath: path, rateLimit: configuration.serial?.rateLimit)
+        case .stdio, .nowhere: configuration.serial?.outputPath = nil
+        case nil: break
+        }
+    }
+
+    /// The names of options in place of the names that their fields have in a file.
+    private static func inTermsOfOptions(_ error: MachineError) -> String {
+        guard case .configuration(let error) = error else { return "\(error)" }
+        let options = [
+            "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory", "boot-source.boot_args": "--cmdline",
+            "boot-source.kernel_image_path": "KERNEL", "boot-source.initrd_path": "--initrd", "drives": "--disk",
+        ]
+        let option = options[error.field] ?? (error.field.hasPrefix("drives[") ? "--disk" : error.field)
+        return "\(option): \(error.problem)"
     }
 }
 

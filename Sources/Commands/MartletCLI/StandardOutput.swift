@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+import MachineSession
 import SystemPackage
 
 /// Standard output, for what a command answers: nothing is lost in silence.
@@ -38,7 +39,7 @@ func printAnswer(_ item: some CustomStringConvertible = "", terminator: String =
     do throws(StandardOutput.Failure) {
         try StandardOutput.write(line: item.description, terminator: terminator)
     } catch {
-        MessageOutput(isVerbose: false).write("\(error)")
+        Messages.write("\(error)")
         exit(1)
     }
 }

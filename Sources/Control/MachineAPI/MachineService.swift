@@ -2,61 +2,66 @@
 
 package import Dispatch
 import HTTP
-package import JSON
+import Host
+import JSON
 import Logging
 package import Machine
+package import MachineModel
 import Synchronization
-package import SystemPackage
+import SystemPackage
 
 /// One machine behind its REST API: configured first, started once, then watched and directed.
 ///
 /// Requests come from the server's thread, one at a time; what takes long is answered from a thread of the machine's.
 package final class MachineService: Sendable {
     struct State {
-        var resources = MachineResources()
-        var logger: LoggerSettings?
-        var metrics: MetricsSettings?
+        var configuration = MachineConfiguration()
         var machine: VirtualMachine?
         var startedAt: Timestamp?
-        var outcome: MachineOutcome?
+        var result: MachineResult?
         /// Stopped before there was a machine.
         var isAbandoned = false
         /// Who waits for the end.
         var waiters: [HTTPResponder] = []
-        /// Where the guest's output goes besides, open for as long as the machine runs.
-        var outputFile: OutputFile?
     }
 
     package let identifier: String
-    let console: ConsoleHub
+    let console: ConsoleHub?
     let log: MonitorLog
     let logger: Logger
     private let attachment: ConsoleAttachment
     private let metricsFile = MetricsFile()
     private let state = Mutex(State())
     private let ended = DispatchGroup()
-    private let onEnd: @Sendable (MachineOutcome) -> Void
+    private let descriptors: [String: CInt]
+    private let onReady: @Sendable (VirtualMachine) throws -> Void
+    private let onEnd: @Sendable (MachineResult) -> Void
     private let onEvent: @Sendable (MachineEvent) -> Void
 
     /// - Parameters:
     ///   - identifier: What the machine is called.
-    ///   - attachment: Where the console leads, with a hub.
-    ///   - console: The hub.
-    ///   - log: Where messages go.
+    ///   - attachment: The place that the console leads to, besides the hub.
+    ///   - console: The hub of viewers; `nil` where no client can attach.
+    ///   - log: The log of messages.
+    ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
+    ///   - onReady: Called when a machine is made, just before its guest runs.
     ///   - onEvent: Called from the machine's threads; must not block.
     ///   - onEnd: Called once, from a thread of the machine's, before those who wait for the end are told.
     package init(
         identifier: String,
         attachment: ConsoleAttachment,
-        console: ConsoleHub,
+        console: ConsoleHub?,
         log: MonitorLog,
+        descriptors: [String: CInt] = [:],
+        onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
-        onEnd: @escaping @Sendable (MachineOutcome) -> Void
+        onEnd: @escaping @Sendable (MachineResult) -> Void
     ) {
         self.identifier = identifier
         var attachment = attachment
         attachment.hub = console
-        (self.attachment, self.console, self.log, self.onEnd, self.onEvent) = (attachment, console, log, onEnd, onEvent)
+        (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
+        (self.onReady, self.onEnd, self.onEvent) = (onReady, onEnd, onEvent)
         logger = log.logger
         ended.enter()
     }
@@ -68,44 +73,53 @@ package final class MachineService: Sendable {
         state.withLock { $0.machine != nil }
     }
 
-    /// Takes over what a configuration file says.
+    /// Takes over a description, in place of what was described so far.
     ///
-    /// - Parameter path: A file as Firecracker's `--config-file` has it.
+    /// - Parameter configuration: The description.
     /// - Throws: `APIError`, in words.
-    package func configure(file path: FilePath) throws(APIError) {
-        let file = try ConfigurationFile(path: path)
-        if let logger = file.logger { try set(logger) }
-        if let metrics = file.metrics { try set(metrics) }
-        change { $0.resources = file.resources }
+    package func configure(_ configuration: MachineConfiguration) throws(APIError) {
+        try inAPITerms { () throws(ConfigurationError) in try configuration.validate() }
+        try resolved(configuration).checkFiles()
+        if let logger = configuration.logger { try set(logger) }
+        if let metrics = configuration.metrics { try set(metrics) }
+        change { state in
+            let (logger, metrics) = (state.configuration.logger, state.configuration.metrics)
+            state.configuration = configuration
+            state.configuration.logger = logger
+            state.configuration.metrics = metrics
+        }
+    }
+
+    /// The description for the machine alone: what stands for a descriptor is the descriptor's path.
+    private func resolved(_ configuration: MachineConfiguration) -> MachineConfiguration {
+        var configuration = configuration
+        configuration.mapPaths { path in descriptors[path].map { "/proc/self/fd/\($0)" } ?? path }
+        return configuration
     }
 
     /// Makes the machine and lets it run.
     ///
     /// - Throws: `APIError`, in words; the configuration may be changed then, and tried again.
     package func start() throws(APIError) {
-        let resources = state.withLock { $0.resources }
-        let configuration = try resources.configuration()
-        var attachment = attachment
-        attachment.outputLimit = resources.serial?.rateLimit
-        var outputFile: OutputFile?
-        if let path = resources.serial?.outputPath {
-            let file = try OutputFile(path: path)
-            attachment.output = file.descriptor
-            attachment.input = nil
-            outputFile = file
+        let configuration = state.withLock { $0.configuration }
+        guard configuration.bootSource != nil else {
+            throw APIError("Cannot start microvm without kernel configuration.")
         }
         let machine: VirtualMachine
         do throws(MachineError) {
-            machine = try VirtualMachine(configuration, console: attachment, logger: logger, onEvent: onEvent)
+            machine = try VirtualMachine(resolved(configuration), console: attachment, logger: logger, onEvent: onEvent)
         } catch {
             throw APIError("\(error)")
         }
-        for note in machine.notes { logger.info("\(note)") }
+        do {
+            try onReady(machine)
+        } catch {
+            throw APIError("\(error)")
+        }
         try state.withLock { state throws(APIError) in
             guard !state.isAbandoned else { throw APIError("Martlet is about to end.") }
             state.machine = machine
             state.startedAt = .now
-            state.outputFile = outputFile
         }
         machine.whenEnded { [self] outcome in handleEnd(outcome) }
         do throws(MachineError) {
@@ -133,23 +147,25 @@ package final class MachineService: Sendable {
         if let message = outcome.message { logger.info("\(message)") }
         flushMetrics()
         metricsFile.stop()
-        let waiters = state.withLock { state in
-            state.outcome = outcome
-            state.outputFile = nil
+        let (result, waiters) = state.withLock { state in
+            let result = state.machine.map { MachineResult(outcome, of: $0) }
+            state.result = result
             defer { state.waiters = [] }
-            return state.waiters
+            return (result, state.waiters)
         }
-        onEnd(outcome)
-        for waiter in waiters { waiter.send(.json(.object(outcome.json))) }
+        if let result {
+            onEnd(result)
+            for waiter in waiters { waiter.send(.json(.encoding(result))) }
+        }
         ended.leave()
     }
 
     /// Blocks until the machine has ended, or was stopped before it was started.
     ///
     /// - Returns: How it ended; `nil` for a machine that never was.
-    package func waitUntilEnded() -> MachineOutcome? {
+    package func waitUntilEnded() -> MachineResult? {
         ended.wait()
-        return state.withLock { $0.outcome }
+        return state.withLock { $0.result }
     }
 
     // MARK: - For requests
@@ -174,17 +190,19 @@ package final class MachineService: Sendable {
         if isStarted { throw .afterStart }
     }
 
-    func set(_ settings: LoggerSettings) throws(APIError) {
+    package func set(_ settings: LoggerSettings) throws(APIError) {
+        try inAPITerms { () throws(ConfigurationError) in try settings.validate() }
         try log.apply(settings)
-        change { $0.logger = settings }
+        change { $0.configuration.logger = settings }
     }
 
-    func set(_ settings: MetricsSettings) throws(APIError) {
-        guard state.withLock({ $0.metrics == nil }) else {
+    package func set(_ settings: MetricsSettings) throws(APIError) {
+        try inAPITerms { () throws(ConfigurationError) in try settings.validate() }
+        guard state.withLock({ $0.configuration.metrics == nil }) else {
             throw APIError("Reinitialization of metrics not allowed.")
         }
         try metricsFile.open(settings.path)
-        change { $0.metrics = settings }
+        change { $0.configuration.metrics = settings }
     }
 
     /// Answers when the machine has ended.
@@ -192,11 +210,11 @@ package final class MachineService: Sendable {
     /// - Returns: The answer, where it has; otherwise it comes later.
     func answerAtEnd(_ request: RoutedRequest) -> HTTPResponse? {
         let responder = request.responder
-        let outcome = state.withLock { state in
-            if state.outcome == nil { state.waiters.append(responder) }
-            return state.outcome
+        let result = state.withLock { state in
+            if state.result == nil { state.waiters.append(responder) }
+            return state.result
         }
-        if let outcome { return .json(.object(outcome.json)) }
+        if let result { return .json(.encoding(result)) }
         // Those that wait no longer would add up.
         let waiter = ObjectIdentifier(responder)
         responder.onClientGone { [weak self] in
@@ -210,35 +228,17 @@ package final class MachineService: Sendable {
     /// - Returns: Whether somebody does.
     @discardableResult
     func flushMetrics() -> Bool {
-        let (machine, drives) = state.withLock { ($0.machine, $0.resources.orderedDrives) }
+        let (machine, drives) = state.withLock { ($0.machine, $0.configuration.orderedDrives) }
         guard let machine else { return metricsFile.isOpen }
         return metricsFile.write(machine.statistics, drives: drives)
     }
 }
 
-extension MachineOutcome {
-    /// The end as programs read it.
-    package var json: JSONObject {
-        [
-            "outcome": .string(name), "exit_status": .integer(Int64(exitStatus)),
-            "message": message.map { .string($0) } ?? .null,
-        ]
-    }
-}
-
 extension MachineService {
-    /// Takes over what a command line says of messages and metrics.
+    /// Looks how large the disks are now, and tells the guest.
     ///
-    /// - Parameters:
-    ///   - fields: Those of `/logger`, with flags that are there whatever their value is.
-    ///   - metricsPath: The file of `/metrics`.
-    /// - Throws: `APIError`, in words.
-    package func configure(logger fields: [String: String], metricsPath: String?) throws(APIError) {
-        if !fields.isEmpty {
-            var object = JSONObject()
-            for (name, value) in fields { object[name] = name.hasPrefix("show_") ? true : .string(value) }
-            try set(try LoggerSettings(.object(object)))
-        }
-        if let metricsPath { try set(try MetricsSettings(["metrics_path": .string(metricsPath)])) }
+    /// - Returns: The paths of those that have another size than before.
+    package func rescanDisks() -> [String] {
+        snapshot.machine?.rescanDisks().map(\.hostText) ?? []
     }
 }

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 import Machine
 import MachineAPI
+import MachineModel
+import MachineSession
 import SystemPackage
 
 /// The command line of a monitor: Firecracker's, as far as it makes sense here, and what `martlet run` hands on.
 ///
 /// Read by hand, because a parser library would be a third of the process's memory.
 struct MonitorOptions {
-    var apiSocket: FilePath? = "/run/firecracker.socket"
-    /// A socket that listens already, instead of a path.
-    var listeningDescriptor: CInt?
-    var identifier = "anonymous-instance"
+    var settings = SessionSettings()
     var configurationFile: FilePath?
-    var consoleLog: FilePath?
     var resultFile: FilePath?
     /// The lock of the machine's folder, inherited.
     var lockDescriptor: CInt?
@@ -21,12 +20,6 @@ struct MonitorOptions {
     var machineFolder: FilePath?
     /// Whether the folder goes with the process.
     var isRemovedAtEnd = false
-    var usesStandardConsole = true
-    var endsWhenUnused = false
-    var startsMachine = true
-    var escape = EscapeFilter(prefix: nil)
-    var logger: [String: String] = [:]
-    var metricsPath: String?
 
     /// What else than a monitor is wanted.
     enum Request: Error {
@@ -36,8 +29,11 @@ struct MonitorOptions {
     }
 
     init(_ arguments: [String]) throws(Request) {
+        settings.apiSocket = "/run/firecracker.socket"
+        settings.audience = .log
         var rest = arguments[...]
         var hasNoAPI = false
+        var logger = LoggerSettings()
         while let argument = rest.popFirst() {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let name = parts[0]
@@ -47,43 +43,55 @@ struct MonitorOptions {
                 return value
             }
             switch name {
-            case "--api-sock": apiSocket = FilePath(try value())
-            case "--id": identifier = try value()
-            case "--config-file": configurationFile = FilePath(try value())
+            case "--api-sock": settings.apiSocket = FilePath(hostText: try value())
+            case "--id": settings.identifier = try value()
+            case "--config-file": configurationFile = FilePath(hostText: try value())
             case "--no-api": hasNoAPI = true
-            case "--log-path": logger["log_path"] = try value()
-            case "--level": logger["level"] = try value()
-            case "--module": logger["module"] = try value()
-            case "--show-level": logger["show_level"] = ""
-            case "--show-log-origin": logger["show_log_origin"] = ""
-            case "--metrics-path": metricsPath = try value()
+            case "--log-path": logger.path = try value()
+            case "--level":
+                let name = try value()
+                guard let level = LoggerSettings.Level(named: name) else {
+                    throw .wrongUsage("--level is Off, Error, Warning, Info, Debug or Trace, not '\(name)'")
+                }
+                logger.level = level
+            case "--module": logger.module = try value()
+            case "--show-level": logger.showsLevel = true
+            case "--show-log-origin": logger.showsOrigin = true
+            case "--metrics-path": settings.metrics = MetricsSettings(path: try value())
             // There are no filters to turn off.
             case "--no-seccomp": break
-            case "--listen-fd": listeningDescriptor = CInt(try value())
-            case "--console-log": consoleLog = FilePath(try value())
-            case "--result-file": resultFile = FilePath(try value())
+            case "--listen-fd": settings.listeningDescriptor = CInt(try value())
+            case "--console-log": settings.consoleLog = FilePath(hostText: try value())
+            case "--result-file": resultFile = FilePath(hostText: try value())
             case "--lock-fd": lockDescriptor = CInt(try value())
-            case "--machine-folder": machineFolder = FilePath(try value())
+            case "--machine-folder": machineFolder = FilePath(hostText: try value())
             case "--remove-at-end": isRemovedAtEnd = true
-            case "--no-console": usesStandardConsole = false
-            case "--no-start": startsMachine = false
-            case "--end-when-unused": endsWhenUnused = true
+            case "--path-fd":
+                // `5=PATH`: a descriptor, and the path of the configuration that it stands for.
+                let pair = try value().split(separator: "=", maxSplits: 1).map(String.init)
+                guard pair.count == 2, let descriptor = CInt(pair[0]) else { throw .wrongUsage("--path-fd is FD=PATH") }
+                settings.descriptors[pair[1]] = descriptor
+            case "--no-console": settings.console = .none
+            case "--no-start": settings.startsMachine = false
+            case "--end-when-unused": settings.endsWhenUnused = true
             case "--escape":
                 guard let filter = EscapeFilter(parsing: try value()) else {
                     throw .wrongUsage("--escape is ctrl-a to ctrl-z, or none")
                 }
-                escape = filter
+                settings.escape = filter
             case "--help", "-h": throw .help
             case "--version", "-V": throw .version
-            default: throw .wrongUsage("'\(argument)' is no option")
+            default: throw .wrongUsage("unknown option '\(argument)'")
             }
         }
+        if logger != LoggerSettings() { settings.logger = logger }
+        let identifier = settings.identifier
         guard !identifier.isEmpty, identifier.utf8.count <= 64, identifier.utf8.allSatisfy(Self.isIdentifierByte) else {
             throw .wrongUsage("--id has 1 to 64 letters, digits, hyphens, underscores and dots")
         }
         if hasNoAPI {
             guard configurationFile != nil else { throw .wrongUsage("--no-api needs --config-file") }
-            apiSocket = nil
+            settings.apiSocket = nil
         }
     }
 
@@ -115,7 +123,8 @@ struct MonitorOptions {
           --version, --help
 
         EXIT STATUS
-          as of `martlet run`: 0 when the guest powered off, 2 after a panic, 1 for an error
+          as of `martlet run`: 0 when the guest powered off, 2 after a panic, 1 for an error; a signal ends the process
+          as a shell expects, with status 128 + its number
         """
 
     static let version = """

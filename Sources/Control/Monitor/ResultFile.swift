@@ -3,7 +3,6 @@
 import Glibc
 import Host
 import JSON
-import Machine
 import MachineAPI
 import SystemPackage
 
@@ -40,12 +39,12 @@ final class ResultFile: Sendable {
     /// Writes the result: all of it, or nothing that is taken for one.
     ///
     /// - Throws: `Errno`.
-    func write(_ outcome: MachineOutcome) throws(Errno) {
-        var object = outcome.json
-        if let message = outcome.message { object["message"] = .string(String(message.prefix(Self.messageLimit))) }
-        object["ended_at"] = .string("\(Timestamp.now)")
-        object["ended_at_ms"] = .integer(Timestamp.now.millisecondsSinceEpoch)
-        let text = Array((JSONValue.object(object).text + "\n").utf8)
+    func write(_ result: MachineResult) throws(Errno) {
+        var result = result
+        let now = Timestamp.now
+        (result.endedAt, result.endedAtMilliseconds) = ("\(now)", now.millisecondsSinceEpoch)
+        result.message = result.message.map { String($0.prefix(Self.messageLimit)) }
+        let text = Array((JSONValue.encoding(result).text + "\n").utf8)
         // The first byte comes last: until then the file begins with 0, which is no JSON.
         try write(text[1...], at: 1)
         // Gives space back, which cannot fail for want of it.

@@ -48,3 +48,10 @@ extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Expre
     /// An object; of members with the same name the last one counts.
     package init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(JSONObject(elements)) }
 }
+
+extension JSONValue {
+    /// A member of an object; null where there is none, and for any other value.
+    package subscript(name: String) -> JSONValue {
+        if case .object(let object) = self { object[name] ?? .null } else { .null }
+    }
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LinuxBoot
+package import MachineModel
 
 /// The kernel parameters that Martlet adds to the user's.
 package struct KernelParameters: Sendable {
@@ -22,34 +23,28 @@ package struct KernelParameters: Sendable {
 
     /// What the configuration says of the root file system, unless the other parameters say otherwise.
     private static func root(for configuration: MachineConfiguration, _ others: [String]) -> [String] {
-        guard let disk = configuration.disks.first, !others.contains(where: { $0.hasPrefix("root=") }) else {
-            return []
-        }
-        let access = disk.isReadOnly ? "ro" : "rw"
-        switch configuration.root {
-        case .firstDisk: return ["root=/dev/vda", access]
-        case .partition(let identifier): return ["root=PARTUUID=\(identifier)", access]
-        case .unnamed: return []
-        }
+        guard let disk = configuration.drives.first(where: \.isRoot), !others.contains(where: { $0.hasPrefix("root=") })
+        else { return [] }
+        return ["root=" + (disk.partitionID.map { "PARTUUID=\($0)" } ?? "/dev/vda"), disk.isReadOnly ? "ro" : "rw"]
     }
 
     /// - Parameters:
     ///   - configuration: What the user asked for.
     ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
     package init(for configuration: MachineConfiguration, isHostInterpreting: Bool) {
-        guard !configuration.isCommandLineComplete else {
+        let source = configuration.bootSource
+        guard source?.isCommandLineComplete != true else {
             (values, reportsPanicByReset) = ([], false)
             return
         }
-        let others = KernelCommandLine.kernelWords(
-            in: (configuration.imageParameters + [configuration.commandLine]).joined(separator: " ")
-        )
+        let image = source?.imageParameters ?? ""
+        let others = KernelCommandLine.kernelWords(in: "\(image) \(source?.commandLine ?? "")")
         values =
             Self.base
             // It would print what "quiet" holds back, until the kernel has read that word.
             + (others.contains("quiet") ? [] : [Self.earlyConsole])
             + Self.root(for: configuration, others)
-            + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + configuration.imageParameters
+            + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + (image.isEmpty ? [] : [image])
         // Another way to reset may be a warm one.
         reportsPanicByReset = !others.contains { $0.hasPrefix("reboot=") }
     }

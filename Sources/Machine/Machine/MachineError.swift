@@ -4,17 +4,20 @@ package import GuestMemory
 package import Host
 package import KVM
 package import LinuxBoot
+package import MachineModel
 package import Storage
 package import SystemPackage
 
 /// Why a machine cannot be made, or could not go on.
 package enum MachineError: Error, Hashable, CustomStringConvertible {
-    /// The configuration asks for what cannot be: where, and in words.
-    case configuration(ConfigurationField, String)
+    /// The configuration asks for what cannot be.
+    case configuration(ConfigurationError)
     case kvm(KVMError)
     case memory(GuestMemoryError)
     case boot(BootError)
     case storage(StorageError)
+    /// The file for the guest's output cannot be opened.
+    case consoleFile(FilePath, Errno)
     /// The host gives no descriptor for what the machine itself needs: what for, and why.
     case descriptor(String, Errno)
     /// The host gives no thread.
@@ -34,11 +37,12 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .configuration(_, let text): text
+        case .configuration(let error): "\(error)"
         case .kvm(let error): "\(error)"
         case .memory(let error): "\(error)"
         case .boot(let error): "\(error)"
         case .storage(let error): "\(error)"
+        case .consoleFile(let path, let errno): "cannot open \(path) for the console: \(errno)"
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
         case .threads(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"

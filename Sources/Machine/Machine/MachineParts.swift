@@ -4,9 +4,11 @@ import Firmware
 import Platform
 import Devices
 import GuestMemory
+import Host
 import KVM
 import LinuxBoot
 import Logging
+import MachineModel
 import SystemPackage
 
 /// Everything that a machine consists of, put together in the one order in which it can be.
@@ -29,22 +31,25 @@ final class MachineParts: Sendable {
         logger: Logger,
         link: MachineLink
     ) throws(MachineError) {
-        try configuration.validate()
+        try configuration.validateForHost()
+        guard let source = configuration.bootSource else {
+            throw .configuration(ConfigurationError("boot-source", "is missing"))
+        }
         let isInterpreted = InterpretedHost.isThisHost
         let parameters = KernelParameters(for: configuration, isHostInterpreting: isInterpreted)
         let (kernel, commandLine) = try inMachineTerms(MachineError.boot) { () throws(BootError) in
             // First what needs no KVM: a wrong path is told on any host.
             (
-                try KernelImage(path: configuration.kernel),
-                try KernelCommandLine(defaults: parameters.values, user: configuration.commandLine)
+                try KernelImage(path: FilePath(hostText: source.kernelPath)),
+                try KernelCommandLine(defaults: parameters.values, user: source.commandLine ?? "")
             )
         }
 
         let system = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.openKVM(vcpuCount: configuration.vcpuCount)
+            try Self.openKVM(vcpuCount: configuration.size.vcpuCount)
         }
         let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
-            try GuestMemory(byteCount: configuration.memoryByteCount)
+            try GuestMemory(byteCount: configuration.size.memoryByteCount)
         }
         var resources = PlatformResources()
         let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
@@ -62,7 +67,7 @@ final class MachineParts: Sendable {
             logger: logger
         ) { link.handle($0) }
         let firmware = FirmwareDescription(
-            apicIDs: (0..<configuration.vcpuCount).map(UInt32.init),
+            apicIDs: (0..<configuration.size.vcpuCount).map(UInt32.init),
             virtioDevices: devices.firmwareDescriptions
         )
         let rsdp: GuestAddress
@@ -76,18 +81,18 @@ final class MachineParts: Sendable {
         let loaded = try inMachineTerms(MachineError.boot) { () throws(BootError) in
             try LinuxLoader(memory: memory).load(
                 kernel,
-                entry: configuration.entry,
-                initrd: configuration.initrd,
+                entry: source.entry,
+                initrd: source.initrdPath.map { FilePath(hostText: $0) },
                 commandLine: commandLine,
                 rsdp: rsdp,
                 // A command line that is complete is the user's alone; the ACPI tables tell of the devices in any case.
-                virtioDevices: configuration.isCommandLineComplete ? [] : firmware.virtioDevices,
+                virtioDevices: source.isCommandLineComplete ? [] : firmware.virtioDevices,
                 rngSeed: (0..<64).map { _ in .random(in: .min ... .max) }
             )
         }
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
         runners = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            let vcpus = try Self.makeVCPUs(vm, system, count: configuration.vcpuCount, isInterpreted: isInterpreted)
+            let vcpus = try Self.makeVCPUs(vm, system, count: configuration.size.vcpuCount, isInterpreted: isInterpreted)
             try vcpus.first?.enter(loaded.state)
             return vcpus.map {
                 VCPURunner(vcpu: $0, ports: devices.ports, memory: devices.memory, emulation: emulation)

@@ -5,6 +5,8 @@ package import Dispatch
 import GuestMemory
 import Host
 package import Logging
+package import MachineModel
+import Storage
 import Synchronization
 package import SystemPackage
 
@@ -12,7 +14,7 @@ package import SystemPackage
 ///
 /// Each vCPU has a thread of its own, and so has each direction of the console. Nothing else runs.
 package final class VirtualMachine: Sendable {
-    private struct State {
+    struct State {
         var isStarted = false
         var isPaused = false
         /// Why the vCPUs were told to stop: the first reason counts.
@@ -22,11 +24,13 @@ package final class VirtualMachine: Sendable {
         var endHandlers: [@Sendable (MachineOutcome) -> Void] = []
     }
 
-    /// What was done to the kernel to boot it, for the log: one line each.
+    /// What a user should know before the guest starts: one line each.
     package let notes: [String]
 
-    private let parts: MachineParts
-    private let state = Mutex(State())
+    let parts: MachineParts
+    /// The file of the configuration that the guest's output goes to, open for as long as the machine is there.
+    private let serialOutput: SerialOutputFile?
+    let state = Mutex(State())
     private let runningVCPUs = DispatchGroup()
     /// Where a machine is paused, resumed and wound up, one after the other: all of them wait for threads.
     private let control = DispatchQueue(label: "martlet.control")
@@ -39,7 +43,8 @@ package final class VirtualMachine: Sendable {
     ///
     /// - Parameters:
     ///   - configuration: Checked here once more.
-    ///   - console: The descriptors stay the caller's, open until `wait` has returned.
+    ///   - console: The descriptors stay the caller's, open until `wait` has returned. A file that the configuration names for
+    ///     the output takes the place of this output, and of a terminal's input.
     ///   - logger: Where the machine says what its guest does wrong.
     ///   - onEvent: Called from the machine's threads; must not block.
     /// - Throws: What keeps the machine from starting, in words.
@@ -50,8 +55,18 @@ package final class VirtualMachine: Sendable {
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in }
     ) throws(MachineError) {
         let link = MachineLink(onEvent: onEvent)
+        var console = console
+        console.outputLimit = configuration.serial?.rateLimit
+        serialOutput = try configuration.serial?.outputPath.map { path throws(MachineError) in
+            try SerialOutputFile(path: FilePath(hostText: path))
+        }
+        if let serialOutput {
+            console.output = serialOutput.descriptor
+            // The user of a terminal could not see what they type.
+            if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
+        }
         parts = try MachineParts(configuration, console: console, logger: logger, link: link)
-        notes = parts.notes
+        notes = parts.notes + InterpretedHost.notes(for: configuration)
         link.connect(self)
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Machine
+import MachineModel
 
 /// Why something could not be done: a code for programs, and words for people.
 public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -19,7 +20,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
             self.kind = kind
         }
 
-        /// The configuration asks for what cannot be: ``MartletError/property`` says where.
+        /// The configuration asks for what cannot be: ``MartletError/field`` says where.
         public static let invalidConfiguration = Code(.invalidConfiguration)
         /// KVM is not there, may not be opened, or refused something.
         public static let hypervisor = Code(.hypervisor)
@@ -52,23 +53,27 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What happened, and what to change where that helps: words for whoever runs the program.
     public let message: String
 
-    /// Which property of the ``VirtualMachineConfiguration`` is wrong, as it is written in Swift: `cpuCount`, or
-    /// `storageDevices[1].identifier`.
+    /// The field of the configuration that is wrong, as it is named in JSON: `machine-config.vcpu_count`, or
+    /// `drives[1].martlet.serial`.
     ///
     /// `nil` for errors that are not the configuration's.
-    public let property: String?
+    public let field: String?
 
-    /// The message, behind the property if there is one.
+    /// The message, behind the field if there is one.
     public var description: String {
-        property.map { "\($0): \(message)" } ?? message
+        field.map { "\($0): \(message)" } ?? message
     }
 
-    init(_ code: Code, _ message: String, property: String? = nil) {
-        (self.code, self.message, self.property) = (code, message, property)
+    init(_ code: Code, _ message: String, field: String? = nil) {
+        (self.code, self.message, self.field) = (code, message, field)
     }
 
     init(_ error: MachineError) {
-        self.init(Code(of: error), "\(error)", property: error.property)
+        if case .configuration(let error) = error {
+            self.init(.invalidConfiguration, error.problem, field: error.field)
+        } else {
+            self.init(Code(of: error), "\(error)")
+        }
     }
 }
 
@@ -76,7 +81,7 @@ extension MartletError.Code {
     fileprivate init(of error: MachineError) {
         self =
             switch error {
-            case .configuration: .invalidConfiguration
+            case .configuration, .consoleFile: .invalidConfiguration
             case .kvm: .hypervisor
             case .memory: .memory
             case .boot: .boot
@@ -87,24 +92,6 @@ extension MartletError.Code {
             case .notRunning: .notRunning
             case .instruction, .vcpuFailed: .guestExecution
             }
-    }
-}
-
-extension MachineError {
-    /// What `VirtualMachineConfiguration` calls the part that is wrong.
-    fileprivate var property: String? {
-        guard case .configuration(let field, _) = self else { return nil }
-        switch field {
-        case .kernel: return "bootLoader.kernelPath"
-        case .commandLine: return "bootLoader.commandLine"
-        case .root: return "bootLoader.rootFileSystem"
-        case .vcpuCount: return "cpuCount"
-        case .memory: return "memorySize"
-        case .disks: return "storageDevices"
-        case .disk(let index, .path): return "storageDevices[\(index)].path"
-        case .disk(let index, .identifier): return "storageDevices[\(index)].identifier"
-        case .disk(let index, .queueCount): return "storageDevices[\(index)].queueCount"
-        }
     }
 }
 

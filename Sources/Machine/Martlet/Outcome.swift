@@ -15,7 +15,7 @@ extension VirtualMachine {
         case panicked
         /// A vCPU shut down: an exception while handling an exception while handling an exception.
         case tripleFault
-        /// The guest ended the machine with a status of its own: see ``VirtualMachineConfiguration/hasExitStatusPort``.
+        /// The guest ended the machine with a status of its own: see ``MachineSize/hasExitStatusPort``.
         case exited(UInt8)
         /// The owner stopped the machine.
         case stopped

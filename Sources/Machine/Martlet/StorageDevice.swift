@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 import Machine
+public import MachineModel
 import SystemPackage
 import Virtio
 
 /// A disk of a machine that is there: to be resized, replaced and limited while the guest uses it.
 ///
-/// ``VirtualMachine/storageDevices`` has one for each ``VirtualMachineConfiguration/storageDevices``. It keeps the disk's
+/// ``VirtualMachine/storageDevices`` has one for each disk of the configuration, the root first. It keeps the disk's
 /// file open, so let go of it together with the machine.
 public struct StorageDevice: Sendable {
     /// What a disk has done since its machine was made.
@@ -37,7 +39,7 @@ public struct StorageDevice: Sendable {
     }
 
     /// The path of the disk's file, or block device, as it is now.
-    public var path: String { disk.path.string }
+    public var path: String { disk.path.hostText }
 
     /// Whether the guest has found the disk and has a driver for it.
     public var isUsedByGuest: Bool { machine.isUsed(disk.id) }
@@ -73,14 +75,17 @@ public struct StorageDevice: Sendable {
     /// - Parameter path: A raw image file or a block device, with the block size of the old one.
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/storage``; then the disk stays as it is.
     public func replaceImage(with path: String) throws(MartletError) {
-        let path = try FilePath(checking: path, of: nil)
-        try inPublicTerms { () throws(MachineError) in try disk.replaceFile(by: path) }
+        // A NUL would end the path early, and name another file.
+        guard !path.utf8.contains(0) else {
+            throw MartletError(.storage, "the path \(path.debugDescription) contains a NUL")
+        }
+        try inPublicTerms { () throws(MachineError) in try disk.replaceFile(by: FilePath(hostText: path)) }
     }
 
     /// Limits how fast the disk is from now on.
     ///
     /// - Parameter limit: `nil` for no limit.
     public func setRateLimit(_ limit: RateLimit?) {
-        disk.setRateLimit(limit?.storageLimit)
+        disk.setRateLimit(limit)
     }
 }

@@ -3,6 +3,7 @@
 import Dispatch
 public import Logging
 import Machine
+public import MachineModel
 import SystemPackage
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
@@ -29,7 +30,7 @@ public final class VirtualMachine: Sendable {
         case ended
     }
 
-    /// The machine's console; without a byte where ``VirtualMachineConfiguration/serialConsole`` leads elsewhere.
+    /// The machine's console; without a byte where the machine was made with one that leads elsewhere.
     public let console: SerialConsole
 
     private let machine: Machine.VirtualMachine
@@ -52,17 +53,19 @@ public final class VirtualMachine: Sendable {
     /// Opens the disks, which stay locked until the machine has ended and is no longer referred to.
     ///
     /// - Parameters:
-    ///   - configuration: Checked here once more.
+    ///   - configuration: Checked here once more. Its ``MachineConfiguration/logger`` and ``MachineConfiguration/metrics`` are
+    ///     the command's, and without effect here.
+    ///   - console: The place that the two directions of the serial console lead to: `ttyS0` in Linux.
     ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
     /// - Throws: ``MartletError``, for what keeps the machine from starting.
     public init(
-        configuration: VirtualMachineConfiguration,
+        configuration: MachineConfiguration,
+        console: SerialConsoleAttachment = .stream,
         logger: Logger = Logger(label: "martlet")
     ) throws(MartletError) {
-        let machineConfiguration = try configuration.machineConfiguration()
         let channel = ConsoleChannel()
         var attachment = ConsoleAttachment()
-        switch configuration.serialConsole {
+        switch console {
         case .stream:
             attachment.channel = channel
         case .fileDescriptors(let output, let input):
@@ -74,7 +77,7 @@ public final class VirtualMachine: Sendable {
         }
         machine = try inPublicTerms { () throws(MachineError) in
             try Machine.VirtualMachine(
-                machineConfiguration,
+                configuration,
                 console: attachment,
                 logger: logger
             ) { event in
@@ -83,7 +86,7 @@ public final class VirtualMachine: Sendable {
             }
         }
         self.channel = channel
-        console = SerialConsole(channel)
+        self.console = SerialConsole(channel)
     }
 
     deinit {
@@ -103,7 +106,7 @@ public final class VirtualMachine: Sendable {
         }
     }
 
-    /// The machine's disks, in the order of its configuration.
+    /// The machine's disks, in the order in which the guest finds them: the root first.
     public var storageDevices: [StorageDevice] {
         machine.disks.map { StorageDevice(machine, $0) }
     }

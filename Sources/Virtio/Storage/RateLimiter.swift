@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import MachineModel
+
 /// Limits bytes and operations by two token buckets.
 package struct RateLimiter: Sendable {
     package enum Verdict: Hashable, Sendable {
@@ -12,8 +14,8 @@ package struct RateLimiter: Sendable {
     private var operations: TokenBucket?
 
     package init(_ limit: RateLimit) {
-        bytes = limit.bytes.map(TokenBucket.init)
-        operations = limit.operations.map(TokenBucket.init)
+        bytes = limit.bytes.flatMap(TokenBucket.init)
+        operations = limit.operations.flatMap(TokenBucket.init)
     }
 
     /// Takes the tokens that a request needs, from both buckets or from none.
@@ -63,9 +65,11 @@ package struct TokenBucket: Sendable {
     private var burst: Double
     private var filledAt: ContinuousClock.Instant?
 
-    package init(_ bucket: RateLimit.Bucket) {
-        capacity = Double(max(1, bucket.capacity))
-        tokensPerSecond = capacity * 1000 / Double(max(1, bucket.refillMilliseconds))
+    /// Makes a full bucket; `nil` for a description that limits nothing.
+    package init?(_ bucket: RateLimit.Bucket) {
+        guard bucket.isLimiting else { return nil }
+        capacity = Double(bucket.capacity)
+        tokensPerSecond = capacity * 1000 / Double(bucket.refillMilliseconds)
         tokens = capacity
         burst = Double(bucket.oneTimeBurst)
     }

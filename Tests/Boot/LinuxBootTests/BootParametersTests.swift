@@ -4,6 +4,7 @@ import Platform
 import CBootParameters
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import Testing
 
 @Suite struct BootParametersTests {

@@ -2,6 +2,7 @@
 
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import Testing
 
 /// Images with random damage: each either loads within its bounds or is refused, and none crashes or hangs.

@@ -2,6 +2,7 @@
 
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import Testing
 
 @Suite struct ELFTests {

@@ -3,6 +3,7 @@
 import Platform
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import Testing
 
 @Suite struct EntryTests {

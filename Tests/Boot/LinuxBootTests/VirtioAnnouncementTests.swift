@@ -4,6 +4,7 @@ import Firmware
 import Platform
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import Testing
 
 /// virtio devices reach a kernel once: by ACPI where it has that, else by its command line.

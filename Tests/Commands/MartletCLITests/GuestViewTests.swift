@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Machine
+import MachineModel
 import Testing
 import TestSupport
 

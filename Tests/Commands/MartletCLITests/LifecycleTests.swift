@@ -109,7 +109,10 @@ struct LifecycleTests {
         let result = try machines.run("run", "/nowhere/kernel", "--name", "web", "--detach")
         #expect(result.termination == .exited(1))
         #expect(result.messages.contains("/nowhere/kernel"))
-        #expect(try machines.files().isEmpty)
+        let text = try machines.runtime.write(Array("no kernel".utf8), to: "text")
+        defer { unsafe unlink(text) }
+        #expect(try machines.run("run", text, "--name", "web", "--detach").termination == .exited(1))
+        #expect(try machines.files() == ["text"])
     }
 
     @Test func `rm goes on after a machine that it cannot remove`() throws {

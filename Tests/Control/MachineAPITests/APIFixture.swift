@@ -159,11 +159,6 @@ struct Answer {
 }
 
 extension JSONValue {
-    /// A member of an object; null where there is none.
-    subscript(name: String) -> JSONValue {
-        if case .object(let object) = self { object[name] ?? .null } else { .null }
-    }
-
     /// An element of an array; null where there is none.
     subscript(index: Int) -> JSONValue {
         if case .array(let elements) = self, elements.indices.contains(index) { elements[index] } else { .null }

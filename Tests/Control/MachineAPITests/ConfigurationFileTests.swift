@@ -2,6 +2,7 @@
 
 import JSON
 import MachineAPI
+import MachineModel
 import SystemPackage
 import TestSupport
 import Testing
@@ -15,7 +16,7 @@ struct ConfigurationFileTests {
 
     private func configure(_ fixture: APIFixture, _ text: String) throws {
         let path = try fixture.folder.write(Array(text.utf8), to: "machine.json")
-        try fixture.service.configure(file: FilePath(path))
+        try fixture.service.configure(MachineConfiguration(file: FilePath(path)))
     }
 
     private func error(_ text: String, _ fixture: APIFixture) throws -> String {
@@ -34,18 +35,19 @@ struct ConfigurationFileTests {
 
     @Test func `what is wrong with a file is told with its name`() throws {
         #expect(try error("{", fixture).hasPrefix("An error occurred when deserializing"))
-        #expect(try error("[]", fixture).hasSuffix("the configuration: must be an object."))
-        #expect(try error("{}", fixture) == "the configuration has no 'boot-source'")
-        #expect(try error(#"{"boot-source":{}}"#, fixture).hasSuffix("field 'kernel_image_path' is missing."))
+        #expect(try error("[]", fixture).hasSuffix("must be an object."))
+        #expect(try error("{}", fixture) == "boot-source: is missing")
+        #expect(try error(#"{"boot-source":{}}"#, fixture).hasSuffix("boot-source.kernel_image_path: is missing."))
         let kernel = try fixture.file("kernel").text
         let start = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},"
-        #expect(try error(start + "\"x\":{}}", fixture) == "unknown field 'x'")
-        #expect(try error(start + "\"drives\":{}}", fixture) == "'drives' must be an array")
+        #expect(try error(start + "\"x\":{}}", fixture) .hasSuffix("x: unknown field."))
+        #expect(try error(start + "\"drives\":{}}", fixture) .hasSuffix("drives: must be an array."))
         #expect(
-            try error(start + "\"network-interfaces\":[{}]}", fixture) == "Martlet does not offer network-interfaces."
+            try error(start + "\"network-interfaces\":[{}]}", fixture)
+                .hasSuffix("network-interfaces: Martlet does not offer it.")
         )
         let path = FilePath("/nowhere/machine.json")
-        let missing = #expect(throws: APIError.self) { try fixture.service.configure(file: path) }
+        let missing = #expect(throws: APIError.self) { try MachineConfiguration(file: path) }
         #expect(missing?.description == "/nowhere/machine.json: cannot be read: No such file or directory")
     }
 
@@ -61,5 +63,18 @@ struct ConfigurationFileTests {
         let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"network-interfaces\":[],\"vsock\":null}"
         try configure(fixture, text)
         #expect(try fixture.get("/vm/config")["boot-source"]["kernel_image_path"].text == kernel)
+    }
+
+    @Test func `a whole of one drive twice, or of two roots, is refused`() throws {
+        let kernel = try fixture.file("kernel").text
+        let disk = try fixture.disk("disk").text
+        func drives(_ first: String, _ second: String) throws -> String {
+            func drive(_ rest: String) -> String { "{\"path_on_host\":\(disk),\(rest)}" }
+            let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"drives\":[\(drive(first)),\(drive(second))]}"
+            return try error(text, fixture)
+        }
+        let (a, b) = (#""drive_id":"a","is_root_device":true"#, #""drive_id":"b","is_root_device":true"#)
+        #expect(try drives(a, b) == "drives[1]: a root block device already exists: 'a'")
+        #expect(try drives(a, #""drive_id":"a","is_root_device":false"#) == "drives[1]: there is a drive 'a' already")
     }
 }

@@ -175,7 +175,7 @@ struct RunningMachineTests {
         for response in try await [early, late] {
             let answer = try Answer(response)
             #expect(try problems(answer, "GET /martlet/wait") == [])
-            #expect(answer.body == ["outcome": "exited", "exit_status": 5, "message": .null])
+            #expect(answer.body == ["outcome": "exited", "exit_status": 5, "message": .null, "notes": []])
         }
         #expect(try fixture.get("/martlet/wait")["exit_status"] == 5)
         #expect(try fixture.get("/martlet/machine")["outcome"]["outcome"] == "exited")

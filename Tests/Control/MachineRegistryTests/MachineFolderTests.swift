@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+import MachineAPI
 import MachineRegistry
 import SystemPackage
 import TestSupport

@@ -4,6 +4,7 @@ import Platform
 import CFuzzer
 import GuestMemory
 import LinuxBoot
+import MachineModel
 import SystemPackage
 
 /// The input is a kernel image; its last byte chooses the entry too.

@@ -6,6 +6,7 @@ import JSON
 import KVM
 import Logging
 @testable import Machine
+import MachineModel
 import Platform
 import SystemPackage
 import TestSupport
@@ -18,19 +19,17 @@ struct DeviceManagerTests {
 
     init() throws {
         folder = try TemporaryFolder()
-        configuration = MachineConfiguration(kernel: "/kernel")
-        configuration.memoryByteCount = 16 << 20
+        configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "/kernel"))
+        configuration.size.memoryMiB = 16
         for name in ["first", "second"] {
             let path = try folder.write([UInt8](repeating: 0, count: 4096), to: name)
-            var disk = DiskConfiguration(path: FilePath(path))
             // Two machines of this process have it.
-            disk.isReadOnly = true
-            configuration.disks.append(disk)
+            configuration.drives.append(Drive(name, path: path, isReadOnly: true))
         }
     }
 
     private func makeDevices(_ configuration: MachineConfiguration) throws -> DeviceManager {
-        let memory = try GuestMemory(byteCount: configuration.memoryByteCount)
+        let memory = try GuestMemory(byteCount: configuration.size.memoryByteCount)
         let vm = try KVMSystem().makeVirtualMachine()
         try vm.makeInterruptControllers()
         var resources = PlatformResources()
@@ -73,7 +72,7 @@ struct DeviceManagerTests {
     @Test func `a state of other devices is refused in words`() throws {
         let state = try makeDevices(configuration).saveState()
         var other = configuration
-        other.disks.removeLast()
+        other.drives.removeLast()
         let devices = try makeDevices(other)
         let error = #expect(throws: MachineError.self) { try devices.restore(state) }
         #expect(error.map { "\($0)" }?.contains("vda, vdb, entropy") == true)

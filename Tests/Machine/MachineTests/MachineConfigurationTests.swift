@@ -2,66 +2,54 @@
 
 import GuestMemory
 import Machine
+import MachineModel
 import SystemPackage
 import Testing
 
 @Suite struct MachineConfigurationTests {
     private func message(_ change: (inout MachineConfiguration) -> Void) -> String? {
-        var configuration = MachineConfiguration(kernel: "kernel")
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
         change(&configuration)
         do throws(MachineError) {
-            try configuration.validate()
+            try configuration.validateForHost()
             return nil
         } catch {
             return error.description
         }
     }
 
-    @Test(arguments: [1, 2, 31, 32])
-    func `1 to 32 vCPUs are right`(count: Int) {
-        #expect(message { $0.vcpuCount = count } == nil)
+    @Test func `a command line of several lines is refused`() {
+        #expect(message { $0.bootSource?.commandLine = "quiet\nro" }?.contains("control character 0xa") == true)
     }
 
-    @Test(arguments: [0, 33, -1, .max, .min])
-    func `any other number of vCPUs is refused with what is right`(count: Int) {
-        #expect(message { $0.vcpuCount = count } == "a machine has 1 to 32 vCPUs, not \(count)")
+    @Test func `a wrong field of the description is an error of the configuration`() {
+        #expect(message { $0.size.vcpuCount = 33 } == "machine-config.vcpu_count: must be 1 to 32, not 33")
     }
 
-    @Test func `a kernel without a path and a command line of several lines are refused`() {
-        #expect(message { $0.kernel = "" } == "the path of the kernel is empty")
-        #expect(message { $0.commandLine = "quiet\nro" }?.contains("control character 0xa") == true)
+    @Test func `memory up to the host's own is right`() {
+        let host = Int(clamping: MachineConfiguration.hostMemoryByteCount >> 20)
+        for size in [16, host] { #expect(message { $0.size.memoryMiB = size } == nil) }
+        #expect(message { $0.size.memoryMiB = host + 1 }?.contains("this host has \(host) MiB") == true)
+        #expect(message { $0.size.memoryMiB = 1 << 30 }?.contains("this host has") == true)
     }
 
-    @Test func `what is wrong with a disk is said of that disk`() {
-        var configuration = MachineConfiguration(kernel: "kernel")
-        configuration.disks = [DiskConfiguration(path: "one"), DiskConfiguration(path: "two")]
-        configuration.disks[1].queueCount = 0
-        let text = "disk two: a disk has 1 to 16 queues, not 0"
-        #expect(throws: MachineError.configuration(.disk(1, .queueCount), text)) { try configuration.validate() }
-    }
-
-    @Test func `memory from 16 MiB to the host's own is right, in whole pages`() {
-        let host = MachineConfiguration.hostMemoryByteCount
-        for byteCount in [16 << 20, 16 << 20 + 4096, host] as [UInt64] {
-            #expect(message { $0.memoryByteCount = byteCount } == nil)
-        }
-        #expect(message { $0.memoryByteCount = 16 << 20 - 4096 }?.contains("at least 16 MiB") == true)
-        #expect(message { $0.memoryByteCount = 15 << 20 }?.hasSuffix("not 15 MiB") == true)
-        #expect(message { $0.memoryByteCount = 16 << 20 + 1 }?.contains("16777217 bytes") == true)
-        #expect(message { $0.memoryByteCount = host + 4096 }?.contains("this host has \(host >> 20) MiB") == true)
-        #expect(message { $0.memoryByteCount = .max - 4095 }?.contains("this host has") == true)
+    @Test func `a machine has room for so many disks, one less beside an entropy device`() {
+        func disks(_ count: Int) -> [Drive] { (0..<count).map { Drive("disk\($0)", path: "disk") } }
+        let capacity = MachineConfiguration.deviceCapacity
+        #expect(message { $0.drives = disks(capacity) } == "drives: a machine has room for \(capacity - 1) disks, not \(capacity)")
+        #expect(message { ($0.drives, $0.entropy) = (disks(capacity), nil) } == nil)
     }
 
     @Test func `Martlet's parameters come first, then the host's, then the image's`() {
-        var configuration = MachineConfiguration(kernel: "kernel")
-        configuration.imageParameters = ["image=1"]
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
+        configuration.bootSource?.imageParameters = "image=1"
         let native = KernelParameters(for: configuration, isHostInterpreting: false).values
         #expect(native.first == "console=ttyS0")
         #expect(native.last == "image=1")
         #expect(!native.contains("noxsave"))
         let interpreted = KernelParameters(for: configuration, isHostInterpreting: true).values
         #expect(interpreted == native.dropLast() + InterpretedHost.kernelParameters + ["image=1"])
-        configuration.isCommandLineComplete = true
+        configuration.bootSource?.isCommandLineComplete = true
         #expect(KernelParameters(for: configuration, isHostInterpreting: true).values == [])
     }
 
@@ -72,9 +60,9 @@ import Testing
         ]
     )
     func `words of init's, behind -- or in quotes, are no kernel parameters`(line: String, namesRoot: Bool) {
-        var configuration = MachineConfiguration(kernel: "kernel")
-        configuration.disks = [DiskConfiguration(path: "disk")]
-        configuration.commandLine = line
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
+        configuration.drives = [Drive("disk", path: "disk", isRoot: true)]
+        configuration.bootSource?.commandLine = line
         let parameters = KernelParameters(for: configuration, isHostInterpreting: false)
         #expect(parameters.values.contains("root=/dev/vda") == namesRoot)
         #expect(parameters.values.contains("earlyprintk=ttyS0,115200"))

@@ -4,6 +4,7 @@ import Dispatch
 import LinuxBoot
 import Logging
 import Machine
+import MachineModel
 import SystemPackage
 import TestSupport
 import Testing
@@ -11,9 +12,10 @@ import Testing
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct VirtualMachineTests {
     private func configuration(_ code: [GuestCode], in folder: TemporaryFolder) throws -> MachineConfiguration {
-        var configuration = MachineConfiguration(kernel: FilePath(try folder.write(TinyELF(code).bytes, to: "kernel")))
-        configuration.memoryByteCount = 16 << 20
-        configuration.hasExitStatusPort = true
+        let kernel = try folder.write(TinyELF(code).bytes, to: "kernel")
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: kernel))
+        configuration.size.memoryMiB = 16
+        configuration.size.hasExitStatusPort = true
         return configuration
     }
 
@@ -120,14 +122,15 @@ struct VirtualMachineTests {
     }
 
     @Test func `a kernel that is not there is told before anything is made`() {
-        #expect(throws: MachineError.self) { try VirtualMachine(MachineConfiguration(kernel: "/nowhere/kernel")) }
+        #expect(throws: MachineError.self) { try VirtualMachine(MachineConfiguration(bootSource: BootSource(kernelPath: "/nowhere/kernel"))) }
     }
 
     @Test func `a wrong configuration is refused here as well`() throws {
         let folder = try TemporaryFolder()
         var configuration = try configuration([.spin], in: folder)
-        configuration.vcpuCount = 33
-        #expect(throws: MachineError.configuration(.vcpuCount, "a machine has 1 to 32 vCPUs, not 33")) {
+        configuration.size.vcpuCount = 33
+        let error = ConfigurationError("machine-config.vcpu_count", "must be 1 to 32, not 33")
+        #expect(throws: MachineError.configuration(error)) {
             try VirtualMachine(configuration)
         }
     }

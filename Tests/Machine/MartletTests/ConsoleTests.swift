@@ -129,10 +129,10 @@ struct ConsoleTests {
     }
 
     @Test func `a console that leads to files writes them, and has nothing to read here`() async throws {
-        var configuration = try Machines.configuration([.write("to a file"), .powerOff, .spin], in: folder)
+        let configuration = try Machines.configuration([.write("to a file"), .powerOff, .spin], in: folder)
         let file = try OpenFile(folder.write([], to: "console"), isWritable: true)
-        configuration.serialConsole = .fileDescriptors(output: file.descriptor, input: nil)
-        let machine = try VirtualMachine(configuration: configuration)
+        let attachment = SerialConsoleAttachment.fileDescriptors(output: file.descriptor, input: nil)
+        let machine = try VirtualMachine(configuration: configuration, console: attachment)
         try await machine.start()
         #expect(await machine.waitUntilStopped() == .poweredOff)
         #expect(try folder.read("console") == Array("to a file".utf8))
@@ -141,9 +141,8 @@ struct ConsoleTests {
     }
 
     @Test func `a console that leads nowhere holds no guest back`() async throws {
-        var configuration = try Machines.configuration([.countPolitely(byteCount: 160_000), .powerOff], in: folder)
-        configuration.serialConsole = .disconnected
-        let machine = try VirtualMachine(configuration: configuration)
+        let configuration = try Machines.configuration([.countPolitely(byteCount: 160_000), .powerOff], in: folder)
+        let machine = try VirtualMachine(configuration: configuration, console: .disconnected)
         try await machine.start()
         #expect(await machine.waitUntilStopped() == .poweredOff)
     }

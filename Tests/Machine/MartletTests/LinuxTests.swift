@@ -18,14 +18,14 @@ struct LinuxTests {
     /// One boot for all that needs Linux: it takes a minute on a host that interprets kernels.
     @Test(.timeLimit(.minutes(60)))
     func `Linux answers on its console, sees its disk grow and be replaced, and powers off`() async throws {
-        var loader = LinuxBootLoader(kernelPath: try GuestImages.path("vmlinux"))
-        loader.commandLine = "quiet i8042.noaux rodata=off"
-        var configuration = VirtualMachineConfiguration(bootLoader: loader)
-        configuration.storageDevices = [
-            DiskImageConfiguration(path: try GuestImages.path("root.ext4"), isReadOnly: true),
-            DiskImageConfiguration(path: try folder.makeSparseFile("data", byteCount: 1 << 20)),
+        var source = BootSource(kernelPath: try GuestImages.path("vmlinux"))
+        source.commandLine = "quiet i8042.noaux rodata=off"
+        var configuration = MachineConfiguration(bootSource: source)
+        configuration.drives = [
+            Drive("root", path: try GuestImages.path("root.ext4"), isRoot: true, isReadOnly: true),
+            Drive("data", path: try folder.makeSparseFile("data", byteCount: 1 << 20)),
         ]
-        configuration.storageDevices[1].identifier = "DATA"
+        configuration.drives[1].serial = "DATA"
         let machine = try VirtualMachine(configuration: configuration)
         let console = machine.console
         try await machine.start()
@@ -42,7 +42,7 @@ struct LinuxTests {
         let contents = Array("other".utf8) + [UInt8](repeating: 0, count: 3 << 20)
         try disk.replaceImage(with: folder.write(Array(contents.prefix(3 << 20)), to: "other"))
         // Slower than the slowest guest asks.
-        disk.setRateLimit(RateLimit(bytes: nil, operations: .init(capacity: 1, refillTime: .seconds(4))))
+        disk.setRateLimit(RateLimit(bytes: nil, operations: .init(capacity: 1, refillMilliseconds: 4000)))
         try await console.write(
             "until grep 6144 /sys/block/vdb/size; do usleep 9999; done; echo got: $(head -c5 /dev/vdb)\n"
         )

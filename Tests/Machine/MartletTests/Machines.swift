@@ -12,11 +12,11 @@ enum Machines {
     ///   - folder: Where its kernel is put.
     /// - Returns: Its configuration.
     /// - Throws: That the kernel cannot be written.
-    static func configuration(_ code: [GuestCode], in folder: TemporaryFolder) throws -> VirtualMachineConfiguration {
+    static func configuration(_ code: [GuestCode], in folder: TemporaryFolder) throws -> MachineConfiguration {
         let kernel = try folder.write(TinyELF(code).bytes, to: "kernel")
-        var configuration = VirtualMachineConfiguration(bootLoader: LinuxBootLoader(kernelPath: kernel))
-        configuration.memorySize = 16 << 20
-        configuration.hasExitStatusPort = true
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: kernel))
+        configuration.size.memoryMiB = 16
+        configuration.size.hasExitStatusPort = true
         return configuration
     }
 

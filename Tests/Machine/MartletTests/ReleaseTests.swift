@@ -52,7 +52,7 @@ struct ReleaseTests {
             try await ProcessResources.expectNoneLeft { folder in
                 var configuration = try Machines.configuration([.spin], in: folder)
                 // Found to be missing when all but the vCPUs is made.
-                configuration.bootLoader.initialRamdiskPath = "/nowhere/ramdisk"
+                configuration.bootSource?.initrdPath = "/nowhere/ramdisk"
                 #expect(throws: MartletError.self) { try VirtualMachine(configuration: configuration) }
             }
         }
@@ -63,9 +63,9 @@ extension Machines {
     /// A machine with a disk and all else that there can be.
     fileprivate static func machine(withDiskIn folder: TemporaryFolder, _ code: [GuestCode]) throws -> VirtualMachine {
         var configuration = try configuration(code, in: folder)
-        configuration.cpuCount = 2
-        configuration.storageDevices = [
-            DiskImageConfiguration(path: try folder.makeSparseFile("disk", byteCount: 1 << 20))
+        configuration.size.vcpuCount = 2
+        configuration.drives = [
+            Drive("disk", path: try folder.makeSparseFile("disk", byteCount: 1 << 20))
         ]
         return try VirtualMachine(configuration: configuration)
     }

@@ -14,9 +14,9 @@ struct StorageDeviceTests {
     }
 
     /// A configuration with a disk at each path.
-    private func configuration(_ paths: String...) throws -> VirtualMachineConfiguration {
+    private func configuration(_ paths: String...) throws -> MachineConfiguration {
         var configuration = try Machines.configuration([.spin], in: folder)
-        configuration.storageDevices = paths.map { DiskImageConfiguration(path: $0) }
+        configuration.drives = paths.enumerated().map { Drive("disk\($0)", path: $1) }
         return configuration
     }
 
@@ -30,9 +30,9 @@ struct StorageDeviceTests {
     @Test func `a disk is locked while its machine is there, and no longer`() throws {
         let path = try folder.makeSparseFile("disk", byteCount: 1 << 20)
         var configuration = try configuration(path)
-        configuration.storageDevices[0].engine = .threads
-        configuration.storageDevices[0].identifier = "DATA"
-        configuration.storageDevices[0].rateLimit = RateLimit(bytesPerSecond: 1 << 20)
+        configuration.drives[0].engine = .threads
+        configuration.drives[0].serial = "DATA"
+        configuration.drives[0].rateLimit = RateLimit(bytesPerSecond: 1 << 20)
         do {
             let machine = try VirtualMachine(configuration: configuration)
             let error = #expect(throws: MartletError.self) { try VirtualMachine(configuration: configuration) }
@@ -46,7 +46,7 @@ struct StorageDeviceTests {
     @Test func `readers share a disk`() throws {
         let path = try folder.makeSparseFile("disk", byteCount: 1 << 20)
         var configuration = try configuration(path)
-        configuration.storageDevices[0].isReadOnly = true
+        configuration.drives[0].isReadOnly = true
         let machines = try (0..<2).map { _ in try VirtualMachine(configuration: configuration) }
         #expect(machines.allSatisfy { $0.state == .stopped })
     }

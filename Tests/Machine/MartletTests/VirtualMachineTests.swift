@@ -121,20 +121,20 @@ struct VirtualMachineTests {
     }
 
     @Test func `what keeps a machine from starting is told by its code and in words`() throws {
-        func refused(_ change: (inout VirtualMachineConfiguration) -> Void) throws -> MartletError? {
+        func refused(_ change: (inout MachineConfiguration) -> Void) throws -> MartletError? {
             var configuration = try Machines.configuration([.spin], in: folder)
             change(&configuration)
             return #expect(throws: MartletError.self) { try VirtualMachine(configuration: configuration) }
         }
-        let kernel = try refused { $0.bootLoader.kernelPath = "/nowhere/kernel" }
+        let kernel = try refused { $0.bootSource?.kernelPath = "/nowhere/kernel" }
         #expect(kernel?.code == .boot)
         #expect(kernel?.message.contains("/nowhere/kernel") == true)
-        let ramdisk = try refused { $0.bootLoader.initialRamdiskPath = "/nowhere/ramdisk" }
+        let ramdisk = try refused { $0.bootSource?.initrdPath = "/nowhere/ramdisk" }
         #expect(ramdisk?.code == .boot)
-        let disk = try refused { $0.storageDevices = [DiskImageConfiguration(path: "/nowhere/disk")] }
+        let disk = try refused { $0.drives = [Drive("disk", path: "/nowhere/disk")] }
         #expect(disk?.code == .storage)
         #expect(disk?.message.contains("/nowhere/disk") == true)
-        #expect(try refused { $0.cpuCount = 0 }?.code == .invalidConfiguration)
+        #expect(try refused { $0.size.vcpuCount = 0 }?.code == .invalidConfiguration)
     }
 
     @Test func `a machine counts what its vCPUs do, and the memory that it got`() async throws {
@@ -151,10 +151,10 @@ struct VirtualMachineTests {
 
     @Test func `what the host's files do wrong is said to the logger`() async throws {
         let log = RecordingLog()
-        var configuration = try Machines.configuration([.write("x"), .powerOff, .spin], in: folder)
+        let configuration = try Machines.configuration([.write("x"), .powerOff, .spin], in: folder)
         let file = try OpenFile(folder.write([], to: "console"), isWritable: false)
-        configuration.serialConsole = .fileDescriptors(output: file.descriptor, input: nil)
-        let machine = try VirtualMachine(configuration: configuration, logger: log.logger)
+        let console = SerialConsoleAttachment.fileDescriptors(output: file.descriptor, input: nil)
+        let machine = try VirtualMachine(configuration: configuration, console: console, logger: log.logger)
         try await machine.start()
         #expect(await machine.waitUntilStopped() == .poweredOff)
         #expect(log.messages.contains { $0.hasPrefix("the console cannot be written: ") })

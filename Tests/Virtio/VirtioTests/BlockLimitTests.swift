@@ -2,6 +2,7 @@
 
 import Devices
 import GuestMemory
+import MachineModel
 import Storage
 import SystemPackage
 import TestSupport

@@ -2,10 +2,11 @@
 
 import Glibc
 import GuestMemory
+import MachineModel
 import Network
 import Storage
-import TestSupport
 import Testing
+import TestSupport
 import Virtio
 
 @Suite struct NetworkDeviceTests {

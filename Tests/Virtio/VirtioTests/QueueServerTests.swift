@@ -3,6 +3,7 @@
 import Glibc
 import GuestMemory
 import Host
+import MachineModel
 import Storage
 import SystemPackage
 import TestSupport

@@ -4,10 +4,11 @@ import Devices
 import Glibc
 import GuestMemory
 import Host
+import MachineModel
 import Storage
 import SystemPackage
-import TestSupport
 import Testing
+import TestSupport
 import Virtio
 
 /// A block device behind its transport that goes on from the state of another one, with the same memory.

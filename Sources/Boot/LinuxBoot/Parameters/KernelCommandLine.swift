@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Firmware
+import Host
 
 /// A kernel command line: one line of text, of which the kernel says how long it may be.
 package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
@@ -8,7 +9,7 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     /// the terminating NUL.
     package static let linuxLimit = 2047
 
-    /// The line without its terminating NUL.
+    /// The line without its terminating NUL, as text that stands for bytes (`String.hostBytes`).
     package let text: String
 
     /// Joins Martlet's own parameters and the user's.
@@ -84,12 +85,12 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The length in bytes without the terminating NUL.
-    package var byteCount: Int { text.utf8.count }
+    package var byteCount: Int { text.hostBytes.count }
 
     package var description: String { text }
 
     /// The bytes for the guest, the terminating NUL included.
-    var bytes: [UInt8] { Array(text.utf8) + [0] }
+    var bytes: [UInt8] { text.hostBytes + [0] }
 
     /// Checks the length against what a kernel reads.
     ///

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import MachineAPI
 import MachineRegistry
+import MachineSession
 
 /// `martlet attach`: this terminal becomes a machine's console.
 struct AttachCommand: ParsableCommand {
@@ -32,14 +34,13 @@ struct AttachCommand: ParsableCommand {
     ///
     /// - Returns: The exit status.
     static func serve(_ connection: ConsoleConnection, of client: MachineClient, escape: EscapeKey) throws -> ExitCode {
-        let messages = MessageOutput(isVerbose: false)
-        switch try ConsoleClient(client, connection, escape: escape, messages: messages).run() {
+        switch try ConsoleClient(client, connection, escape: escape).run() {
         case .detached:
-            messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")
+            Messages.write("left \(client.folder.name) running: `martlet attach \(client.folder.name)` comes back")
             return .success
         case .closed:
             let result = try client.waitForEnd(until: .after(.seconds(30)))
-            if let message = result?.message { messages.write(message) }
+            for line in result?.messages ?? [] { Messages.write(line) }
             return ExitCode(Int32(result?.exitStatus ?? 1))
         }
     }

@@ -6,6 +6,7 @@ import Host
 import JSON
 import Machine
 import MachineRegistry
+import MachineSession
 import SystemPackage
 
 /// This terminal, or this pipe, at the console of a machine that has a process of its own.
@@ -23,7 +24,6 @@ final class ConsoleClient {
 
     private let machine: MachineClient
     private let connection: ConsoleConnection
-    private let messages: MessageOutput
     private var filter: EscapeFilter
     private var unsent: [UInt8] = []
     private var isInputOpen = true
@@ -35,9 +35,8 @@ final class ConsoleClient {
     ///   - machine: Takes commands.
     ///   - connection: To its console.
     ///   - escape: The key before commands.
-    ///   - messages: Where the user is told what happens.
-    init(_ machine: MachineClient, _ connection: ConsoleConnection, escape: EscapeKey, messages: MessageOutput) {
-        (self.machine, self.connection, self.messages) = (machine, connection, messages)
+    init(_ machine: MachineClient, _ connection: ConsoleConnection, escape: EscapeKey) {
+        (self.machine, self.connection) = (machine, connection)
         // A pipe's bytes are all the guest's.
         filter = Terminal.isTerminal(.standardInput) ? escape.filter : EscapeFilter(prefix: nil)
     }
@@ -48,7 +47,7 @@ final class ConsoleClient {
     /// - Throws: `Errno` where the terminal cannot be set.
     func run() throws -> End {
         if Terminal.isTerminal(.standardInput) {
-            messages.write(startLine)
+            Messages.write(startLine)
             try Terminal.enterRawMode(.standardInput)
         }
         defer { Terminal.restore() }
@@ -142,19 +141,17 @@ final class ConsoleClient {
         do {
             switch command {
             case .detach: end = .detached
-            case .help: messages.write("console commands:\n" + filter.help)
+            case .help: Messages.write("console commands:\n" + filter.help)
             case .stop: try machine.act("Kill")
             case .sendBreak: try machine.act("SendBreak")
             case .powerButton: try machine.act("PowerButton")
             case .controlAltDelete: try machine.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"])
             case .rescanDisks:
                 let changed = try machine.act("RescanDrives")["changed"].elements.compactMap(\.string)
-                messages.write(
-                    changed.isEmpty ? "no disk has another size" : "new size: \(changed.joined(separator: ", "))"
-                )
+                Messages.write(MachineSession.rescanMessage(changed))
             }
         } catch {
-            messages.write("\(error)")
+            Messages.write("\(error)")
         }
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Host
 import JSON
 import MachineRegistry
+import MachineSession
 import SystemPackage
 
 /// `martlet inspect`: all about one machine.
@@ -20,9 +22,8 @@ struct InspectCommand: ParsableCommand {
         guard let summary = MachineSummary(of: folder, until: limit) else {
             throw RegistryError("machine '\(folder.name)' was removed just now")
         }
-        let messages = MessageOutput(isVerbose: false)
         var object: JSONObject = [
-            "name": .string(folder.name.text), "folder": .string(folder.path.string),
+            "name": .string(folder.name.text), "folder": .string(folder.path.hostText),
             "state": .string(summary.state),
         ]
         let client = try MachineClient(folder)
@@ -30,8 +31,8 @@ struct InspectCommand: ParsableCommand {
             object["machine"] = machine
             object["config"] = try client.request("GET", "/vm/config", until: limit)
         } else {
-            object["result"] = client.machine.value(of: .result) { messages.write($0) }
-            object["config"] = client.machine.value(of: .configuration) { messages.write($0) }
+            object["result"] = client.machine.value(of: .result) { Messages.write($0) }
+            object["config"] = client.machine.value(of: .configuration) { Messages.write($0) }
         }
         printAnswer(JSONValue.object(object).prettyText)
     }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import MachineRegistry
+import MachineSession
 
 /// The name of a machine on the command line, which a shell completes.
 struct MachineArgument: ParsableArguments {
@@ -36,7 +37,7 @@ struct MachineArgument: ParsableArguments {
 extension RuntimeFolder {
     /// The folder of this user's machines; says so where `XDG_RUNTIME_DIR` is no good.
     static func ofThisUser() throws(RegistryError) -> RuntimeFolder {
-        try standard { MessageOutput(isVerbose: false).write($0) }
+        try standard { Messages.write($0) }
     }
 }
 

@@ -95,11 +95,6 @@ struct MachineSummary: Sendable {
 }
 
 extension JSONValue {
-    /// A member of an object; null for anything else.
-    subscript(name: String) -> JSONValue {
-        if case .object(let object) = self { object[name] ?? .null } else { .null }
-    }
-
     var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import MachineRegistry
+import MachineSession
 
 /// `martlet rm`: forgets machines that have ended.
 struct RemoveCommand: ParsableCommand {
@@ -28,7 +29,6 @@ struct RemoveCommand: ParsableCommand {
 
     func run() throws {
         let runtime = try RuntimeFolder.ofThisUser()
-        let messages = MessageOutput(isVerbose: false)
         var hasFailed = false
         // One that cannot be removed does not keep the others.
         func remove(_ folder: () throws -> MachineFolder) {
@@ -37,7 +37,7 @@ struct RemoveCommand: ParsableCommand {
                 if force, folder.isAlive { try MachineClient(folder).end() }
                 try folder.remove()
             } catch {
-                messages.write("\(error)")
+                Messages.write("\(error)")
                 hasFailed = true
             }
         }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import MachineAPI
 import MachineRegistry
+import MachineSession
 
 /// `martlet wait`: returns when a machine has ended, with its exit status.
 struct WaitCommand: ParsableCommand {
@@ -18,7 +20,7 @@ struct WaitCommand: ParsableCommand {
             throw RegistryError("machine '\(machine.name)' has no process of Martlet's, and another one holds its lock")
         }
         let result = try client.waitForEnd()
-        if let message = result?.message { MessageOutput(isVerbose: false).write(message) }
+        for line in result?.messages ?? [] { Messages.write(line) }
         throw ExitCode(Int32(result?.exitStatus ?? 1))
     }
 }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP
-import JSON
+package import JSON
+
+extension JSONValue {
+    /// The JSON of a part of a description, all of which have one: no number of theirs is infinite or none.
+    package static func encoding(_ value: some Encodable) -> JSONValue { (try? JSONValue(encoding: value)) ?? .null }
+}
 
 extension HTTPResponse {
     /// 200 with a JSON body.

@@ -6,6 +6,7 @@ import HTTP
 import Host
 import JSON
 import Machine
+import MachineModel
 import SystemPackage
 
 /// What only Martlet has: under `/martlet/`.
@@ -19,19 +20,19 @@ extension MachineService {
             "id": .string(identifier), "pid": .integer(Int64(getpid())), "state": .string(stateName),
             "started_at": state.startedAt.map { .string("\($0)") } ?? .null,
             "started_at_ms": state.startedAt.map { .integer($0.millisecondsSinceEpoch) } ?? .null,
-            "console_position": .count(console.byteCount),
-            "outcome": state.outcome.map { .object($0.json) } ?? .null,
+            "console_position": .count(console?.byteCount ?? 0),
+            "notes": .encoding(state.machine?.notes ?? []), "outcome": state.result.map { .encoding($0) } ?? .null,
         ]
     }
 
     func machineStatistics() throws(APIError) -> JSONValue {
         let machine = try startedMachine()
-        return MetricsReport.stats(machine.statistics, drives: snapshot.resources.orderedDrives)
+        return MetricsReport.stats(machine.statistics, drives: snapshot.configuration.orderedDrives)
     }
 
     // MARK: - Actions
 
-    private enum MartletAction: String, CaseIterable {
+    private enum MartletAction: String, Codable, CaseIterable {
         case powerButton = "PowerButton"
         case shutdown = "Shutdown"
         case kill = "Kill"
@@ -40,15 +41,15 @@ extension MachineService {
     }
 
     func actAsMartlet(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
-        switch try Self.action(request.body(), of: MartletAction.self) {
+        switch try request.body(ActionBody<MartletAction>.self, named: "action").type {
         case .powerButton: try startedMachine().pressPowerButton()
         case .shutdown: return .json(["method": .string(try startedMachine().requestShutdown().rawValue)])
         // Also before the start: the process ends in any case.
         case .kill: stop()
         case .sendBreak: try startedMachine().sendSerialBreak()
         case .rescanDrives:
-            let changed = try startedMachine().rescanDisks()
-            return .json(["changed": .array(changed.map { .string($0.string) })])
+            _ = try startedMachine()
+            return .json(["changed": .encoding(rescanDisks())])
         }
         return .done
     }
@@ -76,6 +77,7 @@ extension MachineService {
         case "watch": wantsToType = false
         case let mode?: throw APIError("'mode' is 'type' or 'watch', not '\(mode)'.")
         }
+        guard let console else { throw APIError("This console has no viewers.") }
         guard let viewer = console.makeViewer(from: position, wantsToType: wantsToType) else {
             throw APIError("There are \(ConsoleHub.viewerLimit) viewers already.", status: 503)
         }

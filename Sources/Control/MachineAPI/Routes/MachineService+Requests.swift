@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP
+import Host
 import JSON
 import Machine
+import MachineModel
 import SystemPackage
 
 /// What Firecracker has as well.
@@ -21,7 +23,7 @@ extension MachineService {
     }
 
     func machineSize() -> JSONValue {
-        snapshot.resources.size.json
+        .encoding(snapshot.configuration.size)
     }
 
     /// As Firecracker names states; one that has ended is about to go, and runs until then.
@@ -34,79 +36,90 @@ extension MachineService {
     }
 
     func wholeConfiguration() -> JSONValue {
-        let state = snapshot
-        var object: JSONObject = [
-            "boot-source": state.resources.bootSource?.json ?? .null,
-            "drives": .array(state.resources.drives.map(\.json)),
-            "machine-config": state.resources.size.json,
-        ]
-        if let entropy = state.resources.entropy { object["entropy"] = entropy.json }
-        if let serial = state.resources.serial { object["serial"] = serial.json }
-        if let logger = state.logger { object["logger"] = logger.json }
-        if let metrics = state.metrics { object["metrics"] = metrics.json }
-        return .object(object)
+        snapshot.configuration.json
     }
 
     // MARK: - Before the start
 
     func setBootSource(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in resources.bootSource = try BootSource(body) }
+        try configure { configuration throws(APIError) in
+            let source: BootSource = try request.body(named: "boot-source")
+            try inAPITerms { () throws(ConfigurationError) in try source.validate() }
+            try source.checkFiles()
+            configuration.bootSource = source
+        }
     }
 
     func setSize(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in resources.size = try MachineSize(body) }
+        try configure { configuration throws(APIError) in
+            let size: MachineSize = try request.body(named: "machine-config")
+            try inAPITerms { () throws(ConfigurationError) in try size.validate() }
+            configuration.size = size
+        }
     }
 
     func changeSize(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in
-            resources.size = try MachineSize(body, changing: resources.size)
+        try configure { configuration throws(APIError) in
+            try request.body(MachineSizeChange.self, named: "machine-config").apply(to: &configuration.size)
+            let size = configuration.size
+            try inAPITerms { () throws(ConfigurationError) in try size.validate() }
         }
     }
 
     func setDrive(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in
-            try resources.set(try Drive(body, at: request.identifier))
+        try configure { configuration throws(APIError) in
+            let drive: Drive = try request.body(named: "drive")
+            try inAPITerms { () throws(ConfigurationError) in try drive.validate() }
+            try request.checkIdentifier(drive.id)
+            guard !drive.isRoot || !configuration.drives.contains(where: { $0.isRoot && $0.id != drive.id }) else {
+                throw APIError("A root block device already exists!")
+            }
+            try drive.checkFile()
+            configuration.set(drive)
         }
     }
 
     func setEntropy(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in resources.entropy = try EntropySource(body) }
+        try configure { configuration throws(APIError) in
+            configuration.entropy = try request.body(EntropySource.self, named: "entropy")
+        }
     }
 
     func setSerial(_ request: RoutedRequest) throws(APIError) {
-        try configure(request) { resources, body throws(APIError) in resources.serial = try SerialConsole(body) }
+        try configure { configuration throws(APIError) in
+            let serial: SerialSettings = try request.body(named: "serial")
+            try inAPITerms { () throws(ConfigurationError) in try serial.validate() }
+            configuration.serial = serial
+        }
     }
 
     /// Changes what the machine will have, or nothing where the body is refused.
-    private func configure(
-        _ request: RoutedRequest,
-        _ change: (inout MachineResources, JSONValue) throws(APIError) -> Void
-    ) throws(APIError) {
+    private func configure(_ change: (inout MachineConfiguration) throws(APIError) -> Void) throws(APIError) {
         try checkConfigurable()
-        var resources = snapshot.resources
-        try change(&resources, try request.body())
-        self.change { [resources] state in state.resources = resources }
+        var configuration = snapshot.configuration
+        try change(&configuration)
+        self.change { [configuration] state in state.configuration = configuration }
     }
 
     func setLogger(_ request: RoutedRequest) throws(APIError) {
-        try set(try LoggerSettings(request.body()))
+        try set(try request.body(LoggerSettings.self, named: "logger"))
     }
 
     func setMetrics(_ request: RoutedRequest) throws(APIError) {
         try checkConfigurable()
-        try set(try MetricsSettings(request.body()))
+        try set(try request.body(MetricsSettings.self, named: "metrics"))
     }
 
     // MARK: - While it runs
 
-    private enum Action: String, CaseIterable {
+    private enum Action: String, Codable, CaseIterable {
         case instanceStart = "InstanceStart"
         case sendCtrlAltDel = "SendCtrlAltDel"
         case flushMetrics = "FlushMetrics"
     }
 
     func act(_ request: RoutedRequest) throws(APIError) {
-        switch try Self.action(request.body(), of: Action.self) {
+        switch try request.body(ActionBody<Action>.self, named: "action").type {
         case .instanceStart:
             try checkConfigurable()
             try start()
@@ -117,31 +130,18 @@ extension MachineService {
         }
     }
 
-    static func action<Action: RawRepresentable & CaseIterable>(
-        _ body: JSONValue,
-        of type: Action.Type
-    ) throws(APIError) -> Action where Action.RawValue == String {
-        try inAPITerms { () throws(JSONError) in
-            var fields = try JSONFields(body, of: "action")
-            let action = try fields.required("action_type", .enumeration(type))
-            try fields.finish()
-            return action
-        }
-    }
+    /// The body of `PATCH /vm`.
+    private struct PhaseBody: Codable {
+        let state: Phase
 
-    private enum Phase: String, CaseIterable {
-        case paused = "Paused"
-        case resumed = "Resumed"
+        enum Phase: String, Codable, CaseIterable {
+            case paused = "Paused"
+            case resumed = "Resumed"
+        }
     }
 
     func setPhase(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
-        let body = try request.body()
-        let phase = try inAPITerms { () throws(JSONError) in
-            var fields = try JSONFields(body, of: "vm")
-            let phase = try fields.required("state", .enumeration(Phase.self))
-            try fields.finish()
-            return phase
-        }
+        let phase = try request.body(PhaseBody.self, named: "vm").state
         let machine = try startedMachine()
         let responder = request.responder
         let answer: @Sendable (Result<Void, MachineError>) -> Void = { result in
@@ -158,25 +158,42 @@ extension MachineService {
     }
 
     func changeDrive(_ request: RoutedRequest) throws(APIError) {
-        let wanted = try DriveChange(request.body(), at: request.identifier)
+        let wanted: DriveChange = try request.body(named: "drive")
+        try inAPITerms { () throws(ConfigurationError) in try wanted.validate() }
+        try request.checkIdentifier(wanted.id)
         let machine = try startedMachine()
-        let drives = snapshot.resources.orderedDrives
-        guard let index = drives.firstIndex(where: { $0.identifier == wanted.identifier }) else {
-            throw APIError("There is no drive '\(wanted.identifier)'.")
+        var drives = snapshot.configuration.orderedDrives
+        guard let index = drives.firstIndex(where: { $0.id == wanted.id }) else {
+            throw APIError("There is no drive '\(wanted.id)'.")
         }
+        wanted.apply(to: &drives[index])
+        let drive = drives[index]
         if let path = wanted.path {
             do throws(MachineError) {
-                try machine.disks[index].replaceFile(by: FilePath(path))
+                try machine.disks[index].replaceFile(by: FilePath(hostText: path))
             } catch {
                 throw APIError("\(error)")
             }
         }
-        if let limit = wanted.rateLimit { machine.disks[index].setRateLimit(limit) }
-        change { state in
-            state.resources.update(wanted.identifier) { drive in
-                if let path = wanted.path { drive.path = path }
-                if let limit = wanted.rateLimit { drive.rateLimit = limit }
-            }
+        if wanted.rateLimit != nil { machine.disks[index].setRateLimit(drive.rateLimit) }
+        change { $0.configuration.set(drive) }
+    }
+}
+
+/// The body of a request for an action.
+struct ActionBody<Action: Codable>: Codable {
+    let type: Action
+
+    enum CodingKeys: String, CodingKey {
+        case type = "action_type"
+    }
+}
+
+extension RoutedRequest {
+    /// Checks that a drive is the same in path and body.
+    fileprivate func checkIdentifier(_ id: String) throws(APIError) {
+        guard identifier == id else {
+            throw APIError("The id from the path [\(identifier)] does not match the id from the body [\(id)]!")
         }
     }
 }

@@ -68,9 +68,17 @@ struct RoutedRequest {
     /// The segment of the path that the request chooses; empty where there is none.
     let identifier: String
 
-    /// The body, of a request that has to have one.
-    func body() throws(APIError) -> JSONValue {
+    /// Decodes the body of a request, which has to have one.
+    ///
+    /// - Parameters:
+    ///   - type: The type of the body.
+    ///   - name: The name of the body in errors.
+    /// - Returns: The body.
+    /// - Throws: `APIError`, which names the field that is wrong.
+    func body<Body: Decodable>(_ type: Body.Type = Body.self, named name: String) throws(APIError) -> Body {
         guard !request.body.isEmpty else { throw APIError("Empty \(request.method) request.") }
-        return try inAPITerms { () throws(JSONError) in try JSONValue(parsing: request.body) }
+        return try inAPITerms { () throws(JSONError) in
+            try JSONValue(parsing: request.body).decode(as: type, named: name)
+        }
     }
 }

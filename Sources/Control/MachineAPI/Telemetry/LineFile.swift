@@ -15,7 +15,7 @@ struct LineFile: ~Copyable, Sendable {
     init(path: String, _ what: String) throws(APIError) {
         // For reading as well: so a named pipe opens without a reader, and stays without one.
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC
-        let raw = unsafe open(path, flags, 0o600)
+        let raw = unsafe FilePath(hostText: path).withPlatformString { unsafe open($0, flags, 0o600) }
         guard raw >= 0 else { throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))") }
         file = OwnedDescriptor(adopting: raw)
     }

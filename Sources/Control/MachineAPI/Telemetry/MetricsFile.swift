@@ -2,6 +2,7 @@
 
 import Dispatch
 import Machine
+import MachineModel
 import Synchronization
 
 /// Writes counters as a line of JSON each minute, when it is asked to, and at the end.

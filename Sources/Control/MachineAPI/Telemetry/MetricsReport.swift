@@ -2,6 +2,7 @@
 
 import JSON
 import Machine
+import MachineModel
 import Virtio
 
 /// The counters of a machine as JSON: for `/martlet/stats`, and as lines of the file that `/metrics` names.
@@ -13,7 +14,7 @@ enum MetricsReport {
             "drives": .array(
                 zip(drives, statistics.disks).map { drive, disk in
                     var object: JSONObject = [
-                        "drive_id": .string(drive.identifier), "path_on_host": .string(drive.path),
+                        "drive_id": .string(drive.id), "path_on_host": .string(drive.path),
                     ]
                     for name in disk.requests.json.names { object[name] = disk.requests.json[name] }
                     return .object(object)
@@ -39,7 +40,7 @@ enum MetricsReport {
         for (index, (drive, disk)) in zip(drives, now.disks).enumerated() {
             let before = last.flatMap { $0.disks.indices.contains(index) ? $0.disks[index].requests : nil }
             let requests = disk.requests.minus(before ?? BlockStatistics())
-            object["block_\(drive.identifier)"] = requests.metrics
+            object["block_\(drive.id)"] = requests.metrics
             total = total.plus(requests)
         }
         object["block"] = total.metrics

@@ -3,6 +3,7 @@
 import Host
 package import Logging
 import Machine
+import MachineModel
 import Synchronization
 
 /// Where a monitor's own messages go: to standard error, until `/logger` names a file.
@@ -13,11 +14,29 @@ package final class MonitorLog: Sendable {
     }
 
     private let identifier: String
+    private let isVerbose: Bool
+    private let output: (@Sendable (LogEvent) -> Void)?
     private let state = Mutex(State())
 
-    /// - Parameter identifier: The machine's, which begins each line.
-    package init(identifier: String) {
-        self.identifier = identifier
+    /// Makes a log without a file.
+    ///
+    /// - Parameters:
+    ///   - identifier: The machine's, which begins each line.
+    ///   - isVerbose: Whether more than warnings are written, until a level is chosen.
+    ///   - output: Takes messages while there is no file; `nil` for lines on standard error.
+    package init(
+        identifier: String,
+        isVerbose: Bool = false,
+        output: (@Sendable (LogEvent) -> Void)? = nil
+    ) {
+        (self.identifier, self.isVerbose, self.output) = (identifier, isVerbose, output)
+    }
+
+    /// Writes why the process ends into the log's file, where there is one, for those who do not see standard error.
+    ///
+    /// - Parameter text: The error.
+    package func reportFailure(_ text: String) {
+        if state.withLock({ $0.file != nil }) { logger.error("\(text)") }
     }
 
     /// Messages from now on are as `settings` say.
@@ -37,7 +56,7 @@ package final class MonitorLog: Sendable {
     private func write(_ event: LogEvent) {
         state.withLock { state in
             let settings = state.settings
-            let threshold: Logger.Level? = if let settings { settings.level.level } else { .warning }
+            let threshold: Logger.Level? = if let settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
             guard let threshold, event.level >= threshold else { return }
             if let module = settings?.module, !event.source.hasPrefix(module) { return }
             var details = [identifier]
@@ -45,11 +64,27 @@ package final class MonitorLog: Sendable {
             if settings?.showsOrigin == true { details.append("\(event.file):\(event.line)") }
             let text = printable(event.text, keepsLines: true)
             let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(text)"
-            if state.file == nil {
+            if state.file == nil, let output {
+                output(event)
+            } else if state.file == nil {
                 MessageQueue.standardError.write((line + Terminal.lineEnd).utf8)
             } else {
                 state.file?.write(line)
             }
+        }
+    }
+}
+
+extension LoggerSettings.Level {
+    /// The least important level that is written; `nil` for no messages at all.
+    fileprivate var threshold: Logger.Level? {
+        switch self {
+        case .off: nil
+        case .error: .error
+        case .warning: .warning
+        case .info: .info
+        case .debug: .debug
+        case .trace: .trace
         }
     }
 }

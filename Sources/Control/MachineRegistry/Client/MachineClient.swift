@@ -4,7 +4,7 @@ import Glibc
 import HTTP
 package import Host
 package import JSON
-import MachineAPI
+package import MachineAPI
 import SystemPackage
 
 /// Talks to a machine over its control socket.

@@ -9,7 +9,6 @@ extension FilePath {
         guard isRelative else { return self }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         guard unsafe getcwd(&buffer, buffer.count) != nil else { return self }
-        let bytes = buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
-        return FilePath(String(decoding: bytes, as: UTF8.self)).pushing(self)
+        return FilePath(platformString: buffer).pushing(self)
     }
 }

@@ -3,6 +3,7 @@
 import Glibc
 package import Host
 package import JSON
+package import MachineAPI
 import SystemPackage
 
 /// A machine as its folder shows it; its end and its result are seen even if the folder is removed meanwhile.
@@ -114,7 +115,7 @@ package final class OpenMachine {
         else {
             throw RegistryError("the process of machine '\(folder.name)' died, see \(folder.path(.monitorLog))")
         }
-        return try MachineResult(value)
+        return try MachineResult(read: value)
     }
 
     /// A JSON file of the folder; null where there is none.
@@ -176,5 +177,19 @@ package final class OpenMachine {
     /// Whether the folder goes when the machine has ended.
     var isRemovedAtEnd: Bool {
         (try? files.open(MachineFolder.Item.removal.rawValue)) != nil
+    }
+}
+
+extension MachineResult {
+    /// Reads the end of a machine from a monitor's answer or file.
+    ///
+    /// - Parameter value: The JSON.
+    /// - Throws: `RegistryError` where it is no result.
+    init(read value: JSONValue) throws(RegistryError) {
+        do throws(JSONError) {
+            self = try value.decode()
+        } catch {
+            throw RegistryError("it is not known how the machine ended: \(error)")
+        }
     }
 }

@@ -3,7 +3,8 @@
 import Glibc
 import Host
 import JSON
-import Machine
+import MachineAPI
+import MachineModel
 import SystemPackage
 
 /// Starts machines that have a process of their own.
@@ -33,22 +34,25 @@ package struct MachineLauncher {
         isRemovedAtEnd: Bool = false,
         prepare: (MachineClient) throws(RegistryError) -> Void = { _ in }
     ) throws(RegistryError) -> MachineClient {
-        let requests = try source.requests()
         try runtime.sweep()
         try runtime.trimLogs()
         let limit = TimeLimit.after(Self.patience)
         let (client, process) = try begin(name, source, isRemovedAtEnd: isRemovedAtEnd)
         do throws(RegistryError) {
-            for request in requests { try client.request("PUT", request.path, request.body, until: limit) }
-            try save(try client.request("GET", "/vm/config", until: limit), in: client.folder)
+            // A connection that stays: the monitor ends when the last one goes before the start.
+            try client.request("GET", "/", until: limit)
             try prepare(client)
             try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)
         } catch {
+            // A monitor that has ended by itself said why.
+            let hasEnded = process.hasEnded
             try? process.send(SIGKILL)
             _ = process.waitUntilEnded(timeout: .seconds(30))
-            let words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
+            var words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
+            if words.hasPrefix("martlet: ") { words.removeFirst("martlet: ".count) }
+            while words.last?.isNewline == true { words.removeLast() }
             try? client.folder.remove()
-            throw words.isEmpty ? error : RegistryError("\(error)\n\(words)")
+            throw hasEnded && !words.isEmpty ? RegistryError(words) : error
         }
         return client
     }
@@ -62,6 +66,7 @@ package struct MachineLauncher {
         let (folder, hold) = try create(name, isRemovedAtEnd)
         do throws(RegistryError) {
             let client = try MachineClient(folder)
+            try save(source.configuration.json, in: folder)
             return (client, try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: isRemovedAtEnd))
         } catch {
             hold.lock.release()
@@ -86,7 +91,7 @@ package struct MachineLauncher {
         }
     }
 
-    /// What the machine is made of, for when it can no longer be asked.
+    /// Writes the description, from which the monitor makes the machine, and which outlives it.
     private func save(_ configuration: JSONValue, in folder: MachineFolder) throws(RegistryError) {
         do {
             let file = try DraftFile(in: folder.path)

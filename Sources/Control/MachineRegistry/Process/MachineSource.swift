@@ -1,45 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import JSON
-package import Machine
+import Glibc
+import Host
+package import MachineModel
 package import SystemPackage
 
-/// The source of a new machine's configuration: requests to its monitor, or a file.
+/// The description of a new machine, with paths that mean the same in the machine's own process.
 package struct MachineSource {
-    /// What is sent to the monitor, in order, before the machine starts.
-    var requests: () throws(RegistryError) -> [MachineConfiguration.Request]
-    /// A file that the monitor reads.
-    var file: FilePath?
-    /// What the monitor inherits besides.
-    var inherited: [FileDescriptor] = []
+    /// The description, which is saved in the machine's folder.
+    package private(set) var configuration: MachineConfiguration
+    /// Open files that stand for paths of the description which no other process could open.
+    package private(set) var files: [(path: String, file: FileDescriptor)] = []
 
-    /// A configuration.
+    /// Makes the paths of a description absolute, and finds the files behind those that name a descriptor.
+    ///
+    /// - Parameter configuration: A description whose paths mean what they mean in this process.
+    package init(_ configuration: MachineConfiguration) {
+        self.configuration = configuration
+        var files: [(path: String, file: FileDescriptor)] = []
+        self.configuration.mapPaths { path in
+            guard let descriptor = Self.descriptor(namedBy: path) else { return FilePath(hostText: path).absolute.hostText }
+            if let name = Self.name(of: descriptor) { return name.hostText }
+            let label = "descriptor:\(descriptor.rawValue)"
+            if !files.contains(where: { $0.path == label }) { files.append((label, descriptor)) }
+            return label
+        }
+        self.files = files
+    }
+
+    /// Has an open file stand for a path, for a file that has no name.
     ///
     /// - Parameters:
-    ///   - configuration: What the machine is made of.
-    ///   - inherited: Descriptors that the configuration names by `MonitorProcess.path(ofInherited:)`.
-    /// - Returns: The source.
-    package static func configuration(
-        _ configuration: MachineConfiguration,
-        inherited: [FileDescriptor] = []
-    ) -> MachineSource {
-        MachineSource(
-            requests: { () throws(RegistryError) in try configuration.requests() },
-            inherited: inherited
-        )
+    ///   - file: The file, which stays the caller's.
+    ///   - path: Its path in this process.
+    ///   - label: The path in the description.
+    package mutating func pass(_ file: FileDescriptor, at path: FilePath, as label: String) {
+        files.removeAll { $0.file.rawValue == file.rawValue }
+        files.append((label, file))
+        let old = ["descriptor:\(file.rawValue)", path.hostText]
+        configuration.mapPaths { old.contains($0) ? label : $0 }
     }
 
-    /// A file as Firecracker's `--config-file` has it.
-    package static func file(_ path: FilePath) -> MachineSource {
-        MachineSource(requests: { () throws(RegistryError) in [] }, file: path.absolute)
-    }
-
-    /// The same, with the guest's output written to a file besides.
-    package func sendingConsole(to path: FilePath) -> MachineSource {
-        var copy = self
-        copy.requests = { [requests] () throws(RegistryError) in
-            try requests() + [.init(path: "/serial", body: ["serial_out_path": .string(path.absolute.string)])]
+    /// The descriptor of this process that a path names, if any.
+    private static func descriptor(namedBy path: String) -> FileDescriptor? {
+        switch path {
+        case "/dev/stdin": return .standardInput
+        case "/dev/stdout": return .standardOutput
+        case "/dev/stderr": return .standardError
+        default: break
         }
-        return copy
+        for folder in ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/", "/proc/\(getpid())/fd/"]
+        where path.hasPrefix(folder) {
+            return CInt(path.dropFirst(folder.count)).map { FileDescriptor(rawValue: $0) }
+        }
+        return nil
+    }
+
+    /// The name of an open file, where opening that name gives the same file again.
+    private static func name(of file: FileDescriptor) -> FilePath? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink("/proc/self/fd/\(file.rawValue)", &buffer, buffer.count - 1)
+        guard count > 0, buffer[0] == CChar(UInt8(ascii: "/")) else { return nil }
+        let path = FilePath(platformString: buffer)
+        var (opened, named) = (stat(), stat())
+        guard unsafe fstat(file.rawValue, &opened) == 0,
+            unsafe path.withPlatformString({ unsafe stat($0, &named) }) == 0,
+            opened.st_dev == named.st_dev, opened.st_ino == named.st_ino
+        else { return nil }
+        return path
     }
 }

@@ -13,7 +13,7 @@ package enum MonitorProcess {
     package static func program() throws(RegistryError) -> FilePath {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        let own = FilePath(String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self))
+        let own = count > 0 ? FilePath(platformString: buffer) : FilePath()
         let folder = own.removingLastComponent()
         let places = [
             folder.appending("martlet-monitor"),
@@ -23,15 +23,7 @@ package enum MonitorProcess {
         throw RegistryError("cannot find martlet-monitor: it belongs beside \(own), `make build` builds it")
     }
 
-    /// The path under which a monitor finds a descriptor that it inherited.
-    ///
-    /// - Parameter index: Its place among them.
-    /// - Returns: A path of the monitor's process only.
-    package static func path(ofInherited index: Int) -> FilePath {
-        FilePath("/proc/self/fd/\(firstInherited + index)")
-    }
-
-    /// Behind the standard ones, the socket, the lock and the folder.
+    /// The first descriptor behind the standard ones, the socket, the lock and the folder.
     private static let firstInherited = 6
 
     /// Becomes a monitor.
@@ -41,9 +33,9 @@ package enum MonitorProcess {
     /// - Throws: `RegistryError` where there is no monitor.
     package static func replaceThisProcess(_ arguments: [String]) throws(RegistryError) -> RegistryError {
         let program = try program()
-        var pointers = unsafe ([program.string] + arguments).map { unsafe strdup($0) } + [nil]
+        var pointers = unsafe ([program.hostText] + arguments).map { unsafe strdup($0.hostCString) } + [nil]
         ProcessStart.undo()
-        unsafe execv(program.string, &pointers)
+        _ = unsafe program.withPlatformString { unsafe execv($0, &pointers) }
         let error = Errno(rawValue: errno)
         for index in unsafe pointers.indices { unsafe free(pointers[index]) }
         return RegistryError("cannot start \(program): \(error)")
@@ -56,7 +48,7 @@ package enum MonitorProcess {
     /// - Parameters:
     ///   - folder: The machine's.
     ///   - hold: The locks of the folder, which are handed on.
-    ///   - source: May name a configuration file, and descriptors to be handed on.
+    ///   - source: Its files are handed on; its description is in the folder.
     ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.
     /// - Returns: The process.
     /// - Throws: `RegistryError` where it cannot be started.
@@ -76,14 +68,16 @@ package enum MonitorProcess {
         var launch = ProcessLaunch(
             program,
             arguments: [
-                "--listen-fd", "3", "--api-sock", folder.path(.apiSocket).string, "--id", folder.name.text,
-                "--no-console", "--console-log", folder.path(.consoleLog).string, "--result-file",
-                folder.path(.result).string, "--end-when-unused", "--lock-fd", "4", "--machine-folder",
-                folder.path.string,
+                "--listen-fd", "3", "--api-sock", folder.path(.apiSocket).hostText, "--id", folder.name.text,
+                "--no-console", "--console-log", folder.path(.consoleLog).hostText, "--result-file",
+                folder.path(.result).hostText, "--end-when-unused", "--lock-fd", "4", "--machine-folder",
+                folder.path.hostText, "--config-file", folder.path(.configuration).hostText, "--no-start",
             ]
         )
         if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
-        if let file = source.file { launch.arguments += ["--config-file", file.string, "--no-start"] }
+        for (index, file) in source.files.enumerated() {
+            launch.arguments += ["--path-fd", "\(firstInherited + index)=\(file.path)"]
+        }
         launch.startsSession = true
         do throws(Errno) {
             let log = try OwnedDescriptor(
@@ -97,7 +91,7 @@ package enum MonitorProcess {
             launch.descriptors = [
                 nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,
             ]
-            launch.descriptors += source.inherited
+            launch.descriptors += source.files.map(\.file)
             return try launch.start()
         } catch {
             throw RegistryError("cannot start \(program): \(error)")

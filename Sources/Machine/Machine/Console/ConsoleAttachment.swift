@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Storage
+package import MachineModel
 package import SystemPackage
 
 /// Where the two directions of a machine's serial console lead.

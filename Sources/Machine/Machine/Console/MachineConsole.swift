@@ -27,7 +27,7 @@ final class MachineConsole: SerialOutput, SerialInput {
         }
         hub = attachment.hub
         channel = attachment.channel
-        outputLimit = attachment.outputLimit.map { Mutex(TokenBucket($0)) }
+        outputLimit = attachment.outputLimit.flatMap(TokenBucket.init).map { Mutex($0) }
     }
 
     // MARK: - The serial port's side

@@ -7,6 +7,7 @@ import GuestMemory
 import Host
 import KVM
 import Logging
+import MachineModel
 import Platform
 import Storage
 import SystemPackage
@@ -62,12 +63,12 @@ final class DeviceManager: Sendable {
             )
         }
         // Disks come first, so that the first one is /dev/vda whatever else there is.
-        disks = try configuration.disks.enumerated().map { index, disk throws(MachineError) in
+        disks = try configuration.orderedDrives.enumerated().map { index, disk throws(MachineError) in
             try Disk(disk, id: .disk(index), logger: logger)
         }
         for disk in disks { try attach(disk.id) { disk.device } }
-        if configuration.hasEntropyDevice {
-            let limits = configuration.entropyRateLimit.map { RateLimiter($0) }
+        if let entropy = configuration.entropy {
+            let limits = entropy.rateLimit.map { RateLimiter($0) }
             try attach("entropy") { () throws(Errno) in try EntropyDevice(limits: limits) }
         }
         self.attached = attached
@@ -75,7 +76,7 @@ final class DeviceManager: Sendable {
         legacy = try LegacyDevices(
             vm: vm,
             console: console,
-            hasExitStatusPort: configuration.hasExitStatusPort,
+            hasExitStatusPort: configuration.size.hasExitStatusPort,
             logger: logger,
             onRequest: onRequest
         )

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
+import Host
 import Logging
-package import Storage
+package import MachineModel
+import Storage
 import Synchronization
 package import SystemPackage
 package import Virtio
@@ -11,7 +13,7 @@ package import Virtio
 package final class Disk: Sendable {
     package let id: DeviceID
     let device: BlockDevice
-    private let configuration: DiskConfiguration
+    private let configuration: Drive
     private let file: Mutex<DiskFile>
     private let hostFaults: GuestFaultLog
 
@@ -22,7 +24,7 @@ package final class Disk: Sendable {
     ///   - id: Its name.
     ///   - logger: Where errors of the host's file are said.
     /// - Throws: `MachineError.storage` where the file cannot be used as a disk.
-    init(_ configuration: DiskConfiguration, id: DeviceID, logger: Logger) throws(MachineError) {
+    init(_ configuration: Drive, id: DeviceID, logger: Logger) throws(MachineError) {
         self.configuration = configuration
         self.id = id
         let file: DiskFile
@@ -30,8 +32,8 @@ package final class Disk: Sendable {
         let hostFaults = GuestFaultLog(device: "disk \(id) (\(configuration.path))", logger: logger, level: .warning)
         self.hostFaults = hostFaults
         do throws(StorageError) {
-            file = try DiskFile(configuration, path: configuration.path)
-            engine = try configuration.engine.makeEngine(
+            file = try DiskFile(configuration, path: FilePath(hostText: configuration.path))
+            engine = try configuration.engineKind.makeEngine(
                 for: file,
                 capacity: BlockDevice.requestCapacity,
                 report: { hostFaults.record($0) }
@@ -82,7 +84,7 @@ package final class Disk: Sendable {
                 throw .otherBlockSize(path, new.logicalBlockSize, blockSize)
             }
             try device.replace(by: DiskProperties(of: new, configuration)) { event throws(StorageError) in
-                try configuration.engine.makeEngine(
+                try configuration.engineKind.makeEngine(
                     for: new,
                     capacity: BlockDevice.requestCapacity,
                     completionEvent: event,
@@ -105,20 +107,30 @@ package final class Disk: Sendable {
 }
 
 extension DiskFile {
-    fileprivate convenience init(_ configuration: DiskConfiguration, path: FilePath) throws(StorageError) {
+    fileprivate convenience init(_ configuration: Drive, path: FilePath) throws(StorageError) {
         try self.init(path: path, isReadOnly: configuration.isReadOnly, isDirect: configuration.isDirect)
     }
 }
 
 extension DiskProperties {
     /// What the guest is told of a file.
-    fileprivate init(of file: DiskFile, _ configuration: DiskConfiguration) {
+    fileprivate init(of file: DiskFile, _ configuration: Drive) {
         self.init(byteCount: file.byteCount)
         isReadOnly = configuration.isReadOnly
         logicalBlockByteCount = UInt32(clamping: file.logicalBlockSize)
         physicalBlockByteCount = UInt32(clamping: file.physicalBlockSize)
         optimalIOByteCount = UInt32(clamping: file.optimalIOSize)
         canDiscard = file.canDiscard
-        identifier = configuration.identifier ?? ""
+        identifier = configuration.serial ?? ""
+    }
+}
+
+extension Drive {
+    fileprivate var engineKind: StorageEngineKind {
+        switch engine {
+        case .threads: .threads
+        case .ioUring: .ioUring
+        case nil: .automatic
+        }
     }
 }

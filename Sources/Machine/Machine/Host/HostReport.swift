@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import MachineModel
 import Interpreter
 import KVM
 
@@ -45,7 +46,7 @@ package struct HostReport: Sendable {
                 .good,
                 "vCPUs",
                 "\(system.recommendedVCPUCount) recommended, \(system.maximumVCPUCount) at most for KVM, "
-                    + "\(MachineConfiguration.vcpuCounts.upperBound) for Martlet"
+                    + "\(MachineSize.vcpuCounts.upperBound) for Martlet"
             )
             addInstructions(of: system)
         } catch {

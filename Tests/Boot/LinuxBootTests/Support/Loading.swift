@@ -8,6 +8,7 @@ import SystemPackage
 
 #if canImport(Glibc)
 import Glibc
+import MachineModel
 #elseif canImport(Musl)
 import Musl
 #endif

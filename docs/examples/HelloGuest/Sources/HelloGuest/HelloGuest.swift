@@ -8,11 +8,11 @@ struct HelloGuest {
     static func main() async throws {
         guard CommandLine.arguments.count == 3 else { return print("usage: HelloGuest KERNEL DISK") }
 
-        // What the machine is made of.
-        let loader = LinuxBootLoader(kernelPath: CommandLine.arguments[1], commandLine: "quiet i8042.noaux")
-        var configuration = VirtualMachineConfiguration(bootLoader: loader)
-        configuration.memorySize = 128 << 20
-        configuration.storageDevices = [DiskImageConfiguration(path: CommandLine.arguments[2], isReadOnly: true)]
+        // The description of the machine.
+        let source = BootSource(kernelPath: CommandLine.arguments[1], commandLine: "quiet i8042.noaux")
+        var configuration = MachineConfiguration(bootSource: source)
+        configuration.size.memoryMiB = 128
+        configuration.drives = [Drive("root", path: CommandLine.arguments[2], isRoot: true, isReadOnly: true)]
         try configuration.validate()
 
         // It starts, and its shell is told to say something.

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a kernel finds in registers and memory when it is entered.
+package enum EntryProtocol: String, Hashable, Sendable, CustomStringConvertible {
+    /// Linux's 64-bit boot protocol: long mode, `boot_params` in RSI.
+    case linux64
+    /// Xen's PVH: 32-bit protected mode without paging, `hvm_start_info` in EBX.
+    case pvh
+
+    package var description: String { rawValue }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+package import JSON
+package import MachineModel
+package import SystemPackage
+
+extension MachineConfiguration {
+    private static let byteCountLimit = 1 << 20
+
+    /// The sections of a file for Firecracker that Martlet accepts only while they ask for nothing.
+    private static let notOffered = [
+        "balloon", "cpu-config", "memory-hotplug", "mmds-config", "network-interfaces", "pmem", "vsock",
+    ]
+
+    /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.
+    ///
+    /// - Parameter path: A file or a pipe, not a large one.
+    /// - Throws: `APIError`, which names the file.
+    package init(file path: FilePath) throws(APIError) {
+        do throws(APIError) {
+            try self.init(parsing: Self.read(path))
+        } catch {
+            throw APIError("\(path): \(error)")
+        }
+    }
+
+    private init(parsing bytes: [UInt8]) throws(APIError) {
+        self = try inAPITerms { () throws(JSONError) in
+            var value = try JSONValue(parsing: bytes)
+            if case .object(var object) = value {
+                for name in Self.notOffered where object[name] == .null || object[name] == .array([]) { object[name] = nil }
+                value = .object(object)
+            }
+            if case .object(let object) = value, let name = Self.notOffered.first(where: { object[$0] != nil }) {
+                throw .invalid(path: name, problem: "Martlet does not offer it")
+            }
+            return try value.decode()
+        }
+    }
+
+    private static func read(_ path: FilePath) throws(APIError) -> [UInt8] {
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            return try file.closeAfter {
+                var bytes: [UInt8] = []
+                var buffer = [UInt8](repeating: 0, count: 1 << 16)
+                while true {
+                    let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.read(into: $0) }
+                    bytes += buffer.prefix(count)
+                    guard count > 0 else { return bytes }
+                    guard bytes.count <= byteCountLimit else {
+                        throw APIError("larger than \(byteCountLimit >> 20) MiB: no configuration")
+                    }
+                }
+            }
+        } catch {
+            throw (error as? APIError) ?? APIError("cannot be read: \(error)")
+        }
+    }
+
+    /// The description as JSON; a kernel that was not chosen yet shows as null.
+    package var json: JSONValue {
+        guard case .object(var object) = JSONValue.encoding(self) else { return .null }
+        if bootSource == nil { object["boot-source"] = .some(.null) }
+        return .object(object)
+    }
+
+    /// Checks that the files of the description can be read, so that a wrong path is known before the start.
+    ///
+    /// - Throws: `APIError`, which names the file and what it is for.
+    package func checkFiles() throws(APIError) {
+        try bootSource?.checkFiles()
+        for drive in drives { try drive.checkFile() }
+    }
+}
+
+extension BootSource {
+    func checkFiles() throws(APIError) {
+        try checkReadable(kernelPath, "the kernel")
+        if let initrdPath { try checkReadable(initrdPath, "the initrd") }
+    }
+}
+
+extension Drive {
+    func checkFile() throws(APIError) { try checkReadable(path, "drive \(id)") }
+}
+
+private func checkReadable(_ path: String, _ what: String) throws(APIError) {
+    let path = FilePath(hostText: path)
+    guard unsafe path.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
+        throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))")
+    }
+}

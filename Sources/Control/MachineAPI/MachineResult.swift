@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Machine
+
+/// The end of a machine as programs read it: the answer to `/martlet/wait`, and a file in the machine's folder.
+package struct MachineResult: Codable, Hashable, Sendable {
+    /// One word, such as `powered-off` or `panicked`.
+    package let outcome: String
+    package let exitStatus: UInt8
+    /// What its user should read about the end, if anything.
+    package var message: String?
+    /// What its user should know besides: lost output, disks that the guest never used.
+    package let notes: [String]
+    /// The time of the end; `nil` over the API, where it is now.
+    package var endedAt: String?
+    package var endedAtMilliseconds: Int64?
+
+    enum CodingKeys: String, CodingKey {
+        case outcome
+        case exitStatus = "exit_status"
+        case message, notes
+        case endedAt = "ended_at"
+        case endedAtMilliseconds = "ended_at_ms"
+    }
+
+    /// Describes the end of a machine.
+    ///
+    /// - Parameters:
+    ///   - outcome: The end.
+    ///   - machine: The machine.
+    package init(_ outcome: MachineOutcome, of machine: VirtualMachine) {
+        (self.outcome, exitStatus, message) = (outcome.name, outcome.exitStatus, outcome.message)
+        notes = machine.closingNotes
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(outcome, forKey: .outcome)
+        try container.encode(exitStatus, forKey: .exitStatus)
+        // Null where there is none, for readers that look for the field.
+        try container.encode(message, forKey: .message)
+        try container.encode(notes, forKey: .notes)
+        try container.encodeIfPresent(endedAt, forKey: .endedAt)
+        try container.encodeIfPresent(endedAtMilliseconds, forKey: .endedAtMilliseconds)
+    }
+
+    /// All lines for the user, in order.
+    package var messages: [String] { notes + (message.map { [$0] } ?? []) }
+}

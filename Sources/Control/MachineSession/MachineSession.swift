@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+import HTTP
+import Host
+import Logging
+import Machine
+package import MachineAPI
+package import MachineModel
+import Synchronization
+import SystemPackage
+
+/// The run of one machine in this process: console, signals, messages, API and end.
+///
+/// `martlet run` and `martlet-monitor` are this, with other settings: so a machine behaves the same in either.
+package final class MachineSession: Sendable {
+    /// The time that output may still take after a signal: for a reader that is merely slow.
+    private static let grace = DispatchTimeInterval.seconds(1)
+
+    private let settings: SessionSettings
+    private let onEnd: @Sendable (MachineResult) -> Void
+    private let onExit: @Sendable () throws -> Void
+    /// The signal by which this process is to end, or 0.
+    private let signal = Atomic<CInt>(0)
+    private let service = Mutex<MachineService?>(nil)
+
+    /// Prepares a run.
+    ///
+    /// - Parameters:
+    ///   - settings: The way of the run.
+    ///   - onEnd: Called when the machine has ended, before its clients learn it.
+    ///   - onExit: Called when its clients have learned it, as the last act of the process.
+    package init(
+        _ settings: SessionSettings,
+        onEnd: @escaping @Sendable (MachineResult) -> Void = { _ in },
+        onExit: @escaping @Sendable () throws -> Void = {}
+    ) {
+        (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
+    }
+
+    /// Runs a machine to its end, and says what the user should know.
+    ///
+    /// - Parameter configuration: The machine; `nil` for one that is described over the API.
+    /// - Returns: The exit status; does not return when a signal ended the machine.
+    /// - Throws: What keeps it from starting.
+    package func run(_ configuration: MachineConfiguration?) throws -> UInt8 {
+        try MessageQueue.standardError.start()
+        defer { Messages.flush() }
+        // All paths are absolute then; the process keeps no file system in use, wherever it was started.
+        if settings.listeningDescriptor != nil { _ = unsafe chdir("/") }
+        let output: @Sendable (LogEvent) -> Void = { event in Messages.write("\(event.level): \(event.text)") }
+        let log = MonitorLog(
+            identifier: settings.identifier,
+            isVerbose: settings.isVerbose,
+            output: settings.audience == .user ? output : nil
+        )
+        defer { Terminal.restore() }
+        let result: MachineResult?
+        do {
+            result = try run(configuration, log)
+            try onExit()
+        } catch {
+            endIfSignalled()
+            log.reportFailure("\(error)")
+            throw error
+        }
+        Terminal.restore()
+        if settings.audience == .user { for note in result?.notes ?? [] { Messages.write(note) } }
+        endIfSignalled()
+        if settings.audience == .user, let message = result?.message { Messages.write(message) }
+        return result?.exitStatus ?? 0
+    }
+
+    private func run(_ configuration: MachineConfiguration?, _ log: MonitorLog) throws -> MachineResult? {
+        let hasAPI = settings.apiSocket != nil
+        let consoleLog = try settings.consoleLog.map { try ConsoleLog(path: $0) }
+        let service = MachineService(
+            identifier: settings.identifier,
+            attachment: attachment,
+            console: hasAPI || consoleLog != nil ? try ConsoleHub(log: consoleLog, logger: log.logger) : nil,
+            log: log,
+            descriptors: settings.descriptors,
+            onReady: { [self] machine in try prepare(machine, log) },
+            onEvent: { [self] event in handle(event, log) },
+            onEnd: onEnd
+        )
+        self.service.withLock { $0 = service }
+        if let logger = settings.logger { try service.set(logger) }
+        if let metrics = settings.metrics { try service.set(metrics) }
+        // Before the machine: one that is stopped before it starts ends at once when it does.
+        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
+        // Before the API: Firecracker's machines run when the socket is there.
+        if let configuration {
+            try service.configure(configuration)
+            if settings.startsMachine { try service.start() }
+        } else if takesKeys {
+            try Terminal.enterRawMode(.standardInput)
+        }
+        let socket = try makeSocket()
+        defer { socket?.removeFile() }
+        let server = try socket.map { try makeServer($0, service) }
+        try server?.start()
+        defer { server?.stop() }
+        return service.waitUntilEnded()
+    }
+
+    // MARK: - Console
+
+    private var takesKeys: Bool { settings.console == .standard && Terminal.isTerminal(.standardInput) }
+
+    private var attachment: ConsoleAttachment {
+        guard settings.console == .standard else { return ConsoleAttachment() }
+        var attachment = ConsoleAttachment(output: .standardOutput, input: .standardInput)
+        // Data from a pipe is all the guest's.
+        if takesKeys { attachment.filter = settings.escape }
+        return attachment
+    }
+
+    /// Tells the user what was done to boot the kernel, and takes the terminal, just before the guest runs.
+    private func prepare(_ machine: VirtualMachine, _ log: MonitorLog) throws {
+        for note in machine.notes {
+            switch settings.audience {
+            case .user: Messages.write(note)
+            case .log: log.logger.info("\(note)")
+            }
+        }
+        guard takesKeys, machine.readsInput else { return }
+        if settings.audience == .user {
+            let (prefix, name) = (settings.escape.prefix, settings.escape.prefixName)
+            Messages.write(
+                "the console is on this terminal"
+                    + (prefix == nil ? ", all keys are the guest's" : ": \(name) x stops the machine, \(name) h helps")
+            )
+        }
+        try Terminal.enterRawMode(.standardInput)
+    }
+
+    private func handle(_ event: MachineEvent, _ log: MonitorLog) {
+        switch event {
+        case .command(.help): Messages.write("console commands:\n" + settings.escape.help)
+        case .command(.rescanDisks):
+            Messages.write(Self.rescanMessage(service.withLock { $0 }?.rescanDisks() ?? []))
+        case .command(.detach):
+            Messages.write("this machine ends with this terminal: one that has a --name can be left")
+        case .command: break
+        // A machine with a socket has other clients than this console.
+        case .consoleHangUp where endsWithTerminal: end(by: SIGHUP)
+        case .consoleFailed(.brokenPipe) where settings.apiSocket == nil: end(by: SIGPIPE)
+        case .consoleFailed(.ioError) where endsWithTerminal && Terminal.isTerminal(.standardOutput): end(by: SIGHUP)
+        case .consoleHangUp: break
+        case .consoleFailed(let errno):
+            log.logger.warning("the console's output cannot be written: \(errno); the guest goes on without")
+        }
+    }
+
+    /// Whether a machine ends when its terminal goes: one with a socket has other clients, and under nohup the guest goes on.
+    private var endsWithTerminal: Bool { settings.apiSocket == nil && !ProcessStart.isIgnored(SIGHUP) }
+
+    /// The answer to the console's command that looks for new sizes of disks.
+    ///
+    /// - Parameter paths: The files that have another size than before.
+    /// - Returns: A line for the user.
+    package static func rescanMessage(_ paths: [String]) -> String {
+        paths.isEmpty ? "no disk has another size" : "new size: \(paths.joined(separator: ", "))"
+    }
+
+    // MARK: - The end
+
+    private func end(by signal: CInt) {
+        _ = self.signal.compareExchange(expected: 0, desired: signal, ordering: .sequentiallyConsistent)
+        service.withLock { $0 }?.stop(outputGrace: Self.grace)
+    }
+
+    /// Ends this process as a shell expects of one that a signal ended.
+    private func endIfSignalled() {
+        let signal = signal.load(ordering: .sequentiallyConsistent)
+        guard signal != 0 else { return }
+        Messages.flush()
+        Terminal.endProcess(bySignal: signal)
+    }
+
+    // MARK: - API
+
+    private func makeSocket() throws -> UnixSocket? {
+        if let descriptor = settings.listeningDescriptor {
+            return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
+        }
+        return try settings.apiSocket.map { try UnixSocket.listen(at: $0) }
+    }
+
+    private func makeServer(_ socket: UnixSocket, _ service: MachineService) throws -> HTTPServer {
+        let owner = geteuid()
+        return try HTTPServer(
+            socket: socket,
+            name: APIVersion.name,
+            isAllowed: { $0.userID == owner || $0.userID == 0 },
+            onConnectionCountChange: { [settings] count in
+                // Whoever wanted to start a machine has gone before that.
+                if settings.endsWhenUnused, count == 0, !service.isStarted { service.stop() }
+            },
+            handler: service.handle
+        )
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+
+/// Martlet's own words to the user, on standard error, apart from the guest's output.
+package enum Messages {
+    /// Writes one message of one or more lines.
+    ///
+    /// - Parameter text: The message.
+    package static func write(_ text: String) {
+        let end = Terminal.lineEnd
+        let lines = printable(text, keepsLines: true).split(separator: "\n", omittingEmptySubsequences: false)
+        MessageQueue.standardError.write(("martlet: " + lines.joined(separator: end) + end).utf8)
+    }
+
+    /// Gives the last messages a second to be written, before the process ends.
+    package static func flush() {
+        MessageQueue.standardError.flush(within: .seconds(1))
+    }
+}

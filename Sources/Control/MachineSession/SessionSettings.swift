@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Machine
+package import MachineModel
+package import SystemPackage
+
+/// The way in which a process runs its machine: console, control socket and messages.
+package struct SessionSettings: Sendable {
+    /// The places that a console may lead to.
+    package enum Console: Sendable {
+        /// Standard output and input.
+        case standard
+        /// Nowhere but to viewers and the file that the configuration names.
+        case none
+    }
+
+    /// The readers of messages.
+    package enum Audience: Sendable {
+        /// A user at standard error, who is told what goes on in words; messages of the log look the same.
+        case user
+        /// A program or the machine's folder: everything is a line of the log.
+        case log
+    }
+
+    /// The name of the machine in its log and its API.
+    package var identifier = "anonymous-instance"
+    package var console = Console.standard
+    /// The key before console commands; only a terminal's keys are looked at.
+    package var escape = EscapeFilter(prefix: nil)
+    package var audience = Audience.user
+    /// Whether the log tells more than warnings, unless the configuration chooses a level.
+    package var isVerbose = false
+    /// The path of the API's socket; `nil` for no socket.
+    package var apiSocket: FilePath?
+    /// A socket that listens already, at `apiSocket`.
+    package var listeningDescriptor: CInt?
+    /// The file that keeps what the guest sends, for machines that have a folder.
+    package var consoleLog: FilePath?
+    /// Whether the process ends when the last client leaves a machine that was not started.
+    package var endsWhenUnused = false
+    /// Whether a machine that has a description starts at once.
+    package var startsMachine = true
+    /// Where messages go and which, in place of the configuration's choice.
+    package var logger: LoggerSettings?
+    /// The file of counters, in place of the configuration's choice.
+    package var metrics: MetricsSettings?
+    /// Descriptors of this process that stand for paths of the configuration.
+    package var descriptors: [String: CInt] = [:]
+
+    package init() {}
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import SystemPackage
+
+// Text that stands for the host's bytes without loss.
+//
+// File names, arguments and environment of Linux are bytes; JSON, the API and `String` are text. Where bytes come in, each one
+// that is not part of valid UTF-8 becomes the character U+10FE00 + byte, of a private-use plane. Where a path or the kernel
+// command line is made, it becomes that byte again. Bytes that are such a character themselves, which nobody assigns, are
+// escaped one by one: so every sequence of bytes has one text, and comes back from it.
+
+/// The characters that stand for the bytes 0x80 to 0xff.
+private let escapes: ClosedRange<UInt32> = 0x10fe80...0x10feff
+
+extension String {
+    /// Makes the text of bytes.
+    ///
+    /// - Parameter bytes: Any bytes.
+    package init(hostBytes bytes: [UInt8]) {
+        self.init()
+        var rest = bytes[...]
+        while let first = rest.first {
+            let byteCount =
+                switch first {
+                case ..<0x80: 1
+                case ..<0xe0: 2
+                case ..<0xf0: 3
+                default: 4
+                }
+            let character = String(validating: rest.prefix(byteCount), as: UTF8.self)?.unicodeScalars
+            if let scalar = character?.first, character?.count == 1, !escapes.contains(scalar.value) {
+                unicodeScalars.append(scalar)
+                rest = rest.dropFirst(byteCount)
+            } else {
+                // A byte beyond ASCII, since all others are characters: so there is a scalar.
+                unicodeScalars.append(Unicode.Scalar(escapes.lowerBound - 0x80 + UInt32(first)) ?? "\u{fffd}")
+                rest = rest.dropFirst()
+            }
+        }
+    }
+
+    /// Makes the text of a C string.
+    ///
+    /// - Parameter string: Ends with a NUL.
+    package init(hostString string: UnsafePointer<CChar>) {
+        self.init(hostBytes: unsafe UnsafeBufferPointer(start: string, count: strlen(string)).map(UInt8.init(bitPattern:)))
+    }
+
+    /// The bytes that the text stands for.
+    package var hostBytes: [UInt8] {
+        unicodeScalars.flatMap { scalar in
+            escapes.contains(scalar.value) ? [UInt8(truncatingIfNeeded: scalar.value)] : Array(String(scalar).utf8)
+        }
+    }
+
+    /// The C string that the text stands for, for `posix_spawn` and its like.
+    package var hostCString: [CChar] { hostBytes.map(CChar.init(bitPattern:)) + [0] }
+}
+
+extension FilePath {
+    /// Makes the path of text that may stand for bytes which are no UTF-8.
+    ///
+    /// - Parameter text: As `String(hostBytes:)` makes it; what follows a NUL is lost.
+    package init(hostText text: String) {
+        self = unsafe text.hostCString.withUnsafeBufferPointer { bytes in
+            // There is the terminating NUL at least, so there is a base.
+            unsafe bytes.baseAddress.map { unsafe FilePath(platformString: $0) } ?? FilePath()
+        }
+    }
+
+    /// The path as text from which it can be made again.
+    package var hostText: String {
+        unsafe withPlatformString { unsafe String(hostString: $0) }
+    }
+}

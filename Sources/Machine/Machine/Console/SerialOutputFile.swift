@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import SystemPackage
+
+/// The file or named pipe that a configuration names for the guest's output.
+final class SerialOutputFile: Sendable {
+    private let owned: OwnedDescriptor
+
+    /// Opens the file, or makes it; what it has stays, and the output follows.
+    ///
+    /// - Parameter path: The file.
+    /// - Throws: `MachineError.consoleFile`.
+    init(path: FilePath) throws(MachineError) {
+        // A pipe whose reader is not there yet must not hold the start up.
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY
+        let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o644) }
+        guard raw >= 0 else { throw .consoleFile(path, Errno(rawValue: errno)) }
+        owned = OwnedDescriptor(adopting: raw)
+    }
+
+    var descriptor: FileDescriptor { owned.borrowed }
+}

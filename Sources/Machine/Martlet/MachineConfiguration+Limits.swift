@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Machine
+// The description of a machine is part of this library: a program imports `Martlet` alone.
+@_exported public import MachineModel
+
+extension MachineConfiguration {
+    /// The most memory of a machine on this host, in MiB: all that the host has.
+    public static var maximumMemoryMiB: Int { Int(clamping: hostMemoryByteCount >> 20) }
+
+    /// The largest number of disks; one less where there is an ``entropy`` source.
+    public static var maximumDriveCount: Int { deviceCapacity }
+
+    /// Checks all that can be checked without opening a file: the description itself, and whether this host has the memory.
+    ///
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/invalidConfiguration``, which says what to change, and
+    ///   where: ``MartletError/field``.
+    public func validateOnThisHost() throws(MartletError) {
+        try inPublicTerms { () throws(MachineError) in try validateForHost() }
+    }
+}

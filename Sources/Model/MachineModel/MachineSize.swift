@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The size of a machine: `/machine-config` of the API.
+public struct MachineSize: HasDefault, Sendable {
+    /// The number of vCPUs, in ``vcpuCounts``.
+    public var vcpuCount: Int
+
+    /// The size of guest memory in MiB, at least ``minimumMemoryMiB``; the host gives it as the guest touches it.
+    public var memoryMiB: Int
+
+    /// The size of the host's pages behind guest memory; `nil` for ``HugePages/none``.
+    @DefaultWhenAbsent public var hugePages: HugePages
+
+    // Firecracker has these; here only the values that ask for nothing are accepted.
+    @DefaultWhenAbsent package var isSimultaneousMultithreaded: Bool
+    @DefaultWhenAbsent package var tracksDirtyPages: Bool
+    package var cpuTemplate: CPUTemplate?
+
+    /// Settings that Firecracker does not have.
+    public var martlet: Extensions?
+
+    /// The host's pages behind guest memory.
+    public enum HugePages: String, CaseIterable, HasDefault, Sendable {
+        /// Pages of 4 KiB, or transparent huge pages where the host has them.
+        case none = "None"
+        /// The same.
+        case transparent = "Transparent"
+        /// Pages of hugetlbfs, which Martlet does not offer.
+        case explicit = "2M"
+
+        /// Makes ``none``.
+        public init() { self = .none }
+    }
+
+    /// The CPU templates of Firecracker, none of which Martlet offers.
+    package enum CPUTemplate: String, Codable, CaseIterable, Sendable {
+        case none = "None"
+        case c3 = "C3"
+        case t2 = "T2"
+        case t2s = "T2S"
+        case t2cl = "T2CL"
+        case t2a = "T2A"
+        case v1n1 = "V1N1"
+    }
+
+    /// Settings of a machine's size that Firecracker does not have.
+    public struct Extensions: HasDefault, Sendable {
+        /// Whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
+        @DefaultWhenAbsent public var hasExitStatusPort: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case hasExitStatusPort = "exit_status_port"
+        }
+
+        /// Makes the usual settings.
+        public init() {}
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case vcpuCount = "vcpu_count"
+        case memoryMiB = "mem_size_mib"
+        case isSimultaneousMultithreaded = "smt"
+        case tracksDirtyPages = "track_dirty_pages"
+        case cpuTemplate = "cpu_template"
+        case hugePages = "huge_pages"
+        case martlet
+    }
+
+    /// The numbers of vCPUs that a machine may have.
+    public static let vcpuCounts = 1...32
+
+    /// The least memory of a machine, in MiB.
+    public static let minimumMemoryMiB = 16
+
+    /// Describes one vCPU and 128 MiB.
+    public init() {
+        self.init(vcpuCount: 1, memoryMiB: 128)
+    }
+
+    /// Describes a size.
+    ///
+    /// - Parameters:
+    ///   - vcpuCount: The number of vCPUs.
+    ///   - memoryMiB: The size of guest memory in MiB.
+    public init(vcpuCount: Int, memoryMiB: Int) {
+        (self.vcpuCount, self.memoryMiB) = (vcpuCount, memoryMiB)
+    }
+
+    /// Whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
+    public var hasExitStatusPort: Bool {
+        get { martlet?.hasExitStatusPort ?? false }
+        set { martlet[setting: \.hasExitStatusPort] = newValue }
+    }
+
+    /// The size of guest memory in bytes.
+    package var memoryByteCount: UInt64 { UInt64(clamping: memoryMiB) << 20 }
+
+    /// Checks the size.
+    ///
+    /// - Parameter path: The place of the size in a description, for the error.
+    /// - Throws: ``ConfigurationError``, which names the wrong field.
+    package func validate(at path: String = "machine-config") throws(ConfigurationError) {
+        guard Self.vcpuCounts.contains(vcpuCount) else {
+            throw ConfigurationError("\(path).vcpu_count", "must be 1 to \(Self.vcpuCounts.upperBound), not \(vcpuCount)")
+        }
+        guard 1...1 << 30 ~= memoryMiB else {
+            throw ConfigurationError("\(path).mem_size_mib", "must be 1 to \(1 << 30), not \(memoryMiB)")
+        }
+        if isSimultaneousMultithreaded { throw .notOffered("\(path).smt", "several threads to a core") }
+        if tracksDirtyPages { throw .notOffered("\(path).track_dirty_pages", "dirty page tracking") }
+        if let cpuTemplate, cpuTemplate != .none { throw .notOffered("\(path).cpu_template", "CPU templates") }
+        if hugePages == .explicit { throw .notOffered("\(path).huge_pages", "hugetlbfs pages") }
+    }
+}
+
+extension Optional where Wrapped: HasDefault {
+    /// A setting among extensions, which are there only while one of them differs from its default.
+    subscript<Value>(setting path: WritableKeyPath<Wrapped, Value>) -> Value {
+        get { (self ?? Wrapped())[keyPath: path] }
+        set {
+            var extensions = self ?? Wrapped()
+            extensions[keyPath: path] = newValue
+            self = extensions == Wrapped() ? nil : extensions
+        }
+    }
+}

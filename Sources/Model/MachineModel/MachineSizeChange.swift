@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The body of `PATCH /machine-config`: new values for some fields of a machine's size.
+package struct MachineSizeChange: Codable, Hashable, Sendable {
+    var vcpuCount: Int?
+    var memoryMiB: Int?
+    var isSimultaneousMultithreaded: Bool?
+    var tracksDirtyPages: Bool?
+    var cpuTemplate: MachineSize.CPUTemplate?
+    var hugePages: MachineSize.HugePages?
+    var martlet: Extensions?
+
+    struct Extensions: Codable, Hashable, Sendable {
+        var hasExitStatusPort: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case hasExitStatusPort = "exit_status_port"
+        }
+    }
+
+    typealias CodingKeys = MachineSize.CodingKeys
+
+    /// Changes a size.
+    ///
+    /// - Parameter size: The size, whose fields that the change leaves out stay.
+    package func apply(to size: inout MachineSize) {
+        size.vcpuCount = vcpuCount ?? size.vcpuCount
+        size.memoryMiB = memoryMiB ?? size.memoryMiB
+        size.isSimultaneousMultithreaded = isSimultaneousMultithreaded ?? size.isSimultaneousMultithreaded
+        size.tracksDirtyPages = tracksDirtyPages ?? size.tracksDirtyPages
+        size.cpuTemplate = cpuTemplate ?? size.cpuTemplate
+        size.hugePages = hugePages ?? size.hugePages
+        size.hasExitStatusPort = martlet?.hasExitStatusPort ?? size.hasExitStatusPort
+    }
+}

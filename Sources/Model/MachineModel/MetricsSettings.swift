@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The file that counters are written to: `/metrics` of the API.
+public struct MetricsSettings: Codable, Hashable, Sendable {
+    /// The path of the file or named pipe.
+    public var path: String
+
+    enum CodingKeys: String, CodingKey {
+        case path = "metrics_path"
+    }
+
+    /// Describes the file.
+    ///
+    /// - Parameter path: Its path.
+    public init(path: String) {
+        self.path = path
+    }
+}
+
+extension MetricsSettings {
+    /// Checks the path.
+    ///
+    /// - Parameter place: The place of the settings in a description, for the error.
+    /// - Throws: `ConfigurationError`, which names the wrong field.
+    package func validate(at place: String = "metrics") throws(ConfigurationError) {
+        try path.validateAsPath(at: "\(place).metrics_path")
+    }
+}

@@ -126,7 +126,7 @@ let package = Package(
             "Sources/Machine/Machine",
             uses: [
                 "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform", "Devices",
-                "Firmware", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
+                "Firmware", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
         .swift(
@@ -151,7 +151,8 @@ let package = Package(
         .program(
             "Sources/Control/Monitor",
             uses: [
-                "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry", "MachineSession", systemPackage,
+                "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry", "MachineSession",
+                systemPackage,
             ]
         ),
 
@@ -161,7 +162,7 @@ let package = Package(
             "Sources/Commands/MartletCLI",
             uses: [
                 "Compare", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
-                "MachineSession", "Storage", logging, systemPackage, argumentParser,
+                "MachineSession", "Snapshot", "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 
@@ -210,7 +211,8 @@ let package = Package(
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
-                "Virtio", "GuestMemory", "Host", "Devices", "MachineModel", "Network", "Storage", "TestSupport", logging,
+                "Virtio", "GuestMemory", "Host", "Devices", "MachineModel", "Network", "Storage", "TestSupport",
+                logging,
                 systemPackage,
             ]
         ),
@@ -224,7 +226,7 @@ let package = Package(
             "Tests/Machine/MachineTests",
             uses: [
                 "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot", "Machine",
-                "MachineModel", "Platform", "TestSupport", logging, systemPackage,
+                "MachineModel", "Platform", "Snapshot", "Storage", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
@@ -237,7 +239,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Control/MachineRegistryTests",
-            uses: ["Host", "MachineRegistry", "TestSupport", systemPackage]
+            uses: ["Host", "MachineAPI", "MachineRegistry", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Commands/CompareTests",

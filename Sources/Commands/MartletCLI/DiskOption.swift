@@ -48,7 +48,8 @@ struct DiskOption {
             case ("bandwidth", let value?): bandwidth = try Self.size(value)
             default:
                 throw Problem(
-                    description: "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
+                    description:
+                        "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
                         + "iops= and bandwidth="
                 )
             }

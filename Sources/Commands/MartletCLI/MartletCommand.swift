@@ -14,7 +14,7 @@ struct MartletCommand: ParsableCommand {
         commandName: "martlet",
         abstract: "A virtual machine monitor for Linux hosts with KVM.",
         version: APIVersion.martlet,
-        subcommands: [RunCommand.self, CompareCommand.self, DoctorCommand.self],
+        subcommands: [RunCommand.self, SnapshotCommand.self, CompareCommand.self, DoctorCommand.self],
         groupedSubcommands: [
             CommandGroup(
                 name: "Machine",

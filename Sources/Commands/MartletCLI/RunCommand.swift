@@ -121,6 +121,15 @@ struct RunCommand: ParsableCommand {
     )
     var apiSocket: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Go on with a machine that `martlet snapshot save` has saved, instead of a boot.",
+            valueName: "folder"
+        ),
+        completion: .directory
+    )
+    var restore: String?
+
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
 
@@ -133,6 +142,11 @@ struct RunCommand: ParsableCommand {
         }
         if kernel == nil, config == nil, initrd != nil {
             throw ValidationError("--initrd needs a KERNEL; the default guest boots from a disk.")
+        }
+        if restore != nil, kernel != nil || keep != nil || isNamed || config != nil || !disks.isEmpty {
+            throw ValidationError(
+                "--restore takes the machine from the snapshot: a kernel, disks and a name cannot be given."
+            )
         }
         try validateNamed()
         let defaultDisks = disks.filter(\.isDefault)
@@ -156,14 +170,17 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (configuration, disk) = try description()
-        if isNamed { throw try runNamed(configuration, disk: disk) }
+        let snapshot = try restore.map { try MachineSnapshot(FilePath(hostText: $0)) }
+        let (configuration, disk) = try snapshot == nil ? description() : (nil, nil)
+        if isNamed, let configuration { throw try runNamed(configuration, disk: disk) }
         var settings = SessionSettings()
         settings.console = if case .nowhere = console { .none } else { .standard }
         settings.escape = escape.filter
         settings.isVerbose = verbose
         settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
-        let status = try withExtendedLifetime(disk) { try MachineSession(settings).run(configuration) }
+        let status = try withExtendedLifetime(disk) {
+            try MachineSession(settings).run(configuration, restoring: snapshot)
+        }
         throw ExitCode(Int32(status))
     }
 
@@ -227,7 +244,8 @@ struct RunCommand: ParsableCommand {
             }
         }
         switch console {
-        case .file(let path): configuration.serial = SerialSettings(outputPath: path, rateLimit: configuration.serial?.rateLimit)
+        case .file(let path):
+            configuration.serial = SerialSettings(outputPath: path, rateLimit: configuration.serial?.rateLimit)
         case .stdio, .nowhere: configuration.serial?.outputPath = nil
         case nil: break
         }
@@ -237,11 +255,16 @@ struct RunCommand: ParsableCommand {
     private static func inTermsOfOptions(_ error: MachineError) -> String {
         guard case .configuration(let error) = error else { return "\(error)" }
         let options = [
-            "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory", "boot-source.boot_args": "--cmdline",
+            "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory",
+            "boot-source.boot_args": "--cmdline",
             "boot-source.kernel_image_path": "KERNEL", "boot-source.initrd_path": "--initrd", "drives": "--disk",
         ]
-        let option = options[error.field] ?? (error.field.hasPrefix("drives[") ? "--disk" : error.field)
-        return "\(option): \(error.problem)"
+        if let option = options[error.field] { return "\(option): \(error.problem)" }
+        guard error.field.hasPrefix("drives["), let field = error.field.split(separator: ".").last else {
+            return "\(error.field): \(error.problem)"
+        }
+        let name = ["serial": "id", "path_on_host": "path"][field] ?? String(field)
+        return "--disk: \(name): \(error.problem)"
     }
 }
 

@@ -30,7 +30,9 @@ extension MachineConfiguration {
         self = try inAPITerms { () throws(JSONError) in
             var value = try JSONValue(parsing: bytes)
             if case .object(var object) = value {
-                for name in Self.notOffered where object[name] == .null || object[name] == .array([]) { object[name] = nil }
+                for name in Self.notOffered where object[name] == .null || object[name] == .array([]) {
+                    object[name] = nil
+                }
                 value = .object(object)
             }
             if case .object(let object) = value, let name = Self.notOffered.first(where: { object[$0] != nil }) {

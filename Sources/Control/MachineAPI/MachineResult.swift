@@ -33,6 +33,17 @@ package struct MachineResult: Codable, Hashable, Sendable {
         notes = machine.closingNotes
     }
 
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        outcome = try container.decode(String.self, forKey: .outcome)
+        exitStatus = try container.decode(UInt8.self, forKey: .exitStatus)
+        message = try container.decodeIfPresent(String.self, forKey: .message)
+        // Results that an earlier release wrote have none.
+        notes = try container.decodeIfPresent([String].self, forKey: .notes) ?? []
+        endedAt = try container.decodeIfPresent(String.self, forKey: .endedAt)
+        endedAtMilliseconds = try container.decodeIfPresent(Int64.self, forKey: .endedAtMilliseconds)
+    }
+
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(outcome, forKey: .outcome)

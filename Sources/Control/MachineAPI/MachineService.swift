@@ -105,9 +105,27 @@ package final class MachineService: Sendable {
         guard configuration.bootSource != nil else {
             throw APIError("Cannot start microvm without kernel configuration.")
         }
+        try start { () throws(MachineError) in
+            try VirtualMachine(resolved(configuration), console: attachment, logger: logger, onEvent: onEvent)
+        }
+    }
+
+    /// Lets a saved machine go on.
+    ///
+    /// - Parameter snapshot: The saved machine.
+    /// - Throws: `APIError`, in words.
+    package func start(restoring snapshot: MachineSnapshot) throws(APIError) {
+        try start { () throws(MachineError) in
+            let machine = try VirtualMachine(restoring: snapshot, console: attachment, logger: logger, onEvent: onEvent)
+            change { $0.configuration = machine.configuration }
+            return machine
+        }
+    }
+
+    private func start(_ make: () throws(MachineError) -> VirtualMachine) throws(APIError) {
         let machine: VirtualMachine
         do throws(MachineError) {
-            machine = try VirtualMachine(resolved(configuration), console: attachment, logger: logger, onEvent: onEvent)
+            machine = try make()
         } catch {
             throw APIError("\(error)")
         }

@@ -5,7 +5,7 @@ import Glibc
 import HTTP
 import Host
 import Logging
-import Machine
+package import Machine
 package import MachineAPI
 package import MachineModel
 import Synchronization
@@ -41,10 +41,13 @@ package final class MachineSession: Sendable {
 
     /// Runs a machine to its end, and says what the user should know.
     ///
-    /// - Parameter configuration: The machine; `nil` for one that is described over the API.
+    /// - Parameters:
+    ///   - configuration: The machine; `nil` for one that is described over the API.
+    ///   - snapshot: A saved machine that goes on, instead.
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: What keeps it from starting.
-    package func run(_ configuration: MachineConfiguration?) throws -> UInt8 {
+    package func run(_ configuration: MachineConfiguration?, restoring snapshot: MachineSnapshot? = nil) throws -> UInt8
+    {
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -58,7 +61,7 @@ package final class MachineSession: Sendable {
         defer { Terminal.restore() }
         let result: MachineResult?
         do {
-            result = try run(configuration, log)
+            result = try run(configuration, snapshot, log)
             try onExit()
         } catch {
             endIfSignalled()
@@ -72,7 +75,11 @@ package final class MachineSession: Sendable {
         return result?.exitStatus ?? 0
     }
 
-    private func run(_ configuration: MachineConfiguration?, _ log: MonitorLog) throws -> MachineResult? {
+    private func run(
+        _ configuration: MachineConfiguration?,
+        _ snapshot: MachineSnapshot?,
+        _ log: MonitorLog
+    ) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
         let consoleLog = try settings.consoleLog.map { try ConsoleLog(path: $0) }
         let service = MachineService(
@@ -91,7 +98,9 @@ package final class MachineSession: Sendable {
         // Before the machine: one that is stopped before it starts ends at once when it does.
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
         // Before the API: Firecracker's machines run when the socket is there.
-        if let configuration {
+        if let snapshot {
+            try service.start(restoring: snapshot)
+        } else if let configuration {
             try service.configure(configuration)
             if settings.startsMachine { try service.start() }
         } else if takesKeys {

@@ -44,7 +44,9 @@ extension String {
     ///
     /// - Parameter string: Ends with a NUL.
     package init(hostString string: UnsafePointer<CChar>) {
-        self.init(hostBytes: unsafe UnsafeBufferPointer(start: string, count: strlen(string)).map(UInt8.init(bitPattern:)))
+        self.init(
+            hostBytes: unsafe UnsafeBufferPointer(start: string, count: strlen(string)).map(UInt8.init(bitPattern:))
+        )
     }
 
     /// The bytes that the text stands for.

@@ -17,6 +17,7 @@ package enum Capability: CaseIterable, Hashable, Sendable, CustomStringConvertib
     case exitOnEmulationFailure
     case tscDeadlineTimer
     case kvmclockControl
+    case tscControl
 
     /// What Martlet cannot do without, on any host.
     package static let required: [Capability] = [
@@ -40,6 +41,7 @@ package enum Capability: CaseIterable, Hashable, Sendable, CustomStringConvertib
         case .exitOnEmulationFailure: KVM_CAP_EXIT_ON_EMULATION_FAILURE
         case .tscDeadlineTimer: KVM_CAP_TSC_DEADLINE_TIMER
         case .kvmclockControl: KVM_CAP_KVMCLOCK_CTRL
+        case .tscControl: KVM_CAP_TSC_CONTROL
         }
     }
 
@@ -59,6 +61,7 @@ package enum Capability: CaseIterable, Hashable, Sendable, CustomStringConvertib
         case .exitOnEmulationFailure: "KVM_CAP_EXIT_ON_EMULATION_FAILURE"
         case .tscDeadlineTimer: "KVM_CAP_TSC_DEADLINE_TIMER"
         case .kvmclockControl: "KVM_CAP_KVMCLOCK_CTRL"
+        case .tscControl: "KVM_CAP_TSC_CONTROL"
         }
     }
 }

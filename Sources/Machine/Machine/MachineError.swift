@@ -5,6 +5,7 @@ package import Host
 package import KVM
 package import LinuxBoot
 package import MachineModel
+package import Snapshot
 package import Storage
 package import SystemPackage
 
@@ -18,6 +19,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case storage(StorageError)
     /// The file for the guest's output cannot be opened.
     case consoleFile(FilePath, Errno)
+    /// A snapshot cannot be saved, or this host cannot go on with it.
+    case snapshot(SnapshotError)
     /// The host gives no descriptor for what the machine itself needs: what for, and why.
     case descriptor(String, Errno)
     /// The host gives no thread.
@@ -43,6 +46,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .boot(let error): "\(error)"
         case .storage(let error): "\(error)"
         case .consoleFile(let path, let errno): "cannot open \(path) for the console: \(errno)"
+        case .snapshot(let error): "\(error)"
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
         case .threads(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"

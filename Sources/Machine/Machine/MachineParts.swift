@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Firmware
 import Platform
 import Devices
+import Dispatch
 import GuestMemory
 import Host
 import KVM
 import LinuxBoot
 import Logging
 import MachineModel
+import Snapshot
+import Storage
 import SystemPackage
 
 /// Everything that a machine consists of, put together in the one order in which it can be.
@@ -20,36 +22,49 @@ final class MachineParts: Sendable {
     let console: MachineConsole
     let runners: [VCPURunner]
 
-    private let memory: GuestMemory
     // Kept for the machine's life: the kernel holds no reference to the memory of its slots.
-    private let vm: KVMVirtualMachine
-    private let parameters: KernelParameters
+    let memory: GuestMemory
+    let vm: KVMVirtualMachine
+    /// The MSRs that are a vCPU's state.
+    let stateMSRs: [UInt32]
+    let configuration: MachineConfiguration
+    /// Whether the guest's kernel leaves a mark before a reset that is for a panic: see `KernelParameters`.
+    let reportsPanicByReset: Bool
 
+    /// Assembles a machine, then loads its kernel or its saved state.
     init(
-        _ configuration: MachineConfiguration,
+        _ start: MachineStart,
         console attachment: ConsoleAttachment,
         logger: Logger,
         link: MachineLink
     ) throws(MachineError) {
-        try configuration.validateForHost()
-        guard let source = configuration.bootSource else {
-            throw .configuration(ConfigurationError("boot-source", "is missing"))
-        }
         let isInterpreted = InterpretedHost.isThisHost
-        let parameters = KernelParameters(for: configuration, isHostInterpreting: isInterpreted)
-        let (kernel, commandLine) = try inMachineTerms(MachineError.boot) { () throws(BootError) in
-            // First what needs no KVM: a wrong path is told on any host.
-            (
-                try KernelImage(path: FilePath(hostText: source.kernelPath)),
-                try KernelCommandLine(defaults: parameters.values, user: source.commandLine ?? "")
-            )
+        // First what needs no KVM: a wrong path is told on any host.
+        let configuration: MachineConfiguration
+        let kernel: LoadableKernel?
+        let file: MemoryFile?
+        // Open until the disks are.
+        var copies: [PrivateCopy] = []
+        defer { withExtendedLifetime(copies) {} }
+        switch start {
+        case .boot(let wanted):
+            configuration = wanted
+            try configuration.validateForHost()
+            kernel = try LoadableKernel(configuration, isHostInterpreting: isInterpreted)
+            file = nil
+        case .restore(let snapshot, let options):
+            configuration = try snapshot.configuration(options, copies: &copies)
+            kernel = nil
+            file = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
+                try snapshot.folder.memory(byteCount: snapshot.machine.memory.byteCount, id: snapshot.machine.id)
+            }
         }
 
         let system = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
             try Self.openKVM(vcpuCount: configuration.size.vcpuCount)
         }
         let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
-            try GuestMemory(byteCount: configuration.size.memoryByteCount)
+            try GuestMemory(byteCount: configuration.size.memoryByteCount, file: file)
         }
         var resources = PlatformResources()
         let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
@@ -66,42 +81,31 @@ final class MachineParts: Sendable {
             console: console,
             logger: logger
         ) { link.handle($0) }
-        let firmware = FirmwareDescription(
-            apicIDs: (0..<configuration.size.vcpuCount).map(UInt32.init),
-            virtioDevices: devices.firmwareDescriptions
-        )
-        let rsdp: GuestAddress
-        do throws(FirmwareError) {
-            rsdp = try ACPITables(firmware).install(in: memory)
-            try MPTable(firmware).install(in: memory)
-            try ResetVector.install(in: memory)
-        } catch {
-            throw .assembly("\(error)")
-        }
-        let loaded = try inMachineTerms(MachineError.boot) { () throws(BootError) in
-            try LinuxLoader(memory: memory).load(
-                kernel,
-                entry: source.entry,
-                initrd: source.initrdPath.map { FilePath(hostText: $0) },
-                commandLine: commandLine,
-                rsdp: rsdp,
-                // A command line that is complete is the user's alone; the ACPI tables tell of the devices in any case.
-                virtioDevices: source.isCommandLineComplete ? [] : firmware.virtioDevices,
-                rngSeed: (0..<64).map { _ in .random(in: .min ... .max) }
-            )
-        }
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
-        runners = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            let vcpus = try Self.makeVCPUs(vm, system, count: configuration.size.vcpuCount, isInterpreted: isInterpreted)
-            try vcpus.first?.enter(loaded.state)
-            return vcpus.map {
-                VCPURunner(vcpu: $0, ports: devices.ports, memory: devices.memory, emulation: emulation)
-            }
+        let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            try Self.makeVCPUs(vm, system, count: configuration.size.vcpuCount, isInterpreted: isInterpreted)
         }
-        notes = loaded.notes
-        guestUsesACPI = loaded.usesACPI
-        (self.devices, self.console) = (devices, console)
-        (self.memory, self.vm, self.parameters) = (memory, vm, parameters)
+        switch start {
+        case .boot:
+            let loaded = try kernel?.load(into: memory, configuration, virtioDevices: devices.firmwareDescriptions)
+            try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+                if let state = loaded?.state { try vcpus.first?.enter(state) }
+            }
+            (notes, guestUsesACPI) = (loaded?.notes ?? [], loaded?.usesACPI ?? false)
+            reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
+        case .restore(let snapshot, let options):
+            let saved = snapshot.machine
+            try Self.restore(saved, system, vm, clock: options.clock, vcpus: vcpus)
+            // Behind the interrupt controllers: lines whose cause is pending are raised again.
+            try devices.restore(saved.devices)
+            (notes, guestUsesACPI, reportsPanicByReset) = ([], saved.guest.usesACPI, saved.guest.reportsPanicByReset)
+        }
+        runners = vcpus.map {
+            VCPURunner(vcpu: $0, ports: devices.ports, memory: devices.memory, emulation: emulation)
+        }
+        stateMSRs = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in try system.stateMSRs() }
+        (self.devices, self.console, self.configuration) = (devices, console, configuration)
+        (self.memory, self.vm) = (memory, vm)
     }
 
     /// Where guest memory is mapped in this process.
@@ -113,7 +117,38 @@ final class MachineParts: Sendable {
     func isResetAfterPanic() -> Bool {
         let resetFlag: GuestAddress = 0x472
         let warm: UInt16 = 0x1234
-        return parameters.reportsPanicByReset && (try? memory.load(UInt16.self, at: resetFlag)) == warm
+        return reportsPanicByReset && (try? memory.load(UInt16.self, at: resetFlag)) == warm
+    }
+
+    // MARK: - Standing still
+
+    /// Asks the vCPUs to stand between two exits, each of which is finished.
+    func hold(joining group: DispatchGroup) {
+        for runner in runners { runner.pause(joining: group) }
+    }
+
+    /// Returns when nothing changes guest memory any more.
+    func pause() {
+        let arrivals = DispatchGroup()
+        hold(joining: arrivals)
+        arrivals.wait()
+        devices.pause()
+    }
+
+    /// Lets all go on.
+    func resume() {
+        devices.resume()
+        for runner in runners { runner.resume() }
+    }
+
+    /// The cause of an end, where the machine itself tells only its effect.
+    func explained(_ outcome: MachineOutcome) -> MachineOutcome {
+        switch outcome {
+        case .tripleFault, .failed:
+            // A guest whose memory is gone runs into a fault, and the call that runs it may fail.
+            memory.truncatedFile.map { .failed(.snapshot(.truncated($0))) } ?? outcome
+        default: outcome
+        }
     }
 
     // MARK: - Steps
@@ -174,8 +209,8 @@ final class MachineParts: Sendable {
     }
 }
 
-/// Calls `body` and says its error as the machine's.
-private func inMachineTerms<R, E: Error>(
+/// Calls `body` and wraps its error in `MachineError`.
+func inMachineTerms<R, E: Error>(
     _ wrap: (E) -> MachineError,
     _ body: () throws(E) -> R
 ) throws(MachineError) -> R {

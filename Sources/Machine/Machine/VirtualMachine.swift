@@ -6,6 +6,7 @@ import GuestMemory
 import Host
 package import Logging
 package import MachineModel
+import Snapshot
 import Storage
 import Synchronization
 package import SystemPackage
@@ -65,28 +66,58 @@ package final class VirtualMachine: Sendable {
             // The user of a terminal could not see what they type.
             if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
         }
-        parts = try MachineParts(configuration, console: console, logger: logger, link: link)
+        parts = try MachineParts(.boot(configuration), console: console, logger: logger, link: link)
         notes = parts.notes + InterpretedHost.notes(for: configuration)
+        link.connect(self)
+    }
+
+    /// Makes a machine that goes on where a saved one stood.
+    ///
+    /// - Parameters:
+    ///   - snapshot: The saved machine.
+    ///   - options: The wishes of whoever lets it go on.
+    ///   - console: As for a machine that is booted.
+    ///   - logger: As for a machine that is booted.
+    ///   - onEvent: As for a machine that is booted.
+    /// - Throws: What keeps the machine from going on here, in words.
+    package init(
+        restoring snapshot: MachineSnapshot,
+        options: RestoreOptions = RestoreOptions(),
+        console: ConsoleAttachment = ConsoleAttachment(),
+        logger: Logger = Logger(label: "martlet"),
+        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in }
+    ) throws(MachineError) {
+        let link = MachineLink(onEvent: onEvent)
+        parts = try MachineParts(.restore(snapshot, options), console: console, logger: logger, link: link)
+        notes =
+            parts.notes + [
+                "restored from \(snapshot.folder.path): machines that are restored from one snapshot share their random numbers"
+            ]
+        serialOutput = nil
         link.connect(self)
     }
 
     /// Lets the guest run.
     ///
+    /// - Parameter isPaused: Whether it waits for `resume` first.
     /// - Throws: `MachineError.startedBefore`; a machine starts once.
-    package func start() throws(MachineError) {
+    package func start(isPaused: Bool = false) throws(MachineError) {
         let wasStarted = state.withLock { state in
-            defer { state.isStarted = true }
+            defer { (state.isStarted, state.isPaused) = (true, state.isPaused || isPaused) }
             return state.isStarted
         }
         guard !wasStarted else { throw .startedBefore }
+        // All stand before their first step.
+        if isPaused { parts.hold(joining: DispatchGroup()) }
         do throws(HostThreadError) {
             try parts.devices.start(gate: nil)
         } catch {
             throw .threads(error)
         }
+        if isPaused { parts.devices.pause() }
         parts.console.start(port: parts.devices.legacy.serialPort)
         for runner in parts.runners {
-            runner.start(in: runningVCPUs) { [self] outcome in end(outcome) }
+            runner.start(in: runningVCPUs) { [self] outcome in end(parts.explained(outcome)) }
         }
         runningVCPUs.notify(queue: control) { [self] in windUp() }
         watchForHalt()
@@ -171,10 +202,7 @@ package final class VirtualMachine: Sendable {
         control.async { [self] in
             guard phase != .paused else { return completion(.success(())) }
             guard phase == .running else { return completion(.failure(.notRunning)) }
-            let arrivals = DispatchGroup()
-            for runner in parts.runners { runner.pause(joining: arrivals) }
-            arrivals.wait()
-            parts.devices.pause()
+            parts.pause()
             state.withLock { $0.isPaused = true }
             completion(.success(()))
         }
@@ -188,9 +216,28 @@ package final class VirtualMachine: Sendable {
             guard phase != .running else { return completion(.success(())) }
             guard phase == .paused else { return completion(.failure(.notRunning)) }
             state.withLock { $0.isPaused = false }
-            parts.devices.resume()
-            for runner in parts.runners { runner.resume() }
+            parts.resume()
             completion(.success(()))
+        }
+    }
+
+    /// Calls `body` while all stands still, on the thread that pauses and resumes; then a machine that ran goes on.
+    ///
+    /// - Parameters:
+    ///   - completion: Gets what `body` returned, or `MachineError.notRunning`.
+    ///   - body: May take its time.
+    func whileStanding<R: Sendable>(
+        _ completion: @escaping @Sendable (Result<R, MachineError>) -> Void,
+        _ body: @escaping @Sendable () throws(MachineError) -> R
+    ) {
+        control.async { [self] in
+            let isRunning = phase == .running
+            guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
+            // One that was paused before it ran has its threads on their way to where they stand.
+            parts.pause()
+            let result = Result { () throws(MachineError) in try body() }
+            if isRunning { parts.resume() }
+            completion(result)
         }
     }
 

@@ -10,8 +10,8 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// There may be more in later versions, so a `switch` needs a `default`.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
-            case invalidConfiguration, hypervisor, memory, boot, storage, resources, alreadyStarted, notRunning
-            case consoleClosed, guestExecution, `internal`
+            case invalidConfiguration, hypervisor, memory, boot, storage, snapshot, resources, alreadyStarted
+            case notRunning, consoleClosed, guestExecution, `internal`
         }
 
         private let kind: Kind
@@ -30,6 +30,8 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let boot = Code(.boot)
         /// A disk's file cannot be used.
         public static let storage = Code(.storage)
+        /// A snapshot cannot be saved, is damaged, or is of a host that this one cannot take the place of.
+        public static let snapshot = Code(.snapshot)
         /// This process has no file descriptor left.
         public static let resources = Code(.resources)
         /// A machine starts once.
@@ -86,6 +88,7 @@ extension MartletError.Code {
             case .memory: .memory
             case .boot: .boot
             case .storage: .storage
+            case .snapshot: .snapshot
             case .descriptor, .threads: .resources
             case .assembly: .internal
             case .startedBefore: .alreadyStarted

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 package import SystemPackage
 
 /// Why a snapshot could not be saved or used, in words that say what to do.
@@ -14,6 +15,10 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     case version(major: Int, minor: Int)
     /// Its files do not fit together, or somebody has changed them.
     case damaged(FilePath, reason: String)
+    /// A disk of the saved machine has no file.
+    case drive(String, reason: String)
+    /// Somebody has cut the memory short while a machine ran from it.
+    case truncated(FilePath)
     /// This host cannot run what another one has saved.
     case host([String])
 
@@ -32,6 +37,10 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
             """
         case .damaged(let path, let reason):
             "the snapshot is damaged: \(path): \(reason)"
+        case .drive(let name, let reason):
+            "disk \(name): \(reason)"
+        case .truncated(let path):
+            MemoryFile.truncation(of: path)
         case .host(let differences):
             "this host cannot go on with the snapshot:" + differences.map { "\n  - \($0)" }.joined()
         }

@@ -40,7 +40,10 @@ public struct LoggerSettings: HasDefault, Sendable {
         /// - Parameter name: The name.
         public init?(named name: String) {
             let name = name.lowercased()
-            guard let level = Self.allCases.first(where: { $0.rawValue.lowercased() == name || name == "warn" && $0 == .warning })
+            guard
+                let level = Self.allCases.first(where: {
+                    $0.rawValue.lowercased() == name || name == "warn" && $0 == .warning
+                })
             else { return nil }
             self = level
         }

@@ -94,7 +94,8 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
             if let other = drives[..<index].first(where: { $0.id == drive.id || $0.isRoot && drive.isRoot }) {
                 throw ConfigurationError(
                     "drives[\(index)]",
-                    other.id == drive.id ? "there is a drive '\(drive.id)' already" : "a root block device already exists: '\(other.id)'"
+                    other.id == drive.id
+                        ? "there is a drive '\(drive.id)' already" : "a root block device already exists: '\(other.id)'"
                 )
             }
         }

@@ -72,6 +72,9 @@ public struct MachineSize: HasDefault, Sendable {
     /// The least memory of a machine, in MiB.
     public static let minimumMemoryMiB = 16
 
+    /// The most memory that a description may ask for, in MiB: the addresses of x86-64 end there.
+    public static let maximumMemoryMiB = 1 << 32
+
     /// Describes one vCPU and 128 MiB.
     public init() {
         self.init(vcpuCount: 1, memoryMiB: 128)
@@ -101,10 +104,16 @@ public struct MachineSize: HasDefault, Sendable {
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at path: String = "machine-config") throws(ConfigurationError) {
         guard Self.vcpuCounts.contains(vcpuCount) else {
-            throw ConfigurationError("\(path).vcpu_count", "must be 1 to \(Self.vcpuCounts.upperBound), not \(vcpuCount)")
+            throw ConfigurationError(
+                "\(path).vcpu_count",
+                "must be 1 to \(Self.vcpuCounts.upperBound), not \(vcpuCount)"
+            )
         }
-        guard 1...1 << 30 ~= memoryMiB else {
-            throw ConfigurationError("\(path).mem_size_mib", "must be 1 to \(1 << 30), not \(memoryMiB)")
+        guard 1...Self.maximumMemoryMiB ~= memoryMiB else {
+            throw ConfigurationError(
+                "\(path).mem_size_mib",
+                "must be 1 to \(Self.maximumMemoryMiB) MiB, and a guest needs at least \(Self.minimumMemoryMiB) MiB, not \(memoryMiB)"
+            )
         }
         if isSimultaneousMultithreaded { throw .notOffered("\(path).smt", "several threads to a core") }
         if tracksDirtyPages { throw .notOffered("\(path).track_dirty_pages", "dirty page tracking") }

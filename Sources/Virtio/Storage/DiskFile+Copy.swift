@@ -65,6 +65,17 @@ extension DiskFile {
         }
     }
 
+    /// Copies this disk to an empty file.
+    ///
+    /// - Parameters:
+    ///   - file: Open for writing.
+    ///   - path: The name of that file, for messages.
+    /// - Throws: `StorageError.file`.
+    package func copy(to file: FileDescriptor, named path: FilePath) throws(StorageError) {
+        // Opened anew: O_DIRECT would want aligned buffers.
+        try Self.copy(FilePath("/proc/self/fd/\(descriptor)"), to: file.rawValue, named: path)
+    }
+
     private static func copy(_ image: FilePath, to copy: CInt, named path: FilePath) throws(StorageError) {
         let file = unsafe image.withPlatformString { unsafe Glibc.open($0, O_RDONLY | O_CLOEXEC) }
         guard file >= 0 else { throw .file(image, operation: "open", Errno(rawValue: errno)) }

@@ -98,6 +98,13 @@ package final class DiskFile: Sendable {
         return (size + block - 1) / block * block
     }
 
+    /// The size in bytes, at this moment, with a part of a block at its end as it is.
+    package var fileByteCount: UInt64 {
+        guard !isBlockDevice else { return byteCount }
+        var status = stat()
+        return unsafe fstat(descriptor, &status) == 0 ? UInt64(clamping: status.st_size) : 0
+    }
+
     /// What ranges of `fallocate` must be multiples of.
     var allocationAlignment: UInt64 { isBlockDevice ? UInt64(logicalBlockSize) : 1 }
 

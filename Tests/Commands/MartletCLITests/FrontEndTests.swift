@@ -115,7 +115,8 @@ struct FrontEndTests {
     @Test func `a file's memory is what it says unless an option says another size`() throws {
         let size = #","machine-config":{"vcpu_count":1,"mem_size_mib":64}"#
         let pages = try [[], ["--memory", "32M"]].map { options in
-            try Martlet(["run", "--config", file([.dumpBootParameters, .powerOff, .spin], size)] + options).runToEnd().output
+            try Martlet(["run", "--config", file([.dumpBootParameters, .powerOff, .spin], size)] + options).runToEnd()
+                .output
         }
         #expect(pages[0] != pages[1])
     }
@@ -177,10 +178,15 @@ struct FrontEndTests {
     }
 
     @Test func `an initial RAM disk without a name is passed on as it is`() throws {
-        let kernel = try folder.write(TinyELF([.dump(behind32BitPointerAt: 0x218, byteCount: 8), .powerOff, .spin]).bytes, to: "k")
+        let kernel = try folder.write(
+            TinyELF([.dump(behind32BitPointerAt: 0x218, byteCount: 8), .powerOff, .spin]).bytes,
+            to: "k"
+        )
         _ = try folder.write(Array("contents".utf8), to: "rd")
         var martlet = machines.martlet("run", kernel, "--initrd", "/dev/fd/7", "--name", "web")
-        martlet.launcher = ["/bin/sh", "-c", "exec 7<'\(folder.path)/rd' && rm '\(folder.path)/rd' && exec \"$0\" \"$@\""]
+        martlet.launcher = [
+            "/bin/sh", "-c", "exec 7<'\(folder.path)/rd' && rm '\(folder.path)/rd' && exec \"$0\" \"$@\"",
+        ]
         let result = try martlet.runToEnd()
         #expect(result.text == "contents", "\(result.messages)")
         #expect(try !machines.run("inspect", "web").text.contains("/fd/"))
@@ -194,7 +200,9 @@ struct FrontEndTests {
         var martlet = machines.martlet("run")
         let copy = "k=\"$(printf '\(folder.path)/k\\351')\" && cp '\(kernel)' \"$k\""
         let options = hasName ? "--name web" : ""
-        martlet.launcher = ["/bin/sh", "-c", "\(copy) && exec \"$0\" \"$1\" \"$k\" --cmdline \"$(printf 'a=\\351')\" \(options)"]
+        martlet.launcher = [
+            "/bin/sh", "-c", "\(copy) && exec \"$0\" \"$1\" \"$k\" --cmdline \"$(printf 'a=\\351')\" \(options)",
+        ]
         let result = try martlet.runToEnd()
         #expect(result.termination == .exited(0), "\(result.messages)")
         let line = result.output.prefix { $0 != 0 }

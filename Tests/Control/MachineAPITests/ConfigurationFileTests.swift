@@ -40,8 +40,8 @@ struct ConfigurationFileTests {
         #expect(try error(#"{"boot-source":{}}"#, fixture).hasSuffix("boot-source.kernel_image_path: is missing."))
         let kernel = try fixture.file("kernel").text
         let start = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},"
-        #expect(try error(start + "\"x\":{}}", fixture) .hasSuffix("x: unknown field."))
-        #expect(try error(start + "\"drives\":{}}", fixture) .hasSuffix("drives: must be an array."))
+        #expect(try error(start + "\"x\":{}}", fixture).hasSuffix("x: unknown field."))
+        #expect(try error(start + "\"drives\":{}}", fixture).hasSuffix("drives: must be an array."))
         #expect(
             try error(start + "\"network-interfaces\":[{}]}", fixture)
                 .hasSuffix("network-interfaces: Martlet does not offer it.")
@@ -70,7 +70,8 @@ struct ConfigurationFileTests {
         let disk = try fixture.disk("disk").text
         func drives(_ first: String, _ second: String) throws -> String {
             func drive(_ rest: String) -> String { "{\"path_on_host\":\(disk),\(rest)}" }
-            let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"drives\":[\(drive(first)),\(drive(second))]}"
+            let text =
+                "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"drives\":[\(drive(first)),\(drive(second))]}"
             return try error(text, fixture)
         }
         let (a, b) = (#""drive_id":"a","is_root_device":true"#, #""drive_id":"b","is_root_device":true"#)

@@ -52,11 +52,18 @@ struct ConfigurationRequestTests {
     @Test func `what Martlet does not offer is refused by its name`() throws {
         func fault(_ body: JSONValue) throws -> String { try fixture.patch("/machine-config", body).fault }
         #expect(try fault(["smt": true]) == "machine-config.smt: Martlet does not offer several threads to a core")
-        #expect(try fault(["track_dirty_pages": true]) == "machine-config.track_dirty_pages: Martlet does not offer dirty page tracking")
-        #expect(try fault(["cpu_template": "T2"]) == "machine-config.cpu_template: Martlet does not offer CPU templates")
+        #expect(
+            try fault(["track_dirty_pages": true])
+                == "machine-config.track_dirty_pages: Martlet does not offer dirty page tracking"
+        )
+        #expect(
+            try fault(["cpu_template": "T2"]) == "machine-config.cpu_template: Martlet does not offer CPU templates"
+        )
         #expect(try fault(["huge_pages": "2M"]).hasSuffix("Martlet does not offer hugetlbfs pages"))
         let drive: JSONValue = ["drive_id": "a", "is_root_device": false, "socket": "/tmp/s"]
-        #expect(try fixture.put("/drives/a", drive).fault.hasPrefix("drive.socket: Martlet does not offer vhost-user-block"))
+        #expect(
+            try fixture.put("/drives/a", drive).fault.hasPrefix("drive.socket: Martlet does not offer vhost-user-block")
+        )
     }
 
     // MARK: - Messages
@@ -132,7 +139,9 @@ struct ConfigurationRequestTests {
         try fixture.put("/drives/a", drive).succeed()
         for wrong in ["", "a-b", "a b", "ä", String(repeating: "a", count: 65)] {
             let answer = try fixture.put("/drives/a", drive.setting("drive_id", .string(wrong)))
-            #expect(answer.fault.hasSuffix("API Resource IDs can only contain alphanumeric characters and underscores."))
+            #expect(
+                answer.fault.hasSuffix("API Resource IDs can only contain alphanumeric characters and underscores.")
+            )
         }
     }
 
@@ -176,7 +185,7 @@ struct ConfigurationRequestTests {
     @Test func `what cannot be is told at the start`() throws {
         try fixture.put("/boot-source", ["kernel_image_path": fixture.file("kernel")]).succeed()
         try fixture.put("/machine-config", ["vcpu_count": 1, "mem_size_mib": 15]).succeed()
-        #expect(try fixture.act("InstanceStart").fault .hasSuffix("a guest needs at least 16 MiB of memory, not 15 MiB"))
+        #expect(try fixture.act("InstanceStart").fault.hasSuffix("a guest needs at least 16 MiB of memory, not 15 MiB"))
     }
 
     @Test func `a machine that was killed before its start does not start`() throws {

@@ -36,7 +36,10 @@ import Testing
     @Test func `a machine has room for so many disks, one less beside an entropy device`() {
         func disks(_ count: Int) -> [Drive] { (0..<count).map { Drive("disk\($0)", path: "disk") } }
         let capacity = MachineConfiguration.deviceCapacity
-        #expect(message { $0.drives = disks(capacity) } == "drives: a machine has room for \(capacity - 1) disks, not \(capacity)")
+        #expect(
+            message { $0.drives = disks(capacity) }
+                == "drives: a machine has room for \(capacity - 1) disks, not \(capacity)"
+        )
         #expect(message { ($0.drives, $0.entropy) = (disks(capacity), nil) } == nil)
     }
 

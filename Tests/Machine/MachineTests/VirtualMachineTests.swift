@@ -122,7 +122,9 @@ struct VirtualMachineTests {
     }
 
     @Test func `a kernel that is not there is told before anything is made`() {
-        #expect(throws: MachineError.self) { try VirtualMachine(MachineConfiguration(bootSource: BootSource(kernelPath: "/nowhere/kernel"))) }
+        #expect(throws: MachineError.self) {
+            try VirtualMachine(MachineConfiguration(bootSource: BootSource(kernelPath: "/nowhere/kernel")))
+        }
     }
 
     @Test func `a wrong configuration is refused here as well`() throws {

@@ -44,7 +44,8 @@ import Testing
         let least = try decode(#"{"boot-source":{"kernel_image_path":"k"}}"#)
         #expect(least.size == MachineSize(vcpuCount: 1, memoryMiB: 128))
         #expect(least.drives.isEmpty && least.entropy == nil && least.serial == nil)
-        let null = #"{"boot-source":{"kernel_image_path":"k","martlet":null},"drives":null,"machine-config":null,"entropy":null}"#
+        let null =
+            #"{"boot-source":{"kernel_image_path":"k","martlet":null},"drives":null,"machine-config":null,"entropy":null}"#
         #expect(try decode(null) == least)
         #expect(try JSONValue(encoding: least).text.contains("martlet") == false)
     }
@@ -71,9 +72,15 @@ import Testing
                 "machine-config.mem_size_mib: a guest needs at least 16 MiB of memory, not 15 MiB",
                 problem { $0.size.memoryMiB = 15 }
             ),
-            ("machine-config.huge_pages: Martlet does not offer hugetlbfs pages", problem { $0.size.hugePages = .explicit }),
+            (
+                "machine-config.huge_pages: Martlet does not offer hugetlbfs pages",
+                problem { $0.size.hugePages = .explicit }
+            ),
             ("drives[1].path_on_host: must be a path, and is empty", problem { $0.drives[1].path = "" }),
-            ("drives[0].partuuid: must be hexadecimal digits and hyphens, not 'a z'", problem { $0.drives[0].partitionID = "a z" }),
+            (
+                "drives[0].partuuid: must be hexadecimal digits and hyphens, not 'a z'",
+                problem { $0.drives[0].partitionID = "a z" }
+            ),
             ("drives[1].martlet.queues: must be 1 to 16, not 17", problem { $0.drives[1].queueCount = 17 }),
             (
                 "drives[1].martlet.serial: must be 1 to 20 printable ASCII characters without spaces, not 'a b'",
@@ -87,7 +94,9 @@ import Testing
 
     @Test(arguments: ["", "a-b", "a b", "ä", String(repeating: "a", count: 65)])
     func `an id of a disk is letters, digits and underscores`(id: String) {
-        #expect(problem { $0.drives[1].id = id }?.hasPrefix("drives[1].drive_id: API Resource IDs can only contain") == true)
+        #expect(
+            problem { $0.drives[1].id = id }?.hasPrefix("drives[1].drive_id: API Resource IDs can only contain") == true
+        )
     }
 
     @Test func `the guest finds the root disk first`() {

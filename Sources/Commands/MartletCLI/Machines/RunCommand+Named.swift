@@ -3,6 +3,7 @@
 import ArgumentParser
 import JSON
 import MachineAPI
+import Machine
 import MachineModel
 import MachineRegistry
 import MachineSession
@@ -50,9 +51,9 @@ extension RunCommand {
         ) { client throws(RegistryError) in
             if !detach { connection = try client.attach(isWatching: false) }
         }
-        // One that has ended already has nothing to tell but its end.
         let notes = try? client.request("GET", "/martlet/machine")["notes"].elements.compactMap(\.string)
-        for note in notes ?? [] { Messages.write(note) }
+        // One that has ended already tells no more than its end.
+        for note in notes ?? InterpretedHost.notes(for: configuration) { Messages.write(note) }
         if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
         do throws(StandardOutput.Failure) {
             try StandardOutput.write(line: client.folder.name.text)

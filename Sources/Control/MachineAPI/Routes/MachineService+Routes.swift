@@ -28,6 +28,7 @@ extension MachineService {
         Route("GET", "/martlet/wait", answerAtEnd),
         Route("GET", "/martlet/console", attach),
         Route("PUT", "/martlet/actions", actAsMartlet),
+        Route("PUT", "/martlet/snapshot", save),
     ]
 
     /// What Firecracker has and Martlet has not, by the first part of its path.

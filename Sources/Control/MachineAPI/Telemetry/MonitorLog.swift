@@ -56,7 +56,8 @@ package final class MonitorLog: Sendable {
     private func write(_ event: LogEvent) {
         state.withLock { state in
             let settings = state.settings
-            let threshold: Logger.Level? = if let settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
+            let threshold: Logger.Level? =
+                if let settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
             guard let threshold, event.level >= threshold else { return }
             if let module = settings?.module, !event.source.hasPrefix(module) { return }
             var details = [identifier]

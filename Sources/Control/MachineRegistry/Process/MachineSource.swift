@@ -19,7 +19,9 @@ package struct MachineSource {
         self.configuration = configuration
         var files: [(path: String, file: FileDescriptor)] = []
         self.configuration.mapPaths { path in
-            guard let descriptor = Self.descriptor(namedBy: path) else { return FilePath(hostText: path).absolute.hostText }
+            guard let descriptor = Self.descriptor(namedBy: path) else {
+                return FilePath(hostText: path).absolute.hostText
+            }
             if let name = Self.name(of: descriptor) { return name.hostText }
             let label = "descriptor:\(descriptor.rawValue)"
             if !files.contains(where: { $0.path == label }) { files.append((label, descriptor)) }

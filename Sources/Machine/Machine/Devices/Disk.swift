@@ -68,6 +68,15 @@ package final class Disk: Sendable {
         device.setLimits(limit.map { RateLimiter($0) })
     }
 
+    /// The size of its file in bytes, as the file system has it.
+    var fileByteCount: UInt64 { file.withLock { $0.fileByteCount } }
+
+    /// Copies its file to an empty one; nothing writes to it meanwhile.
+    func copy(to copy: FileDescriptor, named path: FilePath) throws(StorageError) {
+        let file = file.withLock { $0 }
+        try file.copy(to: copy, named: path)
+    }
+
     /// Takes another file, or looks again how large the same one is.
     ///
     /// - Parameter path: The file; it may have the path of the old one and be another one.

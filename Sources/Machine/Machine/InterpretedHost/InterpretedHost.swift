@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import KVM
-import MachineModel
+package import MachineModel
 
 /// What Martlet does on a host that offers `/dev/kvm` without VT-x and AMD-V, where KVM interprets guest kernel code.
 ///
@@ -33,7 +33,7 @@ package enum InterpretedHost {
     static let compareExchange16B: UInt32 = 1 << 13
 
     /// What a user should know of such a host before the guest starts; nothing on other hosts.
-    static func notes(for configuration: MachineConfiguration) -> [String] {
+    package static func notes(for configuration: MachineConfiguration) -> [String] {
         guard isThisHost else { return [] }
         let line = "no VT-x or AMD-V here: KVM interprets guest kernel code, which makes it slow"
         guard configuration.bootSource?.isCommandLineComplete != true else { return [line] }

@@ -68,6 +68,15 @@ final class VCPURunner: Sendable {
         pausePoint.release()
     }
 
+    /// Takes the vCPU's state, while it stands still.
+    ///
+    /// - Parameter registers: The MSRs to take.
+    /// - Returns: The state.
+    /// - Throws: `KVMError`.
+    func state(msrs registers: [UInt32]) throws(KVMError) -> VCPUState {
+        try vcpu.state(msrs: registers)
+    }
+
     /// Whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
     ///
     /// The kernel answers no question about a vCPU that is in `KVM_RUN`, so it is kicked out for a moment.

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import GuestMemory
+import Host
+import JSON
+import Machine
+import MachineRegistry
+import Snapshot
+import SystemPackage
+
+/// `martlet snapshot`: machines in files.
+struct SnapshotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot",
+        abstract: "Save a running machine to files, and look after them.",
+        discussion: """
+            A snapshot is a folder. `martlet run --restore DIR` goes on with it, any number of times.
+            It holds all of the guest's memory, secrets included: only you can read it.
+            """,
+        subcommands: [
+            SnapshotSaveCommand.self, SnapshotInspectCommand.self, SnapshotVerifyCommand.self,
+            SnapshotRemoveCommand.self,
+        ]
+    )
+}
+
+/// A snapshot on the command line.
+struct SnapshotArgument: ParsableArguments {
+    @Argument(help: "The snapshot's folder.", completion: .directory)
+    var folder: String
+
+    var path: FilePath { FilePath(hostText: folder) }
+}
+
+/// `martlet snapshot save`.
+struct SnapshotSaveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "save",
+        abstract: "Save a running machine; it goes on when that is done.",
+        discussion: """
+            Disks that the guest can write to are copied into the snapshot. Whatever interrupts this leaves the snapshot that \
+            was there before, the whole new one, or nothing.
+            """
+    )
+
+    @OptionGroup var machine: MachineArgument
+    @OptionGroup var snapshot: SnapshotArgument
+
+    @Flag(help: "Replace a snapshot that is there already.")
+    var replace = false
+
+    @Flag(help: "End the machine when it is saved; it does nothing in between.")
+    var stop = false
+
+    func run() throws {
+        let client = try machine.client()
+        try client.request(
+            "PUT",
+            "/martlet/snapshot",
+            ["path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop)],
+            until: .after(.seconds(3600))
+        )
+    }
+}
+
+/// `martlet snapshot inspect`.
+struct SnapshotInspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Show what a snapshot holds, as JSON."
+    )
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    func run() throws {
+        let saved = try MachineSnapshot(snapshot.path).machine
+        let description: JSONValue = [
+            "format": .string(SnapshotVersion.current.description),
+            "saved_at": .integer(saved.time),
+            "host": try JSONValue(encoding: saved.host),
+            "guest": try JSONValue(encoding: saved.guest),
+            "memory_bytes": .integer(Int64(clamping: saved.memory.byteCount)),
+        ]
+        print(description.text)
+    }
+}
+
+/// `martlet snapshot verify`.
+struct SnapshotVerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Compare a snapshot's memory with its checksums."
+    )
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    func run() throws {
+        let opened = try MachineSnapshot(snapshot.path)
+        let description = opened.machine.memory
+        let file = try opened.folder.memory(byteCount: description.byteCount, id: opened.machine.id)
+        let damage = try description.damage(in: file)
+        for range in damage {
+            print(
+                """
+                \(file.path): guest memory from 0x\(String(range.lowerBound, radix: 16)) to \
+                0x\(String(range.upperBound, radix: 16)) is not as it was saved
+                """
+            )
+        }
+        guard damage.isEmpty else { throw ExitCode.failure }
+    }
+}
+
+/// `martlet snapshot rm`.
+struct SnapshotRemoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm",
+        abstract: "Remove a snapshot; machines that go on from it are not disturbed."
+    )
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    func run() throws {
+        try SnapshotRemoval.removeWhole(snapshot.path)
+    }
+}

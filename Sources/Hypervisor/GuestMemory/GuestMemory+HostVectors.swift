@@ -2,6 +2,9 @@
 
 package import Glibc
 
+/// A piece of this process's memory, as `readv` and `writev` take it.
+package typealias HostVector = iovec
+
 extension GuestMemory {
     /// Adds to `vectors` where bytes of the guest lie in this process, for a call by which the kernel copies them.
     ///
@@ -13,7 +16,7 @@ extension GuestMemory {
     ///   - vectors: Where one vector is added for each region that the range touches.
     /// - Throws: `outOfRange`; then nothing was added.
     @unsafe
-    package func appendHostVectors(of range: GuestRange, to vectors: inout [iovec]) throws(GuestMemoryError) {
+    package func appendHostVectors(of range: GuestRange, to vectors: inout [HostVector]) throws(GuestMemoryError) {
         let count = unsafe vectors.count
         var (address, left) = (range.address, UInt64(range.byteCount))
         while left > 0 {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Glibc
-import GuestMemory
+package import GuestMemory
 
 /// Buffers of one virtqueue that were taken before what fills them has arrived: a ring, oldest first.
 struct ReservedBuffers {
@@ -93,7 +92,7 @@ extension ServedQueues {
     ///   - queue: The index of the virtqueue.
     ///   - vectors: For a call by which the kernel fills them; see `GuestMemory.appendHostVectors`.
     @unsafe
-    package func appendReservedVectors(byteCount: Int, in queue: Int, to vectors: inout [iovec]) {
+    package func appendReservedVectors(byteCount: Int, in queue: Int, to vectors: inout [HostVector]) {
         guard let memory else { return }
         var left = byteCount
         for index in 0..<reserved[queue].count where left > 0 {

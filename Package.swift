@@ -136,7 +136,7 @@ let package = Package(
 
         .swift(
             "Sources/Control/MachineAPI",
-            uses: ["HTTP", "Host", "JSON", "Machine", "MachineModel", "Virtio", logging, systemPackage]
+            uses: ["HTTP", "Host", "JSON", "Machine", "MachineModel", "Snapshot", "Virtio", logging, systemPackage]
         ),
         .swift(
             "Sources/Control/MachineSession",

@@ -15,13 +15,13 @@ struct DiskOption {
         discussion: """
             A raw image file or a block device: PATH[,readonly][,direct][,id=ID][,engine=auto|io_uring|threads]\
             [,queues=N][,iops=N][,bandwidth=SIZE], a comma of PATH written twice. 'default' is a copy of the default \
-            guest's root. direct passes the host's page cache by; id is the serial number that the guest sees; iops and \
+            guest's root. With --restore PATH,drive=ID is the file of the saved machine's disk ID. direct passes the host's page cache by; id is the serial number that the guest sees; iops and \
             bandwidth (bytes a second: 20M) limit how fast the disk is.
             """,
         valueName: "disk"
     )
 
-    /// The disk, still without an id.
+    /// The disk; without an id, but for one of a saved machine.
     let drive: Drive
 
     var isDefault: Bool { drive.path == Self.defaultPath }
@@ -41,6 +41,7 @@ struct DiskOption {
             switch (parts[0], parts.count > 1 ? parts[1] : nil) {
             case ("readonly", nil), ("ro", nil): drive.isReadOnly = true
             case ("direct", nil): drive.isDirect = true
+            case ("drive", let value?): drive.id = value
             case ("id", let value?): drive.serial = value
             case ("engine", let value?): drive.engine = try Self.engine(value)
             case ("queues", let value?): drive.queueCount = Int(try Self.number(value, of: "queues"))
@@ -50,7 +51,7 @@ struct DiskOption {
                 throw Problem(
                     description:
                         "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
-                        + "iops= and bandwidth="
+                        + "iops=, bandwidth= and drive="
                 )
             }
         }

@@ -121,14 +121,8 @@ struct RunCommand: ParsableCommand {
     )
     var apiSocket: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Go on with a machine that `martlet snapshot save` has saved, instead of a boot.",
-            valueName: "folder"
-        ),
-        completion: .directory
-    )
-    var restore: String?
+    @OptionGroup(title: "Options of a saved machine")
+    var restoring: RestoreArguments
 
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
@@ -143,11 +137,7 @@ struct RunCommand: ParsableCommand {
         if kernel == nil, config == nil, initrd != nil {
             throw ValidationError("--initrd needs a KERNEL; the default guest boots from a disk.")
         }
-        if restore != nil, kernel != nil || keep != nil || isNamed || config != nil || !disks.isEmpty {
-            throw ValidationError(
-                "--restore takes the machine from the snapshot: a kernel, disks and a name cannot be given."
-            )
-        }
+        try validateRestored()
         try validateNamed()
         let defaultDisks = disks.filter(\.isDefault)
         if defaultDisks.count > 1 {
@@ -170,18 +160,24 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        let snapshot = try restore.map { try MachineSnapshot(FilePath(hostText: $0)) }
-        let (configuration, disk) = try snapshot == nil ? description() : (nil, nil)
-        if isNamed, let configuration { throw try runNamed(configuration, disk: disk) }
+        if let folder = restoring.folder { throw try runRestored(folder) }
+        let (configuration, disk) = try description()
+        if isNamed { throw try runNamed(configuration, disk: disk) }
+        throw try withExtendedLifetime(disk) { try runHere(.boot(configuration)) }
+    }
+
+    /// Runs the machine in this process.
+    ///
+    /// - Parameter start: The beginning of the machine.
+    /// - Returns: The exit status.
+    /// - Throws: What keeps it from starting.
+    func runHere(_ start: MachineStart) throws -> ExitCode {
         var settings = SessionSettings()
         settings.console = if case .nowhere = console { .none } else { .standard }
         settings.escape = escape.filter
         settings.isVerbose = verbose
         settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
-        let status = try withExtendedLifetime(disk) {
-            try MachineSession(settings).run(configuration, restoring: snapshot)
-        }
-        throw ExitCode(Int32(status))
+        return ExitCode(Int32(try MachineSession(settings).run(start)))
     }
 
     // MARK: - Description

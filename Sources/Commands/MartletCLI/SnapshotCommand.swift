@@ -5,6 +5,7 @@ import GuestMemory
 import Host
 import JSON
 import Machine
+import MachineAPI
 import MachineRegistry
 import Snapshot
 import SystemPackage
@@ -53,12 +54,26 @@ struct SnapshotSaveCommand: ParsableCommand {
     @Flag(help: "End the machine when it is saved; it does nothing in between.")
     var stop = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            The disks that are copied into the snapshot: copy (those that the guest can write to) or none; a restore is \
+            told the files of the others.
+            """,
+            valueName: "which"
+        )
+    )
+    var disks = SaveOptions.Disks.writable
+
     func run() throws {
         let client = try machine.client()
         try client.request(
             "PUT",
             "/martlet/snapshot",
-            ["path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop)],
+            [
+                "path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop),
+                "disks": .string(disks.rawValue),
+            ],
             until: .after(.seconds(3600))
         )
     }
@@ -79,8 +94,9 @@ struct SnapshotInspectCommand: ParsableCommand {
             "format": .string(SnapshotVersion.current.description),
             "saved_at": .integer(saved.time),
             "host": try JSONValue(encoding: saved.host),
+            "configuration": saved.configuration.json,
             "guest": try JSONValue(encoding: saved.guest),
-            "memory_bytes": .integer(Int64(clamping: saved.memory.byteCount)),
+            "disks": try JSONValue(encoding: saved.disks),
         ]
         print(description.text)
     }
@@ -125,3 +141,5 @@ struct SnapshotRemoveCommand: ParsableCommand {
         try SnapshotRemoval.removeWhole(snapshot.path)
     }
 }
+
+extension SaveOptions.Disks: ExpressibleByArgument {}

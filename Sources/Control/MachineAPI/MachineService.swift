@@ -93,8 +93,12 @@ package final class MachineService: Sendable {
     /// The description for the machine alone: what stands for a descriptor is the descriptor's path.
     private func resolved(_ configuration: MachineConfiguration) -> MachineConfiguration {
         var configuration = configuration
-        configuration.mapPaths { path in descriptors[path].map { "/proc/self/fd/\($0)" } ?? path }
+        configuration.mapPaths(resolved)
         return configuration
+    }
+
+    private func resolved(_ path: String) -> String {
+        descriptors[path].map { "/proc/self/fd/\($0)" } ?? path
     }
 
     /// Makes the machine and lets it run.
@@ -112,17 +116,34 @@ package final class MachineService: Sendable {
 
     /// Lets a saved machine go on.
     ///
-    /// - Parameter snapshot: The saved machine.
+    /// - Parameters:
+    ///   - snapshot: The saved machine.
+    ///   - options: The wishes of whoever lets it go on; paths of disks may stand for descriptors.
     /// - Throws: `APIError`, in words.
-    package func start(restoring snapshot: MachineSnapshot) throws(APIError) {
-        try start { () throws(MachineError) in
-            let machine = try VirtualMachine(restoring: snapshot, console: attachment, logger: logger, onEvent: onEvent)
-            change { $0.configuration = machine.configuration }
+    package func start(
+        restoring snapshot: MachineSnapshot,
+        _ options: RestoreOptions = RestoreOptions()
+    ) throws(APIError) {
+        var resolved = options
+        resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
+        try start(isPaused: options.isPaused) { [resolved] () throws(MachineError) in
+            let machine = try VirtualMachine(
+                restoring: snapshot,
+                options: resolved,
+                console: attachment,
+                logger: logger,
+                onEvent: onEvent
+            )
+            change { state in
+                let (logger, metrics) = (state.configuration.logger, state.configuration.metrics)
+                state.configuration = snapshot.description(options)
+                (state.configuration.logger, state.configuration.metrics) = (logger, metrics)
+            }
             return machine
         }
     }
 
-    private func start(_ make: () throws(MachineError) -> VirtualMachine) throws(APIError) {
+    private func start(isPaused: Bool = false, _ make: () throws(MachineError) -> VirtualMachine) throws(APIError) {
         let machine: VirtualMachine
         do throws(MachineError) {
             machine = try make()
@@ -141,7 +162,7 @@ package final class MachineService: Sendable {
         }
         machine.whenEnded { [self] outcome in handleEnd(outcome) }
         do throws(MachineError) {
-            try machine.start()
+            try machine.start(isPaused: isPaused)
         } catch {
             throw APIError("\(error)")
         }

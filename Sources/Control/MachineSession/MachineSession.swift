@@ -7,7 +7,7 @@ import Host
 import Logging
 package import Machine
 package import MachineAPI
-package import MachineModel
+import MachineModel
 import Synchronization
 import SystemPackage
 
@@ -41,13 +41,10 @@ package final class MachineSession: Sendable {
 
     /// Runs a machine to its end, and says what the user should know.
     ///
-    /// - Parameters:
-    ///   - configuration: The machine; `nil` for one that is described over the API.
-    ///   - snapshot: A saved machine that goes on, instead.
+    /// - Parameter start: The machine; `nil` for one that is described over the API.
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: What keeps it from starting.
-    package func run(_ configuration: MachineConfiguration?, restoring snapshot: MachineSnapshot? = nil) throws -> UInt8
-    {
+    package func run(_ start: MachineStart?) throws -> UInt8 {
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -61,7 +58,7 @@ package final class MachineSession: Sendable {
         defer { Terminal.restore() }
         let result: MachineResult?
         do {
-            result = try run(configuration, snapshot, log)
+            result = try run(start, log)
             try onExit()
         } catch {
             endIfSignalled()
@@ -75,11 +72,7 @@ package final class MachineSession: Sendable {
         return result?.exitStatus ?? 0
     }
 
-    private func run(
-        _ configuration: MachineConfiguration?,
-        _ snapshot: MachineSnapshot?,
-        _ log: MonitorLog
-    ) throws -> MachineResult? {
+    private func run(_ start: MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
         let consoleLog = try settings.consoleLog.map { try ConsoleLog(path: $0) }
         let service = MachineService(
@@ -98,13 +91,12 @@ package final class MachineSession: Sendable {
         // Before the machine: one that is stopped before it starts ends at once when it does.
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
         // Before the API: Firecracker's machines run when the socket is there.
-        if let snapshot {
-            try service.start(restoring: snapshot)
-        } else if let configuration {
+        switch start {
+        case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)
+        case .boot(let configuration):
             try service.configure(configuration)
             if settings.startsMachine { try service.start() }
-        } else if takesKeys {
-            try Terminal.enterRawMode(.standardInput)
+        case nil: if takesKeys { try Terminal.enterRawMode(.standardInput) }
         }
         let socket = try makeSocket()
         defer { socket?.removeFile() }

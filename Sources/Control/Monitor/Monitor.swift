@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+import Machine
 import MachineAPI
 import MachineModel
 import MachineRegistry
@@ -54,7 +55,7 @@ enum Monitor {
                 if options.isRemovedAtEnd { try tenure?.removeFolder() }
             }
         )
-        let configuration = try options.configurationFile.map { path in try MachineConfiguration(file: path) }
-        return try withExtendedLifetime(tenure) { try session.run(configuration) }
+        let start = try options.configurationFile.map { MachineStart.boot(try MachineConfiguration(file: $0)) }
+        return try withExtendedLifetime(tenure) { try session.run(start) }
     }
 }

@@ -31,6 +31,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case startedBefore
     /// What was asked for needs a machine that runs or is paused.
     case notRunning
+    /// What was asked for needs a machine that is paused.
+    case notPaused
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)
     /// KVM gave up on a vCPU.
@@ -52,6 +54,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .assembly(let text): "internal error: \(text)"
         case .startedBefore: "the machine was started before; make another one"
         case .notRunning: "the machine does not run: it was not started yet, or has ended"
+        case .notPaused: "the machine runs: pause it first"
         case .instruction(let instruction): "\(instruction)"
         case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
         }

@@ -95,7 +95,7 @@ final class MachineParts: Sendable {
             reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
         case .restore(let snapshot, let options):
             let saved = snapshot.machine
-            try Self.restore(saved, system, vm, clock: options.clock, vcpus: vcpus)
+            try Self.restore(saved, system, vm, clock: options.followsHostClock ? .catchingUp : .fromSave, vcpus: vcpus)
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
             (notes, guestUsesACPI, reportsPanicByReset) = ([], saved.guest.usesACPI, saved.guest.reportsPanicByReset)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import MachineModel
+package import MachineModel
 
 /// The beginning of a machine.
-enum MachineStart {
+package enum MachineStart: Sendable {
     /// Its kernel's first instruction.
     case boot(MachineConfiguration)
     /// The place where a saved machine stood.

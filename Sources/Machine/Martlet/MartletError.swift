@@ -92,7 +92,7 @@ extension MartletError.Code {
             case .descriptor, .threads: .resources
             case .assembly: .internal
             case .startedBefore: .alreadyStarted
-            case .notRunning: .notRunning
+            case .notRunning, .notPaused: .notRunning
             case .instruction, .vcpuFailed: .guestExecution
             }
     }

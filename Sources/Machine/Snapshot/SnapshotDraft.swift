@@ -5,19 +5,22 @@ import Glibc
 package import Host
 package import SystemPackage
 
-/// A snapshot that is being written: a folder beside the one that it will be.
+/// A snapshot that is being written: a folder beside the one that it will be, or beside each of its two files.
 ///
-/// The folder gets its name when all is on the disk. So whatever ends the process, at the snapshot's path is nothing, the
-/// snapshot that was there before, or the whole new one. The next save to the same path removes what is left.
+/// What is in it gets its name when all is on the disk. So whatever ends the process, at the snapshot's path is nothing, the
+/// snapshot that was there before, or the whole new one; of two files the first may be new and the second old, which
+/// their ids tell. The next save to the same path removes what is left.
 package final class SnapshotDraft {
-    /// The path that the snapshot will have.
-    package let path: FilePath
+    /// The paths that the snapshot's files will have.
+    package let place: SnapshotPlace
+    /// The snapshot's folder; `nil` for two files.
+    private let path: FilePath?
     private let isReplacing: Bool
-    private let partial: FilePath
-    private let folder: OwnedDescriptor
-    private var isPublished = false
+    private let partial: PartialFolder
+    /// The folder of the memory, where that has a place of its own.
+    private let partialMemory: PartialFolder?
 
-    /// Makes the folder.
+    /// Makes the folder of a snapshot.
     ///
     /// - Parameters:
     ///   - path: The snapshot's folder, in one that exists.
@@ -31,26 +34,26 @@ package final class SnapshotDraft {
             guard isReplacing else { throw .exists(path) }
             _ = try SnapshotFolder(path).stateText()
         }
-        let parent = path.removingLastComponent()
-        let prefix = "\(name.string).partial-"
-        SnapshotRemoval.removeAbandoned(in: parent.isEmpty ? "." : parent, prefix: prefix)
-        var template = Array((path.string + ".partial-XXXXXX").utf8CString)
-        guard unsafe mkdtemp(&template) != nil else {
-            throw .file(operation: "make a folder for", path, Errno(rawValue: errno))
-        }
-        partial = FilePath(String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
         (self.path, self.isReplacing) = (path, isReplacing)
-        do throws(Errno) {
-            folder = try OwnedDescriptor(openingFolder: partial)
-        } catch {
-            throw .file(operation: "open", partial, error)
-        }
-        // Held as long as this process lives: nobody else takes the folder for an abandoned one.
-        _ = chost_try_lock(folder.rawValue)
+        place = SnapshotPlace(folder: path)
+        partial = try PartialFolder(beside: path)
+        partialMemory = nil
     }
 
-    deinit {
-        if !isPublished { SnapshotRemoval.remove(partial) }
+    /// Makes the files of a snapshot that takes the place of whatever files are there.
+    ///
+    /// - Parameter place: Their paths, in folders that exist.
+    /// - Throws: `notASnapshot` for a path without a name, `file`.
+    package init(files place: SnapshotPlace) throws(SnapshotError) {
+        for path in [place.state, place.memory] where path.lastComponent?.kind != .regular {
+            throw .notASnapshot(path, reason: "a file of a snapshot has a name")
+        }
+        guard place.state != place.memory else {
+            throw .notASnapshot(place.state, reason: "state and memory are two files")
+        }
+        (self.place, path, isReplacing) = (place, nil, true)
+        partial = try PartialFolder(beside: place.state)
+        partialMemory = try PartialFolder(beside: place.memory)
     }
 
     private static func exists(_ path: FilePath) -> Bool {
@@ -64,10 +67,14 @@ package final class SnapshotDraft {
     /// - Returns: The file, open for reading and writing.
     /// - Throws: `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {
-        if name.hasPrefix(SnapshotFile.disks + "/") { _ = unsafe mkdirat(folder.rawValue, SnapshotFile.disks, 0o700) }
-        let file = unsafe openat(folder.rawValue, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        let partial = name == SnapshotFile.memory ? partialMemory ?? partial : partial
+        if name.hasPrefix(SnapshotFile.disks + "/") {
+            _ = unsafe mkdirat(partial.descriptor.rawValue, SnapshotFile.disks, 0o700)
+        }
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let file = unsafe openat(partial.descriptor.rawValue, name, flags, 0o600)
         guard file >= 0 else {
-            throw .file(operation: "make", partial.appending(name), Errno(rawValue: errno))
+            throw .file(operation: "make", partial.path.appending(name), Errno(rawValue: errno))
         }
         return OwnedDescriptor(adopting: file)
     }
@@ -78,7 +85,7 @@ package final class SnapshotDraft {
         do {
             try file.borrowed.writeAll(bytes)
         } catch {
-            throw .file(operation: "write", path.appending(name), error as? Errno ?? .ioError)
+            throw .file(operation: "write", partial.path.appending(name), error as? Errno ?? .ioError)
         }
         try finish(file, name)
     }
@@ -98,7 +105,7 @@ package final class SnapshotDraft {
         do {
             try file.borrowed.writeAll(toAbsoluteOffset: Int64(byteCount), MemoryFooter.page(id: id))
         } catch {
-            throw .file(operation: "write", path.appending(SnapshotFile.memory), error as? Errno ?? .ioError)
+            throw .file(operation: "write", place.memory, error as? Errno ?? .ioError)
         }
         try finish(file, SnapshotFile.memory)
     }
@@ -106,29 +113,54 @@ package final class SnapshotDraft {
     /// Waits until a file is on the disk.
     package func finish(_ file: borrowing OwnedDescriptor, _ name: String) throws(SnapshotError) {
         guard fdatasync(file.rawValue) == 0 else {
-            throw .file(operation: "write", path.appending(name), Errno(rawValue: errno))
+            throw .file(operation: "write", partial.path.appending(name), Errno(rawValue: errno))
         }
     }
 
-    /// Gives the folder its name.
+    /// Gives the snapshot its name.
     ///
     /// - Throws: `exists`, where somebody else was faster, or `file`.
     package func publish() throws(SnapshotError) {
-        try synchronize(partial)
-        var result = unsafe chost_rename_new(partial.string, path.string)
+        try synchronize(partial.path)
+        guard let path else { return try publishFiles() }
+        var result = unsafe chost_rename_new(partial.path.string, path.string)
         // A file system that knows no such flag, and no links of folders: a folder replaces none that has something in it.
         if result == -EPERM, !Self.exists(path) {
-            result = unsafe rename(partial.string, path.string) == 0 ? 0 : -errno
+            result = unsafe rename(partial.path.string, path.string) == 0 ? 0 : -errno
         }
         if result == -EEXIST, isReplacing {
-            result = unsafe chost_exchange(partial.string, path.string)
-            if result >= 0 { SnapshotRemoval.remove(partial) }
+            // The old one has the name of the partial folder then, and goes with it.
+            result = unsafe chost_exchange(partial.path.string, path.string)
+        } else if result >= 0 {
+            partial.isKept = true
         }
         if result == -EEXIST { throw .exists(path) }
         guard result >= 0 else { throw .file(operation: "give its name to", path, Errno(rawValue: -result)) }
-        isPublished = true
-        let parent = path.removingLastComponent()
-        try synchronize(parent.isEmpty ? "." : parent)
+        try synchronize(path.parent)
+    }
+
+    /// Gives the files their names: the state last, whose id tells whether the memory is its own.
+    private func publishFiles() throws(SnapshotError) {
+        if let partialMemory {
+            try synchronize(partialMemory.path)
+            try name(partialMemory.path.appending(SnapshotFile.memory), place.memory)
+        }
+        let disks = partial.path.appending(SnapshotFile.disks)
+        switch (Self.exists(disks), Self.exists(place.disks)) {
+        case (true, true): _ = unsafe chost_exchange(disks.string, place.disks.string)
+        case (true, false): try name(disks, place.disks)
+        case (false, true): SnapshotRemoval.removeDisks(place.disks)
+        case (false, false): break
+        }
+        try name(partial.path.appending(SnapshotFile.state), place.state)
+        try synchronize(place.memory.parent)
+        try synchronize(place.state.parent)
+    }
+
+    private func name(_ path: FilePath, _ name: FilePath) throws(SnapshotError) {
+        guard unsafe rename(path.string, name.string) == 0 else {
+            throw .file(operation: "give its name to", name, Errno(rawValue: errno))
+        }
     }
 
     private func synchronize(_ path: FilePath) throws(SnapshotError) {
@@ -138,6 +170,35 @@ package final class SnapshotDraft {
         } catch {
             throw .file(operation: "write", path, error)
         }
+    }
+}
+
+/// A folder of files that have no name yet: gone with this object, or by the next one for the same path.
+private final class PartialFolder {
+    let path: FilePath
+    let descriptor: OwnedDescriptor
+    /// Whether it has another name by now.
+    var isKept = false
+
+    init(beside target: FilePath) throws(SnapshotError) {
+        let prefix = "\(target.lastComponent?.string ?? "").partial-"
+        SnapshotRemoval.removeAbandoned(in: target.parent, prefix: prefix)
+        var template = Array((target.string + ".partial-XXXXXX").utf8CString)
+        guard unsafe mkdtemp(&template) != nil else {
+            throw .file(operation: "make a folder for", target, Errno(rawValue: errno))
+        }
+        path = FilePath(String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
+        do throws(Errno) {
+            descriptor = try OwnedDescriptor(openingFolder: path)
+        } catch {
+            throw .file(operation: "open", path, error)
+        }
+        // Held as long as this process lives: nobody else takes the folder for an abandoned one.
+        _ = chost_try_lock(descriptor.rawValue)
+    }
+
+    deinit {
+        if !isKept { SnapshotRemoval.remove(path) }
     }
 }
 

@@ -9,17 +9,32 @@ package import SystemPackage
 ///
 /// Only its own files are opened: regular ones, of the size that they must have, never behind a symbolic link.
 package final class SnapshotFolder: Sendable {
-    package let path: FilePath
-    private let folder: OwnedDescriptor
+    package let place: SnapshotPlace
+    /// The folders of the state and the memory; held, so that one that is renamed meanwhile stays the same.
+    private let stateFolder: OwnedDescriptor
+    private let memoryFolder: OwnedDescriptor
 
-    /// Opens the folder.
+    /// Opens a snapshot that is a folder.
     ///
     /// - Parameter path: The folder.
     /// - Throws: `notASnapshot` for something else, `file` for one that cannot be opened.
-    package init(_ path: FilePath) throws(SnapshotError) {
-        self.path = path
+    package convenience init(_ path: FilePath) throws(SnapshotError) {
+        try self.init(SnapshotPlace(folder: path))
+    }
+
+    /// Opens the folders of a snapshot's files.
+    ///
+    /// - Parameter place: The paths of its files.
+    /// - Throws: `notASnapshot` where they are in something else than folders, `file` where these cannot be opened.
+    package init(_ place: SnapshotPlace) throws(SnapshotError) {
+        self.place = place
+        stateFolder = try Self.openFolder(place.state.parent)
+        memoryFolder = try Self.openFolder(place.memory.parent)
+    }
+
+    private static func openFolder(_ path: FilePath) throws(SnapshotError) -> OwnedDescriptor {
         do throws(Errno) {
-            folder = try OwnedDescriptor(openingFolder: path)
+            return try OwnedDescriptor(openingFolder: path)
         } catch .notDirectory {
             throw .notASnapshot(path, reason: "it is not a folder")
         } catch {
@@ -27,26 +42,26 @@ package final class SnapshotFolder: Sendable {
         }
     }
 
+    /// The folder that the state is in.
+    package var path: FilePath { place.state.parent }
+
     /// Reads the state.
     ///
     /// - Parameter type: The type of the value in it.
     /// - Returns: The value.
     /// - Throws: What `StateFile.value` throws, and `file`.
     package func state<Value: Decodable>(as type: Value.Type) throws(SnapshotError) -> Value {
-        try StateFile.value(of: stateText(), as: type, path: path.appending(SnapshotFile.state))
+        try StateFile.value(of: stateText(), as: type, path: place.state)
     }
 
     /// Reads the text of the state, which begins as one of a snapshot.
     func stateText() throws(SnapshotError) -> [UInt8] {
-        let file = try open(SnapshotFile.state)
+        let file = try open(place.state, in: stateFolder)
         guard file.byteCount <= StateFile.sizeLimit else {
-            throw .damaged(
-                path.appending(SnapshotFile.state),
-                reason: "it has \(file.byteCount) bytes, more than \(StateFile.sizeLimit)"
-            )
+            throw .damaged(place.state, reason: "it has \(file.byteCount) bytes, more than \(StateFile.sizeLimit)")
         }
-        let text = try read(file.descriptor, SnapshotFile.state, at: 0, byteCount: Int(file.byteCount))
-        _ = try StateFile.value(of: text, as: AnyState.self, path: path.appending(SnapshotFile.state))
+        let text = try read(file.descriptor, place.state, at: 0, byteCount: Int(file.byteCount))
+        _ = try StateFile.value(of: text, as: AnyState.self, path: place.state)
         return text
     }
 
@@ -58,13 +73,13 @@ package final class SnapshotFolder: Sendable {
     /// - Returns: The file, to be mapped.
     /// - Throws: `damaged` for the memory of another snapshot or a part of it.
     package func memory(byteCount: UInt64, id: Base64) throws(SnapshotError) -> MemoryFile {
-        let file = try open(SnapshotFile.memory)
-        let path = path.appending(SnapshotFile.memory)
+        let path = place.memory
+        let file = try open(path, in: memoryFolder)
         let expected = byteCount.addingReportingOverflow(UInt64(MemoryFooter.byteCount))
         guard !expected.overflow, file.byteCount == expected.partialValue else {
             throw .damaged(path, reason: "it has \(file.byteCount) bytes instead of \(expected.partialValue)")
         }
-        let footer = try read(file.descriptor, SnapshotFile.memory, at: byteCount, byteCount: MemoryFooter.byteCount)
+        let footer = try read(file.descriptor, path, at: byteCount, byteCount: MemoryFooter.byteCount)
         guard footer == MemoryFooter.page(id: id) else {
             throw .damaged(path, reason: "it is the memory of another snapshot than the state beside it")
         }
@@ -82,41 +97,35 @@ package final class SnapshotFolder: Sendable {
         package let byteCount: UInt64
     }
 
-    /// Opens a file of the snapshot.
+    /// Opens the copy of a disk.
     ///
-    /// - Parameter name: Of `SnapshotFile`, or of a disk behind `disks/`.
+    /// - Parameter id: The disk's name in the description.
     /// - Returns: The file.
     /// - Throws: `damaged` where it is missing or no regular file, `file` where it cannot be opened.
-    package func open(_ name: String) throws(SnapshotError) -> OpenFile {
-        let path = path.appending(name)
-        var place = folder.rawValue
-        var last = name[...]
+    package func disk(_ id: String) throws(SnapshotError) -> OpenFile {
         // Not through a link either: the folder of disks is one of the snapshot's own.
-        var disks: OwnedDescriptor?
-        if name.hasPrefix(SnapshotFile.disks + "/") {
-            last = name.dropFirst(SnapshotFile.disks.count + 1)
-            let folder = unsafe openat(
-                place,
-                SnapshotFile.disks,
-                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-            )
-            guard folder >= 0, SnapshotFile.isDiskName(String(last)) else {
-                throw .damaged(path, reason: "the folder of its disks cannot be opened")
-            }
-            disks = OwnedDescriptor(adopting: folder)
-            place = folder
-        }
+        let folder = unsafe openat(
+            stateFolder.rawValue,
+            place.disks.lastComponent?.string ?? "",
+            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        )
+        guard folder >= 0 else { throw .damaged(place.disk(id), reason: "the folder of its disks cannot be opened") }
+        let disks = OwnedDescriptor(adopting: folder)
+        guard SnapshotFile.isDiskName(id) else { throw .damaged(place.disk(id), reason: "it is no name of a disk") }
+        return try open(place.disk(id), in: disks)
+    }
+
+    private func open(_ path: FilePath, in folder: borrowing OwnedDescriptor) throws(SnapshotError) -> OpenFile {
         // Without waiting for whoever would write into a named pipe.
-        let file = unsafe openat(place, String(last), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-        let error = Errno(rawValue: errno)
-        _ = disks.take()
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+        let file = unsafe openat(folder.rawValue, path.lastComponent?.string ?? "", flags)
         guard file >= 0 else {
-            switch error {
-            case .noSuchFileOrDirectory where name == SnapshotFile.state:
-                throw .notASnapshot(self.path, reason: "there is no file 'state' in it")
+            switch Errno(rawValue: errno) {
+            case .noSuchFileOrDirectory where path == place.state:
+                throw .notASnapshot(path.parent, reason: "there is no file '\(path.lastComponent?.string ?? "")' in it")
             case .noSuchFileOrDirectory: throw .damaged(path, reason: "the file is missing")
             case .tooManySymbolicLinkLevels: throw .damaged(path, reason: "it is a symbolic link")
-            default: throw .file(operation: "open", path, error)
+            case let error: throw .file(operation: "open", path, error)
             }
         }
         let descriptor = OwnedDescriptor(adopting: file)
@@ -129,7 +138,7 @@ package final class SnapshotFolder: Sendable {
 
     private func read(
         _ file: borrowing OwnedDescriptor,
-        _ name: String,
+        _ path: FilePath,
         at offset: UInt64,
         byteCount: Int
     ) throws(SnapshotError) -> [UInt8] {
@@ -147,7 +156,7 @@ package final class SnapshotFolder: Sendable {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 let error = count < 0 ? Errno(rawValue: errno) : .ioError
-                throw .file(operation: "read", path.appending(name), error)
+                throw .file(operation: "read", path, error)
             }
             done += count
         }

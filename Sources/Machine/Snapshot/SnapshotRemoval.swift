@@ -47,15 +47,19 @@ package enum SnapshotRemoval {
     ///
     /// Errors leave what cannot be removed; the folder then keeps the name of an abandoned one.
     static func remove(_ path: FilePath) {
-        let disks = path.appending(SnapshotFile.disks)
-        for name in names(in: disks) where SnapshotFile.isDiskName(name) {
-            unsafe unlink(disks.appending(name).string)
-        }
-        unsafe rmdir(disks.string)
+        removeDisks(path.appending(SnapshotFile.disks))
         for name in [SnapshotFile.state, SnapshotFile.memory, SnapshotFile.console] {
             unsafe unlink(path.appending(name).string)
         }
         unsafe rmdir(path.string)
+    }
+
+    /// Removes a folder of copies of disks.
+    static func removeDisks(_ folder: FilePath) {
+        for name in names(in: folder) where SnapshotFile.isDiskName(name) {
+            unsafe unlink(folder.appending(name).string)
+        }
+        unsafe rmdir(folder.string)
     }
 
     private static func names(in folder: FilePath) -> [String] {

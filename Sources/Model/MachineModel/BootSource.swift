@@ -84,7 +84,7 @@ public struct BootSource: Codable, Hashable, Sendable {
 
 extension String {
     /// Checks that a path is one: the host would take what follows U+0000 for nothing, and so for another file.
-    func validateAsPath(at field: String) throws(ConfigurationError) {
+    package func validateAsPath(at field: String) throws(ConfigurationError) {
         guard !isEmpty else { throw ConfigurationError(field, "must be a path, and is empty") }
         guard !utf8.contains(0) else { throw ConfigurationError(field, "must be a path without U+0000") }
     }

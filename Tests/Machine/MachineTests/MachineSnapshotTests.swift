@@ -154,9 +154,21 @@ struct MachineSnapshotTests {
         #expect(try refusal { $0.host.vendor = "Other" }.contains("needs a processor of Other"))
         #expect(try refusal { $0.id.bytes[0] ^= 1 }.contains("another snapshot"))
         #expect(try refusal { $0.vcpus.append($0.vcpus[0]) }.contains("2 vCPUs"))
-        #expect(try refusal { $0.memory.byteCount += 1 << 20 }.contains("instead of"))
-        #expect(try refusal { $0.memory.byteCount += 4096 }.contains("bytes of memory"))
+        #expect(try refusal { $0.configuration.size.vcpuCount = 2 }.contains("a guest of 2"))
+        #expect(try refusal { $0.configuration.size.memoryMiB += 1 }.contains("a guest of 17 MiB"))
         #expect(try refusal { $0.memory.byteCount = 0 }.contains("0 bytes of memory"))
+        let larger = try refusal {
+            $0.configuration.size.memoryMiB += 1
+            $0.memory.byteCount += 1 << 20
+        }
+        #expect(larger.contains("instead of"))
+        #expect(try refusal { $0.configuration.size.memoryMiB = -1 }.contains("-1 MiB"))
+        #expect(try refusal { $0.configuration.drives = [Drive("a", path: "/etc/passwd")] }.contains("not those"))
+        let unsaved = try refusal {
+            $0.configuration.drives = [Drive("a", path: "/etc/passwd")]
+            $0.disks = [SavedDisk(id: "a", byteCount: 1, isCopied: false)]
+        }
+        #expect(unsaved.contains("--disk /etc/passwd,drive=a"))
         #expect(try refusal { $0.vcpus[0].localAPIC.bytes.removeLast() }.contains("1023 bytes"))
         #expect(try refusal { $0.kvm.timer.bytes = [] }.contains("0 bytes"))
     }
@@ -167,19 +179,20 @@ struct MachineSnapshotTests {
         let second = FilePath(try folder.write(contents, to: "second"))
         var configuration = try configuration([.forever([.read(0x64)])])
         configuration.entropy = EntropySource()
-        configuration.drives = [Drive("vda", path: disk.string), Drive("vdb", path: second.string, isReadOnly: true)]
+        configuration.drives = [Drive("root", path: disk.string), Drive("data", path: second.string, isReadOnly: true)]
         configuration.drives[0].serial = "serial-1"
         let original = try VirtualMachine(configuration)
         try original.start()
         try await original.save(to: path)
         let saved = try MachineSnapshot(path).machine
-        #expect(saved.guest.drives.map(\.name) == ["vda", "vdb"])
-        #expect(saved.guest.drives.map(\.isCopied) == [true, false])
+        #expect(saved.configuration == configuration)
+        #expect(saved.disks.map(\.id) == ["root", "data"])
+        #expect(saved.disks.map(\.isCopied) == [true, false])
         #expect(saved.devices.attached.count == 3)
-        #expect(try folder.read("snapshot/disks/vda") == contents)
+        #expect(try folder.read("snapshot/disks/root") == contents)
         #expect(throws: MachineError.self) { try restored() }
         var options = RestoreOptions()
-        options.drives["vdb"] = second
+        options.drives["data"] = second
         // The original still runs, and holds its disk: the copies are others.
         let machines = try (0..<2).map { _ in try VirtualMachine(restoring: MachineSnapshot(path), options: options) }
         for machine in machines { try machine.start() }
@@ -187,9 +200,10 @@ struct MachineSnapshotTests {
             machine.stop()
             #expect(await machine.wait() == .stopped)
         }
-        #expect(try folder.read("snapshot/disks/vda") == contents)
-        options.drives["vdc"] = second
-        #expect(throws: MachineError.snapshot(.drive("vdc", reason: "the saved machine has no such disk"))) {
+        #expect(try folder.read("snapshot/disks/root") == contents)
+        options.drives["vda"] = second
+        let problem = "the saved machine has no such disk; its disks: root, data"
+        #expect(throws: MachineError.snapshot(.drive("vda", reason: problem))) {
             try VirtualMachine(restoring: MachineSnapshot(path), options: options)
         }
         try SnapshotRemoval.removeWhole(path)

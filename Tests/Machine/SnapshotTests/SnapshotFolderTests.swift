@@ -51,7 +51,7 @@ import Testing
         let memory = try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
         let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
         #expect(try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000) == 7)
-        #expect(try snapshot.open("disks/root").byteCount == 3)
+        #expect(try snapshot.disk("root").byteCount == 3)
         #expect(try leftovers().isEmpty)
         var status = stat()
         for (name, mode) in [("", 0o700), ("state", 0o600), ("memory", 0o600), ("disks/root", 0o600)] {
@@ -139,11 +139,11 @@ import Testing
         #expect(throws: SnapshotError.damaged(path.appending("state"), reason: "it is not a regular file")) {
             try snapshot.state(as: Sample.self)
         }
-        #expect(throws: SnapshotError.self) { _ = try snapshot.open("disks/../state") }
+        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("../state") }
         unsafe unlink(path.appending("disks/root").string)
         unsafe rmdir(path.appending("disks").string)
         unsafe symlink(folder.path, path.appending("disks").string)
-        #expect(throws: SnapshotError.self) { _ = try snapshot.open("disks/outside") }
+        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("outside") }
         for name in ["disks", "memory", "state"] { unsafe unlink(path.appending(name).string) }
         unsafe rmdir(path.string)
     }

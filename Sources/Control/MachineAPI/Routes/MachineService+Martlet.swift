@@ -54,27 +54,6 @@ extension MachineService {
         return .done
     }
 
-    /// Saves the machine, and answers when all is on the disk.
-    func save(_ routed: RoutedRequest) throws(APIError) -> HTTPResponse? {
-        let wanted: SnapshotBody = try routed.body(named: "snapshot")
-        let machine = try startedMachine()
-        guard wanted.path.hasPrefix("/") else {
-            throw APIError("snapshot.path: must be an absolute path, not '\(wanted.path)'.")
-        }
-        let responder = routed.responder
-        machine.save(
-            to: FilePath(hostText: wanted.path),
-            replacing: wanted.isReplacing ?? false,
-            thenStop: wanted.isStopping ?? false
-        ) { result in
-            switch result {
-            case .success: responder.send(.done)
-            case .failure(let error): responder.send(.fault(APIError("\(error)")))
-            }
-        }
-        return nil
-    }
-
     // MARK: - The console
 
     /// - Returns: `nil` where the connection will be a console's.
@@ -116,16 +95,3 @@ extension MachineService {
 }
 
 extension UnixSocket: ConsoleStream {}
-
-/// The body of a request to save the machine.
-struct SnapshotBody: Codable {
-    var path: String
-    var isReplacing: Bool?
-    var isStopping: Bool?
-
-    enum CodingKeys: String, CodingKey {
-        case path
-        case isReplacing = "replace"
-        case isStopping = "stop"
-    }
-}

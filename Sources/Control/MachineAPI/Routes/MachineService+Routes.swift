@@ -29,13 +29,15 @@ extension MachineService {
         Route("GET", "/martlet/console", attach),
         Route("PUT", "/martlet/actions", actAsMartlet),
         Route("PUT", "/martlet/snapshot", save),
+        Route("PUT", "/snapshot/create", createSnapshot),
+        .put("/snapshot/load", loadSnapshot),
     ]
 
     /// What Firecracker has and Martlet has not, by the first part of its path.
     private static let notOffered: [String: String] = [
         "balloon": "a balloon device", "cpu-config": "CPU templates", "hotplug": "memory hotplug",
         "mmds": "a metadata service", "network-interfaces": "network interfaces", "pmem": "pmem devices",
-        "snapshot": "snapshots", "vsock": "a vsock device",
+        "vsock": "a vsock device",
     ]
 
     /// Answers a request, now or later.

@@ -3,6 +3,7 @@
 import Glibc
 import Host
 import JSON
+import Machine
 import MachineAPI
 import MachineModel
 import SystemPackage
@@ -41,8 +42,17 @@ package struct MachineLauncher {
         do throws(RegistryError) {
             // A connection that stays: the monitor ends when the last one goes before the start.
             try client.request("GET", "/", until: limit)
-            try prepare(client)
-            try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)
+            if let restoration = source.restoration {
+                let load = SnapshotLoad(folder: restoration.folder, restoration.options)
+                try client.request("PUT", "/snapshot/load", .encoding(load), until: limit)
+                try prepare(client)
+                if !restoration.options.isPaused {
+                    try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
+                }
+            } else {
+                try prepare(client)
+                try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)
+            }
         } catch {
             // A monitor that has ended by itself said why.
             let hasEnded = process.hasEnded

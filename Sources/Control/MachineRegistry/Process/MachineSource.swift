@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+package import Machine
 package import MachineModel
 package import SystemPackage
 
@@ -11,6 +12,15 @@ package struct MachineSource {
     package private(set) var configuration: MachineConfiguration
     /// Open files that stand for paths of the description which no other process could open.
     package private(set) var files: [(path: String, file: FileDescriptor)] = []
+
+    /// The snapshot that the machine goes on from; `nil` for one that boots.
+    package private(set) var restoration: Restoration?
+
+    /// A snapshot, and the wishes of whoever lets it go on.
+    package struct Restoration: Sendable {
+        let folder: FilePath
+        let options: RestoreOptions
+    }
 
     /// Makes the paths of a description absolute, and finds the files behind those that name a descriptor.
     ///
@@ -28,6 +38,23 @@ package struct MachineSource {
             return label
         }
         self.files = files
+    }
+
+    /// Describes a machine that goes on from a snapshot.
+    ///
+    /// - Parameters:
+    ///   - snapshot: The saved machine.
+    ///   - folder: The snapshot's folder, as an absolute path.
+    ///   - options: The caller's wishes, whose paths mean what they mean in this process.
+    package init(restoring snapshot: MachineSnapshot, from folder: FilePath, _ options: RestoreOptions) {
+        // What comes from the snapshot is shown and not opened.
+        var given = MachineConfiguration()
+        given.drives = options.drives.sorted { $0.key < $1.key }.map { Drive($0.key, path: $0.value.hostText) }
+        self.init(given)
+        var options = options
+        for drive in configuration.drives { options.drives[drive.id] = FilePath(hostText: drive.path) }
+        configuration = snapshot.description(options)
+        restoration = Restoration(folder: folder, options: options)
     }
 
     /// Has an open file stand for a path, for a file that has no name.

@@ -71,9 +71,12 @@ package enum MonitorProcess {
                 "--listen-fd", "3", "--api-sock", folder.path(.apiSocket).hostText, "--id", folder.name.text,
                 "--no-console", "--console-log", folder.path(.consoleLog).hostText, "--result-file",
                 folder.path(.result).hostText, "--end-when-unused", "--lock-fd", "4", "--machine-folder",
-                folder.path.hostText, "--config-file", folder.path(.configuration).hostText, "--no-start",
+                folder.path.hostText,
             ]
         )
+        if source.restoration == nil {
+            launch.arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
+        }
         if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
         for (index, file) in source.files.enumerated() {
             launch.arguments += ["--path-fd", "\(firstInherited + index)=\(file.path)"]

@@ -12,13 +12,15 @@ import SystemPackage
 extension MachineParts {
     /// Saves the machine, all of which stands still.
     ///
-    /// - Parameters:
-    ///   - path: The snapshot's folder.
-    ///   - isReplacing: Whether a snapshot that is there may be replaced.
+    /// - Parameter options: The place, and what is saved there.
     /// - Throws: What keeps it from being saved; then nothing has changed.
-    func save(to path: FilePath, replacing isReplacing: Bool) throws(MachineError) {
+    func save(_ options: SaveOptions) throws(MachineError) {
         do {
-            let draft = try SnapshotDraft(path, replacing: isReplacing)
+            let draft =
+                switch options.place {
+                case .folder(let path, let isReplacing): try SnapshotDraft(path, replacing: isReplacing)
+                case .files(let place): try SnapshotDraft(files: place)
+                }
             // The devices before KVM: what they complete raises interrupts.
             let state = devices.saveState()
             let vcpus = try runners.map { try $0.state(msrs: stateMSRs) }
@@ -27,20 +29,16 @@ extension MachineParts {
             let file = try draft.makeFile(SnapshotFile.memory)
             let checksums = try memory.save(to: file.borrowed)
             try draft.finishMemory(file, byteCount: memory.byteCount, id: id)
-            let drives = try zip(configuration.orderedDrives, devices.disks).map { try save($0, $1, to: draft) }
+            let disks = try zip(configuration.orderedDrives, devices.disks).map {
+                try save($0, $1, options.disks, to: draft)
+            }
             let saved = SavedMachine(
                 id: id,
                 time: Int64(time(nil)),
                 host: .current(),
-                guest: SavedGuest(
-                    vcpuCount: vcpus.count,
-                    hasExitStatusPort: configuration.size.hasExitStatusPort,
-                    hasEntropyDevice: configuration.entropy != nil,
-                    entropyRateLimit: configuration.entropy?.rateLimit,
-                    drives: drives,
-                    usesACPI: guestUsesACPI,
-                    reportsPanicByReset: reportsPanicByReset
-                ),
+                configuration: configuration.saved,
+                guest: SavedGuest(usesACPI: guestUsesACPI, reportsPanicByReset: reportsPanicByReset),
+                disks: disks,
                 memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums),
                 kvm: kvm,
                 vcpus: vcpus,
@@ -53,29 +51,26 @@ extension MachineParts {
         }
     }
 
-    /// Copies a disk that the guest can write to into the snapshot.
+    /// Copies a disk into the snapshot, where that is wanted.
     private func save(
-        _ wanted: Drive,
+        _ drive: Drive,
         _ disk: Disk,
+        _ copies: SaveOptions.Disks,
         to draft: SnapshotDraft
-    ) throws -> SavedDrive {
-        let name = disk.id.name
-        let isCopied = !wanted.isReadOnly
+    ) throws -> SavedDisk {
+        let isCopied =
+            switch copies {
+            case .none: false
+            case .writable: !drive.isReadOnly
+            case .all: true
+            }
         if isCopied {
-            let file = try draft.makeFile("\(SnapshotFile.disks)/\(name)")
-            try disk.copy(to: file.borrowed, named: draft.path.appending("\(SnapshotFile.disks)/\(name)"))
-            try draft.finish(file, "\(SnapshotFile.disks)/\(name)")
+            let name = "\(SnapshotFile.disks)/\(drive.id)"
+            let file = try draft.makeFile(name)
+            try disk.copy(to: file.borrowed, named: draft.place.disk(drive.id))
+            try draft.finish(file, name)
         }
-        return SavedDrive(
-            name: name,
-            byteCount: disk.fileByteCount,
-            isReadOnly: wanted.isReadOnly,
-            isDirect: wanted.isDirect,
-            serial: wanted.serial,
-            queueCount: wanted.queueCount,
-            rateLimit: wanted.rateLimit,
-            isCopied: isCopied
-        )
+        return SavedDisk(id: drive.id, byteCount: disk.fileByteCount, isCopied: isCopied)
     }
 
     /// Makes KVM's part that of a saved machine, before anything runs.

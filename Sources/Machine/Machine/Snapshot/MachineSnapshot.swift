@@ -2,8 +2,7 @@
 
 import Glibc
 import Host
-package import KVM
-import MachineModel
+package import MachineModel
 package import Snapshot
 import Storage
 package import SystemPackage
@@ -13,22 +12,39 @@ package struct MachineSnapshot: Sendable {
     package let folder: SnapshotFolder
     package let machine: SavedMachine
 
-    /// Opens a snapshot.
+    /// Opens a snapshot that is a folder.
     ///
-    /// - Parameter path: Its folder.
+    /// - Parameter path: The folder.
     /// - Throws: `SnapshotError`.
     package init(_ path: FilePath) throws(SnapshotError) {
-        folder = try SnapshotFolder(path)
+        try self.init(SnapshotPlace(folder: path))
+    }
+
+    /// Opens a snapshot.
+    ///
+    /// - Parameter place: The paths of its files.
+    /// - Throws: `SnapshotError`.
+    package init(_ place: SnapshotPlace) throws(SnapshotError) {
+        folder = try SnapshotFolder(place)
         machine = try folder.state(as: SavedMachine.self)
-        let state = path.appending(SnapshotFile.state)
-        let (size, count) = (machine.memory.byteCount, machine.vcpus.count)
-        guard count == machine.guest.vcpuCount, MachineSize.vcpuCounts.contains(count) else {
-            throw .damaged(state, reason: "it has \(count) vCPUs and a guest of \(machine.guest.vcpuCount)")
+        let state = place.state
+        let (size, count) = (machine.configuration.size, machine.vcpus.count)
+        func check(_ isRight: Bool, _ reason: String) throws(SnapshotError) {
+            if !isRight { throw .damaged(state, reason: reason) }
         }
-        guard size % (1 << 20) == 0, MachineSize.minimumMemoryMiB...MachineSize.maximumMemoryMiB ~= Int(size >> 20)
-        else {
-            throw .damaged(state, reason: "its guest has \(size) bytes of memory")
-        }
+        try check(
+            count == size.vcpuCount && MachineSize.vcpuCounts.contains(count),
+            "it has \(count) vCPUs and a guest of \(size.vcpuCount)"
+        )
+        try check(
+            MachineSize.minimumMemoryMiB...MachineSize.maximumMemoryMiB ~= size.memoryMiB
+                && machine.memory.byteCount == size.memoryByteCount,
+            "it has \(machine.memory.byteCount) bytes of memory and a guest of \(size.memoryMiB) MiB"
+        )
+        try check(
+            machine.disks.map(\.id) == machine.configuration.orderedDrives.map(\.id),
+            "its disks are not those of the machine"
+        )
     }
 
     /// The description of the machine that goes on.
@@ -45,47 +61,57 @@ package struct MachineSnapshot: Sendable {
         _ options: RestoreOptions,
         copies: inout [PrivateCopy]
     ) throws(MachineError) -> MachineConfiguration {
-        let guest = machine.guest
-        // It is not booted: no file of the kernel is looked for.
-        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "snapshot"))
-        configuration.size = MachineSize(vcpuCount: guest.vcpuCount, memoryMiB: Int(machine.memory.byteCount >> 20))
-        configuration.size.hasExitStatusPort = guest.hasExitStatusPort
-        configuration.entropy = guest.hasEntropyDevice ? EntropySource() : nil
-        configuration.entropy?.rateLimit = guest.entropyRateLimit
-        if let name = options.drives.keys.sorted().first(where: { name in !guest.drives.contains { $0.name == name } })
-        {
-            throw .snapshot(.drive(name, reason: "the saved machine has no such disk"))
+        var configuration = machine.configuration.saved
+        // It is not booted, and no file of a kernel is opened: any kernel will do.
+        configuration.bootSource = configuration.bootSource ?? BootSource(kernelPath: "unknown")
+        let known = machine.disks.map(\.id)
+        if let id = options.drives.keys.sorted().first(where: { !known.contains($0) }) {
+            let disks = known.isEmpty ? "none" : known.joined(separator: ", ")
+            throw .snapshot(.drive(id, reason: "the saved machine has no such disk; its disks: \(disks)"))
         }
-        for drive in guest.drives {
-            var disk = Drive(drive.name, path: try path(of: drive, options, copies: &copies).hostText)
-            (disk.isReadOnly, disk.isDirect, disk.serial) = (drive.isReadOnly, drive.isDirect, drive.serial)
-            (disk.queueCount, disk.rateLimit) = (drive.queueCount, drive.rateLimit)
-            configuration.drives.append(disk)
+        for (index, drive) in configuration.drives.enumerated() {
+            guard let disk = machine.disks.first(where: { $0.id == drive.id }) else { continue }
+            configuration.drives[index].path = try path(of: disk, drive, options, copies: &copies).hostText
         }
         try configuration.validateForHost()
         return configuration
     }
 
+    /// The description of the machine for those who look at it: with the paths that the caller gives.
+    ///
+    /// - Parameter options: The caller's wishes.
+    /// - Returns: The description; a private copy of a disk has the path of what it is a copy of, behind `private-copy:`.
+    package func description(_ options: RestoreOptions) -> MachineConfiguration {
+        var configuration = machine.configuration.saved
+        for (index, drive) in configuration.drives.enumerated() {
+            configuration.drives[index].path =
+                options.drives[drive.id]?.hostText ?? "private-copy:\(folder.place.disk(drive.id).hostText)"
+        }
+        return configuration
+    }
+
     private func path(
-        of drive: SavedDrive,
+        of disk: SavedDisk,
+        _ drive: Drive,
         _ options: RestoreOptions,
         copies: inout [PrivateCopy]
     ) throws(MachineError) -> FilePath {
-        if let path = options.drives[drive.name] { return path }
-        guard drive.isCopied else {
+        if let path = options.drives[disk.id] { return path }
+        guard disk.isCopied else {
+            let path = drive.path.isEmpty ? "PATH" : printable(drive.path)
             throw .snapshot(
                 .drive(
-                    drive.name,
-                    reason: "the snapshot has no copy of it: name its file with --disk PATH,drive=\(drive.name)"
+                    disk.id,
+                    reason: "the snapshot has no copy of it: name its file with --disk \(path),drive=\(disk.id)"
                 )
             )
         }
         do {
-            let saved = try folder.open("\(SnapshotFile.disks)/\(drive.name)")
-            guard saved.byteCount == drive.byteCount else {
+            let saved = try folder.disk(disk.id)
+            guard saved.byteCount == disk.byteCount else {
                 throw SnapshotError.damaged(
-                    folder.path.appending(SnapshotFile.disks).appending(drive.name),
-                    reason: "it has \(saved.byteCount) bytes instead of \(drive.byteCount)"
+                    folder.place.disk(disk.id),
+                    reason: "it has \(saved.byteCount) bytes instead of \(disk.byteCount)"
                 )
             }
             let image = FilePath("/proc/self/fd/\(saved.descriptor.rawValue)")
@@ -107,9 +133,13 @@ package struct MachineSnapshot: Sendable {
 
 /// The wishes of whoever lets a saved machine go on.
 package struct RestoreOptions: Sendable {
-    /// The time at which the guest's paravirtual clock goes on.
-    package var clock = ClockContinuation.catchingUp
-    /// Files for disks, by the guest's name of them, instead of those in the snapshot.
+    /// Whether the guest waits for `resume` first.
+    package var isPaused = false
+    /// Whether the guest keeps its identity: it is not told that it may be one of several machines of this snapshot.
+    package var keepsIdentity = false
+    /// Whether a guest on KVM's paravirtual clock finds the host's time, as if it had run all the time; else that of the save.
+    package var followsHostClock = true
+    /// Files for disks, by their ids in the description, instead of those in the snapshot.
     package var drives: [String: FilePath] = [:]
 
     package init() {}

@@ -16,8 +16,12 @@ package struct SavedMachine: Codable, Hashable, Sendable {
     package var time: Int64
     /// The host that it was saved on.
     package var host: HostDescription
-    /// The description of the machine.
+    /// The description of the machine, whose paths are for information only.
+    package var configuration: MachineConfiguration
+    /// The facts about its guest.
     package var guest: SavedGuest
+    /// The files of its disks, in the order in which the guest has found them.
+    package var disks: [SavedDisk]
     /// The memory beside the state.
     package var memory: MemoryDescription
     /// KVM's part.
@@ -28,52 +32,46 @@ package struct SavedMachine: Codable, Hashable, Sendable {
     package var devices: DeviceManagerState
 }
 
-/// The description of a saved machine, and what was found out about its guest when it was booted.
+/// The facts about a guest that were found when it was booted.
 package struct SavedGuest: Codable, Hashable, Sendable {
-    package var vcpuCount: Int
-    package var hasExitStatusPort: Bool
-    package var hasEntropyDevice: Bool
-    package var entropyRateLimit: RateLimit?
-    /// The disks, in the order in which the guest has found them.
-    package var drives: [SavedDrive]
     /// Whether the guest's kernel finds devices, and the power button, by ACPI.
     package var usesACPI: Bool
     /// Whether the guest's kernel leaves a mark in memory before it resets after a panic.
     package var reportsPanicByReset: Bool
 
     enum CodingKeys: String, CodingKey {
-        case vcpuCount = "vcpu_count"
-        case hasExitStatusPort = "exit_status_port"
-        case hasEntropyDevice = "entropy"
-        case entropyRateLimit = "entropy_rate_limit"
-        case drives
         case usesACPI = "uses_acpi"
         case reportsPanicByReset = "reports_panic_by_reset"
     }
 }
 
-/// A disk of a saved machine; the path of its file is not kept.
-package struct SavedDrive: Codable, Hashable, Sendable {
-    /// The guest's name of it, `vda` for the first one, and that of its copy in the snapshot.
-    package var name: String
-    /// Its size in bytes.
+/// The file of a disk, as it was when the machine was saved.
+package struct SavedDisk: Codable, Hashable, Sendable {
+    /// The disk's name in the description, and that of its copy in the snapshot.
+    package var id: String
+    /// The size of its file in bytes.
     package var byteCount: UInt64
-    package var isReadOnly: Bool
-    package var isDirect: Bool
-    package var serial: String?
-    package var queueCount: Int
-    package var rateLimit: RateLimit?
     /// Whether the snapshot has a copy of it.
     package var isCopied: Bool
 
+    package init(id: String, byteCount: UInt64, isCopied: Bool) {
+        (self.id, self.byteCount, self.isCopied) = (id, byteCount, isCopied)
+    }
+
     enum CodingKeys: String, CodingKey {
-        case name
+        case id = "drive_id"
         case byteCount = "bytes"
-        case isReadOnly = "read_only"
-        case isDirect = "direct"
-        case serial
-        case queueCount = "queues"
-        case rateLimit = "rate_limit"
         case isCopied = "copied"
+    }
+}
+
+extension MachineConfiguration {
+    /// The description in a snapshot: without the files of this host that the machine writes to.
+    ///
+    /// The kernel's path stays, and those of disks, for those who want to know where the machine came from. A restore opens none of them.
+    var saved: MachineConfiguration {
+        var saved = self
+        (saved.serial, saved.logger, saved.metrics) = (nil, nil, nil)
+        return saved
     }
 }

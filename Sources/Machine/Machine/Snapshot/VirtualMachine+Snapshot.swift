@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import MachineModel
+package import Snapshot
 package import SystemPackage
 
 extension VirtualMachine {
@@ -10,27 +11,59 @@ extension VirtualMachine {
     /// Saves the machine; one that runs goes on after it, one that is paused stays so.
     ///
     /// - Parameters:
-    ///   - path: The snapshot's folder, in one that exists.
-    ///   - isReplacing: Whether a snapshot that is there may be replaced.
-    ///   - isStopping: Whether the machine ends then, without another step.
+    ///   - options: The place, and what is saved there.
     ///   - completion: Called from a thread of the machine's, with what kept the machine from being saved. Then nothing has
     ///     changed.
     package func save(
-        to path: FilePath,
-        replacing isReplacing: Bool = false,
-        thenStop isStopping: Bool = false,
+        _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
     ) {
         whileStanding(completion) { [self] () throws(MachineError) in
-            try parts.save(to: path, replacing: isReplacing)
-            if isStopping { stop() }
+            if options.isPauseRequired, phase != .paused { throw .notPaused }
+            try parts.save(options)
+            if options.isStopping { stop() }
         }
     }
 
-    /// Like `save(to:replacing:_:)`, until all is on the disk.
+    /// Saves the machine to a folder, and returns when all is on the disk.
+    ///
+    /// - Parameters:
+    ///   - path: The snapshot's folder, in one that exists.
+    ///   - isReplacing: Whether a snapshot that is there may be replaced.
+    /// - Throws: What kept the machine from being saved.
     package func save(to path: FilePath, replacing isReplacing: Bool = false) async throws(MachineError) {
         try await withCheckedContinuation { continuation in
-            save(to: path, replacing: isReplacing) { continuation.resume(returning: $0) }
+            save(SaveOptions(.folder(path, isReplacing: isReplacing))) { continuation.resume(returning: $0) }
         }.get()
     }
+}
+
+/// The wishes of whoever saves a machine.
+package struct SaveOptions: Sendable {
+    /// The place of a snapshot.
+    package enum Place: Sendable {
+        /// A folder, in one that exists; an older snapshot there may be replaced.
+        case folder(FilePath, isReplacing: Bool)
+        /// Files, which take the place of what is there.
+        case files(SnapshotPlace)
+    }
+
+    /// The disks that are copied into a snapshot.
+    package enum Disks: String, Codable, CaseIterable, Sendable {
+        /// Those that the guest can write to.
+        case writable = "copy"
+        /// All of them.
+        case all
+        /// None: a restore is told their files.
+        case none
+    }
+
+    package var place: Place
+    package var disks = Disks.writable
+    /// Whether the machine ends when it is saved, without another step.
+    package var isStopping = false
+    /// Whether only a machine that is paused is saved.
+    package var isPauseRequired = false
+
+    package init(_ place: Place) { self.place = place }
 }

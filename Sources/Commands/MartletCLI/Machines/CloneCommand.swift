@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import Host
+import JSON
+import Machine
+import MachineAPI
+import MachineModel
+import MachineRegistry
+import Snapshot
+import SystemPackage
+
+/// `martlet clone`: further machines that go on from where a running one stands.
+struct CloneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clone",
+        abstract: "Start machines that go on from where a running one stands; that one goes on as well.",
+        discussion: """
+            The machine is saved, which takes a moment, and the clones go on from there. They share the memory that they do \
+            not write, and have private copies of the disks, which end with them.
+            """
+    )
+
+    @OptionGroup var machine: MachineArgument
+
+    @Argument(help: "The name of the new machine.")
+    var new: String
+
+    @Option(help: "Start this many: NEW-1, NEW-2, ...")
+    var count: Int?
+
+    @Flag(name: .customLong("rm"), help: "Remove each clone as soon as it has ended.")
+    var remove = false
+
+    func validate() throws {
+        if let count, !(1...1000 ~= count) { throw ValidationError("--count takes 1 to 1000.") }
+        _ = try RunCommand.names(new, count: count)
+    }
+
+    func run() throws {
+        let client = try machine.client()
+        let names = try RunCommand.names(new, count: count)
+        let folder = try TemporarySnapshot()
+        try client.request(
+            "PUT",
+            "/martlet/snapshot",
+            ["path": .string(folder.path.hostText)],
+            until: .after(.seconds(3600))
+        )
+        let snapshot = try MachineSnapshot(folder.path)
+        var options = RestoreOptions()
+        // Disks that the guest cannot write to are shared: their paths come from the machine, which has them open.
+        let description = try client.request("GET", "/vm/config").decode(as: MachineConfiguration.self)
+        for disk in snapshot.machine.disks where !disk.isCopied {
+            let path = description.drives.first { $0.id == disk.id }?.path ?? ""
+            guard path.hasPrefix("/") else {
+                throw RegistryError("disk \(disk.id) of '\(machine.name)' has no path that a clone could open")
+            }
+            options.drives[disk.id] = FilePath(hostText: path)
+        }
+        let source = MachineSource(restoring: snapshot, from: folder.path, options)
+        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
+        for name in names {
+            let clone = try launcher.launch(name, source, isRemovedAtEnd: remove)
+            try StandardOutput.write(line: clone.folder.name.text)
+        }
+    }
+}
+
+/// A snapshot for the time that machines take to start from it: their memory stays when its name goes.
+private final class TemporarySnapshot {
+    let path: FilePath
+    private let folder: FilePath
+
+    init() throws(RegistryError) {
+        let parent = FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/var/tmp").absolute
+        var template = Array(parent.appending("martlet-clone-XXXXXX").string.utf8CString)
+        guard unsafe mkdtemp(&template) != nil else {
+            throw RegistryError("cannot make a folder in \(parent): \(Errno(rawValue: errno))")
+        }
+        folder = FilePath(String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
+        path = folder.appending("snapshot")
+    }
+
+    deinit {
+        try? SnapshotRemoval.removeWhole(path)
+        unsafe rmdir(folder.string)
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP
+import Machine
+import MachineModel
+import Snapshot
+
+/// Saved machines: Firecracker's requests, and Martlet's own for a snapshot that is a folder.
+extension MachineService {
+    /// Saves the machine to a folder, and answers when all is on the disk.
+    func save(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
+        let body: SnapshotBody = try request.body(named: "snapshot")
+        _ = try startedMachine()
+        return try save(body.options(), "", request)
+    }
+
+    /// Saves the machine, which is paused, to two files, and answers when all is on the disk.
+    func createSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
+        let options = try request.body(SnapshotCreation.self, named: "snapshot").options()
+        return try save(options, "Create snapshot error: Cannot save the microVM state: ", request)
+    }
+
+    private func save(
+        _ options: SaveOptions,
+        _ prefix: String,
+        _ request: RoutedRequest
+    ) throws(APIError) -> HTTPResponse? {
+        let machine = try startedMachine()
+        let responder = request.responder
+        machine.save(options) { result in
+            switch result {
+            case .success: responder.send(.done)
+            // Firecracker's words, which its clients know.
+            case .failure(.notPaused):
+                responder.send(
+                    .fault(APIError(prefix + "Operation not allowed: save/restore unavailable while running"))
+                )
+            case .failure(let error): responder.send(.fault(APIError(prefix + "\(error)")))
+            }
+        }
+        return nil
+    }
+
+    /// Lets a saved machine go on, in the place of one that is configured.
+    func loadSnapshot(_ request: RoutedRequest) throws(APIError) {
+        let body: SnapshotLoad = try request.body(named: "snapshot")
+        let (options, place) = (try body.options(), try body.place())
+        try checkConfigurable()
+        guard !isConfigured else {
+            throw APIError(
+                """
+                Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources.
+                """
+            )
+        }
+        let saved: MachineSnapshot
+        do throws(SnapshotError) {
+            saved = try MachineSnapshot(place)
+        } catch {
+            throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
+        }
+        do throws(APIError) {
+            try start(restoring: saved, options)
+        } catch {
+            throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
+        }
+    }
+
+    /// Whether anything but messages and counters was described already.
+    private var isConfigured: Bool {
+        var configuration = snapshot.configuration
+        (configuration.logger, configuration.metrics) = (nil, nil)
+        return configuration != .init()
+    }
+}

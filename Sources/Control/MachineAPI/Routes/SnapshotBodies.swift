@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+import JSON
+package import Machine
+import MachineModel
+import Snapshot
+package import SystemPackage
+
+/// The body of `PUT /martlet/snapshot`: a machine is saved to a folder.
+struct SnapshotBody: Codable {
+    var path: String
+    var isReplacing: Bool?
+    var isStopping: Bool?
+    var disks: SaveOptions.Disks?
+
+    enum CodingKeys: String, CodingKey {
+        case path
+        case isReplacing = "replace"
+        case isStopping = "stop"
+        case disks
+    }
+
+    func options() throws(APIError) -> SaveOptions {
+        let path = try absolutePath(path, "snapshot.path")
+        var options = SaveOptions(.folder(path, isReplacing: isReplacing ?? false))
+        options.isStopping = isStopping ?? false
+        options.disks = disks ?? .writable
+        return options
+    }
+}
+
+/// The body of `PUT /snapshot/create`: a machine is saved to two files.
+struct SnapshotCreation: Codable {
+    enum Kind: String, Codable, CaseIterable {
+        case full = "Full"
+        case diff = "Diff"
+    }
+
+    struct Extensions: Codable {
+        var disks: SaveOptions.Disks?
+    }
+
+    var kind: Kind?
+    var statePath: String
+    var memoryPath: String
+    var martlet: Extensions?
+
+    enum CodingKeys: String, CodingKey {
+        case kind = "snapshot_type"
+        case statePath = "snapshot_path"
+        case memoryPath = "mem_file_path"
+        case martlet
+    }
+
+    func options() throws(APIError) -> SaveOptions {
+        guard kind != .diff else {
+            throw .notOffered("differential snapshots (snapshot_type Diff): ask for a Full one")
+        }
+        let place = try snapshotPlace(statePath, memoryPath, "snapshot.mem_file_path")
+        var options = SaveOptions(.files(place))
+        // A client of Firecracker's names no file of a disk again when it loads the snapshot.
+        options.disks = martlet?.disks ?? .all
+        options.isPauseRequired = true
+        return options
+    }
+}
+
+/// The body of `PUT /snapshot/load`.
+package struct SnapshotLoad: Codable {
+    struct Memory: Codable {
+        enum Backend: String, Codable, CaseIterable {
+            case file = "File"
+            case userfaultfd = "Uffd"
+        }
+
+        var kind: Backend
+        var path: String
+
+        enum CodingKeys: String, CodingKey {
+            case kind = "backend_type"
+            case path = "backend_path"
+        }
+    }
+
+    struct NetworkOverride: Codable, Hashable {
+        var id: String
+        var hostName: String
+
+        enum CodingKeys: String, CodingKey {
+            case id = "iface_id"
+            case hostName = "host_dev_name"
+        }
+    }
+
+    struct VsockOverride: Codable {
+        var path: String
+
+        enum CodingKeys: String, CodingKey {
+            case path = "uds_path"
+        }
+    }
+
+    enum HugePages: String, Codable, CaseIterable {
+        case snapshot = "Snapshot"
+        case none = "None"
+        case transparent = "Transparent"
+        case explicit = "2M"
+    }
+
+    /// The file of a disk, in the place of the copy in the snapshot.
+    struct DriveOverride: Codable {
+        var id: String
+        var path: String
+
+        enum CodingKeys: String, CodingKey {
+            case id = "drive_id"
+            case path = "path_on_host"
+        }
+    }
+
+    struct Extensions: Codable {
+        var drives: [DriveOverride]?
+        var keepsIdentity: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case drives = "drive_overrides"
+            case keepsIdentity = "same_identity"
+        }
+    }
+
+    var statePath: String
+    var memory: Memory?
+    var memoryPath: String?
+    var tracksDirtyPages: Bool?
+    var hasDifferences: Bool?
+    var isResumed: Bool?
+    var networkOverrides: [NetworkOverride]?
+    var vsockOverride: VsockOverride?
+    var followsHostClock: Bool?
+    var hugePages: HugePages?
+    var martlet: Extensions?
+
+    enum CodingKeys: String, CodingKey {
+        case statePath = "snapshot_path"
+        case memory = "mem_backend"
+        case memoryPath = "mem_file_path"
+        case tracksDirtyPages = "track_dirty_pages"
+        case hasDifferences = "enable_diff_snapshots"
+        case isResumed = "resume_vm"
+        case networkOverrides = "network_overrides"
+        case vsockOverride = "vsock_override"
+        case followsHostClock = "clock_realtime"
+        case hugePages = "huge_pages"
+        case martlet
+    }
+
+    /// The body that restores a snapshot which is a folder, and leaves the machine paused.
+    package init(folder: FilePath, _ options: RestoreOptions) {
+        let place = SnapshotPlace(folder: folder)
+        statePath = place.state.hostText
+        memory = Memory(kind: .file, path: place.memory.hostText)
+        followsHostClock = options.followsHostClock
+        martlet = Extensions(
+            drives: options.drives.map { DriveOverride(id: $0.key, path: $0.value.hostText) }.sorted { $0.id < $1.id },
+            keepsIdentity: options.keepsIdentity
+        )
+    }
+
+    func place() throws(APIError) -> SnapshotPlace {
+        try inAPITerms { () throws(ConfigurationError) in
+            try statePath.validateAsPath(at: "snapshot.snapshot_path")
+        }
+        switch (memory, memoryPath) {
+        case (nil, nil): throw Self.wrong("missing field: either `mem_backend` or `mem_file_path` is required")
+        case (.some, .some):
+            throw Self.wrong("too many fields: either `mem_backend` or `mem_file_path` exclusively is required")
+        case (let memory?, nil):
+            guard memory.kind == .file else {
+                throw .notOffered("userfaultfd back ends of memory (backend_type Uffd): give a File")
+            }
+            return try snapshotPlace(statePath, memory.path, "snapshot.mem_backend.backend_path")
+        case (nil, let path?): return try snapshotPlace(statePath, path, "snapshot.mem_file_path")
+        }
+    }
+
+    func options() throws(APIError) -> RestoreOptions {
+        if tracksDirtyPages ?? hasDifferences ?? false {
+            throw .notOffered("differential snapshots: leave out track_dirty_pages")
+        }
+        if hugePages == .explicit { throw .notOffered("hugetlbfs pages (huge_pages 2M)") }
+        if !(networkOverrides ?? []).isEmpty { throw .notOffered("other network devices for a snapshot") }
+        if vsockOverride != nil { throw .notOffered("another vsock socket for a snapshot") }
+        var options = RestoreOptions()
+        options.isPaused = !(isResumed ?? false)
+        options.followsHostClock = followsHostClock ?? false
+        options.keepsIdentity = martlet?.keepsIdentity ?? false
+        for drive in martlet?.drives ?? [] {
+            try inAPITerms { () throws(ConfigurationError) in
+                try drive.path.validateAsPath(at: "snapshot.martlet.drive_overrides.path_on_host")
+            }
+            options.drives[drive.id] = FilePath(hostText: drive.path)
+        }
+        return options
+    }
+
+    private static func wrong(_ problem: String) -> APIError {
+        APIError("An error occurred when deserializing the json body of a request: \(problem).")
+    }
+}
+
+private func absolutePath(_ path: String, _ field: String) throws(APIError) -> FilePath {
+    try inAPITerms { () throws(ConfigurationError) in try path.validateAsPath(at: field) }
+    guard path.hasPrefix("/") else { throw APIError("\(field): must be an absolute path, not '\(path)'.") }
+    return FilePath(hostText: path)
+}
+
+private func snapshotPlace(_ state: String, _ memory: String, _ field: String) throws(APIError) -> SnapshotPlace {
+    try inAPITerms { () throws(ConfigurationError) in
+        try state.validateAsPath(at: "snapshot.snapshot_path")
+        try memory.validateAsPath(at: field)
+    }
+    return SnapshotPlace(state: FilePath(hostText: state), memory: FilePath(hostText: memory))
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// The paths of a snapshot's files.
+package struct SnapshotPlace: Hashable, Sendable {
+    /// The file with everything but memory and disks: see `StateFile`.
+    package let state: FilePath
+    /// Guest memory: its regions one behind the other, zeros as holes, and a last page with the snapshot's id.
+    package let memory: FilePath
+    /// The folder of copies of disks, each with the disk's id for a name.
+    package let disks: FilePath
+
+    /// Names the files of a snapshot that is a folder.
+    ///
+    /// - Parameter folder: The folder.
+    package init(folder: FilePath) {
+        self.init(state: folder.appending(SnapshotFile.state), memory: folder.appending(SnapshotFile.memory))
+    }
+
+    /// Names two files, as Firecracker's API does; copies of disks are in a folder beside the state.
+    ///
+    /// - Parameters:
+    ///   - state: The file of the state.
+    ///   - memory: The file of memory.
+    package init(state: FilePath, memory: FilePath) {
+        (self.state, self.memory) = (state, memory)
+        let name = state.lastComponent?.string ?? ""
+        let folder = name == SnapshotFile.state ? SnapshotFile.disks : "\(name).\(SnapshotFile.disks)"
+        disks = state.removingLastComponent().appending(folder)
+    }
+
+    /// The path of a disk's copy.
+    package func disk(_ id: String) -> FilePath { disks.appending(id) }
+}
+
+extension FilePath {
+    /// The folder that the path is in.
+    var parent: FilePath {
+        let parent = removingLastComponent()
+        return parent.isEmpty ? "." : parent
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import TestSupport
+import Testing
+
+/// Saved machines from the point of view of a user.
+@Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+struct SnapshotTests {
+    private let machines: NamedMachines
+    private let folder: TemporaryFolder
+
+    init() throws {
+        (machines, folder) = (try NamedMachines(), try TemporaryFolder())
+    }
+
+    private var snapshot: String { "\(folder.path)/snapshot" }
+
+    /// Answers each byte with itself, three times, and ends with status 7.
+    private static let answering: [GuestCode] = [.write("ready\n"), .echo(byteCount: 3), .exit(7), .spin]
+
+    /// Starts a guest that answers, and saves it when it is ready.
+    private func save(_ options: String...) throws {
+        #expect(try machines.start("web", Self.answering, "--exit-status-port").termination == .exited(0))
+        try Deadline.wait(for: "the guest") { try machines.run("logs", "web").text == "ready\n" }
+        let martlet = machines.martlet("snapshot", "save", "web", snapshot)
+        let result = try martlet.with(arguments: martlet.arguments + options).runToEnd()
+        #expect(result.termination == .exited(0), "\(result.messages)")
+    }
+
+    /// Types for a machine at its console, until it ends.
+    private func talk(to name: String, _ text: String) throws {
+        try machines.martlet("attach", name).run { running in
+            try running.input.write(text)
+            let result = try running.end()
+            #expect(result.termination == .exited(7), "\(result.messages)")
+            // What the guest said before it was saved comes first, where that was in this process.
+            #expect(result.text.hasSuffix(text))
+        }
+    }
+
+    @Test func `a saved machine goes on here, and with names, as often as one likes`() throws {
+        try save("--stop")
+        try machines.martlet("run", "--restore", snapshot).run { running in
+            try running.input.write("abc")
+            let result = try running.end()
+            #expect(result.text == "abc")
+            #expect(result.termination == .exited(7))
+        }
+        let one = try machines.run("run", "--restore", snapshot, "--name", "one", "--detach")
+        #expect(one.text == "one\n", "\(one.messages)")
+        let several = try machines.run("run", "--restore", snapshot, "--name", "w", "--detach", "--count", "3")
+        #expect(several.text == "w-1\nw-2\nw-3\n", "\(several.messages)")
+        for name in ["one", "w-1", "w-2", "w-3"] { try talk(to: name, "xyz") }
+        let waiting = try machines.run("run", "--restore", snapshot, "--name", "p", "--detach", "--paused")
+        #expect(waiting.text == "p\n", "\(waiting.messages)")
+        #expect(try machines.states()["p"] == "paused")
+        try machines.run("resume", "p")
+        try talk(to: "p", "123")
+    }
+
+    @Test func `clones go on from a machine that goes on as well, and leave no file`() throws {
+        try save()
+        let before = try names(in: "/var/tmp")
+        let clones = try machines.run("clone", "web", "c", "--count", "2")
+        #expect(clones.text == "c-1\nc-2\n", "\(clones.messages)")
+        #expect(try names(in: "/var/tmp").subtracting(before).filter { $0.hasPrefix("martlet-clone") }.isEmpty)
+        for name in ["c-2", "web", "c-1"] { try talk(to: name, name) }
+        let none = try machines.run("clone", "web", "d")
+        #expect(none.termination == .exited(1))
+        #expect(none.messages.contains("has ended"))
+    }
+
+    private func names(in path: String) throws -> Set<String> {
+        guard let stream = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: Set<String> = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            names.insert(name)
+        }
+        return names
+    }
+
+    @Test func `a disk that was not copied has to be named, and is the machine's then`() throws {
+        let disk = try folder.makeSparseFile("disk", byteCount: 1 << 20)
+        let start = try machines.start("web", [.spin], "--disk", disk)
+        #expect(start.termination == .exited(0), "\(start.messages)")
+        #expect(
+            try machines.run("snapshot", "save", "web", snapshot, "--disks", "none", "--stop").termination == .exited(0)
+        )
+        let refused = try machines.run("run", "--restore", snapshot)
+        #expect(refused.termination == .exited(1))
+        #expect(refused.messages.contains("--disk \(disk),drive=disk0"), "\(refused.messages)")
+        let named = try machines.run("run", "--restore", snapshot, "--disk", "\(disk),drive=disk0", "-d", "--name", "n")
+        #expect(named.text == "n\n", "\(named.messages)")
+        #expect(try machines.run("inspect", "n").text.contains("\"path_on_host\": \"\(disk)\""))
+        #expect(
+            try machines.run("run", "--restore", snapshot, "--disk", "\(disk),drive=disk0").messages.contains("in use")
+        )
+    }
+
+    @Test(arguments: [
+        (["--paused"], "need --restore"), (["--restore", "x", "--paused"], "--paused needs --name"),
+        (["--restore", "x", "--count", "2"], "add --detach"), (["--restore", "x", "--cpus", "2"], "cannot be chosen"),
+        (["--restore", "x", "--disk", "y"], "PATH,drive=ID"),
+        (["--restore", "x", "--disk", "y,drive=a,readonly"], "PATH,drive=ID"), (["--disk", "y,drive=a"], "--restore"),
+        (["--restore", "x", "-d", "--count", "2", "--same-identity"], "Only one machine"),
+    ])
+    func `options that do not fit a saved machine are refused`(options: [String], words: String) throws {
+        let result = try Martlet(["run"] + options).runToEnd()
+        #expect(result.termination == .exited(64))
+        #expect(result.messages.contains(words), "\(result.messages)")
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import TestSupport
+import Testing
+
+@Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+struct SnapshotRequestTests {
+    private let fixture: APIFixture
+    private let files: TemporaryFolder
+
+    init() throws {
+        (fixture, files) = (try APIFixture(), try TemporaryFolder())
+    }
+
+    private var creation: JSONValue {
+        ["snapshot_type": "Full", "snapshot_path": .string(path("state")), "mem_file_path": .string(path("memory"))]
+    }
+
+    private var load: JSONValue {
+        [
+            "snapshot_path": .string(path("state")),
+            "mem_backend": ["backend_type": "File", "backend_path": .string(path("memory"))],
+        ]
+    }
+
+    private func path(_ name: String) -> String { "\(files.path)/\(name)" }
+
+    /// Counts for ever, from 0 to 254 and anew.
+    private static let count = GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])
+
+    /// Starts a machine with a disk, pauses it and saves it.
+    private func save() throws {
+        try fixture.configure([Self.count])
+        let disk = try fixture.disk("disk")
+        let drive: JSONValue = ["drive_id": "data", "is_root_device": false, "path_on_host": disk]
+        try fixture.put("/drives/data", drive).succeed()
+        try fixture.act("InstanceStart").succeed()
+        try fixture.patch("/vm", ["state": "Paused"]).succeed()
+        try fixture.put("/snapshot/create", creation).succeed()
+    }
+
+    @Test func `a paused machine is saved, stays paused, and another process's machine goes on from the files`() throws
+    {
+        try save()
+        #expect(try fixture.get("/")["state"] == "Paused")
+        #expect(try files.names().sorted() == ["disks", "memory", "state"])
+        let other = try APIFixture()
+        try other.put("/snapshot/load", load).succeed()
+        #expect(try other.get("/")["state"] == "Paused")
+        let configuration = try other.get("/vm/config")
+        #expect(configuration["machine-config"]["mem_size_mib"] == 16)
+        #expect(configuration["drives"][0]["drive_id"] == "data")
+        #expect(configuration["drives"][0]["path_on_host"] == .string("private-copy:" + path("disks/data")))
+        let console = try other.attach()
+        try other.patch("/vm", ["state": "Resumed"]).succeed()
+        #expect(try console.read(100).utf8.count >= 100)
+        #expect(try other.put("/snapshot/load", load).fault.contains("after starting"))
+        // It replaces what is there, also under its own feet.
+        #expect(try other.put("/snapshot/create", creation).fault.contains("save/restore unavailable while running"))
+        try other.patch("/vm", ["state": "Paused"]).succeed()
+        try other.put("/snapshot/create", creation).succeed()
+        try other.patch("/vm", ["state": "Resumed"]).succeed()
+        let third = try APIFixture()
+        try third.put("/snapshot/load", load.setting("resume_vm", true)).succeed()
+        #expect(try third.get("/")["state"] == "Running")
+    }
+
+    @Test func `a load names other files for disks, and says what is missing`() throws {
+        try save()
+        let disk = try fixture.disk("other")
+        func loaded(_ id: JSONValue, _ path: JSONValue) throws -> Answer {
+            let override: JSONValue = ["drive_id": id, "path_on_host": path]
+            return try APIFixture().put("/snapshot/load", load.setting("martlet", ["drive_overrides": [override]]))
+        }
+        try loaded("data", disk).succeed()
+        #expect(try loaded("vda", disk).fault.contains("no such disk; its disks: data"))
+        #expect(try loaded("data", "/nowhere").fault.contains("/nowhere"))
+    }
+
+    @Test func `a load comes before all else but messages, and one that fails can be tried again`() throws {
+        try save()
+        let configured = try APIFixture()
+        try configured.put("/machine-config", ["vcpu_count": 1, "mem_size_mib": 16]).succeed()
+        #expect(
+            try configured.put("/snapshot/load", load).fault.contains("not allowed after configuring boot-specific")
+        )
+        let other = try APIFixture()
+        try other.put("/logger", ["level": "Debug"]).succeed()
+        #expect(try other.put("/snapshot/load", load.setting("snapshot_path", "/nowhere/s")).fault.contains("/nowhere"))
+        try other.put("/snapshot/load", load).succeed()
+    }
+
+    @Test(
+        arguments: [
+            (["snapshot_path": "/s"], "either `mem_backend` or `mem_file_path` is required"),
+            (
+                [
+                    "snapshot_path": "/s", "mem_file_path": "/m",
+                    "mem_backend": ["backend_type": "File", "backend_path": "/m"],
+                ], "either `mem_backend` or `mem_file_path` exclusively is required"
+            ),
+            (["snapshot_path": "/s", "mem_backend": ["backend_type": "Uffd", "backend_path": "/u"]], "userfaultfd"),
+            (["snapshot_path": "/s", "mem_file_path": "/m", "track_dirty_pages": true], "differential"),
+            (
+                [
+                    "snapshot_path": "/s", "mem_file_path": "/m",
+                    "network_overrides": [["iface_id": "eth0", "host_dev_name": "tap0"]],
+                ], "network"
+            ),
+        ] as [(JSONValue, String)]
+    )
+    func `what a load cannot do is refused in words`(body: JSONValue, words: String) throws {
+        let answer = try fixture.put("/snapshot/load", body)
+        #expect(answer.status == 400)
+        #expect(answer.fault.contains(words), "\(answer.fault)")
+    }
+
+    @Test func `a differential snapshot is refused in words`() throws {
+        let answer = try fixture.put("/snapshot/create", creation.setting("snapshot_type", "Diff"))
+        #expect(answer.fault.hasPrefix("Martlet does not offer differential snapshots"))
+    }
+}

@@ -123,24 +123,31 @@ let package = Package(
             uses: ["CHost", "CKVM", "Host", "JSON", "KVM", "GuestMemory", systemPackage]
         ),
         .swift(
+            "Sources/Machine/Console",
+            uses: ["CHost", "Devices", "Host", "MachineModel", "Storage", logging, systemPackage]
+        ),
+        .swift(
             "Sources/Machine/Machine",
             uses: [
-                "CHost", "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform", "Devices",
-                "Firmware", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
+                "CHost", "CKVM", "Console", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform",
+                "Devices", "Firmware", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
         .swift(
             "Sources/Machine/Martlet",
-            uses: ["Host", "Machine", "MachineModel", "Virtio", logging, systemPackage]
+            uses: ["Console", "Host", "Machine", "MachineModel", "Virtio", logging, systemPackage]
         ),
 
         .swift(
             "Sources/Control/MachineAPI",
-            uses: ["HTTP", "Host", "JSON", "Machine", "MachineModel", "Snapshot", "Virtio", logging, systemPackage]
+            uses: [
+                "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Snapshot", "Virtio", logging,
+                systemPackage,
+            ]
         ),
         .swift(
             "Sources/Control/MachineSession",
-            uses: ["HTTP", "Host", "Machine", "MachineAPI", "MachineModel", logging, systemPackage]
+            uses: ["Console", "HTTP", "Host", "Machine", "MachineAPI", "MachineModel", logging, systemPackage]
         ),
         .swift(
             "Sources/Control/MachineRegistry",
@@ -151,8 +158,8 @@ let package = Package(
         .program(
             "Sources/Control/Monitor",
             uses: [
-                "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry", "MachineSession",
-                systemPackage,
+                "Console", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
+                "MachineSession", systemPackage,
             ]
         ),
 
@@ -161,8 +168,8 @@ let package = Package(
         .program(
             "Sources/Commands/MartletCLI",
             uses: [
-                "Compare", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
-                "MachineSession", "Snapshot", "Storage", logging, systemPackage, argumentParser,
+                "Compare", "Console", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
+                "MachineRegistry", "MachineSession", "Snapshot", "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 
@@ -223,17 +230,22 @@ let package = Package(
             ]
         ),
         .tests(
+            "Tests/Machine/ConsoleTests",
+            uses: ["Console", "Devices", "Host", "TestSupport", logging, systemPackage]
+        ),
+        .tests(
             "Tests/Machine/MachineTests",
             uses: [
-                "CKVM", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot", "Machine",
-                "MachineModel", "Platform", "Snapshot", "Storage", "TestSupport", logging, systemPackage,
+                "CKVM", "Console", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot",
+                "Machine", "MachineModel", "Platform", "Snapshot", "Storage", "TestSupport", logging, systemPackage,
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
         .tests(
             "Tests/Control/MachineAPITests",
             uses: [
-                "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel", "TestSupport", logging,
+                "Console", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel",
+                "TestSupport", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),

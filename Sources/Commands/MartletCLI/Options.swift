@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Console
 import Machine
 
 /// A size of memory, as people write it: `256M`, `4G`, `512MiB`; a number alone is in MiB.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Dispatch
+package import Console
+import Dispatch
 import HTTP
 import Host
 import JSON
@@ -26,7 +27,7 @@ package final class MachineService: Sendable {
     }
 
     package let identifier: String
-    let console: ConsoleHub?
+    let console: MachineConsole?
     let log: MonitorLog
     let logger: Logger
     private let attachment: ConsoleAttachment
@@ -40,8 +41,8 @@ package final class MachineService: Sendable {
 
     /// - Parameters:
     ///   - identifier: What the machine is called.
-    ///   - attachment: The place that the console leads to, besides the hub.
-    ///   - console: The hub of viewers; `nil` where no client can attach.
+    ///   - attachment: The place that the console leads to, besides viewers.
+    ///   - console: The console, to which viewers can come before the machine starts; `nil` where no client can attach.
     ///   - log: The log of messages.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
     ///   - onReady: Called when a machine is made, just before its guest runs.
@@ -50,7 +51,7 @@ package final class MachineService: Sendable {
     package init(
         identifier: String,
         attachment: ConsoleAttachment,
-        console: ConsoleHub?,
+        console: MachineConsole?,
         log: MonitorLog,
         descriptors: [String: CInt] = [:],
         onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
@@ -59,7 +60,7 @@ package final class MachineService: Sendable {
     ) {
         self.identifier = identifier
         var attachment = attachment
-        attachment.hub = console
+        attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
         (self.onReady, self.onEnd, self.onEvent) = (onReady, onEnd, onEvent)
         logger = log.logger
@@ -166,14 +167,14 @@ package final class MachineService: Sendable {
         } catch {
             throw APIError("\(error)")
         }
-        metricsFile.start { [weak self] in self?.flushMetrics() }
+        metricsFile.start(on: machine) { [weak self] in self?.flushMetrics() }
         ProgramText.release()
     }
 
     /// Ends the machine soon, and its guest is not asked; one that was not started will not be any more.
     ///
     /// - Parameter outputGrace: How long a slow reader of the console may take.
-    package func stop(outputGrace: DispatchTimeInterval = .seconds(1)) {
+    package func stop(outputGrace: Duration = .seconds(1)) {
         let (machine, isLast) = state.withLock { state in
             defer { if state.machine == nil { state.isAbandoned = true } }
             return (state.machine, state.machine == nil && !state.isAbandoned)

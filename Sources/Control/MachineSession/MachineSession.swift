@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
+import Console
 import Glibc
 import HTTP
 import Host
@@ -16,7 +16,7 @@ import SystemPackage
 /// `martlet run` and `martlet-monitor` are this, with other settings: so a machine behaves the same in either.
 package final class MachineSession: Sendable {
     /// The time that output may still take after a signal: for a reader that is merely slow.
-    private static let grace = DispatchTimeInterval.seconds(1)
+    private static let grace = Duration.seconds(1)
 
     private let settings: SessionSettings
     private let onEnd: @Sendable (MachineResult) -> Void
@@ -78,7 +78,7 @@ package final class MachineSession: Sendable {
         let service = MachineService(
             identifier: settings.identifier,
             attachment: attachment,
-            console: hasAPI || consoleLog != nil ? try ConsoleHub(log: consoleLog, logger: log.logger) : nil,
+            console: hasAPI || consoleLog != nil ? try MachineConsole(log: consoleLog, logger: log.logger) : nil,
             log: log,
             descriptors: settings.descriptors,
             onReady: { [self] machine in try prepare(machine, log) },
@@ -139,12 +139,9 @@ package final class MachineSession: Sendable {
 
     private func handle(_ event: MachineEvent, _ log: MonitorLog) {
         switch event {
-        case .command(.help): Messages.write("console commands:\n" + settings.escape.help)
-        case .command(.rescanDisks):
-            Messages.write(Self.rescanMessage(service.withLock { $0 }?.rescanDisks() ?? []))
-        case .command(.detach):
+        case .message(let text): Messages.write(text)
+        case .detach:
             Messages.write("this machine ends with this terminal: one that has a --name can be left")
-        case .command: break
         // A machine with a socket has other clients than this console.
         case .consoleHangUp where endsWithTerminal: end(by: SIGHUP)
         case .consoleFailed(.brokenPipe) where settings.apiSocket == nil: end(by: SIGPIPE)
@@ -157,14 +154,6 @@ package final class MachineSession: Sendable {
 
     /// Whether a machine ends when its terminal goes: one with a socket has other clients, and under nohup the guest goes on.
     private var endsWithTerminal: Bool { settings.apiSocket == nil && !ProcessStart.isIgnored(SIGHUP) }
-
-    /// The answer to the console's command that looks for new sizes of disks.
-    ///
-    /// - Parameter paths: The files that have another size than before.
-    /// - Returns: A line for the user.
-    package static func rescanMessage(_ paths: [String]) -> String {
-        paths.isEmpty ? "no disk has another size" : "new size: \(paths.joined(separator: ", "))"
-    }
 
     // MARK: - The end
 

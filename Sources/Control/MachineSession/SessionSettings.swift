@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Machine
+package import Console
 package import MachineModel
 package import SystemPackage
 

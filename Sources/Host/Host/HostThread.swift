@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CHost
+import Dispatch
 import Glibc
 import Synchronization
 import SystemPackage
@@ -13,6 +14,8 @@ package final class HostThread: Sendable {
     package static let stackByteCount = 512 << 10
 
     private let handle: pthread_t
+    /// Is left when the thread's function has returned.
+    private let ended = DispatchGroup()
     private let isReleased = Atomic<Bool>(false)
 
     /// Starts a thread.
@@ -32,12 +35,13 @@ package final class HostThread: Sendable {
         let entry: Body
         if let gate {
             let ticket = gate.expect(name)
-            entry = Body { if gate.enter(ticket) { body() } }
+            entry = Body(ended) { if gate.enter(ticket) { body() } }
         } else {
-            entry = Body(body)
+            entry = Body(ended, body)
         }
         let context = unsafe Unmanaged.passRetained(entry)
         var thread: pthread_t = 0
+        ended.enter()
         let result = unsafe chost_thread_start(
             &thread,
             Self.shownName(name),
@@ -47,6 +51,7 @@ package final class HostThread: Sendable {
         )
         guard result == 0 else {
             unsafe context.release()
+            ended.leave()
             throw HostThreadError(name, Errno(rawValue: -result))
         }
         handle = thread
@@ -56,24 +61,28 @@ package final class HostThread: Sendable {
         if !isReleased.load(ordering: .relaxed) { _ = chost_thread_detach(handle) }
     }
 
-    /// Waits until the thread has returned from its function; at once where the caller is the thread, or has waited before.
+    /// Waits until the thread has returned from its function; at once where the caller is the thread itself.
     package func join() {
-        guard !isReleased.exchange(true, ordering: .relaxed) else { return }
-        if chost_thread_join(handle) != 0 { _ = chost_thread_detach(handle) }
+        guard pthread_equal(pthread_self(), handle) == 0 else { return }
+        ended.wait()
+        if !isReleased.exchange(true, ordering: .relaxed) { _ = chost_thread_join(handle) }
     }
 
     /// What a thread runs, on its way through C.
     private final class Body: Sendable {
+        let ended: DispatchGroup
         let call: @Sendable () -> Void
 
-        init(_ call: @escaping @Sendable () -> Void) {
-            self.call = call
+        init(_ ended: DispatchGroup, _ call: @escaping @Sendable () -> Void) {
+            (self.ended, self.call) = (ended, call)
         }
     }
 
     private static let run: @convention(c) (UnsafeMutableRawPointer) -> Void = { context in
         // Retained by `init` for this call alone, and released when it ends: before the thread does.
-        unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().call()
+        let body = unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue()
+        body.call()
+        body.ended.leave()
     }
 
     // MARK: - Names

@@ -50,10 +50,13 @@ package final class StartGate: Sendable {
     /// - Parameter name: Its name, for the message where it does not come.
     /// - Returns: The thread's ticket for `enter`.
     package func expect(_ name: String) -> Ticket {
-        arrivals.enter()
-        return state.withLock { state in
+        state.withLock { state in
             defer { state.expectedCount += 1 }
-            state.missing[state.expectedCount] = name
+            // Nobody waits any more behind a gate that is closed.
+            if !state.isClosed {
+                arrivals.enter()
+                state.missing[state.expectedCount] = name
+            }
             return Ticket(number: state.expectedCount, name: name)
         }
     }

@@ -43,8 +43,14 @@ package final class WorkThread: Sendable {
     package func start(gate: StartGate? = nil) throws(HostThreadError) {
         guard core.state.withLock({ $0.isStarted.replace(with: true) }) == false else { return }
         let core = core
-        let started = try HostThread(name, gate: gate) { core.run() }
-        thread.withLock { $0 = started }
+        do throws(HostThreadError) {
+            let started = try HostThread(name, gate: gate) { core.run() }
+            thread.withLock { $0 = started }
+        } catch {
+            // Work may hold the owner of this thread.
+            core.state.withLock { ($0.work, $0.isFinishing) = ([], true) }
+            throw error
+        }
     }
 
     /// Has the thread call `body` after what it was given before; before the start, when it starts.

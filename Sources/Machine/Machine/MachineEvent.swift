@@ -4,8 +4,10 @@ package import SystemPackage
 
 /// What a running machine tells whoever started it, besides its outcome.
 package enum MachineEvent: Sendable {
-    /// The user typed a command that is the front end's to carry out, such as `help`.
-    case command(EscapeFilter.Command)
+    /// The answer to a console command, for the user.
+    case message(String)
+    /// The user wants to leave the machine running.
+    case detach
     /// The terminal of the console is gone.
     case consoleHangUp
     /// Nothing can be written to the console's output any more; the guest goes on without.

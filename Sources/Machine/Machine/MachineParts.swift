@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Platform
+import Console
 import Devices
 import Dispatch
 import GuestMemory
@@ -35,6 +36,7 @@ final class MachineParts: Sendable {
     init(
         _ start: MachineStart,
         console attachment: ConsoleAttachment,
+        timers: WorkThread,
         logger: Logger,
         link: MachineLink
     ) throws(MachineError) {
@@ -71,7 +73,13 @@ final class MachineParts: Sendable {
             try Self.makeVirtualMachine(system, memory, &resources)
         }
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
-            try MachineConsole(attachment, link: link)
+            // Nobody comes later to a console that this machine has for itself: what was written is not kept.
+            let console =
+                if let console = attachment.console { console } else {
+                    try MachineConsole(replays: false, logger: logger)
+                }
+            try console.connect(attachment) { link.handle($0) }
+            return console
         }
         let devices = try DeviceManager(
             configuration,
@@ -79,6 +87,7 @@ final class MachineParts: Sendable {
             vm: vm,
             memory: memory,
             console: console,
+            timers: timers,
             logger: logger
         ) { link.handle($0) }
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
@@ -98,6 +107,7 @@ final class MachineParts: Sendable {
             try Self.restore(saved, system, vm, clock: options.followsHostClock ? .catchingUp : .fromSave, vcpus: vcpus)
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
+            if let state = saved.console { console.restore(state) }
             (notes, guestUsesACPI, reportsPanicByReset) = ([], saved.guest.usesACPI, saved.guest.reportsPanicByReset)
         }
         runners = vcpus.map {
@@ -122,21 +132,27 @@ final class MachineParts: Sendable {
 
     // MARK: - Standing still
 
-    /// Asks the vCPUs to stand between two exits, each of which is finished.
+    /// Lets all threads, which are at the gate, stand before their first step.
+    ///
+    /// - Parameter group: Is entered until they do.
     func hold(joining group: DispatchGroup) {
         for runner in runners { runner.pause(joining: group) }
+        devices.hold(joining: group)
+        console.pause()
     }
 
     /// Returns when nothing changes guest memory any more.
     func pause() {
         let arrivals = DispatchGroup()
-        hold(joining: arrivals)
+        for runner in runners { runner.pause(joining: arrivals) }
         arrivals.wait()
         devices.pause()
+        console.pause()
     }
 
     /// Lets all go on.
     func resume() {
+        console.resume()
         devices.resume()
         for runner in runners { runner.resume() }
     }

@@ -9,7 +9,7 @@ package struct MachineStatistics: Hashable, Sendable {
     package var vcpus: [VCPUStatistics]
     /// One for each disk, in their order.
     package var disks: [Disk]
-    /// What the guest sent to its console, in bytes, where a `ConsoleHub` or a `ConsoleChannel` counts it.
+    /// What the guest sent to its console, in bytes.
     package var consoleByteCount: UInt64?
     /// Resident memory of the process that is not the guest's, in bytes; `nil` where the host does not tell.
     package var overheadByteCount: UInt64?

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Synchronization
 
 extension VirtualMachine {
@@ -18,5 +19,5 @@ extension VirtualMachine {
     }
 
     /// Whether anything that is typed or piped into this process reaches the guest.
-    package var readsInput: Bool { parts.console.input != nil }
+    package var readsInput: Bool { parts.console.hasInput }
 }

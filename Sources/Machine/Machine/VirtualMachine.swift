@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Console
 import Devices
-package import Dispatch
+import Dispatch
 import GuestMemory
-import Host
+package import Host
 package import Logging
 package import MachineModel
 import Snapshot
@@ -13,7 +14,8 @@ package import SystemPackage
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
-/// Each vCPU has a thread of its own, and so has each direction of the console. Nothing else runs.
+/// Each vCPU has a thread of its own, and so have each device and the console: `docs/architecture.md` lists them. All pass one gate
+/// before the guest runs, and none is made after that.
 package final class VirtualMachine: Sendable {
     struct State {
         var isStarted = false
@@ -32,13 +34,25 @@ package final class VirtualMachine: Sendable {
     /// The file of the configuration that the guest's output goes to, open for as long as the machine is there.
     private let serialOutput: SerialOutputFile?
     let state = Mutex(State())
-    private let runningVCPUs = DispatchGroup()
-    /// Where a machine is paused, resumed and wound up, one after the other: all of them wait for threads.
-    private let control = DispatchQueue(label: "martlet.control")
-    /// Where time runs out: never blocked, unlike `control`, which waits for output that may have to be given up.
-    private let timers = DispatchQueue(label: "martlet.timers")
+    /// All threads pass it before the guest runs.
+    private let gate: StartGate
+    private let runningVCPUCount = Atomic<Int>(0)
+    /// The thread that pauses, resumes, saves and winds the machine up, one after the other: all of them wait for threads.
+    private let control = WorkThread("control")
+    /// The thread that timers fire on: never blocked, unlike `control`, which waits for output that may have to be given up.
+    private let timers = WorkThread("timers")
+    private let pendingTimers = Mutex(PendingTimers())
+    /// Whether every vCPU was parked when it was last asked.
+    private let wereParked = Atomic<Bool>(false)
     /// How often the machine looks whether its guest has halted for good.
-    private static let haltWatchInterval = DispatchTimeInterval.seconds(1)
+    private static let haltWatchInterval = Duration.seconds(1)
+    /// How long all threads may take to start.
+    private static let startPatience = Duration.seconds(5)
+
+    private struct PendingTimers {
+        var haltWatch: WorkThread.Timer?
+        var outputGrace: WorkThread.Timer?
+    }
 
     /// Makes a machine and loads its kernel: all but running it.
     ///
@@ -48,14 +62,17 @@ package final class VirtualMachine: Sendable {
     ///     the output takes the place of this output, and of a terminal's input.
     ///   - logger: Where the machine says what its guest does wrong.
     ///   - onEvent: Called from the machine's threads; must not block.
+    ///   - prepareThread: Called on each thread with its name before the guest runs: for what a thread can do to itself alone.
     /// - Throws: What keeps the machine from starting, in words.
     package init(
         _ configuration: MachineConfiguration,
         console: ConsoleAttachment = ConsoleAttachment(),
         logger: Logger = Logger(label: "martlet"),
-        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in }
+        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
+        prepareThread: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(MachineError) {
-        let link = MachineLink(onEvent: onEvent)
+        let link = MachineLink(filter: console.filter, onEvent: onEvent)
+        gate = StartGate(prepare: prepareThread)
         var console = console
         console.outputLimit = configuration.serial?.rateLimit
         serialOutput = try configuration.serial?.outputPath.map { path throws(MachineError) in
@@ -66,7 +83,7 @@ package final class VirtualMachine: Sendable {
             // The user of a terminal could not see what they type.
             if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
         }
-        parts = try MachineParts(.boot(configuration), console: console, logger: logger, link: link)
+        parts = try MachineParts(.boot(configuration), console: console, timers: timers, logger: logger, link: link)
         notes = parts.notes + InterpretedHost.notes(for: configuration)
         link.connect(self)
     }
@@ -79,16 +96,25 @@ package final class VirtualMachine: Sendable {
     ///   - console: As for a machine that is booted.
     ///   - logger: As for a machine that is booted.
     ///   - onEvent: As for a machine that is booted.
+    ///   - prepareThread: As for a machine that is booted.
     /// - Throws: What keeps the machine from going on here, in words.
     package init(
         restoring snapshot: MachineSnapshot,
         options: RestoreOptions = RestoreOptions(),
         console: ConsoleAttachment = ConsoleAttachment(),
         logger: Logger = Logger(label: "martlet"),
-        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in }
+        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
+        prepareThread: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(MachineError) {
-        let link = MachineLink(onEvent: onEvent)
-        parts = try MachineParts(.restore(snapshot, options), console: console, logger: logger, link: link)
+        let link = MachineLink(filter: console.filter, onEvent: onEvent)
+        gate = StartGate(prepare: prepareThread)
+        parts = try MachineParts(
+            .restore(snapshot, options),
+            console: console,
+            timers: timers,
+            logger: logger,
+            link: link
+        )
         notes =
             parts.notes + [
                 "restored from \(snapshot.folder.path): machines that are restored from one snapshot share their random numbers"
@@ -100,44 +126,77 @@ package final class VirtualMachine: Sendable {
     /// Lets the guest run.
     ///
     /// - Parameter isPaused: Whether it waits for `resume` first.
-    /// - Throws: `MachineError.startedBefore`; a machine starts once.
+    /// - Throws: `MachineError.startedBefore`; a machine starts once. `MachineError.threads` where the host gives no thread: then
+    ///   the machine has ended.
     package func start(isPaused: Bool = false) throws(MachineError) {
         let wasStarted = state.withLock { state in
             defer { (state.isStarted, state.isPaused) = (true, state.isPaused || isPaused) }
             return state.isStarted
         }
         guard !wasStarted else { throw .startedBefore }
-        // All stand before their first step.
-        if isPaused { parts.hold(joining: DispatchGroup()) }
         do throws(HostThreadError) {
-            try parts.devices.start(gate: nil)
+            try startThreads()
         } catch {
+            end(.failed(.threads(error)))
+            windUp()
             throw .threads(error)
         }
-        if isPaused { parts.devices.pause() }
-        parts.console.start(port: parts.devices.legacy.serialPort)
-        for runner in parts.runners {
-            runner.start(in: runningVCPUs) { [self] outcome in end(parts.explained(outcome)) }
+        let arrivals = DispatchGroup()
+        if isPaused { parts.hold(joining: arrivals) }
+        // Stopped meanwhile, or before.
+        guard gate.open() else { return windUp() }
+        arrivals.wait()
+        let haltWatch = timers.makeTimer { [weak self] in self?.watchForHalt() }
+        haltWatch.schedule(after: Self.haltWatchInterval)
+        pendingTimers.withLock { $0.haltWatch = haltWatch }
+    }
+
+    /// Starts all threads; returns when they are at the gate, or somebody has closed it.
+    private func startThreads() throws(HostThreadError) {
+        try timers.start(gate: gate)
+        try parts.devices.start(gate: gate)
+        try parts.console.start(port: parts.devices.legacy.serialPort, gate: gate)
+        runningVCPUCount.store(parts.runners.count, ordering: .relaxed)
+        let vcpus = parts.runners.map { ($0, gate.expect($0.name)) }
+        let ticket = gate.expect("control")
+        // Not here: where the host gives no thread, Dispatch does not return but tries again, for ever.
+        control.run { [self, gate] in
+            for (runner, ticket) in vcpus {
+                runner.start(gate, ticket) { [self] outcome in noteEnd(ofVCPU: outcome) }
+            }
+            _ = gate.enter(ticket)
         }
-        runningVCPUs.notify(queue: control) { [self] in windUp() }
-        watchForHalt()
+        try control.start()
+        try gate.waitForAll(within: Self.startPatience)
+    }
+
+    /// - Parameter outcome: The end, where the vCPU itself is its reason.
+    private func noteEnd(ofVCPU outcome: MachineOutcome?) {
+        if let outcome { end(parts.explained(outcome)) }
+        guard runningVCPUCount.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+        control.run { [self] in windUp() }
     }
 
     /// Looks now and then whether every vCPU is halted with interrupts off, which no exit tells.
     ///
-    /// - Parameter wereParked: Whether they all were the time before. Two times in a row, because they do not answer at
-    ///   the same moment: one may have started another in between.
-    private func watchForHalt(wereParked: Bool = false) {
-        timers.asyncAfter(deadline: .now() + Self.haltWatchInterval) { [weak self] in
-            guard let self, state.withLock({ $0.reason == nil }) else { return }
-            // One that is paused answers nothing.
-            guard phase != .paused else { return watchForHalt() }
+    /// Two times in a row, because the vCPUs do not answer at the same moment: one may have started another in between.
+    private func watchForHalt() {
+        guard state.withLock({ $0.reason == nil }) else { return }
+        // One that is paused answers nothing.
+        if phase != .paused {
             // All of them are asked, whatever the first one answers: each answer is for the next time.
-            let areParked = parts.runners.map { $0.wasParked() }
-            let isHalted = areParked.allSatisfy(\.self)
-            if isHalted, wereParked { return end(.halted) }
-            watchForHalt(wereParked: isHalted)
+            let areParked = parts.runners.map { $0.wasParked() }.allSatisfy(\.self)
+            if wereParked.exchange(areParked, ordering: .relaxed), areParked { return end(.halted) }
         }
+        pendingTimers.withLock { $0.haltWatch }?.schedule(after: Self.haltWatchInterval)
+    }
+
+    /// Makes a timer whose function may wait for files and for the machine's threads, as `pause` does.
+    ///
+    /// - Parameter body: Called on the machine's thread for control, up to the end of the machine.
+    /// - Returns: The timer.
+    package func makeTimer(_ body: @escaping @Sendable () -> Void) -> WorkThread.Timer {
+        control.makeTimer(body)
     }
 
     /// Stops the vCPUs soon.
@@ -146,9 +205,16 @@ package final class VirtualMachine: Sendable {
     ///
     /// - Parameter outputGrace: How long the console may take to write what the guest had sent; `nil` for as long as it
     ///   needs.
-    package func stop(outputGrace: DispatchTimeInterval? = nil) {
+    package func stop(outputGrace: Duration? = nil) {
+        if let outputGrace {
+            pendingTimers.withLock { pending in
+                guard pending.outputGrace == nil else { return }
+                let timer = timers.makeTimer { [console = parts.console] in console.abandonOutput() }
+                timer.schedule(after: outputGrace)
+                pending.outputGrace = timer
+            }
+        }
         end(.stopped)
-        if let outputGrace { parts.console.abandonOutput(after: outputGrace, on: timers) }
     }
 
     /// How the machine ended, when it has.
@@ -199,7 +265,7 @@ package final class VirtualMachine: Sendable {
     ///
     /// - Parameter completion: Called from a thread of the machine's when all stands still, or with `MachineError.notRunning`.
     package func pause(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
-        control.async { [self] in
+        whileStarted(completion) { [self] in
             guard phase != .paused else { return completion(.success(())) }
             guard phase == .running else { return completion(.failure(.notRunning)) }
             parts.pause()
@@ -212,7 +278,7 @@ package final class VirtualMachine: Sendable {
     ///
     /// - Parameter completion: Called when it does, or with `MachineError.notRunning`.
     package func resume(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
-        control.async { [self] in
+        whileStarted(completion) { [self] in
             guard phase != .running else { return completion(.success(())) }
             guard phase == .paused else { return completion(.failure(.notRunning)) }
             state.withLock { $0.isPaused = false }
@@ -230,7 +296,7 @@ package final class VirtualMachine: Sendable {
         _ completion: @escaping @Sendable (Result<R, MachineError>) -> Void,
         _ body: @escaping @Sendable () throws(MachineError) -> R
     ) {
-        control.async { [self] in
+        whileStarted(completion) { [self] in
             let isRunning = phase == .running
             guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
             // One that was paused before it ran has its threads on their way to where they stand.
@@ -239,6 +305,14 @@ package final class VirtualMachine: Sendable {
             if isRunning { parts.resume() }
             completion(result)
         }
+    }
+
+    /// Has the control thread call `body`; fails with `MachineError.notRunning` where there is none.
+    private func whileStarted<R: Sendable>(
+        _ completion: @escaping @Sendable (Result<R, MachineError>) -> Void,
+        _ body: @escaping @Sendable () -> Void
+    ) {
+        guard phase == .running || phase == .paused, control.run(body) else { return completion(.failure(.notRunning)) }
     }
 
     /// Like `pause(_:)`, until all stands still.
@@ -255,7 +329,7 @@ package final class VirtualMachine: Sendable {
 
     /// How many bytes of the guest's console output were dropped because nothing took them in time.
     package var droppedConsoleByteCount: UInt64 {
-        parts.console.output?.droppedByteCount ?? 0
+        parts.console.droppedByteCount
     }
 
     /// What vCPUs and devices have done so far; takes some milliseconds, for a look at the process's mappings.
@@ -264,7 +338,7 @@ package final class VirtualMachine: Sendable {
         return MachineStatistics(
             vcpus: parts.runners.map { $0.exits.statistics },
             disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
-            consoleByteCount: parts.console.hub?.byteCount ?? parts.console.channel?.byteCount,
+            consoleByteCount: parts.console.byteCount,
             overheadByteCount: resident?.overheadByteCount,
             guestByteCount: resident?.guestByteCount
         )
@@ -326,14 +400,13 @@ package final class VirtualMachine: Sendable {
 
     /// Sends a break on the serial line to the guest: Magic SysRq on a Linux console.
     package func sendSerialBreak() {
-        parts.console.hub?.sendBreak()
-        parts.console.channel?.sendBreak()
+        parts.console.sendBreak()
     }
 
     // MARK: - The end
 
     /// Tells all vCPUs to stop, for the first reason given.
-    fileprivate func end(_ reason: MachineOutcome) {
+    func end(_ reason: MachineOutcome) {
         let isFirst = state.withLock { state in
             guard state.reason == nil else { return false }
             state.reason = reason
@@ -341,9 +414,11 @@ package final class VirtualMachine: Sendable {
         }
         guard isFirst else { return }
         for runner in parts.runners { runner.stop() }
+        // A machine that is still starting does not start.
+        gate.close()
     }
 
-    fileprivate func handle(_ request: GuestRequest) {
+    func handle(_ request: GuestRequest) {
         switch request {
         case .powerOff: end(.poweredOff)
         case .reset: end(parts.isResetAfterPanic() ? .panicked : .reset)
@@ -351,15 +426,6 @@ package final class VirtualMachine: Sendable {
         case .exit(let status): end(.exited(status))
         // The guest goes on: in its crash kernel, or until it powers off.
         case .crashLoaded, .shutDown: break
-        }
-    }
-
-    fileprivate func handle(_ event: ConsoleInput.Event) {
-        switch event {
-        case .command(.stop): end(.stopped)
-        case .command(.controlAltDelete): pressControlAltDelete()
-        case .command(.powerButton): pressPowerButton()
-        default: break
         }
     }
 
@@ -374,39 +440,8 @@ package final class VirtualMachine: Sendable {
             return (state.endHandlers, outcome)
         }
         for handler in handlers { handler(outcome) }
-    }
-}
-
-/// The way from a machine's parts to the machine, which is made after them.
-final class MachineLink: Sendable {
-    private let machine = Mutex<WeakMachine>(WeakMachine())
-    private let onEvent: @Sendable (MachineEvent) -> Void
-
-    private struct WeakMachine {
-        weak var value: VirtualMachine?
-    }
-
-    init(onEvent: @escaping @Sendable (MachineEvent) -> Void) {
-        self.onEvent = onEvent
-    }
-
-    func connect(_ machine: VirtualMachine) {
-        self.machine.withLock { $0.value = machine }
-    }
-
-    func handle(_ request: GuestRequest) {
-        machine.withLock { $0.value }?.handle(request)
-    }
-
-    func handle(_ event: ConsoleInput.Event) {
-        machine.withLock { $0.value }?.handle(event)
-        switch event {
-        case .command(let command): onEvent(.command(command))
-        case .hangUp: onEvent(.consoleHangUp)
-        }
-    }
-
-    func handleConsoleFailure(_ errno: Errno) {
-        onEvent(.consoleFailed(errno))
+        pendingTimers.withLock { $0 = PendingTimers() }
+        timers.finish()
+        control.finish()
     }
 }

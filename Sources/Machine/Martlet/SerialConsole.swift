@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Machine
+import Console
 
 /// The serial console of a machine, as a sequence of the bytes that the guest sends.
 ///
@@ -26,9 +26,12 @@ public struct SerialConsole: AsyncSequence, Sendable {
     /// Reading does not fail.
     public typealias Failure = Never
 
-    private let channel: ConsoleChannel
+    /// What is kept of what the guest sent: twice as far as a reader may be behind.
+    static let keptByteCount = 256 << 10
 
-    init(_ channel: ConsoleChannel) {
+    private let channel: MachineConsole
+
+    init(_ channel: MachineConsole) {
         self.channel = channel
     }
 
@@ -83,10 +86,10 @@ public struct SerialConsole: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private static let pieceByteCount = 4096
 
-        private let reader: ConsoleChannel.Reader
+        private let reader: MachineConsole.Reader
         private var piece: ArraySlice<UInt8> = []
 
-        init(_ reader: ConsoleChannel.Reader) {
+        init(_ reader: MachineConsole.Reader) {
             self.reader = reader
         }
 

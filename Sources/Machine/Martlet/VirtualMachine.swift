@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
+import Console
 public import Logging
 import Machine
 public import MachineModel
@@ -34,9 +34,9 @@ public final class VirtualMachine: Sendable {
     public let console: SerialConsole
 
     private let machine: Machine.VirtualMachine
-    private let channel: ConsoleChannel
+    private let channel: MachineConsole
     /// How long files and pipes may take for the last bytes of a machine that its owner ends.
-    private static let outputGrace = DispatchTimeInterval.seconds(1)
+    private static let outputGrace = Duration.seconds(1)
 
     /// Whether machines can run on this host: the processor, KVM, and the right to use it.
     ///
@@ -63,11 +63,17 @@ public final class VirtualMachine: Sendable {
         console: SerialConsoleAttachment = .stream,
         logger: Logger = Logger(label: "martlet")
     ) throws(MartletError) {
-        let channel = ConsoleChannel()
+        let channel = try inPublicTerms { () throws(MachineError) in
+            do throws(Errno) {
+                return try MachineConsole(capacity: SerialConsole.keptByteCount, logger: logger)
+            } catch {
+                throw .descriptor("the console", error)
+            }
+        }
         var attachment = ConsoleAttachment()
         switch console {
         case .stream:
-            attachment.channel = channel
+            attachment.console = channel
         case .fileDescriptors(let output, let input):
             attachment.output = output.map { FileDescriptor(rawValue: $0) }
             attachment.input = input.map { FileDescriptor(rawValue: $0) }

@@ -132,4 +132,16 @@ struct SignalTests {
             #expect(try martlet.termination() == .signaled(SIGTERM))
         }
     }
+
+    @Test func `a signal that was ignored when martlet started stays ignored`() throws {
+        var martlet = Martlet(guest: [.write("ready"), .echo(byteCount: 1), .powerOff, .spin])
+        martlet.launcher = ["/bin/sh", "-c", #"trap '' HUP; exec "$0" "$@""#]
+        try martlet.run { martlet in
+            try martlet.output.read(until: "ready")
+            martlet.process.send(SIGHUP)
+            try martlet.input.write("x")
+            try martlet.output.read(until: "x")
+            #expect(try martlet.termination() == .exited(0))
+        }
+    }
 }

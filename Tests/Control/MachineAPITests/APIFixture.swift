@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Glibc
 import HTTP
 import Host
@@ -23,7 +24,7 @@ final class APIFixture {
         let service = MachineService(
             identifier: "test",
             attachment: ConsoleAttachment(),
-            console: try ConsoleHub(logger: log.logger),
+            console: try MachineConsole(logger: log.logger),
             log: log,
             onEnd: { _ in }
         )

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import HTTP
 import JSON
 import Machine
@@ -124,7 +125,7 @@ struct DescriptionTests {
             "within \(limits.requestTime.components.seconds) seconds",
             "within \(limits.responseTime.components.seconds)",
             "closed after \(limits.idleTime.components.seconds)", "more than \(JSONValue.depthLimit) arrays",
-            "at most \(ConsoleHub.viewerLimit) watch", "\(ConsoleHub.replayByteCount) bytes",
+            "at most \(MachineConsole.viewerLimit) watch", "\(MachineConsole.capacity) bytes",
         ] {
             #expect(text.replacing("\\n", with: " ").contains(limit), "\(limit)")
         }

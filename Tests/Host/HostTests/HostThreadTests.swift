@@ -103,6 +103,9 @@ import Testing
         try gate.waitForAll(within: .seconds(600))
         closer.join()
         #expect(!gate.open())
+        // Nor does anybody wait for one that is announced later.
+        _ = gate.expect("late")
+        try gate.waitForAll(within: .seconds(600))
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Devices
 import GuestMemory
+import Host
 import JSON
 import KVM
 import Logging
@@ -38,7 +40,8 @@ struct DeviceManagerTests {
             resources: &resources,
             vm: vm,
             memory: memory,
-            console: MachineConsole(ConsoleAttachment(), link: MachineLink(onEvent: { _ in })),
+            console: MachineConsole(),
+            timers: WorkThread("timers"),
             logger: Logger(label: "test")
         ) { _ in }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Host
 import KVM
 import LinuxBoot
@@ -229,5 +230,28 @@ struct MachineSnapshotTests {
             #expect(await machine.wait() == .exited(5))
             #expect(try folder.read(text) == Array(text.utf8))
         }
+    }
+
+    @Test func `what a guest had not read of its console reaches the machine that goes on`() async throws {
+        let console = try MachineConsole()
+        let code: [GuestCode] = [.write("ready"), .echo(byteCount: 3), .exit(5), .spin]
+        let original = try VirtualMachine(configuration(code), console: ConsoleAttachment(console: console))
+        try original.start()
+        try Deadline.wait(for: "output") { console.byteCount == 5 }
+        try await original.pause()
+        #expect(await console.type(Array("xyz".utf8)))
+        try await original.save(to: path)
+        #expect(console.byteCount == 5)
+        original.stop()
+        _ = await original.wait()
+        let other = try MachineConsole()
+        let machine = try VirtualMachine(
+            restoring: MachineSnapshot(path),
+            console: ConsoleAttachment(console: other)
+        )
+        try machine.start()
+        #expect(await machine.wait() == .exited(5))
+        #expect(other.byteCount == 8)
+        #expect(other.state.sent.bytes == Array("readyxyz".utf8))
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Host
 import JSON
 import KVM
@@ -184,5 +185,16 @@ struct SavedMachineTests {
         #expect(machine.devices.attached.map(\.id) == ["vda", "entropy"])
         #expect(SnapshotVersion.current.major == 1)
         #expect(try JSONValue(encoding: machine) == golden)
+    }
+
+    @Test func `a state keeps the console where there is one`() throws {
+        guard case .object(var members) = try JSONValue(parsing: Array(Self.version1point0.utf8)) else { return }
+        members["console"] = ["typed": "eHk=", "line_breaks": [1], "sent": "YWJj", "sent_bytes": 1000]
+        let text = JSONValue.object(members)
+        let machine = try text.decode(as: SavedMachine.self)
+        #expect(machine.console?.typed.bytes == Array("xy".utf8))
+        #expect(machine.console?.lineBreaks == [1])
+        #expect(machine.console?.sentByteCount == 1000)
+        #expect(try JSONValue(encoding: machine) == text)
     }
 }

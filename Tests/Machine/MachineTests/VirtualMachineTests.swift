@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Dispatch
+import Glibc
+import Host
 import LinuxBoot
 import Logging
 import Machine
 import MachineModel
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -17,6 +21,21 @@ struct VirtualMachineTests {
         configuration.size.memoryMiB = 16
         configuration.size.hasExitStatusPort = true
         return configuration
+    }
+
+    /// The names that the kernel has for this process's threads.
+    private func threadNames() -> Set<String> {
+        guard let folder = unsafe opendir("/proc/self/task") else { return [] }
+        defer { unsafe closedir(folder) }
+        var names: Set<String> = []
+        while let entry = unsafe readdir(folder) {
+            let number = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            let name = try? FileContents.text(of: FilePath("/proc/self/task/\(number)/comm"), limit: 64)
+            if let name { names.insert(String(name.dropLast())) }
+        }
+        return names
     }
 
     @Test func `every waiter learns how the machine ended, whenever it asks`() async throws {
@@ -73,10 +92,10 @@ struct VirtualMachineTests {
 
     @Test func `a paused machine sends nothing, and goes on when it is resumed`() async throws {
         let folder = try TemporaryFolder()
-        let hub = try ConsoleHub(logger: Logger(label: "test"))
+        let hub = try MachineConsole()
         let machine = try VirtualMachine(
             configuration([.forever([.out(0x3f8, 0x2e)])], in: folder),
-            console: ConsoleAttachment(hub: hub)
+            console: ConsoleAttachment(console: hub)
         )
         try machine.start()
         var seen: UInt64 = 0
@@ -97,6 +116,23 @@ struct VirtualMachineTests {
         #expect(await machine.wait() == .stopped)
         #expect(machine.phase == .ended)
         await #expect(throws: MachineError.notRunning) { try await machine.resume() }
+    }
+
+    @Test func `each thread has its name, and prepares itself before the guest runs`() async throws {
+        let folder = try TemporaryFolder()
+        let prepared = Mutex<Set<String>>([])
+        let machine = try VirtualMachine(
+            configuration([.spin], in: folder),
+            console: ConsoleAttachment(console: try MachineConsole()),
+            prepareThread: { name in prepared.withLock { _ = $0.insert(name) } }
+        )
+        try machine.start()
+        let names: Set<String> = ["vcpu 0", "entropy", "console", "timers", "control"]
+        #expect(prepared.withLock { $0 } == names)
+        let shown = threadNames()
+        #expect(names.isSubset(of: shown))
+        machine.stop()
+        #expect(await machine.wait() == .stopped)
     }
 
     @Test func `a machine that was not started cannot be paused`() async throws {

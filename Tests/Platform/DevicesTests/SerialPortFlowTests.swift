@@ -24,9 +24,11 @@ private final class BoundedOutput: SerialOutput {
         }
     }
 
-    func write(_ byte: UInt8) {
+    func write(_ byte: UInt8) -> Bool {
         contents.withLock { contents in
             if contents.queue.count < 128 { contents.queue.append(byte) } else { contents.dropped += 1 }
+            if contents.queue.count >= 64 { contents.owesCall = true }
+            return contents.queue.count < 64
         }
     }
 

@@ -17,7 +17,12 @@ package final class RecordingSerialOutput: SerialOutput {
 
     package var hasRoom: Bool { contents.withLock { $0.hasRoom } }
 
-    package func write(_ byte: UInt8) { contents.withLock { $0.bytes.append(byte) } }
+    package func write(_ byte: UInt8) -> Bool {
+        contents.withLock { contents in
+            contents.bytes.append(byte)
+            return contents.hasRoom
+        }
+    }
 
     package func setBreak(_ isActive: Bool) { contents.withLock { $0.breaks.append(isActive) } }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Glibc
 import HTTP
 import Host
@@ -137,21 +138,31 @@ final class ConsoleClient {
         // What the machine does not take any more shows when the console's end is read.
     }
 
-    private func carryOut(_ command: EscapeFilter.Command) {
+    private func carryOut(_ command: ConsoleCommand) {
         do {
-            switch command {
-            case .detach: end = .detached
-            case .help: Messages.write("console commands:\n" + filter.help)
-            case .stop: try machine.act("Kill")
-            case .sendBreak: try machine.act("SendBreak")
-            case .powerButton: try machine.act("PowerButton")
-            case .controlAltDelete: try machine.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"])
-            case .rescanDisks:
-                let changed = try machine.act("RescanDrives")["changed"].elements.compactMap(\.string)
-                Messages.write(MachineSession.rescanMessage(changed))
-            }
+            if let text = try command.carryOut(on: self, filter) { Messages.write(text) }
         } catch {
             Messages.write("\(error)")
         }
+    }
+}
+
+extension ConsoleClient: ConsoleCommandTarget {
+    func commandStop() throws { try machine.act("Kill") }
+
+    func commandDetach() -> String? {
+        end = .detached
+        return nil
+    }
+
+    func commandSendBreak() throws { try machine.act("SendBreak") }
+    func commandPressPowerButton() throws { try machine.act("PowerButton") }
+
+    func commandPressControlAltDelete() throws {
+        try machine.request("PUT", "/actions", ["action_type": "SendCtrlAltDel"])
+    }
+
+    func commandRescanDisks() throws -> [String] {
+        try machine.act("RescanDrives")["changed"].elements.compactMap(\.string)
     }
 }

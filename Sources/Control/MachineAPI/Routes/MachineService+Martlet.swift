@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Dispatch
 import Glibc
 import HTTP
@@ -79,7 +80,7 @@ extension MachineService {
         }
         guard let console else { throw APIError("This console has no viewers.") }
         guard let viewer = console.makeViewer(from: position, wantsToType: wantsToType) else {
-            throw APIError("There are \(ConsoleHub.viewerLimit) viewers already.", status: 503)
+            throw APIError("There are \(MachineConsole.viewerLimit) viewers already.", status: 503)
         }
         routed.responder.upgrade(
             to: Self.consoleProtocol,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
+import Host
 import Machine
 import MachineModel
 import Synchronization
@@ -10,12 +10,11 @@ final class MetricsFile: Sendable {
     private struct State: ~Copyable {
         var file: LineFile?
         var last: MachineStatistics?
+        var timer: WorkThread.Timer?
     }
 
     private let state = Mutex(State())
-    private let queue = DispatchQueue(label: "martlet.metrics")
-    private let isStopped = Atomic<Bool>(false)
-    private static let interval = DispatchTimeInterval.seconds(60)
+    private static let interval = Duration.seconds(60)
 
     /// Names the file; lines begin with the next call of `write`.
     func open(_ path: String) throws(APIError) {
@@ -26,18 +25,19 @@ final class MetricsFile: Sendable {
         state.withLock { $0.file != nil }
     }
 
-    /// Has `body` called each minute, until `stop`; nothing where no file was named.
-    func start(_ body: @escaping @Sendable () -> Void) {
+    /// Has the machine call `body` each minute, until `stop`; nothing where no file was named.
+    func start(on machine: VirtualMachine, _ body: @escaping @Sendable () -> Void) {
         guard isOpen else { return }
-        queue.asyncAfter(deadline: .now() + Self.interval) { [weak self] in
-            guard let self, !isStopped.load(ordering: .relaxed) else { return }
+        let timer = machine.makeTimer { [weak self] in
             body()
-            start(body)
+            self?.state.withLock { $0.timer?.schedule(after: Self.interval) }
         }
+        timer.schedule(after: Self.interval)
+        state.withLock { $0.timer = timer }
     }
 
     func stop() {
-        isStopped.store(true, ordering: .relaxed)
+        state.withLock { $0.timer = nil }
     }
 
     /// Writes what was counted since the last line.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Devices
 import Dispatch
 import Firmware
@@ -35,6 +36,7 @@ final class DeviceManager: Sendable {
     ///   - vm: Has its interrupt controllers.
     ///   - memory: The guest's.
     ///   - console: Takes what the guest sends, and gives what it is sent.
+    ///   - timers: The thread that timers of devices fire on.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
     /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line.
@@ -44,6 +46,7 @@ final class DeviceManager: Sendable {
         vm: KVMVirtualMachine,
         memory: GuestMemory,
         console: MachineConsole,
+        timers: WorkThread,
         logger: Logger,
         onRequest: @escaping GuestRequestHandler
     ) throws(MachineError) {
@@ -76,6 +79,7 @@ final class DeviceManager: Sendable {
         legacy = try LegacyDevices(
             vm: vm,
             console: console,
+            timers: timers,
             hasExitStatusPort: configuration.size.hasExitStatusPort,
             logger: logger,
             onRequest: onRequest
@@ -112,9 +116,16 @@ final class DeviceManager: Sendable {
     /// Returns when no device touches guest memory any more, until `resume`; no vCPU runs meanwhile.
     func pause() {
         let arrivals = DispatchGroup()
-        for device in attached { device.pause(joining: arrivals) }
+        hold(joining: arrivals)
         arrivals.wait()
         for device in attached { device.drain(.guestMemory) }
+    }
+
+    /// Asks the devices' threads and timers to stand still.
+    ///
+    /// - Parameter group: Is entered for as long as a device may still work.
+    func hold(joining group: DispatchGroup) {
+        for device in attached { device.pause(joining: group) }
         legacy.pause()
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Devices
+import Host
 import KVM
 import Logging
 import Platform
@@ -19,6 +21,7 @@ struct LegacyDevices: Sendable {
     /// - Parameters:
     ///   - vm: Has its interrupt controllers.
     ///   - console: Takes what the guest sends, and gives what it is sent.
+    ///   - timers: The thread that timers of devices fire on.
     ///   - hasExitStatusPort: Whether the guest may end the machine with a status of its own.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
@@ -26,6 +29,7 @@ struct LegacyDevices: Sendable {
     init(
         vm: KVMVirtualMachine,
         console: MachineConsole,
+        timers: WorkThread,
         hasExitStatusPort: Bool,
         logger: Logger,
         onRequest: @escaping GuestRequestHandler
@@ -50,7 +54,7 @@ struct LegacyDevices: Sendable {
             faults: faults("ACPI power port"),
             onRequest: onRequest
         )
-        let timer = DispatchDeviceTimer(label: "martlet.rtc")
+        let timer = DeviceThreadTimer(on: timers)
         let clock = RealTimeClock(
             interrupt: try line(X86Layout.rtcGSI),
             timer: timer,

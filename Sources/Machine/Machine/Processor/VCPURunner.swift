@@ -33,16 +33,30 @@ final class VCPURunner: Sendable {
         queue = DispatchQueue(label: "martlet.vcpu\(vcpu.index)")
     }
 
-    /// Starts the guest's code.
+    /// The name of its thread.
+    var name: String { "vcpu \(vcpu.index)" }
+
+    /// Starts the guest's code, once the gate is open.
+    ///
+    /// May block for as long as the host gives no thread. The queue is entered before the guest runs, and left at its end.
     ///
     /// - Parameters:
-    ///   - group: Is left when the vCPU runs no more.
-    ///   - onEnd: Called from the vCPU's thread when the vCPU itself is the reason for the end.
-    func start(in group: DispatchGroup, onEnd: @escaping @Sendable (MachineOutcome) -> Void) {
-        queue.async(group: group) { [self] in
-            let outcome = vcpu.withKicksEnabled { runUntilEnd() }
-            pausePoint.end()
-            if let outcome { onEnd(outcome) }
+    ///   - gate: Holds the vCPU's thread until all of the machine's are there.
+    ///   - ticket: The thread's.
+    ///   - onEnd: Called from the vCPU's thread when it has left the guest for good; with the outcome where the vCPU itself is the
+    ///     reason for the end.
+    func start(
+        _ gate: StartGate,
+        _ ticket: StartGate.Ticket,
+        onEnd: @escaping @Sendable (MachineOutcome?) -> Void
+    ) {
+        queue.async { [self] in
+            HostThread.withName(ticket.name) {
+                guard gate.enter(ticket) else { return }
+                let outcome = vcpu.withKicksEnabled { runUntilEnd() }
+                pausePoint.end()
+                onEnd(outcome)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Glibc
 import GuestMemory
 import Host
@@ -42,7 +43,8 @@ extension MachineParts {
                 memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums),
                 kvm: kvm,
                 vcpus: vcpus,
-                devices: state
+                devices: state,
+                console: console.state
             )
             try draft.write(StateFile.text(of: saved), to: SnapshotFile.state)
             try draft.publish()

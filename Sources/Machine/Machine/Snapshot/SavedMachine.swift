@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Console
 package import Host
 package import KVM
 package import MachineModel
@@ -30,6 +31,8 @@ package struct SavedMachine: Codable, Hashable, Sendable {
     package var vcpus: [VCPUState]
     /// The devices.
     package var devices: DeviceManagerState
+    /// The console: `nil` in snapshots of before it was kept.
+    package var console: ConsoleState?
 }
 
 /// The facts about a guest that were found when it was booted.

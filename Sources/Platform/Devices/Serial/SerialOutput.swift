@@ -6,13 +6,15 @@
 package protocol SerialOutput: Sendable {
     /// Whether the output is below its high-water mark.
     ///
-    /// Whoever gives `false` here must call `SerialPort.outputBecameReady()` some time after it would give `true`.
+    /// Whoever gives `false`, here or by `write`, must call `SerialPort.outputBecameReady()` some time after it would give `true`.
     var hasRoom: Bool { get }
 
     /// Takes one byte, also while `hasRoom` is false: guests fill a FIFO of 16 at a time, and some never ask.
     ///
     /// Only when its reserve beyond the high-water mark is used up does the output drop bytes, and it counts them.
-    func write(_ byte: UInt8)
+    ///
+    /// - Returns: What `hasRoom` is after that, so that a byte costs the output one lock.
+    func write(_ byte: UInt8) -> Bool
 
     /// The guest began or ended a break on the line (LCR bit 6).
     func setBreak(_ isActive: Bool)

@@ -7,8 +7,9 @@ import Synchronization
 /// Everything is there but time: a byte written to THR has left, baud rate and frame format are kept and not emulated.
 ///
 /// ## Sending
-/// A byte goes to `SerialOutput` before the guest's next instruction. While the output has no room, LSR shows THRE and
-/// TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte written nevertheless
+/// A byte goes to `SerialOutput` before the guest's next instruction, and mostly with one lock of the port's: the state behind a
+/// byte that left is set with the write, and set right only where the output says that it has no room. While the output has
+/// no room, LSR shows THRE and TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte written nevertheless
 /// goes to the output all the same.
 ///
 /// ## When the guest gets its input
@@ -132,7 +133,7 @@ package final class SerialPort: ByteWideDevice {
 
     /// Looks whether the output has room again and tells the guest; harmless at any time, from any thread.
     package func outputBecameReady() {
-        settleTransmitter(wrote: false)
+        settleTransmitter(hasRoom: output.hasRoom, wrote: false)
     }
 
     /// Catches up with the world after `init(state:…)` from a snapshot: the output may have room that it had not, and
@@ -157,12 +158,13 @@ package final class SerialPort: ByteWideDevice {
     }
 
     private func perform(_ effects: UART16550.Effects) {
-        if effects.interrupt { interrupt.trigger() }
+        var isTriggered = effects.interrupt
         if let lineBreak = effects.lineBreak { output.setBreak(lineBreak) }
         if let byte = effects.transmit {
-            output.write(byte)
-            settleTransmitter(wrote: true)
+            let hasRoom = output.write(byte)
+            if hasRoom != effects.expectsRoom, !settleTransmitter(hasRoom: hasRoom, wrote: true) { isTriggered = false }
         }
+        if isTriggered { interrupt.trigger() }
         guard effects.inputReady else { return }
         if let input {
             input.serialPortIsReady()
@@ -177,11 +179,17 @@ package final class SerialPort: ByteWideDevice {
     /// "No room" is stored first and asked again after: if the output became ready in between, its call may have come
     /// before the store and been overwritten; if it becomes ready later, its call comes later. Either way the port
     /// never waits for a call that has been.
-    private func settleTransmitter(wrote: Bool) {
-        let hasRoom = output.hasRoom
-        operate { $0.settleTransmitter(hasRoom: hasRoom, wrote: wrote) }
+    ///
+    /// - Returns: Whether INTR is high behind the first look.
+    @discardableResult
+    private func settleTransmitter(hasRoom: Bool, wrote: Bool) -> Bool {
+        let isHigh = operate { uart in
+            uart.settleTransmitter(hasRoom: hasRoom, wrote: wrote)
+            return uart.interruptLevel
+        }
         if !hasRoom && output.hasRoom {
             operate { $0.settleTransmitter(hasRoom: true, wrote: false) }
         }
+        return isHigh
     }
 }

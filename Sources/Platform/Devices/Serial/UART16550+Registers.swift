@@ -93,6 +93,9 @@ extension UART16550 {
             loopBack(value)
         } else {
             effects.transmit = value
+            effects.expectsRoom = isTransmitterReady
+            isTransmitterInterruptPending = isTransmitterReady
+            updateInterrupt()
         }
     }
 

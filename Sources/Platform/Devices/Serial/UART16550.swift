@@ -12,6 +12,8 @@ struct UART16550 {
         var inputReady = false
         /// THR was written: this byte leaves through the output pin.
         var transmit: UInt8?
+        /// Whether the state is already that behind a byte that left at once: right unless the output says otherwise.
+        var expectsRoom = false
         /// The break condition on the output pin changed.
         var lineBreak: Bool?
     }

@@ -15,16 +15,17 @@ package final class ConsoleViewer: Sendable {
     package let firstPosition: UInt64
     /// Whether what it sends reaches the guest.
     package let isTyping: Bool
-    private let hub: ConsoleHub
+    private let console: MachineConsole
     private let wasConnected = Atomic<Bool>(false)
 
-    init(identifier: UInt64, firstPosition: UInt64, isTyping: Bool, hub: ConsoleHub) {
-        (self.identifier, self.firstPosition, self.isTyping, self.hub) = (identifier, firstPosition, isTyping, hub)
+    init(identifier: UInt64, firstPosition: UInt64, isTyping: Bool, console: MachineConsole) {
+        (self.identifier, self.firstPosition, self.isTyping) = (identifier, firstPosition, isTyping)
+        self.console = console
     }
 
     deinit {
         // Gone before it was connected; later the end of the stream counts.
-        if !wasConnected.load(ordering: .relaxed) { hub.remove(identifier) }
+        if !wasConnected.load(ordering: .relaxed) { console.remove(identifier) }
     }
 
     /// Lets the stream take part, until either side closes it.
@@ -34,6 +35,6 @@ package final class ConsoleViewer: Sendable {
     ///   - typed: What was received on it before.
     package func connect(_ stream: any ConsoleStream, typed: [UInt8] = []) {
         wasConnected.store(true, ordering: .relaxed)
-        hub.connect(self, stream, typed: typed)
+        console.connect(self, stream, typed: typed)
     }
 }

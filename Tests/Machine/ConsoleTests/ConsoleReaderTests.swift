@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Machine
+import Console
 import Testing
 
-@Suite struct ConsoleChannelTests {
-    private let channel = ConsoleChannel()
+@Suite struct ConsoleReaderTests {
+    private static let capacity = 256 << 10
+    private static let mark = 128 << 10
+    private let channel: MachineConsole
+
+    init() throws {
+        channel = try MachineConsole(capacity: Self.capacity)
+    }
 
     /// Has the guest send `count` bytes, each the low bits of its place.
     private func send(_ count: Int) {
-        for index in 0..<count { channel.write(UInt8(truncatingIfNeeded: index)) }
+        for index in 0..<count { _ = channel.write(UInt8(truncatingIfNeeded: index)) }
     }
 
     /// Reads `count` bytes, or up to the end.
-    private func read(_ count: Int, from reader: ConsoleChannel.Reader) async -> [UInt8] {
+    private func read(_ count: Int, from reader: MachineConsole.Reader) async -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {
             let piece = await reader.read(limit: count - bytes.count)
@@ -33,23 +39,23 @@ import Testing
     }
 
     @Test func `a guest that nobody reads has room, however much it sends`() {
-        send(ConsoleChannel.capacity + 1)
+        send(Self.capacity + 1)
         #expect(channel.hasRoom)
     }
 
     @Test func `a new reader begins as far back as it may be behind`() async {
-        send(ConsoleChannel.capacity)
-        let bytes = await read(ConsoleChannel.highWaterMark, from: channel.makeReader())
-        #expect(bytes.count == ConsoleChannel.highWaterMark)
+        send(Self.capacity)
+        let bytes = await read(Self.mark, from: channel.makeReader())
+        #expect(bytes.count == Self.mark)
         #expect(channel.lostByteCount == 0)
     }
 
     @Test func `there is no room while a reader is too far behind, and again when it reads or goes`() async {
         for reads in [true, false] {
-            var reader: ConsoleChannel.Reader? = channel.makeReader()
-            send(ConsoleChannel.highWaterMark - 1)
+            var reader: MachineConsole.Reader? = channel.makeReader()
+            send(Self.mark - 1)
             if reads { _ = await reader?.read(limit: .max) }
-            send(ConsoleChannel.highWaterMark)
+            send(Self.mark)
             #expect(!channel.hasRoom)
             if reads { _ = await reader?.read(limit: .max) } else { reader = nil }
             #expect(channel.hasRoom)
@@ -58,15 +64,17 @@ import Testing
 
     @Test func `what a reader has not read of a guest that does not look is lost, and counted`() async {
         let reader = channel.makeReader()
-        send(ConsoleChannel.capacity + 5)
+        send(Self.capacity + 5)
         #expect(await reader.read(limit: 1) == [5])
         #expect(channel.lostByteCount == 5)
     }
 
-    @Test func `whoever types more than is kept waits until the channel is closed, or the task is cancelled`() async {
+    @Test func `whoever types more than is kept waits until the channel is closed, or the task is cancelled`()
+        async throws
+    {
         for isCancelled in [true, false] {
-            let channel = ConsoleChannel()
-            let typist = Task { await channel.type([UInt8](repeating: 0, count: 1 << 20)) }
+            let channel = try MachineConsole(capacity: Self.capacity)
+            let typist = Task { await channel.type([UInt8](repeating: 0, count: 2 << 20)) }
             if isCancelled { typist.cancel() } else { channel.close() }
             #expect(await typist.value == false)
         }

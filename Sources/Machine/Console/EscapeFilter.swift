@@ -2,39 +2,12 @@
 
 /// Finds the commands to Martlet in what a user types, and passes all else on, byte for byte.
 ///
-/// A command is the escape prefix (Ctrl-a unless chosen otherwise) and one key.
+/// A command is the escape prefix (Ctrl-a unless chosen otherwise) and one key of `ConsoleCommand`.
 package struct EscapeFilter: Sendable {
-    /// What a user can ask Martlet for.
-    package enum Command: UInt8, CaseIterable, Sendable {
-        case stop = 0x78  // x
-        case detach = 0x64  // d
-        case sendBreak = 0x62  // b
-        case controlAltDelete = 0x63  // c
-        case powerButton = 0x70  // p
-        case rescanDisks = 0x72  // r
-        case help = 0x68  // h
-
-        /// The key, as the help shows it.
-        var key: Character { Character(UnicodeScalar(rawValue)) }
-
-        /// What it does, as the help shows it.
-        var summary: String {
-            switch self {
-            case .stop: "stop the machine at once"
-            case .detach: "leave the machine running"
-            case .sendBreak: "send a break on the serial line"
-            case .controlAltDelete: "press Ctrl-Alt-Del"
-            case .powerButton: "press the power button"
-            case .rescanDisks: "look how large the disks are now"
-            case .help: "show this help"
-            }
-        }
-    }
-
     /// One piece of the input, in order.
     package enum Event: Hashable, Sendable {
         case byte(UInt8)
-        case command(Command)
+        case command(ConsoleCommand)
     }
 
     /// The control character that begins a command, or `nil` when every byte is the guest's.
@@ -57,7 +30,7 @@ package struct EscapeFilter: Sendable {
         // Twice the prefix is the prefix itself, for a guest that wants it (screen, tmux, readline).
         if byte == prefix { return .byte(byte) }
         if byte == UInt8(ascii: "?") { return .command(.help) }
-        return Command(rawValue: byte | 0x20).map(Event.command)
+        return ConsoleCommand(rawValue: byte | 0x20).map(Event.command)
     }
 
     /// The prefix as people write it: `Ctrl-a`.
@@ -68,7 +41,7 @@ package struct EscapeFilter: Sendable {
 
     /// The help text, one command a line.
     package var help: String {
-        let lines = Command.allCases.map { "\(prefixName) \($0.key)  \($0.summary)" }
+        let lines = ConsoleCommand.allCases.map { "\(prefixName) \($0.key)  \($0.summary)" }
         return (lines + ["\(prefixName) \(prefixName)  send \(prefixName) to the guest"]).joined(separator: "\n")
     }
 }

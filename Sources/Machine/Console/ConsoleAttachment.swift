@@ -11,16 +11,14 @@ package struct ConsoleAttachment: Sendable {
     package var input: FileDescriptor?
     /// Finds commands in the input.
     package var filter = EscapeFilter(prefix: nil)
-    /// Takes part besides `output` and `input`: for viewers that come and go.
-    package var hub: ConsoleHub?
-    /// Takes part besides, for code in this process.
-    package var channel: ConsoleChannel?
+    /// Takes part besides `output` and `input`: for viewers that come and go, a log, and code in this process.
+    package var console: MachineConsole?
     /// How many bytes the guest may send; what is beyond is dropped.
     package var outputLimit: RateLimit.Bucket?
 
-    package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, hub: ConsoleHub? = nil) {
+    package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, console: MachineConsole? = nil) {
         self.output = output
         self.input = input
-        self.hub = hub
+        self.console = console
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Machine
+import Console
 import Testing
 
 @Suite struct EscapeFilterTests {
@@ -17,10 +17,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("x", EscapeFilter.Command.stop), ("X", .stop), ("b", .sendBreak), ("c", .controlAltDelete),
+        ("x", ConsoleCommand.stop), ("X", .stop), ("b", .sendBreak), ("c", .controlAltDelete),
         ("p", .powerButton), ("h", .help), ("?", .help),
     ])
-    func `the prefix and a key are a command, and the next key is none`(key: String, command: EscapeFilter.Command) {
+    func `the prefix and a key are a command, and the next key is none`(key: String, command: ConsoleCommand) {
         #expect(events("\u{1}\(key)x") == [.command(command), .byte(0x78)])
     }
 
@@ -60,7 +60,7 @@ import Testing
 
     @Test func `the help names every command with the chosen prefix`() {
         let help = EscapeFilter(prefix: 0x02).help.split(separator: "\n")
-        #expect(help.count == EscapeFilter.Command.allCases.count + 1)
+        #expect(help.count == ConsoleCommand.allCases.count + 1)
         #expect(help.allSatisfy { $0.hasPrefix("Ctrl-b ") })
     }
 }

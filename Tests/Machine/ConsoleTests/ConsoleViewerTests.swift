@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Devices
 import Glibc
 import Host
 import Logging
-import Machine
 import SystemPackage
 import TestSupport
 import Testing
 
-@Suite struct ConsoleHubTests {
-    /// A hub and the serial port of a guest, which the test plays.
+@Suite struct ConsoleViewerTests {
+    /// A console and the serial port of a guest, which the test plays.
     private final class Rig {
-        let hub: ConsoleHub
+        let console: MachineConsole
         let port: SerialPort
 
         init(log: consuming ConsoleLog? = nil) throws {
-            hub = try ConsoleHub(log: log, logger: Logger(label: "test"))
-            port = SerialPort(interrupt: RecordingInterruptLine(), output: hub, input: hub)
-            hub.start(port: port)
+            console = try MachineConsole(log: log, logger: Logger(label: "test"))
+            port = SerialPort(interrupt: RecordingInterruptLine(), output: console, input: console)
+            try console.start(port: port)
         }
 
-        deinit { hub.finish() }
+        deinit { console.finish() }
 
         func send(_ text: String) {
             for byte in text.utf8 { port.writeByte(byte, at: 0) }
@@ -42,7 +42,7 @@ import Testing
 
         /// A viewer's end of a connection.
         func attach(from position: UInt64? = nil, typing: Bool = true, typed: String = "") throws -> Viewer {
-            let viewer = try #require(hub.makeViewer(from: position, wantsToType: typing))
+            let viewer = try #require(console.makeViewer(from: position, wantsToType: typing))
             var ends: [CInt] = [0, 0]
             let result = unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0, &ends)
             #expect(result == 0)
@@ -104,7 +104,7 @@ import Testing
         try second.stream.read(until: "both")
         first.stream.close()
         try Deadline.wait(for: "the keyboard") {
-            rig.hub.makeViewer(wantsToType: true)?.isTyping == true
+            rig.console.makeViewer(wantsToType: true)?.isTyping == true
         }
         // Whoever was given the keyboard and never connected has given it back.
         #expect(try rig.attach().isTyping)
@@ -125,8 +125,8 @@ import Testing
         let slow = try rig.attach()
         let line = String(repeating: "x", count: 1023) + "\n"
         for _ in 0..<1536 { rig.send(line) }
-        #expect(rig.hub.byteCount == 3 << 19)
-        #expect(rig.hub.makeViewer(wantsToType: false)?.firstPosition == 1 << 19)
+        #expect(rig.console.byteCount == 3 << 19)
+        #expect(rig.console.makeViewer(wantsToType: false)?.firstPosition == 1 << 19)
         rig.send("the end")
         try slow.stream.read(until: "bytes were not shown]")
         try slow.stream.read(until: "the end")
@@ -134,10 +134,10 @@ import Testing
 
     @Test func `there is place for so many viewers, and for another one when one has left`() throws {
         let rig = try Rig()
-        var viewers = try (0..<ConsoleHub.viewerLimit).map { _ in try rig.attach() }
-        #expect(rig.hub.makeViewer(wantsToType: false) == nil)
+        var viewers = try (0..<MachineConsole.viewerLimit).map { _ in try rig.attach() }
+        #expect(rig.console.makeViewer(wantsToType: false) == nil)
         viewers.removeLast().stream.close()
-        try Deadline.wait(for: "place") { rig.hub.makeViewer(wantsToType: false) != nil }
+        try Deadline.wait(for: "place") { rig.console.makeViewer(wantsToType: false) != nil }
     }
 
     @Test func `a viewer that sends no more watches on`() throws {
@@ -146,7 +146,7 @@ import Testing
         try viewer.stream.write("q")
         #expect(try rig.receive(1) == "q")
         viewer.stream.shutDownOutput()
-        try Deadline.wait(for: "the keyboard") { rig.hub.makeViewer(wantsToType: true)?.isTyping == true }
+        try Deadline.wait(for: "the keyboard") { rig.console.makeViewer(wantsToType: true)?.isTyping == true }
         rig.send("still here")
         try viewer.stream.read(until: "still here")
     }
@@ -159,7 +159,7 @@ import Testing
         let viewer = try rig.attach()
         try viewer.stream.read(until: String(repeating: "a", count: 900))
         rig.send(String(repeating: "b", count: 900))
-        rig.hub.finish()
+        rig.console.finish()
         let older = try folder.read("console.log.1")
         let newer = try folder.read("console.log")
         #expect(older.count + newer.count == 1800)
@@ -171,7 +171,7 @@ import Testing
         let rig = try Rig()
         let viewer = try rig.attach()
         rig.send("last words")
-        rig.hub.finish()
+        rig.console.finish()
         try viewer.stream.read(until: "last words")
         try viewer.stream.readToEnd()
     }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Dispatch
+import Host
+import Synchronization
+import SystemPackage
+
+/// The thread that writes to the output: a file, pipe or terminal that may take nothing for long.
+///
+/// A pipe's reader may stall for as long as it likes, as for any program. A terminal that takes nothing for `terminalPatience` is
+/// taken for absent: the guest, which may be a kernel that does nothing but wait for its console, goes on as if there were
+/// room, until the terminal takes bytes again.
+extension MachineConsole {
+    static let terminalPatience = Duration.seconds(10)
+
+    private enum Next {
+        case write
+        case sleep
+        case end
+    }
+
+    func writeOutput(to file: FileDescriptor) {
+        let isTerminal = Terminal.isTerminal(file)
+        var buffer: [UInt8] = []
+        while true {
+            // As much as a pipe that polls writable takes without a wait, where nobody else writes to it.
+            let next = shared.withLock { shared -> Next in
+                shared.read(.output, limit: Int(PIPE_BUF), into: &buffer)
+                if !buffer.isEmpty { return shared.isAbandoned ? .end : .write }
+                shared.isWriterWaiting = !shared.isClosing
+                return shared.isClosing ? .end : .sleep
+            }
+            switch next {
+            case .end: return
+            case .sleep: work.wait()
+            case .write:
+                do throws(Errno) {
+                    try write(buffer[...], to: file, isTerminal: isTerminal)
+                } catch {
+                    return giveUpOutput(error)
+                }
+            }
+        }
+    }
+
+    private func write(_ bytes: ArraySlice<UInt8>, to file: FileDescriptor, isTerminal: Bool) throws(Errno) {
+        var rest = bytes
+        while !rest.isEmpty {
+            // Waits here and not in write(2), so that it can be called off.
+            let ready = Poll.wait(
+                for: [(file, .writable), (abandonment.descriptor, .readable)],
+                timeout: isTerminal ? Self.terminalPatience : nil
+            )
+            if !ready[1].isEmpty { throw .canceled }
+            guard !ready[0].isEmpty else {
+                updateRoom { $0.places[.output]?.mark = nil }
+                continue
+            }
+            do throws(Errno) {
+                let count = try file.writeSome(rest)
+                rest = rest.dropFirst(count)
+                updateRoom { shared in
+                    shared.places[.output]?.position += UInt64(count)
+                    shared.places[.output]?.mark = Self.outputMark
+                }
+            } catch .resourceTemporarilyUnavailable {
+                continue
+            }
+        }
+    }
+
+    /// A guest that waits for room need not wait for a reader that is gone.
+    private func giveUpOutput(_ errno: Errno) {
+        updateRoom { shared in
+            shared.places[.output]?.mark = nil
+            shared.outputFailure = errno
+        }
+        guard errno != .canceled else { return }
+        connected.withLock { $0.onEvent }(.outputFailed(errno))
+    }
+}

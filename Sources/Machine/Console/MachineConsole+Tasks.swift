@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+import Synchronization
+
+/// The console for code in this process: any number of readers, and whoever types.
+extension MachineConsole {
+    // MARK: - Typing
+
+    /// Sends bytes to the guest, behind those that were typed before.
+    ///
+    /// Waits while much was typed that the guest has not read.
+    ///
+    /// - Parameter bytes: What to send.
+    /// - Returns: False where the machine has ended or the task was cancelled before all was taken.
+    package func type(_ bytes: [UInt8]) async -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard !shared.withLock({ $0.isClosing }), !Task.isCancelled else { return false }
+            let count = feed.withLock { feed in
+                let count = min(rest.count, feed.feed.room)
+                feed.feed.append(rest.prefix(count))
+                return count
+            }
+            rest = rest.dropFirst(count)
+            wake.signal()
+            if !rest.isEmpty { await wait { _ in feed.withLock { $0.feed.room == 0 } } }
+        }
+        return true
+    }
+
+    /// Sends a break on the serial line, behind what was typed before.
+    package func sendBreak() {
+        feed.withLock { $0.feed.appendLineBreak() }
+        wake.signal()
+    }
+
+    /// Takes no more of either direction; readers get what is left.
+    package func close() {
+        let waiters = shared.withLock { shared in
+            shared.isClosing = true
+            return shared.takeWaiters()
+        }
+        for waiter in waiters.values { waiter.resume() }
+    }
+
+    // MARK: - Reading
+
+    /// One that reads all that the guest sends, from what is kept on; it takes part for as long as it lives.
+    package final class Reader: Sendable {
+        private let console: MachineConsole
+        private let name: PlaceName
+
+        fileprivate init(_ console: MachineConsole, _ identifier: UInt64) {
+            (self.console, name) = (console, .reader(identifier))
+        }
+
+        deinit {
+            console.remove(name)
+        }
+
+        /// The next bytes, as soon as there are some.
+        ///
+        /// - Parameter limit: How many at most.
+        /// - Returns: Nothing when the machine has ended and all is read, or the task was cancelled.
+        package func read(limit: Int) async -> [UInt8] {
+            await console.read(name, limit: limit)
+        }
+    }
+
+    /// How far a reader may be behind before the guest waits, and how much a new one gets of what was before.
+    package var readerMark: Int { shared.withLock { $0.ring.capacity / 2 } }
+
+    /// Makes a reader, which begins up to `readerMark` bytes back.
+    ///
+    /// - Returns: The reader, which the guest waits for from now on.
+    package func makeReader() -> Reader {
+        let identifier = updateRoom { shared in
+            let identifier = shared.makeIdentifier()
+            // Not all that is kept: what a guest is just sending must not push out what this reader is to get.
+            let (end, mark) = (shared.ring.end, UInt64(shared.ring.capacity / 2))
+            let position = max(shared.ring.start, end - min(end, mark))
+            shared.places[.reader(identifier)] = Place(position: position, mark: mark)
+            return identifier
+        }
+        return Reader(self, identifier)
+    }
+
+    /// How many bytes were lost to readers, because the guest sent them without a look at its line.
+    package var lostByteCount: UInt64 {
+        shared.withLock { $0.lostToReaders }
+    }
+
+    private func read(_ name: PlaceName, limit: Int) async -> [UInt8] {
+        while true {
+            var bytes: [UInt8] = []
+            let isClosing = updateRoom { shared in
+                let lost = shared.places[name]?.lostByteCount ?? 0
+                shared.read(name, limit: limit, into: &bytes)
+                shared.places[name]?.position += UInt64(bytes.count)
+                shared.lostToReaders += (shared.places[name]?.lostByteCount ?? 0) - lost
+                return shared.isClosing
+            }
+            guard bytes.isEmpty, !isClosing, !Task.isCancelled else { return bytes }
+            await wait { $0.places[name]?.position == $0.ring.end }
+        }
+    }
+
+    private func remove(_ name: PlaceName) {
+        updateRoom { $0.places[name] = nil }
+    }
+
+    // MARK: - Waiting
+
+    /// Waits while `condition` holds, or until something happens that may change it: the caller looks again.
+    private func wait(while condition: (Shared) -> Bool) async {
+        let identifier = shared.withLock { $0.makeIdentifier() }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let waits = shared.withLock { shared in
+                    // A task that is cancelled from here on finds its continuation.
+                    guard condition(shared), !shared.isClosing, !Task.isCancelled else { return false }
+                    shared.waiters[identifier] = continuation
+                    return true
+                }
+                if !waits { continuation.resume() }
+            }
+        } onCancel: {
+            shared.withLock { $0.waiters.removeValue(forKey: identifier) }?.resume()
+        }
+    }
+}

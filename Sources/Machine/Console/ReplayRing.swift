@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The last bytes of a stream, each known by how many came before it.
+struct ReplayRing {
+    let capacity: Int
+    /// How many bytes ever came.
+    private(set) var end: UInt64
+    /// Grows up to `capacity`; then the oldest byte, at `oldest`, gives way.
+    private var bytes: [UInt8]
+    private var oldest = 0
+
+    /// Makes a ring.
+    ///
+    /// - Parameters:
+    ///   - capacity: How many bytes it keeps.
+    ///   - bytes: The last bytes of a stream that goes on.
+    ///   - end: How many bytes that stream had.
+    init(capacity: Int, bytes: [UInt8] = [], end: UInt64 = 0) {
+        self.capacity = capacity
+        self.bytes = Array(bytes.suffix(capacity))
+        self.end = max(end, UInt64(bytes.count))
+    }
+
+    /// The oldest byte that is still here.
+    var start: UInt64 { end - UInt64(bytes.count) }
+
+    mutating func append(_ byte: UInt8) {
+        if bytes.count < capacity {
+            bytes.append(byte)
+        } else {
+            bytes[oldest] = byte
+            oldest = oldest + 1 == capacity ? 0 : oldest + 1
+        }
+        end += 1
+    }
+
+    /// Counts a byte that nobody will read; the ring is empty.
+    mutating func skip() {
+        end += 1
+    }
+
+    /// Copies bytes, so that the ring can be written meanwhile.
+    ///
+    /// - Parameters:
+    ///   - position: Between `start` and `end`.
+    ///   - limit: How many bytes at most.
+    ///   - buffer: Gets the bytes, in the place of what it held.
+    func copy(from position: UInt64, limit: Int, into buffer: inout [UInt8]) {
+        buffer.removeAll(keepingCapacity: true)
+        var index = oldest + Int(position - start)
+        if index >= bytes.count { index -= bytes.count }
+        var left = min(Int(end - position), limit)
+        while left > 0 {
+            let count = min(left, bytes.count - index)
+            buffer += bytes[index..<index + count]
+            left -= count
+            index = 0
+        }
+    }
+
+    /// Forgets all bytes; those that come have their numbers.
+    mutating func forget() {
+        bytes.removeAll(keepingCapacity: true)
+        oldest = 0
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+
+/// What was typed and the guest has not taken yet: feeds a serial port as fast as the guest takes it.
+struct SerialFeed {
+    /// How much is kept ahead of the guest.
+    ///
+    /// Generous, because an escape command behind it is only seen when it is read.
+    static let capacity = 1 << 20
+
+    private var bytes: [UInt8]
+    /// Before which of the bytes a break comes, in order.
+    private var lineBreaks: [Int]
+    /// The bytes before are the guest's.
+    private var taken = 0
+
+    init(bytes: [UInt8] = [], lineBreaks: [Int] = []) {
+        self.bytes = Array(bytes.prefix(Self.capacity))
+        let end = self.bytes.count
+        self.lineBreaks = lineBreaks.prefix(Self.capacity).map { min(max($0, 0), end) }.sorted()
+    }
+
+    /// How much more is taken; whoever sends waits for some, so that nothing is lost.
+    var room: Int { max(0, Self.capacity - (bytes.count - taken) - lineBreaks.count) }
+
+    mutating func append(_ byte: UInt8) {
+        bytes.append(byte)
+    }
+
+    mutating func append(_ more: some Collection<UInt8>) {
+        bytes += more
+    }
+
+    /// Sends a break behind what came before; nothing where there is no room.
+    mutating func appendLineBreak() {
+        if room > 0 { lineBreaks.append(bytes.count) }
+    }
+
+    /// What the guest has not taken.
+    var waiting: (bytes: [UInt8], lineBreaks: [Int]) {
+        (Array(bytes[taken...]), lineBreaks.map { $0 - taken })
+    }
+
+    /// Gives the port what it takes, and tells it when there is nothing more: the line is silent.
+    mutating func deliver(to port: SerialPort) {
+        while true {
+            if let next = lineBreaks.first, next == taken {
+                guard port.receiveBreak() else { return }
+                lineBreaks.removeFirst()
+                continue
+            }
+            // The port takes no more than its FIFO holds.
+            let end = min(taken + 16, lineBreaks.first ?? .max, bytes.count)
+            let count = port.receive(bytes.span.extracting(taken..<end))
+            let isEnough = taken == end || taken + count < end
+            taken += count
+            if isEnough { break }
+        }
+        guard taken == bytes.count || taken >= Self.capacity / 2 else { return }
+        lineBreaks = lineBreaks.map { $0 - taken }
+        // The room of a large piece is given back.
+        if taken == bytes.count { bytes = [] } else { bytes.removeFirst(taken) }
+        taken = 0
+    }
+}

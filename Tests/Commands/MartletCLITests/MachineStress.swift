@@ -3,7 +3,7 @@
 import Dispatch
 import Glibc
 import JSON
-import Storage
+import Host
 import Synchronization
 import TestSupport
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Glibc
-import Storage
+import Host
 import Synchronization
 
 /// A program that a test runs; it never outlives the value that stands for it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Storage
+import Host
 
 /// A folder for one test, gone with everything in it when the value is.
 package final class TemporaryFolder {

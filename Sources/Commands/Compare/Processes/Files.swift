@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Storage
+import Host
 import SystemPackage
 
 /// The few things that a comparison does with files.

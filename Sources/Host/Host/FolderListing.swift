@@ -8,7 +8,7 @@ package enum FolderListing {
     /// All but `.` and `..`, in no order.
     ///
     /// - Parameter path: The folder's.
-    /// - Returns: The names; those that no UTF-8 is are repaired, and then name nothing.
+    /// - Returns: The names, as `String(hostBytes:)` has them.
     /// - Throws: `Errno` where the folder cannot be read.
     package static func names(in path: String) throws(Errno) -> [String] {
         guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }
@@ -16,7 +16,7 @@ package enum FolderListing {
         var names: [String] = []
         while let entry = unsafe readdir(folder) {
             let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                unsafe String(hostBytes: Array(bytes.prefix { $0 != 0 }))
             }
             if name != "." && name != ".." { names.append(name) }
         }

@@ -93,7 +93,7 @@ install: build guest-images-all ## Install the command, its manual and completio
 	$(MARTLET) --generate-completion-script zsh > $(word 2,$(COMPLETIONS))
 	$(MARTLET) --generate-completion-script fish > $(word 3,$(COMPLETIONS))
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
-	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,cmdline*,compare-data.ext4} $(DESTDIR)$(PREFIX)/share/martlet/
+	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,container.cpio,cmdline*,compare-data.ext4} $(DESTDIR)$(PREFIX)/share/martlet/
 	install -m 755 guest-images/build/compare-{subject,init} $(DESTDIR)$(PREFIX)/share/martlet/
 
 .PHONY: uninstall

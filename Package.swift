@@ -138,6 +138,7 @@ let package = Package(
             uses: ["Console", "Host", "Machine", "MachineModel", "Virtio", logging, systemPackage]
         ),
 
+        .swift("Sources/Control/GuestAgent", uses: ["Host", systemPackage]),
         .swift(
             "Sources/Control/MachineAPI",
             uses: [
@@ -182,6 +183,7 @@ let package = Package(
         ),
         .c("Tests/Support/CNativeExecution"),
         .c("Tests/Support/CBootParameters"),
+        .c("Tests/Support/CGuestAgent"),
 
         .tests("Tests/Model/MachineModelTests", uses: ["JSON", "MachineModel"]),
 
@@ -241,6 +243,7 @@ let package = Package(
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
+        .tests("Tests/Control/GuestAgentTests", uses: ["GuestAgent", "Host", "TestSupport", systemPackage]),
         .tests(
             "Tests/Control/MachineAPITests",
             uses: [
@@ -272,7 +275,8 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .program(
             "Tests/Fuzzing/martlet-fuzz",
             uses: [
-                "CFuzzer", "Interpreter", "GuestMemory", "Devices", "MachineModel", "Network", "Storage", "Virtio",
+                "CFuzzer", "CGuestAgent", "GuestAgent", "Interpreter", "GuestMemory", "Devices", "MachineModel",
+                "Network", "Storage", "Virtio",
                 "LinuxBoot", "Host",
                 "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds build/initramfs.cpio, a user space in memory: our init, Debian's busybox, a few files in /etc.
+# Builds build/initramfs.cpio, a user space in memory: our init, Debian's busybox, a few files in /etc; and
+# build/container.cpio, init and its agent alone, in which containers run.
 # Uncompressed: an interpreted kernel should not unpack anything. Needs no root rights and no cpio program: the "newc"
 # format is simple, and writing it here keeps owner, times and order fixed, so the same inputs give the same bytes.
 set -euo pipefail
@@ -62,13 +63,22 @@ archive() {
     settings
     entry 'TRAILER!!!' 0 0
 }
+container_archive() {
+    local path
+    for path in dev etc proc root run sys tmp; do folder "$path"; done
+    device dev/console 5 1
+    from_file init 0100755 init
+    entry 'TRAILER!!!' 0 0
+}
 
 build_initramfs() {
     compile "$guest_images/init/init.c" init
-    say "$artefact: writing the archive"
+    say "$artefact: writing the archives"
     archive >initramfs.cpio
+    inode=0
+    container_archive >container.cpio
 }
 
-recipe=$(declare -f entry pad folder device link from_file text settings compile archive build_initramfs)
+recipe=$(declare -f entry pad folder device link from_file text settings compile archive container_archive build_initramfs)
 key=$(inputs_key "$guest_images"/init/* "$recipe" "$busybox" "$(toolchain)")
-provide initramfs "$key" build_initramfs initramfs.cpio
+provide initramfs "$key" build_initramfs initramfs.cpio container.cpio

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # root.sh [root|testing]...: builds build/root.ext4, the default guest's root file system: our init, Debian's busybox
-# with all its names, a few files in /etc; build/testing.ext4 has what tests run in the guest too. The first when not told
-# which. Needs no root rights: mke2fs copies a folder, debugfs gives the files to root. Same inputs, same bytes.
+# with all its names, a few files in /etc; build/testing.ext4 has what tests run in the guest too, and build/agent is the
+# guest's agent as a program that tests run on the host. The first when not told which. Needs no root rights: mke2fs
+# copies a folder, debugfs gives the files to root. Same inputs, same bytes.
 set -euo pipefail
 # shellcheck source=guest-images/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -67,6 +68,7 @@ build_root() {
 build_testing() {
     compile "$guest_images/init/init.c" init
     compile "$guest_images/testing/disktool.c" disktool
+    compile "$guest_images/testing/agent.c" agent
     fill_tree
     install -m 755 disktool tree/bin/disktool
     make_file_system testing.ext4
@@ -80,7 +82,7 @@ for kind in "$@"; do
     root) provide root "$(inputs_key "${inputs[@]}")" build_root root.ext4 ;;
     testing)
         key=$(inputs_key "${inputs[@]}" "$(declare -f build_testing)" "$guest_images"/testing/*)
-        provide testing "$key" build_testing testing.ext4
+        provide testing "$key" build_testing testing.ext4 agent
         ;;
     *)
         printf 'usage: root.sh [root|testing]...\n' >&2

@@ -4,10 +4,11 @@
 // console, reaps orphans, and ends the machine when that shell ends, when a program asks for it (poweroff, reboot, halt)
 // and when the machine does (Ctrl-Alt-Del, power button). It works as /init of an initramfs and as /sbin/init of a disk.
 //
-// Freestanding, 7 KB (files.sh compiles it): on a host without hardware virtualisation starting a program that uses a C library costs
-// tenths of a second, and so does every script that would do this work with busybox.
+// Freestanding, 24 KB with the agent (files.sh compiles it): on a host without hardware virtualisation starting a program
+// that uses a C library costs tenths of a second, and so does every script that would do this work with busybox.
 //
-// Kernel command line: martlet.run="COMMAND" runs COMMAND with sh -c instead of an interactive shell.
+// Kernel command line: martlet.run="COMMAND" runs COMMAND with sh -c instead of an interactive shell; martlet.shell=off
+// starts no shell at all, for a machine that only its agent (agent.h) is asked for.
 
 #include <asm/ioctls.h>
 #include <linux/errno.h>
@@ -22,7 +23,7 @@
 #include <linux/utsname.h>
 #include <linux/wait.h>
 
-#include "freestanding.h"
+#include "agent.h"
 
 // MARK: - System calls and messages that only init needs
 
@@ -158,11 +159,16 @@ static void set_up_network_identity(void) {
 
 enum ending { NO_ENDING, POWER_OFF, RESTART };
 
+enum { CONNECTIONS = 128 };
+static int serving[CONNECTIONS];  // the processes that serve the host's connections; 0 for none
+
 /// Reaps what has ended. True when no child is left; `status` receives that of `watched`, `found` tells so.
 static int reap(int watched, int *status, int *found) {
     for (;;) {
         int one, process = sys_wait(&one, WNOHANG);
         if (process == watched && process > 0) *status = one, *found = 1;
+        for (unsigned i = 0; i < CONNECTIONS && process > 0; i++)
+            if (serving[i] == process) serving[i] = 0;
         if (process == -ECHILD) return 1;
         if (process <= 0) return 0;
     }
@@ -350,6 +356,26 @@ static __attribute__((noreturn)) void become_shell(char *command, const char *te
     sys_exit(127);
 }
 
+// MARK: - The agent
+
+/// Gives a connection of the host a process of its own. With as many as there may be, it is closed at once.
+static void serve_connection(int listener) {
+    int connection = accept_host(listener);
+    if (connection < 0) return;
+    unsigned i = 0;
+    while (i < CONNECTIONS && serving[i]) i++;
+    if (i < CONNECTIONS) {
+        int process = (int)CALL(fork, 0, 0, 0, 0, 0);
+        if (process == 0) {
+            block_signals(0);
+            sys_close(listener);
+            serve_host(connection);
+        }
+        if (process > 0) serving[i] = process;
+    }
+    sys_close(connection);
+}
+
 // MARK: - Main
 
 __attribute__((noreturn, used)) static void start(long *stack) {
@@ -373,14 +399,15 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         if (starts_with(*e, "TERM=")) terminal_type = *e + 5;
     if (equal(terminal_type, "linux")) terminal_type = "xterm";  // a serial line is no Linux virtual terminal
 
+    int listener = listen_for_host(), has_shell = !has_word(command_line, "martlet.shell=off");
     char *command = command_to_run();
-    if (!command) say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
-    int shell = (int)CALL(fork, 0, 0, 0, 0, 0);
-    if (shell == 0) become_shell(command, terminal_type);
+    if (!command && has_shell) say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
+    int shell = has_shell ? (int)CALL(fork, 0, 0, 0, 0, 0) : 0;
+    if (shell == 0 && has_shell) become_shell(command, terminal_type);
     if (shell < 0) complain("cannot start a process", "", shell);
 
-    struct pollfd set[1 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
-    unsigned count = 1 + open_keyboards(set + 1);
+    struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
+    unsigned count = 2 + open_keyboards(set + 2);
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;
     if (signals < 0) complain("no signals from this kernel: `poweroff` will not work", "", signals);
@@ -389,7 +416,8 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         struct signalfd_siginfo info;
         if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
             ending = ending_for(info.ssi_signo);
-        for (unsigned i = 1; i < count && ending == NO_ENDING; i++)
+        if (set[1].revents & POLLIN) serve_connection(listener);
+        for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
             if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd);
         reap(shell, &status, &ended);
         if (ended && ending == NO_ENDING) ending = POWER_OFF;

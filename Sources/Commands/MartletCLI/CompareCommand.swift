@@ -132,9 +132,7 @@ final class ProgressLine {
 
     /// How many columns the terminal has; 100 where there is none.
     var width: Int {
-        var size = winsize()
-        let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return isKnown ? Int(size.ws_col) : 100
+        Terminal.size(of: .standardOutput).map { Int($0.columns) } ?? 100
     }
 
     private func write(_ text: String) {

@@ -11,6 +11,13 @@ package enum Terminal {
         isatty(file.rawValue) == 1
     }
 
+    /// The size of the terminal `file`; `nil` where that is none, or does not know.
+    package static func size(of file: FileDescriptor) -> (rows: UInt16, columns: UInt16)? {
+        var size = winsize()
+        guard unsafe ioctl(file.rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return (size.ws_row, size.ws_col)
+    }
+
     /// Passes every key through unread from now on, until `restore` or the end of the process, however it ends.
     ///
     /// - Throws: `Errno` where `file` is no terminal.

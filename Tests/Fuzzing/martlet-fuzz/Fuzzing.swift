@@ -14,6 +14,7 @@ import Glibc
 
     /// A new target is one file, one line here, and a folder of seeds.
     private static let targets: [String: Target] = [
+        "agent": AgentFuzzTarget.run,
         "block": BlockFuzzTarget.run,
         "decoder": DecoderFuzzTarget.run,
         "http": HTTPFuzzTarget.run,

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+package import SystemPackage
+
+extension AgentConnection {
+    /// Copies a file or folder of the host into the guest.
+    ///
+    /// - Parameters:
+    ///   - source: The file or folder.
+    ///   - target: A folder of the guest that it goes into, or the name it gets there.
+    ///   - container: Whose file system that is, where it has such a container.
+    /// - Throws: `AgentError`.
+    package func put(_ source: FilePath, at target: String, in container: String) throws(AgentError) {
+        try open(in: container)
+        let name = source.lexicallyNormalized().lastComponent.map { "\($0)" } ?? "root"
+        try send(AgentMessage(.put, AgentMessage.bytes(target) + AgentMessage.bytes(name)))
+        var budget = FileTransfer.Budget(byteCount: .max, entryCount: .max)
+        try FileTransfer.send(source, within: &budget, followsFirst: true) { message throws(AgentError) in
+            try send(message)
+        }
+        try send(AgentMessage(.end))
+        while let answer = try receive() {
+            try Self.check(answer)
+            if answer.kind == .done { return }
+        }
+        throw .hungUp
+    }
+
+    /// Copies a file or folder of the guest to the host.
+    ///
+    /// - Parameters:
+    ///   - source: Its path in the guest.
+    ///   - target: A folder of the host that it goes into, or the name it gets there.
+    ///   - container: Whose file system the source is in, where the guest has such a container.
+    /// - Throws: `AgentError`.
+    package func get(_ source: String, to target: FilePath, in container: String) throws(AgentError) {
+        try open(in: container)
+        try send(AgentMessage(.get, AgentMessage.bytes(source)))
+        let name = FilePath(hostText: source).lexicallyNormalized().lastComponent.map { "\($0)" } ?? "root"
+        let receiver = try FileTransfer.Receiver(into: target, named: name)
+        while let answer = try receive() {
+            try Self.check(answer)
+            if answer.kind == .end { return }
+            try receiver.take(answer)
+        }
+        throw .hungUp
+    }
+
+    /// A process of the guest, as its kernel describes it.
+    package struct ProcessEntry: Hashable, Sendable {
+        package let id: Int
+        package let parent: Int
+        package let user: UInt32
+        /// One letter, of proc(5).
+        package let state: String
+        /// The time on a processor, in hundredths of a second.
+        package let ticks: Int
+        /// The resident memory, in pages.
+        package let residentPages: Int
+        package let command: String
+    }
+
+    /// Lists the processes of the guest.
+    ///
+    /// - Parameter container: Whose processes, where the guest has such a container.
+    /// - Returns: The processes, in the kernel's order.
+    /// - Throws: `AgentError`.
+    package func processes(in container: String) throws(AgentError) -> [ProcessEntry] {
+        try open(in: container)
+        try send(AgentMessage(.processes))
+        var entries: [ProcessEntry] = []
+        while let answer = try receive() {
+            try Self.check(answer)
+            if answer.kind == .end { return entries }
+            guard answer.kind == .process, entries.count < 1 << 16 else { throw .malformed("a list that has no end") }
+            if let entry = ProcessEntry(answer.payload) { entries.append(entry) }
+        }
+        throw .hungUp
+    }
+
+    private func open(in container: String) throws(AgentError) {
+        try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
+        try send(GuestProgram.container(3, container))
+    }
+}
+
+extension AgentConnection.ProcessEntry {
+    /// - Parameter payload: The owner, then `/proc/PID/stat` and `/proc/PID/cmdline`.
+    init?(_ payload: [UInt8]) {
+        var payload = AgentPayload(payload)
+        user = payload.number(UInt32.self)
+        let (stat, line) = (payload.string(), payload.string())
+        // The name is in parentheses and may have any character in it.
+        guard let open = stat.firstIndex(of: "("), let close = stat.lastIndex(of: ")"), open < close,
+            let id = Int(stat[..<open].filter { $0 != " " })
+        else { return nil }
+        let fields = stat[stat.index(after: close)...].split(separator: " ")
+        guard fields.count > 21, let parent = Int(fields[1]), let user = Int(fields[11]), let system = Int(fields[12]),
+            let pages = Int(fields[21])
+        else { return nil }
+        (self.id, self.parent, state, ticks, residentPages) = (id, parent, String(fields[0]), user &+ system, pages)
+        command = line.isEmpty ? "[\(stat[stat.index(after: open)..<close])]" : line
+    }
+}

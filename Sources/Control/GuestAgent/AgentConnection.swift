@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import Host
+package import SystemPackage
+
+/// A connection to a guest's agent, for one operation.
+package final class AgentConnection {
+    let socket: UnixSocket
+    var parser = AgentMessageParser()
+
+    /// Takes over a connection that an agent serves.
+    package init(_ socket: UnixSocket) {
+        self.socket = socket
+    }
+
+    /// Connects over a machine's vsock socket, which is Firecracker's: `CONNECT PORT`, then `OK PORT`.
+    ///
+    /// - Parameters:
+    ///   - path: The socket.
+    ///   - patience: How long a guest may take to boot.
+    ///   - isAlive: Asked while nobody answers, whether the machine still runs.
+    /// - Throws: `AgentError.unreachable`.
+    package convenience init(
+        to path: FilePath,
+        patience: Duration = .seconds(120),
+        isAlive: () -> Bool = { true }
+    ) throws(AgentError) {
+        let deadline = ContinuousClock.now + patience
+        while true {
+            do throws(UnixSocketError) {
+                let socket = try UnixSocket.connect(to: path)
+                if Self.greet(socket, until: deadline) {
+                    self.init(socket)
+                    return
+                }
+            } catch .nobodyListens {
+                // The machine has not come so far.
+            } catch {
+                throw .unreachable("\(error)")
+            }
+            guard isAlive() else { throw .unreachable("the machine has ended") }
+            guard ContinuousClock.now < deadline else {
+                throw .unreachable("nothing in the guest serves vsock port \(AgentMessage.port)")
+            }
+            usleep(50_000)
+        }
+    }
+
+    /// Asks for the agent's port.
+    ///
+    /// - Returns: Whether the guest has taken the connection.
+    private static func greet(_ socket: UnixSocket, until deadline: ContinuousClock.Instant) -> Bool {
+        guard (try? send(Array("CONNECT \(AgentMessage.port)\n".utf8), over: socket)) != nil else { return false }
+        var line: [UInt8] = []
+        // Byte by byte: what follows the line is the agent's already.
+        while line.count < 32 {
+            guard !Poll.wait(for: socket.descriptor, .readable, timeout: deadline - .now).isEmpty,
+                let byte = try? socket.descriptor.readSome(limit: 1).first
+            else { return false }
+            if byte == UInt8(ascii: "\n") { return line.starts(with: "OK ".utf8) }
+            line.append(byte)
+        }
+        return false
+    }
+
+    /// Sends a message, however long the guest takes.
+    ///
+    /// - Throws: `AgentError`: the agent's own where it has said why it takes no more.
+    package func send(_ message: AgentMessage) throws(AgentError) {
+        do throws(Errno) {
+            try Self.send(message.bytes, over: socket)
+        } catch {
+            while let answer = try receive() { try Self.check(answer) }
+            throw .hungUp
+        }
+    }
+
+    static func send(_ bytes: [UInt8], over socket: UnixSocket) throws(Errno) {
+        var rest = bytes[...]
+        while !rest.isEmpty { rest = rest.dropFirst(try socket.send(rest)) }
+    }
+
+    /// Ends the connection, and with it what the agent runs for it.
+    package func close() {
+        shutdown(socket.descriptor.rawValue, CInt(SHUT_RDWR))
+    }
+
+    /// The connection's descriptor, which stays owned here.
+    package var socketDescriptor: FileDescriptor { socket.descriptor }
+
+    /// Waits for the next message.
+    ///
+    /// - Returns: `nil` where the agent has closed the connection.
+    package func receive() throws(AgentError) -> AgentMessage? {
+        while true {
+            if let message = try parser.next() { return message }
+            guard try receiveSome() else { return nil }
+        }
+    }
+
+    /// Waits for bytes.
+    ///
+    /// - Returns: False at the end.
+    func receiveSome() throws(AgentError) -> Bool {
+        let bytes = (try? socket.descriptor.readSome(limit: 64 << 10)) ?? []
+        parser.append(bytes)
+        return !bytes.isEmpty
+    }
+
+    /// Throws where the message says that something failed.
+    static func check(_ message: AgentMessage) throws(AgentError) {
+        guard message.kind == .failed else { return }
+        var payload = AgentPayload(message.payload)
+        let (errno, text) = (payload.number(UInt32.self), payload.string())
+        throw .failed(Errno(rawValue: CInt(truncatingIfNeeded: errno)), text)
+    }
+}

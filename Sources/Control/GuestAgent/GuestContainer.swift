@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import SystemPackage
+
+/// A container inside a guest: what its root file system is made of.
+package struct GuestContainer: Hashable, Sendable {
+    /// The name of a machine's only container.
+    package static let onlyName = "container"
+
+    /// Something that appears in the container's file system.
+    package enum Mount: Hashable, Sendable {
+        /// A file system, as mount(2) takes it; a device or folder of the guest as its source.
+        case fileSystem(type: String, source: String, target: String, flags: UInt64, options: String)
+        /// Copies of a file or folder of the host.
+        case files(at: FilePath, target: String, isReadOnly: Bool)
+        /// A small file.
+        case contents([UInt8], target: String, isReadOnly: Bool)
+    }
+
+    package var name = onlyName
+    /// The guest's disk with the file system that all containers of the image share.
+    package var base: String
+    /// The guest's disk for what the container writes; empty for its memory.
+    package var scratch = ""
+    package var isReadOnly = false
+    package var mounts: [Mount] = []
+    /// Kernel parameters beneath /proc/sys.
+    package var settings: [Setting] = []
+    package var hostName = ""
+    package var domainName = ""
+    /// The time that the guest's clock is set to; `nil` for the one it has.
+    package var time: Time?
+
+    /// A kernel parameter, such as `net.core.somaxconn`.
+    package struct Setting: Hashable, Sendable {
+        package let name: String
+        package let value: String
+
+        package init(_ name: String, _ value: String) {
+            (self.name, self.value) = (name, value)
+        }
+    }
+
+    /// A time of day, since 1970.
+    package struct Time: Hashable, Sendable {
+        package var seconds: Int64
+        package var nanoseconds: UInt32
+
+        /// The host's time.
+        package static var now: Time {
+            var time = timespec()
+            unsafe clock_gettime(CLOCK_REALTIME, &time)
+            return Time(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+        }
+    }
+
+    /// - Parameter base: The guest's disk with the file system.
+    package init(base: String) {
+        self.base = base
+    }
+
+    func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
+        if let time {
+            try send(AgentMessage(.clock, AgentMessage.bytes(time.seconds) + AgentMessage.bytes(time.nanoseconds)))
+        }
+        try send(AgentMessage(.root, AgentMessage.bytes(base) + AgentMessage.bytes(scratch)))
+        var budget = FileTransfer.Budget(byteCount: 16 << 20, entryCount: 4096)
+        for mount in mounts {
+            switch mount {
+            case .fileSystem(let type, let source, let target, let flags, let options):
+                var payload = AgentMessage.bytes(flags)
+                for text in [source, target, type, options] { payload += try AgentMessage.bytes(text) }
+                try send(AgentMessage(.mount, payload))
+            case .files(let path, let target, let isReadOnly):
+                try send(Self.stage(target, isReadOnly))
+                try FileTransfer.send(path, within: &budget, followsFirst: true, to: send)
+            case .contents(let bytes, let target, let isReadOnly):
+                try send(Self.stage(target, isReadOnly))
+                try send(FileTransfer.entry(mode: 0o100644, path: ""))
+                for start in stride(from: 0, to: bytes.count, by: AgentMessage.payloadLimit) {
+                    try send(AgentMessage(.data, Array(bytes[start...].prefix(AgentMessage.payloadLimit))))
+                }
+            }
+        }
+        for setting in settings {
+            try send(AgentMessage(.setting, AgentMessage.bytes(setting.name) + AgentMessage.bytes(setting.value)))
+        }
+        if !hostName.isEmpty || !domainName.isEmpty {
+            try send(AgentMessage(.hostName, AgentMessage.bytes(hostName) + AgentMessage.bytes(domainName)))
+        }
+    }
+
+    private static func stage(_ target: String, _ isReadOnly: Bool) throws(AgentError) -> AgentMessage {
+        AgentMessage(.stage, AgentMessage.bytes(UInt32(isReadOnly ? 1 : 0)) + (try AgentMessage.bytes(target)))
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import Synchronization
+package import SystemPackage
+
+/// The host's side of a program that runs in a guest: its streams, its terminal and its signals.
+package final class ProgramRun {
+    /// Signals on their way to the program, from whatever thread.
+    package final class Signals: Sendable {
+        private let waiting = Mutex<[CInt]>([])
+        fileprivate let event: EventFD
+
+        /// - Throws: `Errno` where the host has no descriptor left.
+        package init() throws(Errno) {
+            event = try EventFD()
+        }
+
+        /// Sends a signal to the program, once it has started.
+        ///
+        /// - Parameter signal: SIGWINCH stands for a new size of the terminal.
+        package func send(_ signal: CInt) {
+            waiting.withLock { if $0.count < 64 { $0.append(signal) } }
+            event.signal()
+        }
+
+        fileprivate func take() -> [CInt] {
+            event.take()
+            return waiting.withLock { signals in
+                defer { signals = [] }
+                return signals
+            }
+        }
+    }
+
+    private let connection: AgentConnection
+    private let input: FileDescriptor?
+    private let output: FileDescriptor
+    private let errorOutput: FileDescriptor
+    private let signals: Signals
+
+    private var hasStarted = false
+    private var inputIsOpen: Bool
+    private var window = AgentMessage.inputWindow
+    /// What one of the outputs has not taken yet.
+    private var waiting: ArraySlice<UInt8> = []
+    private var waitingFor = FileDescriptor.standardOutput
+    private var brokenOutputs: Set<CInt> = []
+
+    /// - Parameters:
+    ///   - connection: The agent's, which nothing was sent to.
+    ///   - input: Standard input, or the terminal; `nil` for none.
+    ///   - output: Takes standard output.
+    ///   - errorOutput: Takes standard error.
+    ///   - signals: What the program is sent.
+    package init(
+        _ connection: AgentConnection,
+        input: FileDescriptor?,
+        output: FileDescriptor = .standardOutput,
+        errorOutput: FileDescriptor = .standardError,
+        signals: Signals
+    ) {
+        (self.connection, self.input, self.output, self.errorOutput) = (connection, input, output, errorOutput)
+        self.signals = signals
+        inputIsOpen = input != nil
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// - Parameters:
+    ///   - program: The program.
+    ///   - onStart: Called when it runs.
+    /// - Returns: How it ended.
+    /// - Throws: `AgentError`.
+    package func run(
+        _ program: GuestProgram,
+        onStart: () -> Void = {}
+    ) throws(AgentError) -> WaitStatus {
+        var program = program
+        if program.hasTerminal, let size = terminalSize { program.size = size }
+        try program.send { message throws(AgentError) in try connection.send(message) }
+        // At its end at once, as /dev/null is.
+        if input == nil, !program.hasTerminal { try connection.send(AgentMessage(.inputEnd)) }
+        while true {
+            while waiting.isEmpty, let message = try connection.parser.next() {
+                if let status = try handle(message, onStart) { return status }
+            }
+            let ready = Poll.wait(for: [
+                (waiting.isEmpty ? connection.socket.descriptor : nil, .readable),
+                (hasStarted ? signals.event.descriptor : nil, .readable),
+                (inputIsOpen && hasStarted && window > 0 ? input : nil, .readable),
+                (waiting.isEmpty ? nil : waitingFor, .writable),
+            ])
+            if !ready[1].isEmpty { for signal in signals.take() { pass(signal) } }
+            if !ready[3].isEmpty { writeWaiting() }
+            if !ready[2].isEmpty { readInput() }
+            if !ready[0].isEmpty, try !connection.receiveSome() { throw .hungUp }
+        }
+    }
+
+    private func handle(_ message: AgentMessage, _ onStart: () -> Void) throws(AgentError) -> WaitStatus? {
+        try AgentConnection.check(message)
+        guard hasStarted || message.kind == .started else {
+            throw .malformed("it sent \(message.kind) of a program that it did not start")
+        }
+        var payload = AgentPayload(message.payload)
+        switch message.kind {
+        case .started:
+            hasStarted = true
+            onStart()
+        case .output: (waiting, waitingFor) = (message.payload[...], output)
+        case .errorOutput: (waiting, waitingFor) = (message.payload[...], errorOutput)
+        case .taken: window = min(AgentMessage.inputWindow, window + Int(clamping: payload.number(UInt32.self)))
+        case .exit:
+            let status = payload.number(UInt32.self)
+            guard payload.isWhole else { throw .malformed("it sent an end without a status") }
+            return WaitStatus(status)
+        default: throw .malformed("it sent \(message.kind) while a program ran")
+        }
+        if brokenOutputs.contains(waitingFor.rawValue) { waiting = [] }
+        return nil
+    }
+
+    /// Writes what is ready to be taken: never more than a pipe that is writable takes without a wait.
+    private func writeWaiting() {
+        do throws(Errno) {
+            waiting = waiting.dropFirst(try waitingFor.writeSome(waiting.prefix(Int(PIPE_BUF))))
+        } catch .resourceTemporarilyUnavailable {
+            return
+        } catch {
+            // As if the program itself had found nobody there; what it goes on writing is dropped.
+            brokenOutputs.insert(waitingFor.rawValue)
+            waiting = []
+            signals.send(SIGPIPE)
+        }
+    }
+
+    private func readInput() {
+        guard let input else { return }
+        let bytes: [UInt8]
+        do throws(Errno) { bytes = try input.readSome(limit: min(window, 16 << 10)) } catch {
+            if error == .resourceTemporarilyUnavailable { return }
+            // A terminal that is gone, for one: nothing more comes.
+            bytes = []
+        }
+        window -= bytes.count
+        inputIsOpen = !bytes.isEmpty
+        send(bytes.isEmpty ? AgentMessage(.inputEnd) : AgentMessage(.input, bytes))
+    }
+
+    private func pass(_ signal: CInt) {
+        if signal == SIGWINCH {
+            guard let size = terminalSize else { return }
+            return send(AgentMessage(.size, size.payload))
+        }
+        send(AgentMessage(.signal, AgentMessage.bytes(UInt32(signal))))
+    }
+
+    /// Sends to the running program.
+    ///
+    /// One that has ended takes nothing; its end is on the way then.
+    private func send(_ message: AgentMessage) {
+        do throws(Errno) { try AgentConnection.send(message.bytes, over: connection.socket) } catch {
+            inputIsOpen = false
+        }
+    }
+
+    private var terminalSize: GuestProgram.TerminalSize? {
+        guard let input else { return nil }
+        return Terminal.size(of: input).map { GuestProgram.TerminalSize(rows: $0.rows, columns: $0.columns) }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import GuestAgent
+import Host
+import SystemPackage
+import TestSupport
+import Testing
+
+/// A guest that attacks the host's side: what it sends is this test's.
+@Suite struct HostileAgentTests {
+    private func entry(_ mode: UInt32, _ path: String, _ target: String = "") -> AgentMessage {
+        let numbers = (0..<4).map { UInt8(truncatingIfNeeded: mode >> (8 * $0)) } + [UInt8](repeating: 0, count: 16)
+        return AgentMessage(.entry, numbers + Array(path.utf8) + [0] + Array(target.utf8) + [0])
+    }
+
+    /// Lets a guest answer GET with what it likes.
+    private func get(_ answers: [AgentMessage], into target: String) throws {
+        let pair = try UnixSocketPair()
+        try pair.other.borrowed.write(all: answers.flatMap(\.bytes))
+        try AgentConnection(pair.one).get("/data", to: FilePath(target), in: "none")
+    }
+
+    @Test(arguments: ["..", "../evil", "a/../../evil", "/etc", "a//b", ".", "a/./b"])
+    func `a path that leads out of the folder is refused`(path: String) throws {
+        let folder = try TemporaryFolder()
+        #expect(throws: AgentError.self) { try get([entry(0o040755, ""), entry(0o100644, path)], into: folder.path) }
+        unsafe rmdir("\(folder.path)/data")
+        #expect(try FolderListing.names(in: folder.path).isEmpty)
+    }
+
+    @Test func `nothing is written through a link that the guest made`() throws {
+        let (folder, elsewhere) = (try TemporaryFolder(), try TemporaryFolder())
+        #expect(throws: AgentError.self) {
+            try get(
+                [entry(0o040755, ""), entry(0o120777, "link", elsewhere.path), entry(0o100644, "link/file")],
+                into: folder.path
+            )
+        }
+        #expect(try FolderListing.names(in: elsewhere.path).isEmpty)
+        unsafe unlink("\(folder.path)/data/link")
+    }
+
+    @Test func `no bit that lends rights comes from a guest`() throws {
+        let folder = try TemporaryFolder()
+        try get([entry(0o106755, ""), AgentMessage(.data, [1]), AgentMessage(.end)], into: folder.path)
+        var status = stat()
+        #expect(unsafe stat("\(folder.path)/data", &status) == 0 && status.st_mode & 0o7000 == 0)
+    }
+
+    @Test(arguments: [
+        [AgentMessage(.data, [1])], [AgentMessage(.hello)], [AgentMessage(.entry, [1])], [AgentMessage(.process)], [],
+    ])
+    func `answers that are none are an error`(answers: [AgentMessage]) throws {
+        let folder = try TemporaryFolder()
+        let pair = try UnixSocketPair()
+        try pair.other.borrowed.write(all: answers.flatMap(\.bytes))
+        shutdown(pair.other.rawValue, CInt(SHUT_WR))
+        #expect(throws: AgentError.self) {
+            try AgentConnection(pair.one).get("/data", to: FilePath(folder.path), in: "none")
+        }
+    }
+
+    @Test(arguments: [[AgentMessage(.output, [65])], [AgentMessage(.exit)], [AgentMessage(.hello)]])
+    func `a guest that runs nothing but says so harms nobody`(answers: [AgentMessage]) throws {
+        let pair = try UnixSocketPair()
+        try pair.other.borrowed.write(all: answers.flatMap(\.bytes))
+        shutdown(pair.other.rawValue, CInt(SHUT_WR))
+        let run = ProgramRun(
+            AgentConnection(pair.one),
+            input: nil,
+            output: FileDescriptor(rawValue: -1),
+            signals: try ProgramRun.Signals()
+        )
+        #expect(throws: AgentError.self) { try run.run(GuestProgram(["true"])) }
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A container inside the guest: its root file system, mounts and name, and the way of other programs into it.
+
+#pragma once
+
+#include <linux/fs.h>
+
+#include "agent-files.h"
+
+#define BOX "/run/martlet/box"              // a tmpfs that only the container's own mount namespaces have
+#define CONTAINERS "/run/martlet/containers" // NAME holds the process id of that container's first process
+
+enum { NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC };
+
+static __attribute__((noreturn)) void fail_in_child(int error, const char *what, const char *about);
+
+/// Gives this process a mount namespace of its own, with the folder in which the container is built.
+static int prepare_box(void) {
+    int error = (int)CALL(unshare, CLONE_NEWNS, 0, 0, 0, 0);
+    if (!error) error = mount_on(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+    if (!error) error = make_folder("/run/martlet");
+    if (!error) error = make_folder(BOX);
+    if (!error) error = mount_on("tmpfs", BOX, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+    static const char *const folders[] = {"base", "root", "files", "scratch"};
+    for (unsigned i = 0; i < sizeof folders / sizeof *folders && !error; i++) {
+        char path[64] = BOX "/";
+        append(path, sizeof path, folders[i]);
+        error = make_folder(path);
+    }
+    return error;
+}
+
+/// Waits until a disk has its size: one that was given to a running machine may come a moment later.
+static int wait_for_disk(const char *path) {
+    uint64_t size = 0;
+    int disk = -ENOENT;
+    for (int tries = 0; tries < 200; tries++) {
+        disk = sys_open(path, O_RDONLY | O_CLOEXEC);
+        if (disk >= 0) {
+            sys_ioctl(disk, BLKGETSIZE64, &size);
+            sys_close(disk);
+        }
+        if (size) return 0;
+        struct agent_time pause = {0, 25000000};
+        CALL(nanosleep, &pause, 0, 0, 0, 0);
+    }
+    return disk < 0 ? disk : -ENXIO;
+}
+
+/// Mounts the root: the base, which never changes, below what the container writes, on a disk or else in memory.
+static void mount_root(const struct agent_request *request) {
+    int error = wait_for_disk(request->base);
+    if (!error) error = mount_on(request->base, BOX "/base", "ext4", MS_RDONLY, 0);
+    if (error) fail_in_child(error, "cannot mount ", request->base);
+    int has_disk = *request->scratch;
+    if (has_disk) {
+        error = wait_for_disk(request->scratch);
+        if (!error) error = mount_on(request->scratch, BOX "/scratch", "ext4", 0, 0);
+        if (error) fail_in_child(error, "cannot mount ", request->scratch);
+    }
+    error = make_folder(BOX "/scratch/upper");
+    if (!error) error = make_folder(BOX "/scratch/work");
+    // The upper folder is the root of what results: it has that one's owner and mode.
+    struct stat status;
+    if (!error) error = (int)CALL(stat, BOX "/base", &status, 0, 0, 0);
+    if (!error) error = (int)CALL(chown, BOX "/scratch/upper", status.st_uid, status.st_gid, 0, 0);
+    if (!error) error = (int)CALL(chmod, BOX "/scratch/upper", status.st_mode & 07777, 0, 0, 0);
+    if (!error)
+        error = mount_on("overlay", BOX "/root", "overlay", 0,
+                         "lowerdir=" BOX "/base,upperdir=" BOX "/scratch/upper,workdir=" BOX "/scratch/work");
+    if (error) fail_in_child(error, "cannot mount the container's root", "");
+}
+
+/// Makes the file or folder that something is mounted on, with all folders above it.
+static int open_target(int root, const char *target, int is_folder) {
+    char path[4096];
+    size_t n = 0;
+    int result = -EINVAL, parent = open_at(root, ".", O_PATH, 0);
+    for (const char *p = target; *p;) {
+        while (*p == '/') p++;
+        const char *component = p;
+        if (n) path[n++] = '/';
+        for (; *p && *p != '/'; p++) {
+            if (n >= sizeof path - 2) return -ENAMETOOLONG;
+            path[n++] = *p;
+        }
+        path[n] = 0;
+        while (*p == '/') p++;
+        if (!*component) break;
+        result = open_in_root(root, path, O_PATH);
+        if (result == -ENOENT) {
+            const char *name = path;
+            for (const char *slash = path; *slash; slash++)
+                if (*slash == '/') name = slash + 1;
+            int error;
+            if (*p || is_folder) error = (int)CALL(mkdirat, parent, name, 0755, 0, 0);
+            else {
+                error = open_at(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+                if (error >= 0) sys_close(error), error = 0;
+            }
+            result = error ? error : open_in_root(root, path, O_PATH);
+        }
+        sys_close(parent);
+        if (result < 0) return result;
+        parent = result;
+    }
+    return result;
+}
+
+static void mount_one(int root, const struct agent_mount *mount, unsigned *stage) {
+    char source[64], target[64];
+    struct stat status = {.st_mode = TYPE_FOLDER};
+    const char *from = mount->source;
+    uint64_t flags = mount->flags;
+    if (mount->is_staged) {
+        from = number_path(source, sizeof source, BOX "/files/", *stage, "");
+        ++*stage;
+        int error = (int)CALL(stat, from, &status, 0, 0, 0);
+        if (error) fail_in_child(error, "no files came for ", mount->target);
+        flags = MS_BIND | (mount->flags & STAGE_READ_ONLY ? MS_RDONLY : 0);
+    } else if (flags & MS_BIND && CALL(stat, from, &status, 0, 0, 0) != 0) {
+        status.st_mode = TYPE_FOLDER;
+    }
+    int folder = open_target(root, mount->target, (status.st_mode & TYPE_MASK) == TYPE_FOLDER);
+    if (folder < 0) fail_in_child(folder, "cannot make ", mount->target);
+    number_path(target, sizeof target, "/proc/self/fd/", folder, "");
+    int error = mount_on(from, target, mount->type, flags, mount->data);
+    if (error) fail_in_child(error, "cannot mount ", mount->target);
+    sys_close(folder);
+    // The kernel takes no other flags with MS_BIND: they need a second call, on what lies there now.
+    if (flags & MS_BIND && flags & ~(uint64_t)(MS_BIND | MS_REC)) {
+        folder = open_in_root(root, mount->target, O_PATH);
+        if (folder < 0) fail_in_child(folder, "cannot open ", mount->target);
+        number_path(target, sizeof target, "/proc/self/fd/", folder, "");
+        error = mount_on(0, target, 0, (flags & ~(uint64_t)MS_REC) | MS_REMOUNT, 0);
+        if (error) fail_in_child(error, "cannot mount ", mount->target);
+        sys_close(folder);
+    }
+}
+
+/// The devices and links that every container has in /dev.
+static void fill_dev(int root) {
+    static const struct {
+        const char *name;
+        uint16_t major, minor;
+    } devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+    static const char *const links[][2] = {{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+                                           {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}};
+    int dev = open_target(root, "dev", 1);
+    if (dev < 0) fail_in_child(dev, "cannot make /dev", "");
+    unsigned long old = (unsigned long)CALL(umask, 0, 0, 0, 0, 0);
+    for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
+        CALL(mknodat, dev, devices[i].name, 020666, devices[i].major << 8 | devices[i].minor, 0);
+    CALL(umask, old, 0, 0, 0, 0);
+    for (unsigned i = 0; i < sizeof links / sizeof *links; i++)
+        CALL(symlinkat, links[i][0], dev, links[i][1], 0, 0);
+    sys_close(dev);
+}
+
+static void write_setting(const char *name, const char *value) {
+    char path[300] = "/proc/sys/";
+    append(path, sizeof path, name);
+    for (char *p = path + 10; *p; p++)
+        if (*p == '.') *p = '/';
+    int file = sys_open(path, O_WRONLY | O_CLOEXEC);
+    long n = file < 0 ? file : sys_write(file, value, length(value));
+    if (n < 0) fail_in_child((int)n, "cannot set ", name);
+    sys_close(file);
+}
+
+/// Builds the container around this process, which is the first in its namespaces.
+static void enter_new_container(const struct agent_request *request) {
+    mount_root(request);
+    int root = open_at(HERE, BOX "/root", O_PATH | O_DIRECTORY, 0);
+    if (root < 0) fail_in_child(root, "cannot open the container's root", "");
+    unsigned stage = 0;
+    for (unsigned i = 0; i < request->mount_count; i++) mount_one(root, &request->mounts[i], &stage);
+    fill_dev(root);
+    for (unsigned i = 0; i < request->setting_count; i++) write_setting(request->settings[i][0], request->settings[i][1]);
+    if (request->options & OPTION_READ_ONLY_ROOT) {
+        int error = mount_on(0, BOX "/root", 0, MS_BIND | MS_REMOUNT | MS_RDONLY, 0);
+        if (error) fail_in_child(error, "cannot make the root read-only", "");
+    }
+    if (request->host_name && *request->host_name)
+        CALL(sethostname, request->host_name, length(request->host_name), 0, 0, 0);
+    if (request->domain_name && *request->domain_name)
+        CALL(setdomainname, request->domain_name, length(request->domain_name), 0, 0, 0);
+    // An initramfs is the root of all mounts and cannot be pivoted away: the new root is moved over it instead. What lies
+    // beneath is out of reach for whoever cannot leave this root.
+    int error = (int)CALL(fchdir, root, 0, 0, 0, 0);
+    sys_close(root);
+    if (!error) {
+        error = (int)CALL(pivot_root, ".", ".", 0, 0, 0);
+        if (!error) error = (int)CALL(umount2, ".", 2 /* MNT_DETACH */, 0, 0, 0);
+        else {
+            error = mount_on(".", "/", 0, MS_MOVE, 0);
+            if (!error) error = (int)CALL(chroot, ".", 0, 0, 0, 0);
+        }
+    }
+    if (!error) error = (int)CALL(chdir, "/", 0, 0, 0, 0);
+    if (error) fail_in_child(error, "cannot enter the container's root", "");
+}
+
+// MARK: - Containers that are there
+
+static const char *container_file(char path[128], const char *name) {
+    path[0] = 0;
+    append(path, 128, CONTAINERS "/"), append(path, 128, name);
+    return path;
+}
+
+static void remember_container(const char *name, int process) {
+    char path[128], buffer[24];
+    make_folder("/run/martlet"), make_folder(CONTAINERS);
+    int file = open_at(HERE, container_file(path, name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0) fail(file, "cannot remember the container ", name);
+    const char *text = decimal(process, buffer);
+    write_all(file, text, length(text));
+    sys_close(file);
+}
+
+/// The process of a container, or -ESRCH.
+static int find_container(const char *name) {
+    char path[128], text[24];
+    if (read_text(container_file(path, name), text, sizeof text) <= 0) return -ESRCH;
+    int process = 0;
+    for (const char *p = text; *p >= '0' && *p <= '9' && process < 100000000; p++) process = process * 10 + (*p - '0');
+    return process > 0 && CALL(kill, process, 0, 0, 0, 0) == 0 ? process : -ESRCH;
+}
+
+/// Puts this process into one namespace of another process.
+static int join(int process, const char *kind, int type) {
+    char path[64];
+    number_path(path, sizeof path, "/proc/", process, "/ns/");
+    append(path, sizeof path, kind);
+    int space = sys_open(path, O_RDONLY | O_CLOEXEC);
+    if (space < 0) return space;
+    int error = (int)CALL(setns, space, type, 0, 0, 0);
+    sys_close(space);
+    return error;
+}

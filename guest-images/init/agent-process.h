@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program that the host asked for: how it starts, and its streams while it runs.
+
+#pragma once
+
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/securebits.h>
+
+#include "agent-container.h"
+
+// MARK: - In the new process
+
+struct failure {
+    int32_t error;
+    char text[200];
+};
+/// What the new process says before the program starts: a failure, or the number of its terminal's descriptor.
+static int report_pipe;
+
+static __attribute__((noreturn)) void fail_in_child(int error, const char *what, const char *about) {
+    struct failure failure = {.error = error};
+    append(failure.text, sizeof failure.text, what), append(failure.text, sizeof failure.text, about);
+    sys_write(report_pipe, &failure, sizeof failure);
+    sys_exit(127);
+}
+
+static void set_privileges(const struct agent_request *request) {
+    uint64_t bounding = request->capabilities[0], ambient = request->capabilities[4];
+    if (request->has_capabilities) {
+        for (int i = 0; i < 64; i++)
+            if (!(bounding >> i & 1) && CALL(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) == -EINVAL) break;
+        CALL(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    }
+    if (request->has_user) {
+        int error = (int)CALL(setgroups, request->group_count, request->groups, 0, 0, 0);
+        if (!error) error = (int)CALL(setresgid, request->gid, request->gid, request->gid, 0, 0);
+        if (!error) error = (int)CALL(setresuid, request->uid, request->uid, request->uid, 0, 0);
+        if (error) fail_in_child(error, "cannot become the user", "");
+    }
+    if (request->has_capabilities) {
+        struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+        struct __user_cap_data_struct data[2];
+        for (int i = 0; i < 2; i++) {
+            data[i].permitted = (uint32_t)(request->capabilities[1] >> 32 * i);
+            data[i].effective = (uint32_t)(request->capabilities[2] >> 32 * i);
+            data[i].inheritable = (uint32_t)(request->capabilities[3] >> 32 * i);
+        }
+        int error = (int)CALL(capset, &header, data, 0, 0, 0);
+        if (error) fail_in_child(error, "cannot set the capabilities", "");
+        CALL(prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+        for (int i = 0; i < 64; i++)
+            if (ambient >> i & 1) CALL(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0);
+    }
+    if (request->options & OPTION_NO_NEW_PRIVILEGES) CALL(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void set_folder(const char *folder) {
+    int error = (int)CALL(chdir, folder, 0, 0, 0, 0);
+    if (error == -ENOENT) {  // images name folders that are not there: all engines make them
+        int root = open_at(HERE, "/", O_PATH, 0), made = open_target(root, folder, 1);
+        error = made < 0 ? made : (int)CALL(fchdir, made, 0, 0, 0, 0);
+        sys_close(root), sys_close(made);
+    }
+    if (error) fail_in_child(error, "cannot enter the working folder ", folder);
+}
+
+/// Becomes the program, which is looked for in PATH where its name has no slash. Returns -errno.
+static int execute(const struct agent_request *request) {
+    const char *name = request->arguments[0], *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (const char *p = name; *p; p++)
+        if (*p == '/') return (int)CALL(execve, name, request->arguments, request->variables, 0, 0);
+    if (!*name) return -ENOENT;
+    for (unsigned i = 0; i < request->variable_count; i++)
+        if (starts_with(request->variables[i], "PATH=")) search = request->variables[i] + 5;
+    int result = -ENOENT;
+    for (const char *p = search;; p++) {
+        char path[4096] = "";
+        size_t n = 0;
+        while (*p && *p != ':' && n < sizeof path - 2) path[n++] = *p++;
+        path[n] = 0;
+        append(path, sizeof path, n ? "/" : "./"), append(path, sizeof path, name);
+        int error = (int)CALL(execve, path, request->arguments, request->variables, 0, 0);
+        // A name in a later folder may do, but what was there and could not run is what the user should hear of.
+        if (error != -ENOENT && error != -ENOTDIR) result = error;
+        if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) return error;
+        if (!*p) return result;
+    }
+}
+
+/// Opens a pseudoterminal of the container's own; the agent fetches its other end.
+static int open_pseudoterminal(const struct agent_request *request, int answer_pipe) {
+    int master = open_at(HERE, "/dev/ptmx", O_RDWR | O_NOCTTY, 0), unlocked = 0;
+    if (master < 0) fail_in_child(master, "cannot open ", "/dev/ptmx");
+    int error = sys_ioctl(master, TIOCSPTLCK, &unlocked);
+    int terminal = error ? error : (int)CALL(ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, 0, 0);
+    if (terminal < 0) fail_in_child(terminal, "cannot open a terminal", "");
+    if (request->has_user) CALL(fchown, terminal, request->uid, 5 /* tty */, 0, 0);
+    if (request->place == PLACE_NEW_CONTAINER) {
+        char path[64];
+        unsigned number = 0;
+        sys_ioctl(master, TIOCGPTN, &number);
+        int file = open_at(HERE, "/dev/console", O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY, 0600);
+        if (file >= 0) sys_close(file);
+        mount_on(number_path(path, sizeof path, "/dev/pts/", number, ""), "/dev/console", 0, MS_BIND, 0);
+    }
+    struct failure report = {.error = master};
+    char byte;
+    sys_write(report_pipe, &report, sizeof report);
+    sys_read(answer_pipe, &byte, 1);
+    sys_close(master);
+    return terminal;
+}
+
+static __attribute__((noreturn)) void become_program(const struct agent_request *request, int streams[3], int answer_pipe, int joined) {
+    if (request->place == PLACE_NEW_CONTAINER) enter_new_container(request);
+    else if (joined) {
+        int error = join(joined, "ipc", CLONE_NEWIPC);
+        if (!error) error = join(joined, "uts", CLONE_NEWUTS);
+        if (!error) error = join(joined, "mnt", CLONE_NEWNS);
+        if (error) fail_in_child(error, "cannot enter the container", "");
+    }
+    CALL(setsid, 0, 0, 0, 0, 0);
+    int terminal = -1;
+    if (request->options & OPTION_TERMINAL) {
+        terminal = open_pseudoterminal(request, answer_pipe);
+        sys_ioctl(terminal, TIOCSCTTY, 0);
+    }
+    for (int fd = 0; fd < 3; fd++) CALL(dup2, terminal >= 0 ? terminal : streams[fd], fd, 0, 0, 0);
+    for (unsigned i = 0; i < request->limit_count; i++) {
+        uint64_t limit[2] = {request->limits[i].soft, request->limits[i].hard};
+        int error = (int)CALL(prlimit64, 0, request->limits[i].resource, limit, 0, 0);
+        if (error) fail_in_child(error, "cannot set a resource limit", "");
+    }
+    if (request->folder && *request->folder) set_folder(request->folder);
+    set_privileges(request);
+    if (request->has_user && request->umask <= 0777) CALL(umask, request->umask, 0, 0, 0, 0);
+    // A container must not outlive the agent that reports its end.
+    CALL(prctl, PR_SET_PDEATHSIG, AGENT_SIGKILL, 0, 0, 0);
+    int error = execute(request);
+    fail_in_child(error, "cannot run ", request->arguments[0]);
+}
+
+// MARK: - Its streams
+
+static struct {
+    int process, end;                  // its id, and a pidfd
+    int input, output, error_output;   // this end of its streams; -1 where closed
+    int is_terminal, has_exited, status;
+    uint8_t waiting[AGENT_INPUT_WINDOW];
+    size_t waiting_count, taken;
+    int input_ends;
+    uint8_t frame[8];
+    size_t frame_count;
+    size_t sent;                       // of `message`
+} program;
+
+static void send_or_wait(void) {
+    finish();
+    program.sent = 0;
+}
+static int is_sending(void) { return program.sent < message.count; }
+
+static void kill_program(void) {
+    CALL(kill, -program.process, AGENT_SIGKILL, 0, 0, 0);
+    CALL(kill, program.process, AGENT_SIGKILL, 0, 0, 0);
+}
+
+static __attribute__((noreturn)) void leave(const struct agent_request *request) {
+    char path[128];
+    if (!program.has_exited) kill_program();
+    if (request->place == PLACE_NEW_CONTAINER) CALL(unlink, container_file(path, request->container), 0, 0, 0, 0);
+    sys_exit(0);
+}
+
+static void set_size(const uint8_t *bytes, uint32_t count) {
+    struct agent_payload payload = {bytes, bytes + count, 0};
+    uint16_t size[4] = {(uint16_t)take_number(&payload, 2), (uint16_t)take_number(&payload, 2)};
+    if (program.is_terminal && !payload.is_short && program.output >= 0) sys_ioctl(program.output, TIOCSWINSZ, size);
+}
+
+static void close_input(void) {
+    // The end of a terminal's input is a key.
+    if (program.is_terminal) {
+        if (program.waiting_count < sizeof program.waiting) program.waiting[program.waiting_count++] = 4;
+        program.input_ends = 0;
+    } else if (!program.waiting_count && program.input >= 0) {
+        sys_close(program.input);
+        program.input = -1;
+    }
+}
+
+static void write_input(void) {
+    long n = sys_write(program.input, program.waiting, program.waiting_count);
+    if (n == -EAGAIN || n == -EINTR) return;
+    if (n < 0) {  // nobody reads any more: the rest goes nowhere
+        if (!program.is_terminal) sys_close(program.input);
+        program.input = -1;
+        n = (long)program.waiting_count;
+    }
+    program.waiting_count -= (size_t)n;
+    for (size_t i = 0; i < program.waiting_count; i++) program.waiting[i] = program.waiting[i + (size_t)n];
+    program.taken += (size_t)n;
+    if (program.input_ends && !program.waiting_count) close_input();
+}
+
+/// Does what the host asks of the running program. False for what it may not send.
+static int handle(uint8_t type, const uint8_t *bytes, uint32_t count) {
+    switch (type) {
+    case FRAME_INPUT:
+        // More than it was told that there is room for.
+        if (program.waiting_count + program.taken + count > sizeof program.waiting) return 0;
+        if (program.input < 0) {
+            program.taken += count;
+            return 1;
+        }
+        memcpy(program.waiting + program.waiting_count, bytes, count);
+        program.waiting_count += count;
+        return 1;
+    case FRAME_INPUT_END:
+        program.input_ends = 1;
+        if (!program.waiting_count) close_input();
+        return 1;
+    case FRAME_SIGNAL: {
+        struct agent_payload payload = {bytes, bytes + count, 0};
+        uint32_t signal = (uint32_t)take_number(&payload, 4);
+        if (payload.is_short || signal == 0 || signal > 64) return 0;
+        if (!program.has_exited) CALL(kill, program.process, signal, 0, 0, 0);
+        return 1;
+    }
+    case FRAME_SIZE: set_size(bytes, count); return 1;
+    default: return 0;
+    }
+}
+
+/// Takes what came from the host. False where it has gone.
+static int read_connection(void) {
+    uint8_t *header = program.frame;
+    for (;;) {
+        struct agent_header frame = {0, 0};
+        if (program.frame_count >= 8) frame = decode_header(header);
+        size_t wanted = 8 + frame.count;
+        if (program.frame_count == wanted && program.frame_count >= 8) {
+            program.frame_count = 0;
+            if (!handle(frame.type, payload_bytes, frame.count)) return 0;
+            continue;
+        }
+        int in_header = program.frame_count < 8;
+        uint8_t *to = in_header ? header + program.frame_count : payload_bytes + program.frame_count - 8;
+        long n = sys_read(agent_connection, to, (in_header ? 8 : wanted) - program.frame_count);
+        if (n == -EAGAIN || n == -EINTR) return 1;
+        if (n <= 0) return 0;
+        program.frame_count += (size_t)n;
+    }
+}
+
+/// Makes a frame of what the program wrote, where there is something. Closes the stream at its end.
+static void read_output(int *stream, uint8_t type) {
+    begin(type);
+    long n = sys_read(*stream, message.bytes + 8, sizeof message.bytes - 8);
+    if (n > 0) {
+        message.count += (size_t)n;
+        send_or_wait();
+        return;
+    }
+    message.count = program.sent = 0;
+    if (n == -EINTR || (n == -EAGAIN && !program.has_exited)) return;
+    if (*stream == program.input) program.input = -1;
+    sys_close(*stream);
+    *stream = -1;
+}
+
+static __attribute__((noreturn)) void serve_program(const struct agent_request *request) {
+    // Blocked, not ignored: whoever reads no more shows as an error of write, and the program is not concerned.
+    uint64_t broken_pipe = 1ull << (13 /* SIGPIPE */ - 1);
+    CALL(rt_sigprocmask, 0 /* SIG_BLOCK */, &broken_pipe, 0, sizeof broken_pipe, 0);
+    // Non-blocking: a host that reads nothing must not keep its own signals from the program.
+    CALL(fcntl, agent_connection, F_SETFL, O_RDWR | O_NONBLOCK, 0, 0);
+    int *const streams[] = {&program.input, &program.output, &program.error_output};
+    for (int i = 0; i < 3; i++)
+        if (*streams[i] >= 0) CALL(fcntl, *streams[i], F_SETFL, (i ? O_RDONLY : O_WRONLY) | (program.is_terminal ? O_RDWR : 0) | O_NONBLOCK, 0, 0);
+    message.count = program.sent = 0;
+    for (;;) {
+        if (!is_sending() && program.taken >= AGENT_INPUT_WINDOW / 4) {
+            begin(FRAME_TAKEN);
+            put_number(program.taken, 4);
+            send_or_wait();
+            program.taken = 0;
+        }
+        if (!is_sending() && program.has_exited) {
+            // All that it wrote is there already; those who hold its streams still are no part of it.
+            if (program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
+            else if (program.error_output >= 0) read_output(&program.error_output, FRAME_ERROR_OUTPUT);
+            else {
+                CALL(fcntl, agent_connection, F_SETFL, O_RDWR, 0, 0);
+                if (request->place == PLACE_NEW_CONTAINER) CALL(sync, 0, 0, 0, 0, 0);
+                begin(FRAME_EXIT);
+                put_number((uint32_t)program.status, 4);
+                send_message();
+                leave(request);
+            }
+            if (!is_sending()) continue;
+        }
+        int may_read = !is_sending() && !program.has_exited;
+        struct pollfd set[] = {
+            {.fd = agent_connection, .events = (short)(POLLIN | (is_sending() ? POLLOUT : 0))},
+            {.fd = program.waiting_count ? program.input : -1, .events = POLLOUT},
+            {.fd = may_read ? program.output : -1, .events = POLLIN},
+            {.fd = may_read ? program.error_output : -1, .events = POLLIN},
+            {.fd = program.has_exited ? -1 : program.end, .events = POLLIN},
+        };
+        CALL(poll, set, sizeof set / sizeof *set, -1, 0, 0);
+        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_connection()) leave(request);
+        if (set[0].revents & POLLOUT && is_sending()) {
+            long n = sys_write(agent_connection, message.bytes + program.sent, message.count - program.sent);
+            if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
+            if (n > 0) program.sent += (size_t)n;
+        }
+        if (program.waiting_count && program.input >= 0 && set[1].revents) write_input();
+        if (set[2].revents && !is_sending() && program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
+        if (set[3].revents && !is_sending() && program.error_output >= 0)
+            read_output(&program.error_output, FRAME_ERROR_OUTPUT);
+        if (set[4].revents) {
+            int error = (int)CALL(wait4, program.process, &program.status, __WALL, 0, 0);
+            if (error != -EINTR) program.has_exited = 1;
+        }
+    }
+}
+
+// MARK: - Its start
+
+static void make_pipe(int ends[2]) {
+    int error = (int)CALL(pipe2, ends, O_CLOEXEC, 0, 0, 0);
+    if (error) fail(error, "cannot make a pipe", "");
+}
+
+/// Reads what the new process says. 1 where it says something, 0 where the program has started.
+static int read_report(int from, struct failure *report) {
+    for (;;) {
+        long n = sys_read(from, report, sizeof *report);
+        if (n == -EINTR) continue;
+        return n == (long)sizeof *report;
+    }
+}
+
+static __attribute__((noreturn)) void run_program(struct agent_request *request) {
+    if (!request->argument_count) fail(-EINVAL, "no program was named", "");
+    int joined = 0, error;
+    if (request->place == PLACE_CONTAINER || request->place == PLACE_CONTAINER_IF_THERE) {
+        joined = find_container(request->container);
+        if (joined < 0 && request->place == PLACE_CONTAINER) fail(joined, "no such container: ", request->container);
+        if (joined < 0) joined = 0;
+        // Of its children, not of this process.
+        if (joined && (error = join(joined, "pid", CLONE_NEWPID))) fail(error, "cannot enter the container", "");
+    } else if (request->place == PLACE_NEW_CONTAINER) {
+        if (find_container(request->container) > 0) fail(-EEXIST, "the container is there already: ", request->container);
+        if (!request->base) fail(-EINVAL, "a container needs a root", "");
+    }
+    int report[2], answer[2], input[2] = {-1, -1}, output[2] = {-1, -1}, error_output[2] = {-1, -1};
+    program.is_terminal = request->options & OPTION_TERMINAL;
+    make_pipe(report), make_pipe(answer);
+    if (!program.is_terminal) make_pipe(input), make_pipe(output), make_pipe(error_output);
+    unsigned long flags = 17 /* SIGCHLD */ | (request->place == PLACE_NEW_CONTAINER ? NAMESPACES : 0);
+    int process = (int)CALL(clone, flags, 0, 0, 0, 0);
+    if (process == 0) {
+        report_pipe = report[1];
+        sys_close(answer[1]);
+        become_program(request, (int[]){input[0], output[1], error_output[1]}, answer[0], joined);
+    }
+    if (process < 0) fail(process, "cannot start a process", "");
+    program.process = process;
+    program.end = (int)CALL(pidfd_open, process, 0, 0, 0, 0);
+    sys_close(report[1]), sys_close(answer[0]);
+    sys_close(input[0]), sys_close(output[1]), sys_close(error_output[1]);
+    program.input = input[1], program.output = output[0], program.error_output = error_output[0];
+
+    struct failure said;
+    int has_said = read_report(report[0], &said);
+    if (has_said && program.is_terminal && said.error >= 0) {
+        int master = (int)CALL(pidfd_getfd, program.end, said.error, 0, 0, 0);
+        if (master < 0) kill_program(), fail(master, "cannot take the terminal", "");
+        CALL(fcntl, master, F_SETFD, 1 /* FD_CLOEXEC */, 0, 0);
+        program.input = program.output = master;
+        uint16_t size[4] = {request->rows, request->columns};
+        if (size[0] || size[1]) sys_ioctl(master, TIOCSWINSZ, size);
+        sys_write(answer[1], "", 1);
+        has_said = read_report(report[0], &said);
+    }
+    if (has_said || program.end < 0) {
+        if (!has_said) kill_program();
+        fail(has_said ? said.error : program.end, has_said ? said.text : "cannot watch a process", "");
+    }
+    sys_close(report[0]), sys_close(answer[1]);
+    if (request->place == PLACE_NEW_CONTAINER) remember_container(request->container, process);
+    begin(FRAME_STARTED);
+    put_number((uint32_t)process, 4);
+    send_message();
+    serve_program(request);
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The system calls of the agent, and its connection: frames that go out whole, and errors in words.
+
+#pragma once
+
+#include <asm/ioctls.h>
+#include <asm/stat.h>
+#include <linux/errno.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/stat.h>
+#include <linux/wait.h>
+
+#include "agent-request.h"
+#include "freestanding.h"
+
+enum { HERE = -100 /* AT_FDCWD */, NO_FOLLOW = 0x100 /* AT_SYMLINK_NOFOLLOW */, ITSELF = 0x1000 /* AT_EMPTY_PATH */ };
+enum { AGENT_SIGKILL = 9 };
+
+/// struct timespec, whose header some of a C library's headers do not get on with.
+struct agent_time {
+    int64_t seconds, nanoseconds;
+};
+
+static int open_at(int folder, const char *path, int flags, int mode) {
+    return (int)CALL(openat, folder, path, flags | O_CLOEXEC, mode, 0);
+}
+/// Opens a path with every symbolic link, `..` and leading slash resolved inside `root`, whatever an image has there.
+static int open_in_root(int root, const char *path, int flags) {
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT};
+    return (int)CALL(openat2, root, path, &how, sizeof how, 0);
+}
+static int make_folder(const char *path) {
+    int error = (int)CALL(mkdir, path, 0755, 0, 0, 0);
+    return error == -EEXIST ? 0 : error;
+}
+static int mount_on(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {
+    return (int)CALL(mount, source, target, type, flags, data);
+}
+
+/// Adds text to a path or message, which stays short enough for its buffer of `size` bytes.
+static void append(char *to, size_t size, const char *text) {
+    size_t n = length(to);
+    while (*text && n < size - 1) to[n++] = *text++;
+    to[n] = 0;
+}
+static const char *number_path(char *to, size_t size, const char *before, long number, const char *after) {
+    char buffer[24];
+    to[0] = 0;
+    append(to, size, before), append(to, size, decimal(number, buffer)), append(to, size, after);
+    return to;
+}
+
+// MARK: - The connection
+
+static int agent_connection;
+
+/// Writes everything, however long the host takes; what cannot be written has no reader any more.
+static void write_all(int fd, const void *from, size_t count) {
+    const uint8_t *next = from;
+    while (count) {
+        long n = sys_write(fd, next, count);
+        if (n == -EINTR) continue;
+        if (n == -EAGAIN) {
+            struct pollfd set = {.fd = fd, .events = POLLOUT};
+            CALL(poll, &set, 1, -1, 0, 0);
+            continue;
+        }
+        if (n <= 0) sys_exit(0);
+        next += n, count -= (size_t)n;
+    }
+}
+
+/// A frame under construction: a header of 8 bytes, then the payload.
+struct agent_message {
+    size_t count;
+    uint8_t bytes[8 + 16384];
+};
+static struct agent_message message;
+
+static void begin(uint8_t type) {
+    memset(message.bytes, 0, 8);
+    message.bytes[0] = type;
+    message.count = 8;
+}
+static void put_number(uint64_t value, unsigned byte_count) {
+    for (unsigned i = 0; i < byte_count; i++) message.bytes[message.count++] = (uint8_t)(value >> 8 * i);
+}
+static void put_string(const char *text) {
+    while (*text && message.count < sizeof message.bytes - 1) message.bytes[message.count++] = (uint8_t)*text++;
+    message.bytes[message.count++] = 0;
+}
+/// Sets the header's length, after which the frame is whole.
+static void finish(void) {
+    size_t count = message.count - 8;
+    for (unsigned i = 0; i < 4; i++) message.bytes[4 + i] = (uint8_t)(count >> 8 * i);
+}
+static void send_message(void) {
+    finish();
+    write_all(agent_connection, message.bytes, message.count);
+}
+
+/// Tells the host what did not work, and ends this process.
+static __attribute__((noreturn)) void fail(int error, const char *what, const char *about) {
+    begin(FRAME_FAILED);
+    put_number((uint32_t)-error, 4);
+    char text[300] = "";
+    append(text, sizeof text, what), append(text, sizeof text, about);
+    put_string(text);
+    send_message();
+    sys_exit(1);
+}
+
+struct agent_header {
+    uint8_t type;
+    uint32_t count;
+};
+static uint8_t payload_bytes[AGENT_PAYLOAD_LIMIT];
+
+static void read_all(void *to, size_t count) {
+    uint8_t *next = to;
+    while (count) {
+        long n = sys_read(agent_connection, next, count);
+        if (n == -EINTR) continue;
+        if (n <= 0) sys_exit(0);  // the host has gone
+        next += n, count -= (size_t)n;
+    }
+}
+
+/// Reads the header of a frame; one that cannot be ends the connection.
+static struct agent_header decode_header(const uint8_t header[8]) {
+    struct agent_payload count = {header + 4, header + 8, 0};
+    struct agent_header result = {header[0], (uint32_t)take_number(&count, 4)};
+    if (header[1] || header[2] || header[3] || result.count > AGENT_PAYLOAD_LIMIT) fail(-EPROTO, "not a message", "");
+    return result;
+}
+
+/// Waits for a whole frame, whose payload is in `payload_bytes`.
+static struct agent_header receive(void) {
+    uint8_t bytes[8];
+    read_all(bytes, sizeof bytes);
+    struct agent_header header = decode_header(bytes);
+    read_all(payload_bytes, header.count);
+    return header;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The guest's agent: it runs programs, copies files and lists processes for the host, over vsock; docs/agent.md has the
+// messages. One connection is one operation, served by a process of its own that init forks when the host connects: a
+// guest that is never asked pays for a socket. Freestanding, as init is, for the same reason.
+
+#pragma once
+
+#include "agent-process.h"
+
+struct vsock_address {  // struct sockaddr_vm, whose header needs a C library's
+    uint16_t family, reserved;
+    uint32_t port, cid;
+    uint8_t flags, zero[3];
+};
+enum { FAMILY_VSOCK = 40, CID_ANY = -1, CID_HOST = 2 };
+
+/// A socket that waits for the host; -errno where the kernel has no vsock.
+static inline int listen_for_host(void) {
+    int listener = (int)CALL(socket, FAMILY_VSOCK, 1 /* SOCK_STREAM */ | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+    if (listener < 0) return listener;
+    struct vsock_address address = {.family = FAMILY_VSOCK, .port = AGENT_PORT, .cid = (uint32_t)CID_ANY};
+    int error = (int)CALL(bind, listener, &address, sizeof address, 0, 0);
+    if (!error) error = (int)CALL(listen, listener, 64, 0, 0, 0);
+    if (!error) return listener;
+    sys_close(listener);
+    return error;
+}
+
+/// Takes a connection of the host; -errno where there is none. Programs of the guest itself are turned away.
+static inline int accept_host(int listener) {
+    struct vsock_address peer = {0};
+    unsigned size = sizeof peer;
+    int connection = (int)CALL(accept4, listener, &peer, &size, O_CLOEXEC, 0);
+    if (connection < 0 || peer.cid == CID_HOST) return connection;
+    sys_close(connection);
+    return -EPERM;
+}
+
+static struct agent_request request;
+
+/// Moves this process into a container's file system, for files and lists of processes.
+static void visit_container(void) {
+    if (request.place == PLACE_GUEST) return;
+    int process = find_container(request.container);
+    if (process < 0) {
+        if (request.place == PLACE_CONTAINER_IF_THERE) return;
+        fail(process, "no such container: ", request.container);
+    }
+    int error = join(process, "mnt", CLONE_NEWNS);
+    if (error) fail(error, "cannot enter the container ", request.container);
+}
+
+static __attribute__((noreturn)) void done(uint8_t type) {
+    begin(type);
+    send_message();
+    sys_exit(0);
+}
+
+static __attribute__((noreturn)) void put_files(uint32_t count) {
+    struct agent_payload payload = {payload_bytes, payload_bytes + count, 0};
+    const char *where = keep_string(&request, &payload), *name = keep_string(&request, &payload);
+    if (!where || !name || payload.is_short) fail(-EINVAL, "not a place for files", "");
+    visit_container();
+    CALL(umask, 0, 0, 0, 0, 0);
+    // Into a folder that is there, else as a new file or folder of that name.
+    int folder = open_at(HERE, where, O_PATH | O_DIRECTORY, 0);
+    if (folder == -ENOENT || folder == -ENOTDIR) {
+        char parent[4096] = "";
+        append(parent, sizeof parent, where);
+        size_t n = length(parent);
+        while (n > 1 && parent[n - 1] == '/') parent[--n] = 0;
+        while (n && parent[n - 1] != '/') n--;
+        name = where + n;
+        parent[n] = 0;
+        folder = open_at(HERE, n ? parent : ".", O_PATH | O_DIRECTORY, 0);
+    }
+    if (folder < 0) fail(folder, "cannot open ", where);
+    receive_tree(folder, name);
+    done(FRAME_DONE);
+}
+
+static __attribute__((noreturn)) void list_processes(void) {
+    visit_container();
+    int folder = open_at(HERE, "/proc", O_RDONLY | O_DIRECTORY, 0);
+    if (folder < 0) fail(folder, "cannot read ", "/proc");
+    char entries[2048] __attribute__((aligned(8)));
+    long n;
+    while ((n = CALL(getdents64, folder, entries, sizeof entries, 0, 0)) > 0) {
+        for (long at = 0; at < n; at += *(uint16_t *)(entries + at + 16)) {
+            const char *name = entries + at + 19;  // struct linux_dirent64
+            char path[64] = "", text[1024];
+            struct stat status;
+            if (*name < '0' || *name > '9') continue;
+            append(path, 40, "/proc/"), append(path, 40, name);
+            if (CALL(stat, path, &status, 0, 0, 0) != 0) continue;
+            size_t end = length(path);
+            append(path, sizeof path, "/stat");
+            if (read_text(path, text, sizeof text) <= 0) continue;
+            begin(FRAME_PROCESS);
+            put_number(status.st_uid, 4);
+            put_string(text);
+            path[end] = 0;
+            append(path, sizeof path, "/cmdline");
+            long count = read_text(path, text, sizeof text);
+            for (long i = 0; i < count - 1; i++)
+                if (!text[i]) text[i] = ' ';
+            put_string(count > 0 ? text : "");
+            send_message();
+        }
+    }
+    done(FRAME_END);
+}
+
+/// Serves one connection, for as long as its operation takes.
+static __attribute__((noreturn)) void serve_host(int connection) {
+    agent_connection = connection;
+    int has_stage = 0;
+    for (;;) {
+        struct agent_header header = receive();
+        if (!request.version && header.type != FRAME_HELLO) fail(-EPROTO, "the first message is not a greeting", "");
+        switch (header.type) {
+        case FRAME_CLOCK: {
+            struct agent_payload payload = {payload_bytes, payload_bytes + header.count, 0};
+            struct agent_time time = {(int64_t)take_number(&payload, 8), 0};
+            time.nanoseconds = (int64_t)take_number(&payload, 4);
+            int error = payload.is_short ? -EINVAL : (int)CALL(clock_settime, 0 /* CLOCK_REALTIME */, &time, 0, 0, 0);
+            if (error) fail(error, "cannot set the clock", "");
+            continue;
+        }
+        case FRAME_ENTRY:
+        case FRAME_DATA: {
+            if (!has_stage) fail(-EPROTO, "files before the place where they belong", "");
+            if (header.type == FRAME_DATA) {
+                receive_data(header.count);
+                continue;
+            }
+            int folder = open_at(HERE, BOX "/files", O_PATH, 0);
+            char buffer[24];
+            receive_entry(folder, decimal(request.stage_count - 1, buffer), header.count);
+            sys_close(folder);
+            continue;
+        }
+        case FRAME_RUN: run_program(&request);
+        case FRAME_GET: {
+            struct agent_payload payload = {payload_bytes, payload_bytes + header.count, 0};
+            const char *path = keep_string(&request, &payload);
+            if (!path || payload.is_short) fail(-EINVAL, "not a path", "");
+            visit_container();
+            send_tree(HERE, path, 0);
+            done(FRAME_END);
+        }
+        case FRAME_PUT: put_files(header.count);
+        case FRAME_PROCESSES: list_processes();
+        default: break;
+        }
+        int error = agent_configure(&request, header.type, payload_bytes, header.count);
+        if (error) fail(error, "a message that this agent does not take", "");
+        if (request.version != AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has version 1", "");
+        if (header.type == FRAME_CONTAINER && request.place == PLACE_NEW_CONTAINER) {
+            error = prepare_box();
+            if (error) fail(error, "cannot prepare a container", "");
+        }
+        if (header.type == FRAME_STAGE) {
+            if (request.place != PLACE_NEW_CONTAINER) fail(-EPROTO, "files for a container that is not new", "");
+            CALL(umask, 0, 0, 0, 0, 0);
+            has_stage = 1;
+        }
+    }
+}

@@ -12,7 +12,9 @@ MONITOR := .build/release/martlet-monitor
 # One file to install, whatever Swift libraries the host has, that starts fast and takes little memory: docs/performance.md
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
-    -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs
+    -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs \
+    -Xswiftc -Xfrontend -Xswiftc -function-sections \
+    -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/symbol-order.txt -Xlinker --no-warn-symbol-ordering
 COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/, bash-completion/completions/martlet \
     zsh/site-functions/_martlet fish/vendor_completions.d/martlet.fish)
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/martlet-device-bench \
@@ -78,6 +80,12 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 	swift build -c release --package-path Benchmarks
 	Benchmarks/.build/release/martlet-bench --martlet $(MARTLET) \
 	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)
+
+.PHONY: symbol-order
+symbol-order: build guest-images ## Record what a running monitor calls, for the linker to lay it side by side
+	scripts/symbol-order.py $(MONITOR) guest-images/build > scripts/symbol-order.new
+	mv scripts/symbol-order.new scripts/symbol-order.txt
+	rm -f $(MARTLET) $(MONITOR)
 
 .PHONY: compare
 compare: setup build guest-images ## Compare a virtual machine with a container and a process: docs/comparison.md

@@ -168,7 +168,6 @@ package final class MachineService: Sendable {
             throw APIError("\(error)")
         }
         metricsFile.start(on: machine) { [weak self] in self?.flushMetrics() }
-        ProgramText.release()
     }
 
     /// Ends the machine soon, and its guest is not asked; one that was not started will not be any more.
@@ -202,9 +201,16 @@ package final class MachineService: Sendable {
 
     /// Blocks until the machine has ended, or was stopped before it was started.
     ///
+    /// Meanwhile, it gives back what the start needed, often at first and then each minute: a start goes on after its call returns,
+    /// and requests take memory too.
+    ///
     /// - Returns: How it ended; `nil` for a machine that never was.
     package func waitUntilEnded() -> MachineResult? {
-        ended.wait()
+        var interval = 1
+        while ended.wait(timeout: .now() + .seconds(interval)) == .timedOut {
+            ProcessMemory.giveBack()
+            interval = min(interval + 1, 60)
+        }
         return state.withLock { $0.result }
     }
 

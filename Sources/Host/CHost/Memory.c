@@ -2,10 +2,13 @@
 
 #include "CHost.h"
 
+#include <link.h>
+#include <malloc.h>
 #include <nmmintrin.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 __attribute__((target("sse4.2"))) static uint32_t crc32c_by_instruction(
@@ -89,3 +92,21 @@ int chost_guards_mappings(void) { return atomic_load(&has_handler); }
 
 int64_t chost_seek_data(int file, int64_t offset) { return lseek(file, offset, SEEK_DATA); }
 int64_t chost_seek_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
+
+static int give_back_text(struct dl_phdr_info *object, size_t size, void *context) {
+    (void)size, (void)context;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
+        uintptr_t first = (object->dlpi_addr + segment->p_vaddr) & -page;
+        // A hint: where it is not taken, nothing is lost.
+        madvise((void *)first, object->dlpi_addr + segment->p_vaddr + segment->p_memsz - first, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void chost_give_back_memory(void) {
+    malloc_trim(0);
+    dl_iterate_phdr(give_back_text, NULL);
+}

@@ -5,13 +5,7 @@ import Glibc
 /// A range of this process's addresses, and what of it is in the host's memory (proc(5), /proc/PID/smaps).
 struct MemoryMapping {
     let range: Range<UInt64>
-    /// As `r-xp`.
-    let permissions: Substring
-    /// The file or `[name]` that is mapped; empty where there is none.
-    let name: Substring
     private(set) var residentByteCount: UInt64 = 0
-    /// Of pages that are the process's own: never backed by a file, or written since.
-    private(set) var anonymousByteCount: UInt64 = 0
 
     /// All of this process, in the order of addresses; `nil` where the host does not tell.
     static func all() -> [MemoryMapping]? {
@@ -25,11 +19,7 @@ struct MemoryMapping {
             if let mapping = MemoryMapping(firstLine: fields) {
                 mappings.append(mapping)
             } else if fields.count > 1, let kibibytes = UInt64(fields[1]), !mappings.isEmpty {
-                switch fields[0] {
-                case "Rss:": mappings[mappings.count - 1].residentByteCount = kibibytes << 10
-                case "Anonymous:": mappings[mappings.count - 1].anonymousByteCount = kibibytes << 10
-                default: break
-                }
+                if fields[0] == "Rss:" { mappings[mappings.count - 1].residentByteCount = kibibytes << 10 }
             }
         }
         return mappings
@@ -41,7 +31,5 @@ struct MemoryMapping {
         let ends = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
         guard ends.count == 2, ends[0] < ends[1] else { return nil }
         range = ends[0]..<ends[1]
-        permissions = fields[1]
-        name = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
     }
 }

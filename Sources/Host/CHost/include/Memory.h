@@ -24,6 +24,9 @@ int64_t chost_seek_hole(int file, int64_t offset);
 /// Whether a handler of SIGBUS that puts the terminal back is installed.
 int chost_guards_mappings(void);
 
+/// Gives the kernel back what is free of the heap, and all pages of files that are mapped without a right to write them.
+void chost_give_back_memory(void);
+
 #pragma clang assume_nonnull end
 
 #endif

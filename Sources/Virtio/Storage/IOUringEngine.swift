@@ -10,7 +10,8 @@ import SystemPackage
 /// While the ring has nothing to do, one read alone and any number of writes are tried by plain calls first: what the page cache
 /// can serve or keep is done by them in less time than the ring takes; writes would even go through a thread of the kernel's.
 ///
-/// An error of the ring itself, such as `EPERM` under a sandbox that came later, ends its use: threads go on with the disk.
+/// An error of the ring itself, such as `EPERM` under a sandbox that came later, ends its use: plain calls go on with the disk, on the
+/// caller's thread, because no thread is made while a guest runs.
 ///
 /// The ring is used by whichever thread holds the owner's lock; the kernel keeps a request that was submitted by a thread
 /// that has ended since.
@@ -167,16 +168,16 @@ final class IOUringEngine: StorageEngine {
         if unsafe poll(&set, 1, 10) > 0 { completionEvent.take() }
     }
 
-    /// Gives what the kernel has not taken, and all that comes, to threads.
+    /// Does what the kernel has not taken, and all that comes, by plain calls.
     private func fallBack(_ error: Errno) {
-        report("io_uring: \(error): threads go on with the disk")
-        let threads = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent)
-        fallback = threads
+        report("io_uring: \(error): plain system calls go on with the disk, more slowly")
+        let calls = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent, threads: nil)
+        fallback = calls
         // Their entries stay in the ring, which nobody submits any more.
         for slot in prepared {
             guard let job = jobs[slot].take() else { continue }
             ownCount -= 1
-            threads.submit(job)
+            calls.submit(job)
         }
         prepared.removeAll()
     }

@@ -16,6 +16,7 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
     ///   - file: The disk.
     ///   - capacity: How many requests it takes at a time.
     ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
+    ///   - threads: The disk's threads, which start later; `nil` for some of its own, which run at once.
     ///   - report: Takes what an engine has to say while it works, in words.
     /// - Returns: The engine, for one owner.
     /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
@@ -23,6 +24,7 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
         for file: DiskFile,
         capacity: Int,
         completionEvent: EventFD? = nil,
+        threads: StorageThreads? = nil,
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(StorageError) -> sending any StorageEngine {
         let event: EventFD
@@ -31,9 +33,13 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
         } catch {
             throw .file(file.path, operation: "eventfd", error)
         }
+        func threadPoolEngine() -> ThreadPoolEngine {
+            let threads = threads ?? .started()
+            return ThreadPoolEngine(file: file, capacity: capacity, completionEvent: event, threads: threads)
+        }
         let engine: any StorageEngine
         switch self {
-        case .threads: engine = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: event)
+        case .threads: engine = threadPoolEngine()
         case .ioUring, .automatic:
             do throws(StorageError) {
                 engine = try unsafe IOUringEngine(
@@ -44,7 +50,7 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
                 )
             } catch {
                 guard self == .automatic else { throw error }
-                engine = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: event)
+                engine = threadPoolEngine()
             }
         }
         return file.isDirect ? DirectEngine(engine, file: file) : engine

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import Glibc
 import Host
 import Synchronization
@@ -8,9 +7,6 @@ import SystemPackage
 
 /// The threads of one disk, and what lies between them and its engine.
 final class StorageThreadPool: Sendable {
-    /// As many as may wait for the disk at a time.
-    private static let threadMaximum = 24
-
     /// As many as write into the page cache, of which one may be held up by a flush.
     private static let writerMaximum = 2
 
@@ -45,7 +41,7 @@ final class StorageThreadPool: Sendable {
         var completed: [StorageCompletion] = []
         /// How many jobs there are that touch the memory of their vectors.
         var transferCount = 0
-        var idleWorkers = Array(0..<threadMaximum)
+        var idleWorkers: [Int]
 
         /// Completes what moves data and no thread has begun.
         ///
@@ -71,8 +67,7 @@ final class StorageThreadPool: Sendable {
     private let state: Mutex<State>
     /// Whether jobs that move data are to end as soon as they can.
     private let isCancelling = Atomic<Bool>(false)
-    /// Each is a thread while it has something to do; a queue for many would run as many blocks as there are processors.
-    private let workers: [DispatchQueue]
+    private let workers: [WorkThread]
     /// How many threads work for what is offered: the engine's has a processor of its own.
     private let helperMaximum = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)) - 1)
 
@@ -80,14 +75,24 @@ final class StorageThreadPool: Sendable {
     ///   - file: What the jobs are done on.
     ///   - capacity: How many jobs there are at most.
     ///   - event: What happens when there are completions.
-    init(file: DiskFile, capacity: Int, event: EventFD) {
+    ///   - threads: Those of the disk.
+    init(file: DiskFile, capacity: Int, event: EventFD, threads: StorageThreads?) {
         self.file = file
         self.event = event
-        workers = (0..<Self.threadMaximum).map { DispatchQueue(label: "martlet.disk.\($0)") }
-        state = Mutex(State(waiting: JobQueue(capacity: capacity), offered: JobQueue(capacity: capacity)))
+        workers = threads?.forEngine() ?? []
+        state = Mutex(
+            State(
+                waiting: JobQueue(capacity: capacity),
+                offered: JobQueue(capacity: capacity),
+                idleWorkers: Array(workers.indices)
+            )
+        )
     }
 
-    /// Gives jobs to the threads.
+    /// Whether there is any thread.
+    var hasThreads: Bool { !workers.isEmpty }
+
+    /// Gives jobs to the threads, of which there are some.
     ///
     /// - Parameters:
     ///   - jobs: What is left to be done.
@@ -105,7 +110,7 @@ final class StorageThreadPool: Sendable {
             }
             return started
         }
-        for worker in started { workers[worker].async { [self] in work(worker) } }
+        for worker in started { workers[worker].run { [self] in work(worker) } }
     }
 
     /// With how many threads at work there is no use in another one for `job`.

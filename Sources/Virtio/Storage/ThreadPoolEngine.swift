@@ -31,10 +31,17 @@ final class ThreadPoolEngine: StorageEngine {
     private var aloneCount = 0
     @safe @exclusivity(unchecked) private var writes = CachedWriteBudget()
 
-    init(file: DiskFile, capacity: Int, completionEvent: EventFD) {
+    /// Makes an engine.
+    ///
+    /// - Parameters:
+    ///   - file: The disk.
+    ///   - capacity: How many requests it takes at a time.
+    ///   - completionEvent: Happens when threads have completed something.
+    ///   - threads: The disk's; without any, the caller's thread does everything.
+    init(file: DiskFile, capacity: Int, completionEvent: EventFD, threads: StorageThreads?) {
         self.file = file
         self.capacity = capacity
-        pool = StorageThreadPool(file: file, capacity: capacity, event: completionEvent)
+        pool = StorageThreadPool(file: file, capacity: capacity, event: completionEvent, threads: threads)
     }
 
     deinit {
@@ -130,6 +137,12 @@ final class ThreadPoolEngine: StorageEngine {
     }
 
     private func hand(_ jobs: some Collection<StorageJob>, mayBeTakenBack: Bool) {
+        guard pool.hasThreads else {
+            for var job in jobs {
+                completed.append(StorageCompletion(slot: job.request.slot, error: job.run(on: file.descriptor)))
+            }
+            return
+        }
         handedCount += jobs.count
         pool.run(jobs, mayBeTakenBack: mayBeTakenBack)
     }

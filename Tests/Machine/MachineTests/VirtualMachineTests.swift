@@ -121,13 +121,19 @@ struct VirtualMachineTests {
     @Test func `each thread has its name, and prepares itself before the guest runs`() async throws {
         let folder = try TemporaryFolder()
         let prepared = Mutex<Set<String>>([])
+        var configuration = try configuration([.spin], in: folder)
+        var disk = Drive("disk", path: try folder.write([UInt8](repeating: 0, count: 4096), to: "disk"))
+        disk.engine = .threads
+        configuration.drives = [disk]
         let machine = try VirtualMachine(
-            configuration([.spin], in: folder),
+            configuration,
             console: ConsoleAttachment(console: try MachineConsole()),
             prepareThread: { name in prepared.withLock { _ = $0.insert(name) } }
         )
         try machine.start()
-        let names: Set<String> = ["vcpu 0", "entropy", "console", "timers", "control"]
+        let names = Set(
+            ["vcpu 0", "vda", "entropy", "console", "timers", "control"] + (0..<24).map { "vda io \($0)" }
+        )
         #expect(prepared.withLock { $0 } == names)
         let shown = threadNames()
         #expect(names.isSubset(of: shown))

@@ -18,11 +18,17 @@ final class EngineFixture {
     private let folder: TemporaryFolder
     private var allocations: [UnsafeMutableRawBufferPointer] = unsafe []
 
-    init(_ kind: StorageEngineKind, byteCount: Int, isDirect: Bool = false, capacity: Int = 32) throws {
+    init(
+        _ kind: StorageEngineKind,
+        byteCount: Int,
+        isDirect: Bool = false,
+        capacity: Int = 32,
+        threads: StorageThreads? = nil
+    ) throws {
         folder = try TemporaryFolder()
         path = try folder.makeSparseFile("disk", byteCount: byteCount)
         file = try DiskFile(path: FilePath(path), isReadOnly: false, isDirect: isDirect)
-        engine = try kind.makeEngine(for: file, capacity: capacity)
+        engine = try kind.makeEngine(for: file, capacity: capacity, threads: threads)
     }
 
     deinit {

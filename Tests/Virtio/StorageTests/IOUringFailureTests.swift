@@ -23,7 +23,9 @@ import Testing
         arguments: [Errno.notPermitted, .noMemory, .badFileDescriptor, .resourceTemporarilyUnavailable, .resourceBusy],
         [0, 1, 3]
     )
-    func `when the ring fails, threads do what it has not done, and it is said once`(error: Errno, first: Int) throws {
+    func `when the ring fails, plain calls do what it has not done, and it is said once`(error: Errno, first: Int)
+        throws
+    {
         let messages = Messages()
         let calls = Calls()
         let engine = try unsafe IOUringEngine(
@@ -55,7 +57,7 @@ import Testing
             #expect(slots.count == 32)
             #expect(memory.allSatisfy { $0.bytes.allSatisfy { $0 == 0x5a } })
         }
-        #expect(messages.all == ["io_uring: \(error): threads go on with the disk"])
+        #expect(messages.all == ["io_uring: \(error): plain system calls go on with the disk, more slowly"])
     }
 
     @Test func `a call that is always to be repeated is an error in the end`() throws {

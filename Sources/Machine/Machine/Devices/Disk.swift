@@ -16,6 +16,7 @@ package final class Disk: Sendable {
     private let configuration: Drive
     private let file: Mutex<DiskFile>
     private let hostFaults: GuestFaultLog
+    private let threads: StorageThreads
 
     /// Opens and locks the file, and makes its device.
     ///
@@ -31,11 +32,13 @@ package final class Disk: Sendable {
         let engine: any StorageEngine
         let hostFaults = GuestFaultLog(device: "disk \(id) (\(configuration.path))", logger: logger, level: .warning)
         self.hostFaults = hostFaults
+        threads = StorageThreads(id.name)
         do throws(StorageError) {
             file = try DiskFile(configuration, path: FilePath(hostText: configuration.path))
             engine = try configuration.engineKind.makeEngine(
                 for: file,
                 capacity: BlockDevice.requestCapacity,
+                threads: threads,
                 report: { hostFaults.record($0) }
             )
         } catch {
@@ -53,6 +56,14 @@ package final class Disk: Sendable {
         } catch {
             throw .descriptor("disk \(configuration.path)", error)
         }
+    }
+
+    /// Starts the threads of its engine.
+    ///
+    /// - Parameter gate: Holds them until all of the machine's threads are there.
+    /// - Throws: `HostThreadError`.
+    func start(gate: StartGate?) throws(HostThreadError) {
+        try threads.start(gate: gate)
     }
 
     /// The path of its file, as it is now.
@@ -97,6 +108,7 @@ package final class Disk: Sendable {
                     for: new,
                     capacity: BlockDevice.requestCapacity,
                     completionEvent: event,
+                    threads: threads,
                     report: { [hostFaults] in hostFaults.record($0) }
                 )
             }

@@ -18,6 +18,10 @@ final class NamedMachines {
 
     /// `martlet` with these arguments, for these machines.
     func martlet(_ arguments: String...) -> Martlet {
+        martlet(arguments)
+    }
+
+    func martlet(_ arguments: [String]) -> Martlet {
         with(Martlet(arguments))
     }
 
@@ -40,6 +44,10 @@ final class NamedMachines {
 
     /// Starts a machine that outlives its command.
     func start(_ name: String, _ code: [GuestCode], _ options: String...) throws -> Martlet.Result {
+        try start(name, code, options)
+    }
+
+    func start(_ name: String, _ code: [GuestCode], _ options: [String]) throws -> Martlet.Result {
         try with(Martlet(image: TinyELF(code), ["--name", name, "--detach"] + options)).runToEnd()
     }
 

@@ -163,6 +163,12 @@ package struct GuestCode: Sendable {
         GuestCode([0x66, 0xc7, 0x04, 0x25] + littleEndian(address) + littleEndian(value))  // mov word [address], value
     }
 
+    /// Stores 32 bits anywhere below 4 GiB.
+    package static func store(doubleword value: UInt32, at address: UInt32) -> GuestCode {
+        // mov eax, address; mov dword [rax], value
+        GuestCode([0xb8] + littleEndian(address) + [0xc7, 0x00] + littleEndian(value))
+    }
+
     // MARK: - Ends
 
     /// ACPI soft-off: SLP_EN and sleep type 5.

@@ -130,7 +130,7 @@ let package = Package(
             "Sources/Machine/Machine",
             uses: [
                 "CHost", "CKVM", "Console", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform",
-                "Devices", "Firmware", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
+                "Devices", "Firmware", "Network", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
             ]
         ),
         .swift(
@@ -239,7 +239,8 @@ let package = Package(
             "Tests/Machine/MachineTests",
             uses: [
                 "CKVM", "Console", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "JSON", "LinuxBoot",
-                "Machine", "MachineModel", "Platform", "Snapshot", "Storage", "TestSupport", logging, systemPackage,
+                "Machine", "MachineModel", "Platform", "Snapshot", "Storage", "TestSupport", "Virtio",
+                logging, systemPackage,
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),

@@ -69,8 +69,9 @@ build_testing() {
     compile "$guest_images/init/init.c" init
     compile "$guest_images/testing/disktool.c" disktool
     compile "$guest_images/testing/agent.c" agent
+    compile "$guest_images/testing/nettool.c" nettool
     fill_tree
-    install -m 755 disktool tree/bin/disktool
+    install -m 755 disktool nettool tree/bin/
     make_file_system testing.ext4
 }
 

@@ -29,28 +29,25 @@ struct DiskOption {
     /// Reads a disk.
     ///
     /// - Parameter argument: The user's text.
-    /// - Throws: `Problem`, in words.
-    init(parsing argument: String) throws(Problem) {
-        var fields = Self.fields(of: argument)
-        let path = fields.removeFirst()
-        guard !path.isEmpty else { throw Problem(description: "the path of the disk is missing") }
-        var drive = Drive("", path: path)
+    /// - Throws: `OptionProblem`.
+    init(parsing argument: String) throws(OptionProblem) {
+        let fields = OptionFields(argument)
+        guard !fields.first.isEmpty else { throw OptionProblem("the path of the disk is missing") }
+        var drive = Drive("", path: fields.first)
         var (iops, bandwidth): (UInt64?, UInt64?) = (nil, nil)
-        for field in fields {
-            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            switch (parts[0], parts.count > 1 ? parts[1] : nil) {
+        for field in fields.rest {
+            switch (field.name, field.value) {
             case ("readonly", nil), ("ro", nil): drive.isReadOnly = true
             case ("direct", nil): drive.isDirect = true
             case ("drive", let value?): drive.id = value
             case ("id", let value?): drive.serial = value
             case ("engine", let value?): drive.engine = try Self.engine(value)
-            case ("queues", let value?): drive.queueCount = Int(try Self.number(value, of: "queues"))
-            case ("iops", let value?): iops = try Self.number(value, of: "iops")
-            case ("bandwidth", let value?): bandwidth = try Self.size(value)
+            case ("queues", let value?): drive.queueCount = Int(try field.number(value))
+            case ("iops", let value?): iops = try field.number(value)
+            case ("bandwidth", let value?): bandwidth = try field.size(value)
             default:
-                throw Problem(
-                    description:
-                        "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
+                throw OptionProblem(
+                    "unknown disk option '\(field)'; valid options are readonly, direct, id=, engine=, queues=, "
                         + "iops=, bandwidth= and drive="
                 )
             }
@@ -61,55 +58,13 @@ struct DiskOption {
         self.drive = drive
     }
 
-    struct Problem: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    // MARK: - Fields
-
-    /// Cuts at single commas; two are one that belongs to the field.
-    private static func fields(of argument: String) -> [String] {
-        var fields = [""]
-        var wasComma = false
-        for character in argument {
-            if character == "," {
-                if wasComma {
-                    fields.removeLast()
-                    fields[fields.count - 1].append(",")
-                } else {
-                    fields.append("")
-                }
-                wasComma.toggle()
-            } else {
-                fields[fields.count - 1].append(character)
-                wasComma = false
-            }
-        }
-        return fields
-    }
-
     /// An engine of disks; `nil` for the best one that the host has.
-    private static func engine(_ text: String) throws(Problem) -> Drive.Engine? {
+    private static func engine(_ text: String) throws(OptionProblem) -> Drive.Engine? {
         switch text {
         case "auto": nil
         case "io_uring": .ioUring
         case "threads": .threads
-        default: throw Problem(description: "unknown engine '\(text)'; valid engines are auto, io_uring and threads")
+        default: throw OptionProblem("unknown engine '\(text)'; valid engines are auto, io_uring and threads")
         }
-    }
-
-    private static func number(_ text: String, of option: String) throws(Problem) -> UInt64 {
-        guard let number = UInt64(text), number > 0, number <= 1 << 40 else {
-            throw Problem(description: "\(option)= takes a positive number, not '\(text)'")
-        }
-        return number
-    }
-
-    private static func size(_ text: String) throws(Problem) -> UInt64 {
-        guard let size = MemorySize(argument: text.allSatisfy(\.isNumber) ? text + "b" : text), size.byteCount > 0
-        else {
-            throw Problem(description: "bandwidth= takes a size such as 20M, in bytes a second, not '\(text)'")
-        }
-        return size.byteCount
     }
 }

@@ -21,7 +21,7 @@ struct MartletCommand: ParsableCommand {
                 subcommands: [
                     PsCommand.self, AttachCommand.self, LogsCommand.self, InspectCommand.self, StatsCommand.self,
                     PauseCommand.self, ResumeCommand.self, StopCommand.self, KillCommand.self, WaitCommand.self,
-                    RemoveCommand.self, CloneCommand.self,
+                    RemoveCommand.self, CloneCommand.self, VsockCommand.self,
                 ]
             ),
             CommandGroup(name: "API", subcommands: [APICommand.self]),

@@ -45,6 +45,8 @@ struct RunCommand: ParsableCommand {
     )
     var keep: String?
 
+    @OptionGroup var network: NetworkOptions
+
     @Flag(help: "Give the guest no random numbers of the host's (virtio-entropy).")
     var noEntropy = false
 
@@ -232,6 +234,7 @@ struct RunCommand: ParsableCommand {
         if let memory { configuration.size.memoryMiB = Int(clamping: memory.byteCount >> 20) }
         if exitStatusPort { configuration.size.hasExitStatusPort = true }
         if noEntropy { configuration.entropy = nil }
+        network.apply(to: &configuration)
         if !disks.isEmpty {
             configuration.drives = disks.enumerated().map { index, disk in
                 var drive = disk.drive
@@ -254,13 +257,18 @@ struct RunCommand: ParsableCommand {
             "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory",
             "boot-source.boot_args": "--cmdline",
             "boot-source.kernel_image_path": "KERNEL", "boot-source.initrd_path": "--initrd", "drives": "--disk",
+            "network-interfaces": "--net", "vsock.guest_cid": "--vsock: cid", "vsock.uds_path": "--vsock",
         ]
         if let option = options[error.field] { return "\(option): \(error.problem)" }
-        guard error.field.hasPrefix("drives["), let field = error.field.split(separator: ".").last else {
-            return "\(error.field): \(error.problem)"
+        let names = [
+            "serial": "id", "path_on_host": "path", "guest_mac": "mac", "host_dev_name": "tap",
+        ]
+        for (section, option) in [("drives[", "--disk"), ("network-interfaces[", "--net")]
+        where error.field.hasPrefix(section) {
+            let field = error.field.split(separator: ".").last.map(String.init) ?? ""
+            return "\(option): \(names[field] ?? field): \(error.problem)"
         }
-        let name = ["serial": "id", "path_on_host": "path"][field] ?? String(field)
-        return "--disk: \(name): \(error.problem)"
+        return "\(error.field): \(error.problem)"
     }
 }
 

@@ -11,7 +11,7 @@ extension MachineConfiguration {
 
     /// The sections of a file for Firecracker that Martlet accepts only while they ask for nothing.
     private static let notOffered = [
-        "balloon", "cpu-config", "memory-hotplug", "mmds-config", "network-interfaces", "pmem", "vsock",
+        "balloon", "cpu-config", "memory-hotplug", "mmds-config", "pmem",
     ]
 
     /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.

@@ -95,7 +95,14 @@ package final class MachineService: Sendable {
     private func resolved(_ configuration: MachineConfiguration) -> MachineConfiguration {
         var configuration = configuration
         configuration.mapPaths(resolved)
+        configuration.networkInterfaces = configuration.networkInterfaces.map(resolved)
         return configuration
+    }
+
+    private func resolved(_ interface: NetworkInterface) -> NetworkInterface {
+        var interface = interface
+        interface.descriptors = interface.descriptors.map { descriptors["descriptor:\($0)"].map(Int.init) ?? $0 }
+        return interface
     }
 
     private func resolved(_ path: String) -> String {
@@ -127,6 +134,7 @@ package final class MachineService: Sendable {
     ) throws(APIError) {
         var resolved = options
         resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
+        resolved.networks = options.networks.mapValues { self.resolved($0) }
         try start(isPaused: options.isPaused) { [resolved] () throws(MachineError) in
             let machine = try VirtualMachine(
                 restoring: snapshot,
@@ -274,9 +282,9 @@ package final class MachineService: Sendable {
     /// - Returns: Whether somebody does.
     @discardableResult
     func flushMetrics() -> Bool {
-        let (machine, drives) = state.withLock { ($0.machine, $0.configuration.orderedDrives) }
+        let (machine, configuration) = state.withLock { ($0.machine, $0.configuration) }
         guard let machine else { return metricsFile.isOpen }
-        return metricsFile.write(machine.statistics, drives: drives)
+        return metricsFile.write(machine.statistics, of: configuration)
     }
 }
 

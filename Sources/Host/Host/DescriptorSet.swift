@@ -39,6 +39,7 @@ package final class DescriptorSet: Sendable {
     }
 
     private static let batchCount = 64
+    private static let turnBatchCount = 32
     private let owned: OwnedDescriptor
 
     /// Makes an empty set.
@@ -81,13 +82,21 @@ package final class DescriptorSet: Sendable {
     }
 
     /// Calls `body` for everything that has happened, without waiting.
+    ///
+    /// What happens meanwhile is left for the next call, for which the set's own descriptor is readable: events that come as
+    /// fast as they are taken do not keep the thread here.
     package func takeEvents(_ body: (Event) -> Void) {
         var ready = [chost_ready](repeating: chost_ready(), count: Self.batchCount)
-        while true {
-            let count = unsafe chost_epoll_take(owned.rawValue, &ready, CInt(ready.count))
-            if count == -CInt(Errno.interrupted.rawValue) { continue }
+        // Behind as many descriptors as a set has, all events are newer than the call.
+        for _ in 0..<Self.turnBatchCount {
+            var count = -CInt(Errno.interrupted.rawValue)
+            while count == -CInt(Errno.interrupted.rawValue) {
+                count = unsafe chost_epoll_take(owned.rawValue, &ready, CInt(ready.count))
+            }
             guard count > 0 else { return }
             for index in 0..<Int(count) { body(Event(ready[index])) }
+            // One batch has each descriptor once.
+            guard count == CInt(ready.count) else { return }
         }
     }
 }

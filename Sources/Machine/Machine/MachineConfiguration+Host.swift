@@ -5,8 +5,16 @@ import LinuxBoot
 package import MachineModel
 
 extension MachineConfiguration {
-    /// The number of virtio devices that a machine has room for: disks, and the entropy device.
+    /// The number of virtio devices that a machine has room for.
     package static var deviceCapacity: Int { DeviceManager.capacity }
+
+    /// The number of virtio devices that the machine has.
+    private var deviceCount: Int {
+        drives.count + networkInterfaces.count + (entropy == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
+    }
+
+    /// Whether the machine may have one more device.
+    package var hasRoomForDevice: Bool { deviceCount < Self.deviceCapacity }
 
     /// The size of the host's RAM in bytes.
     package static var hostMemoryByteCount: UInt64 {
@@ -24,9 +32,12 @@ extension MachineConfiguration {
             } catch {
                 throw ConfigurationError("boot-source.boot_args", "\(error)")
             }
-            let capacity = Self.deviceCapacity - (entropy == nil ? 0 : 1)
-            guard drives.count <= capacity else {
-                throw ConfigurationError("drives", "a machine has room for \(capacity) disks, not \(drives.count)")
+            let excess = deviceCount - Self.deviceCapacity
+            guard excess <= 0 else {
+                let (field, what, count) =
+                    drives.count > excess
+                    ? ("drives", "disks", drives.count) : ("network-interfaces", "interfaces", networkInterfaces.count)
+                throw ConfigurationError(field, "a machine has room for \(count - excess) \(what), not \(count)")
             }
             let host = Self.hostMemoryByteCount
             guard size.memoryByteCount <= host else {

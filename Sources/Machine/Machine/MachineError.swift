@@ -5,6 +5,7 @@ package import Host
 package import KVM
 package import LinuxBoot
 package import MachineModel
+package import Network
 package import Snapshot
 package import Storage
 package import SystemPackage
@@ -17,6 +18,10 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case memory(GuestMemoryError)
     case boot(BootError)
     case storage(StorageError)
+    /// The host's side of a network interface cannot be had.
+    case network(DeviceID, NetworkError)
+    /// The socket for connections of guest and host cannot be made.
+    case vsock(UnixSocketError)
     /// The file for the guest's output cannot be opened.
     case consoleFile(FilePath, Errno)
     /// A snapshot cannot be saved, or this host cannot go on with it.
@@ -47,6 +52,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .memory(let error): "\(error)"
         case .boot(let error): "\(error)"
         case .storage(let error): "\(error)"
+        case .network(let id, let error): "\(id): \(error)"
+        case .vsock(let error): "vsock: \(error)"
         case .consoleFile(let path, let errno): "cannot open \(path) for the console: \(errno)"
         case .snapshot(let error): "\(error)"
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"

@@ -9,6 +9,10 @@ package struct MachineStatistics: Hashable, Sendable {
     package var vcpus: [VCPUStatistics]
     /// One for each disk, in their order.
     package var disks: [Disk]
+    /// One for each network interface, in their order.
+    package var interfaces: [NetworkStatistics] = []
+    /// Connections of guest and host, where there is a vsock device.
+    package var vsock: VsockStatistics?
     /// What the guest sent to its console, in bytes.
     package var consoleByteCount: UInt64?
     /// Resident memory of the process that is not the guest's, in bytes; `nil` where the host does not tell.

@@ -11,6 +11,7 @@ import Snapshot
 import Storage
 import Synchronization
 package import SystemPackage
+import Virtio
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
 ///
@@ -115,8 +116,14 @@ package final class VirtualMachine: Sendable {
             logger: logger,
             link: link
         )
-        notes =
-            parts.notes + [
+        var notes = parts.notes
+        if !parts.devices.interfaces.isEmpty {
+            notes.append(
+                "machines that are restored from one snapshot have the same network addresses: no two of them belong on one network"
+            )
+        }
+        self.notes =
+            notes + [
                 "restored from \(snapshot.folder.path): machines that are restored from one snapshot share their random numbers"
             ]
         serialOutput = nil
@@ -338,6 +345,8 @@ package final class VirtualMachine: Sendable {
         return MachineStatistics(
             vcpus: parts.runners.map { $0.exits.statistics },
             disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
+            interfaces: interfaces.map(\.statistics),
+            vsock: parts.devices.vsock?.statistics,
             consoleByteCount: parts.console.byteCount,
             overheadByteCount: resident?.overheadByteCount,
             guestByteCount: resident?.guestByteCount
@@ -348,6 +357,9 @@ package final class VirtualMachine: Sendable {
 
     /// The disks of the configuration, in its order.
     package var disks: [Disk] { parts.devices.disks }
+
+    /// The network interfaces of the configuration, in its order.
+    package var interfaces: [Interface] { parts.devices.interfaces }
 
     /// Looks whether the guest has found a device and has a driver for it.
     package func isUsed(_ id: DeviceID) -> Bool {

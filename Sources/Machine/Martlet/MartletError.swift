@@ -10,7 +10,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// There may be more in later versions, so a `switch` needs a `default`.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
-            case invalidConfiguration, hypervisor, memory, boot, storage, snapshot, resources, alreadyStarted
+            case invalidConfiguration, hypervisor, memory, boot, storage, network, snapshot, resources, alreadyStarted
             case notRunning, consoleClosed, guestExecution, `internal`
         }
 
@@ -30,6 +30,8 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let boot = Code(.boot)
         /// A disk's file cannot be used.
         public static let storage = Code(.storage)
+        /// The host's side of a network, or the socket of a vsock, cannot be had.
+        public static let network = Code(.network)
         /// A snapshot cannot be saved, is damaged, or is of a host that this one cannot take the place of.
         public static let snapshot = Code(.snapshot)
         /// This process has no file descriptor left.
@@ -88,6 +90,7 @@ extension MartletError.Code {
             case .memory: .memory
             case .boot: .boot
             case .storage: .storage
+            case .network, .vsock: .network
             case .snapshot: .snapshot
             case .descriptor, .threads: .resources
             case .assembly: .internal

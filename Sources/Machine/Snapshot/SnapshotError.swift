@@ -17,6 +17,8 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     case damaged(FilePath, reason: String)
     /// A disk of the saved machine has no file.
     case drive(String, reason: String)
+    /// The host's side of a network interface, or of vsock, is missing or cannot do what the guest knows.
+    case device(String, reason: String)
     /// Somebody has cut the memory short while a machine ran from it.
     case truncated(FilePath)
     /// This host cannot run what another one has saved.
@@ -39,6 +41,8 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
             "the snapshot is damaged: \(path): \(reason)"
         case .drive(let name, let reason):
             "disk \(name): \(reason)"
+        case .device(let name, let reason):
+            "\(name): \(reason)"
         case .truncated(let path):
             MemoryFile.truncation(of: path)
         case .host(let differences):

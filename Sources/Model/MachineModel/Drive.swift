@@ -125,12 +125,7 @@ public struct Drive: Codable, Hashable, Sendable {
     /// - Parameter place: The place of the disk in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "drive") throws(ConfigurationError) {
-        guard 1...64 ~= id.utf8.count, id.utf8.allSatisfy({ UnicodeScalar($0).isIdentifierCharacter }) else {
-            throw ConfigurationError(
-                "\(place).drive_id",
-                "API Resource IDs can only contain alphanumeric characters and underscores."
-            )
-        }
+        try id.validateAsIdentifier(at: "\(place).drive_id")
         if socket != nil { throw .notOffered("\(place).socket", "vhost-user-block back ends") }
         try path.validateAsPath(at: "\(place).path_on_host")
         if let partitionID {
@@ -154,6 +149,18 @@ public struct Drive: Codable, Hashable, Sendable {
             throw ConfigurationError(
                 "\(place).martlet.queues",
                 "must be 1 to \(Self.queueCounts.upperBound), not \(queueCount)"
+            )
+        }
+    }
+}
+
+extension String {
+    /// Checks that a text can name a part of a machine.
+    func validateAsIdentifier(at place: String) throws(ConfigurationError) {
+        guard 1...64 ~= utf8.count, utf8.allSatisfy({ UnicodeScalar($0).isIdentifierCharacter }) else {
+            throw ConfigurationError(
+                place,
+                "API Resource IDs can only contain alphanumeric characters and underscores."
             )
         }
     }

@@ -18,6 +18,12 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     /// The disks, in the order in which they were described; the guest finds the root disk first.
     @DefaultWhenAbsent public var drives: [Drive]
 
+    /// The network interfaces: the guest calls the first one `eth0`.
+    @DefaultWhenAbsent public var networkInterfaces: [NetworkInterface]
+
+    /// Connections between programs of the guest and of the host; `nil` for no such device.
+    public var vsock: Vsock?
+
     /// A source of random numbers for the guest; `nil` for no such device.
     public var entropy: EntropySource?
 
@@ -34,7 +40,8 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         case bootSource = "boot-source"
         case drives
         case size = "machine-config"
-        case entropy, serial, logger, metrics
+        case networkInterfaces = "network-interfaces"
+        case vsock, entropy, serial, logger, metrics
     }
 
     /// The description of a machine that nothing was said about: without a kernel, it cannot start yet.
@@ -64,6 +71,17 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         }
     }
 
+    /// Adds a network interface, or changes the one with the same id.
+    ///
+    /// - Parameter interface: The interface.
+    package mutating func set(_ interface: NetworkInterface) {
+        if let index = networkInterfaces.firstIndex(where: { $0.id == interface.id }) {
+            networkInterfaces[index] = interface
+        } else {
+            networkInterfaces.append(interface)
+        }
+    }
+
     /// Replaces the path of every file of the host's.
     ///
     /// - Parameter change: The path that takes the place of another one.
@@ -71,6 +89,10 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         if let path = bootSource?.kernelPath { bootSource?.kernelPath = try change(path) }
         if let path = bootSource?.initrdPath { bootSource?.initrdPath = try change(path) }
         for index in drives.indices { drives[index].path = try change(drives[index].path) }
+        for index in networkInterfaces.indices {
+            if let path = networkInterfaces[index].path { networkInterfaces[index].path = try change(path) }
+        }
+        if let path = vsock?.path { vsock?.path = try change(path) }
         if let path = serial?.outputPath { serial?.outputPath = try change(path) }
         if let path = logger?.path { logger?.path = try change(path) }
         if let path = metrics?.path { metrics?.path = try change(path) }
@@ -99,6 +121,12 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
                 )
             }
         }
+        for (index, interface) in networkInterfaces.enumerated() {
+            try interface.validate(at: "network-interfaces[\(index)]")
+            try interface.validateAttachment(at: "network-interfaces[\(index)]")
+            try interface.validateAsOther(than: networkInterfaces[..<index], at: "network-interfaces[\(index)]")
+        }
+        try vsock?.validate()
         try serial?.validate()
         try logger?.validate()
         try metrics?.validate()

@@ -6,10 +6,15 @@ package struct VirtioDeviceState: Codable, Hashable, Sendable {
     package var queues: QueueServerState
     /// What a block device has besides; `nil` for other devices.
     package var block: BlockDeviceState?
+    /// What a vsock device has besides; `nil` for other devices.
+    package var vsock: VsockDeviceState?
 
-    package init(queues: QueueServerState = QueueServerState(), block: BlockDeviceState? = nil) {
-        self.queues = queues
-        self.block = block
+    package init(
+        queues: QueueServerState = QueueServerState(),
+        block: BlockDeviceState? = nil,
+        vsock: VsockDeviceState? = nil
+    ) {
+        (self.queues, self.block, self.vsock) = (queues, block, vsock)
     }
 }
 
@@ -22,4 +27,10 @@ package struct BlockDeviceState: Codable, Hashable, Sendable {
     package var isWriteback: Bool
     /// The errno of a failed flush that no driver has been told of; 0 for none.
     package var untoldFlushFailure: Int32
+}
+
+/// Everything that a snapshot has to keep of a vsock device, besides its virtqueues: no connection outlives it.
+package struct VsockDeviceState: Codable, Hashable, Sendable {
+    /// The port that the next connection from the host gets: the guest may still know the ones before.
+    package var nextHostPort: UInt32
 }

@@ -43,8 +43,7 @@ struct ConfigurationFileTests {
         #expect(try error(start + "\"x\":{}}", fixture).hasSuffix("x: unknown field."))
         #expect(try error(start + "\"drives\":{}}", fixture).hasSuffix("drives: must be an array."))
         #expect(
-            try error(start + "\"network-interfaces\":[{}]}", fixture)
-                .hasSuffix("network-interfaces: Martlet does not offer it.")
+            try error(start + "\"pmem\":[{}]}", fixture).hasSuffix("pmem: Martlet does not offer it.")
         )
         let path = FilePath("/nowhere/machine.json")
         let missing = #expect(throws: APIError.self) { try MachineConfiguration(file: path) }
@@ -60,7 +59,7 @@ struct ConfigurationFileTests {
 
     @Test func `a file for Firecracker may have what is not offered, as long as it is empty`() throws {
         let kernel = try fixture.file("kernel").text
-        let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"network-interfaces\":[],\"vsock\":null}"
+        let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"pmem\":[],\"balloon\":null}"
         try configure(fixture, text)
         #expect(try fixture.get("/vm/config")["boot-source"]["kernel_image_path"].text == kernel)
     }

@@ -31,9 +31,9 @@ struct DescriptionTests {
     }
 
     private func target(_ operation: APIDescription.Operation, _ body: JSONValue) -> String {
-        guard operation.path.hasSuffix("/{drive_id}") else { return operation.path }
-        let identifier = body["drive_id"].string
-        return "/drives/" + HTTPClient.encoded(identifier.isEmpty ? "text" : identifier)
+        guard let brace = operation.path.firstIndex(of: "{") else { return operation.path }
+        let identifier = body[String(operation.path[brace...].dropFirst().dropLast())].string
+        return operation.path[..<brace] + HTTPClient.encoded(identifier.isEmpty ? "text" : identifier)
     }
 
     @Test func `every route is described, and every operation has a route`() throws {

@@ -39,6 +39,22 @@ enum Everything {
                 "io_engine": "Async",
             ]
         ).succeed()
+        try fixture.put(
+            "/network-interfaces/eth0",
+            [
+                "iface_id": "eth0", "host_dev_name": "tap0", "guest_mac": "06:00:AC:10:00:02", "mtu": 1400,
+                "rx_rate_limiter": limits, "tx_rate_limiter": limits, "martlet": ["queues": 2],
+            ]
+        ).succeed()
+        try fixture.put(
+            "/network-interfaces/other",
+            ["iface_id": "other", "martlet": ["backend": "stream", "path": "/run/net.sock"]]
+        ).succeed()
+        try fixture.put(
+            "/network-interfaces/third",
+            ["iface_id": "third", "martlet": ["backend": "fd", "fd": [3]]]
+        ).succeed()
+        try fixture.put("/vsock", ["guest_cid": 7, "uds_path": "/run/v.sock", "vsock_id": "v"]).succeed()
         try fixture.put("/entropy", ["rate_limiter": limits]).succeed()
         try fixture.put(
             "/serial",

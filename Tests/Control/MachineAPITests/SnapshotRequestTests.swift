@@ -105,8 +105,8 @@ struct SnapshotRequestTests {
             (
                 [
                     "snapshot_path": "/s", "mem_file_path": "/m",
-                    "network_overrides": [["iface_id": "eth0", "host_dev_name": "tap0"]],
-                ], "network"
+                    "network_overrides": [["iface_id": "a-b", "host_dev_name": "tap0"]],
+                ], "snapshot.network_overrides.iface_id"
             ),
         ] as [(JSONValue, String)]
     )

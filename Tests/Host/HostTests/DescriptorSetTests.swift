@@ -82,4 +82,32 @@ import Testing
         }
         #expect(tokens.withLock { $0 } == Array(0..<100))
     }
+
+    @Test func `events that each cause another do not keep the thread, and none is lost`() throws {
+        let set = try DescriptorSet()
+        let event = try EventFD()
+        try set.add(event.descriptor, for: .readable, token: 1)
+        event.signal()
+        set.takeEvents { _ in event.signal() }
+        let left = Mutex(10_000)
+        let finished = DispatchSemaphore(value: 0)
+        let loop = try EventLoop(
+            "test",
+            sources: [
+                EventLoop.Source(set.descriptor) {
+                    set.takeEvents { _ in
+                        let count = left.withLock { left in
+                            left -= 1
+                            return left
+                        }
+                        if count > 0 { event.signal() }
+                        if count == 0 { finished.signal() }
+                    }
+                }
+            ]
+        )
+        try loop.start()
+        defer { loop.stop() }
+        #expect(finished.wait(timeout: .now() + 60) == .success)
+    }
 }

@@ -2,6 +2,7 @@
 
 import Console
 import Devices
+import Glibc
 import GuestMemory
 import Host
 import JSON
@@ -13,6 +14,7 @@ import Platform
 import SystemPackage
 import TestSupport
 import Testing
+import Virtio
 
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct DeviceManagerTests {
@@ -70,6 +72,38 @@ struct DeviceManagerTests {
         // The clock has looked at the time since.
         restored.clock.evaluatedUntil = state.clock.evaluatedUntil
         #expect(restored == state)
+    }
+
+    @Test func `network interfaces and vsock come behind all others, and leave nothing behind`() throws {
+        var configuration = configuration
+        let path = "\(folder.path)/v.sock"
+        configuration.vsock = Vsock(path: path)
+        let peer = try SocketPair(SOCK_STREAM)
+        configuration.networkInterfaces = [NetworkInterface("net")]
+        configuration.networkInterfaces[0].backend = .fd
+        configuration.networkInterfaces[0].descriptors = [Int(peer.backendNumber)]
+        configuration.networkInterfaces[0].guestMAC = "06:00:ac:10:00:02"
+        let devices = try makeDevices(configuration)
+        #expect(devices.attached.map(\.id) == ["vda", "vdb", "entropy", "eth0", "vsock"])
+        #expect("\(devices.interfaces[0].device.address)" == "06:00:ac:10:00:02")
+        #expect(try folder.names().contains("v.sock"))
+        let state = devices.saveState()
+        devices.stop()
+        #expect(try !folder.names().contains("v.sock"))
+        let others = try makeDevices(configuration)
+        try others.restore(state)
+        #expect(others.saveState().attached == state.attached)
+    }
+
+    @Test func `what the host does not have is said with the device's name`() throws {
+        var configuration = configuration
+        configuration.networkInterfaces = [NetworkInterface("net", hostDeviceName: "no-such-tap")]
+        var error = #expect(throws: MachineError.self) { try makeDevices(configuration) }
+        #expect(error.map { "\($0)" }?.hasPrefix("eth0: there is no network interface no-such-tap") == true)
+        configuration.networkInterfaces = []
+        configuration.vsock = Vsock(path: "\(folder.path)/nowhere/v.sock")
+        error = #expect(throws: MachineError.self) { try makeDevices(configuration) }
+        #expect(error.map { "\($0)" }?.hasPrefix("vsock: ") == true)
     }
 
     @Test func `a state of other devices is refused in words`() throws {

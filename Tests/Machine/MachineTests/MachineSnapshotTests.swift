@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import Glibc
 import Host
 import KVM
 import LinuxBoot
@@ -91,6 +92,45 @@ struct MachineSnapshotTests {
         try await machine.resume()
         machine.stop()
         _ = await machine.wait()
+    }
+
+    @Test func `the host's side of network and vsock is given anew, and the guest's is as it was`() async throws {
+        let first = try SocketPair(SOCK_STREAM)
+        let second = try SocketPair(SOCK_STREAM)
+        var wanted = try configuration([.forever([.read(0x64)])])
+        let (socket, other) = ("\(folder.path)/v.sock", "\(folder.path)/w.sock")
+        wanted.vsock = Vsock(path: socket, guestCID: 9)
+        wanted.networkInterfaces = [NetworkInterface("net")]
+        wanted.networkInterfaces[0].backend = .fd
+        wanted.networkInterfaces[0].descriptors = [Int(first.backendNumber)]
+        let original = try VirtualMachine(wanted)
+        try original.start()
+        try await original.save(to: path)
+        original.stop()
+        _ = await original.wait()
+
+        var options = RestoreOptions()
+        func fault() -> String? {
+            let error = #expect(throws: MachineError.self) {
+                _ = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+            }
+            return error.map { "\($0)" }
+        }
+        #expect(fault()?.contains("net: the place where it leads is not saved: give it with --net=NETWORK") == true)
+        var network = wanted.networkInterfaces[0]
+        network.descriptors = [Int(second.backendNumber)]
+        options.networks["eth7"] = network
+        #expect(fault()?.contains("eth7: the saved machine has no such network interface") == true)
+        options.networks = ["net": network]
+        options.vsockPath = FilePath(other)
+        let machine = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+        #expect(machine.configuration.vsock == Vsock(path: other, guestCID: 9))
+        #expect(machine.configuration.networkInterfaces[0].guestMAC?.utf8.count == 17)
+        #expect(try folder.names().filter { $0.hasSuffix(".sock") } == ["w.sock"])
+        try machine.start()
+        machine.stop()
+        _ = await machine.wait()
+        #expect(try folder.names().filter { $0.hasSuffix(".sock") }.isEmpty)
     }
 
     @Test func `a restored machine that shall wait does nothing before it is resumed`() async throws {

@@ -12,6 +12,9 @@ import Testing
         "rate_limiter":{"bandwidth":{"size":5,"refill_time":10,"one_time_burst":0},"ops":{"size":6,"refill_time":20,\
         "one_time_burst":7}},"martlet":{"direct":true,"serial":"S1","queues":4}}],"machine-config":{"vcpu_count":2,\
         "mem_size_mib":64,"huge_pages":"None","smt":false,"track_dirty_pages":false,"martlet":{"exit_status_port":true}},\
+        "network-interfaces":[{"iface_id":"eth0","host_dev_name":"tap0","guest_mac":"06:00:AC:10:00:02","mtu":1400,\
+        "rx_rate_limiter":{"ops":{"size":6,"refill_time":20,"one_time_burst":7}},"tx_rate_limiter":{},\
+        "martlet":{"queues":2,"fd":[]}}],"vsock":{"guest_cid":7,"uds_path":"v","vsock_id":"v"},\
         "entropy":{},"serial":{"serial_out_path":"s"},"logger":{"log_path":"l","level":"Warning","show_level":true,\
         "show_log_origin":false,"module":"M"},"metrics":{"metrics_path":"m"}}
         """

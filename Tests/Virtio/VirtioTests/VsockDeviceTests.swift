@@ -143,6 +143,20 @@ import Virtio
         #expect(fixture.device.connectionCount == 0)
     }
 
+    @Test func `a guest that has finished sending still gets what comes, and costs nothing until then`() throws {
+        let (program, hostPort) = try fixture.connected(to: 22)
+        try fixture.send(.readWrite, from: 22, to: hostPort, data: Array("question".utf8))
+        try fixture.send(.shutdown, from: 22, to: hostPort) { $0.flags = VsockPacket.Shutdown.send.rawValue }
+        #expect(try program.read() == "question")
+        #expect(try program.read() == nil)
+        // The first event is that of the shutdown; none comes of it.
+        fixture.device.handleEvents()
+        let source = try #require(fixture.device.eventSources.last)
+        #expect(Poll.wait(for: source.descriptor, .readable, timeout: .zero).isEmpty)
+        program.write("answer")
+        #expect(try fixture.expect(.readWrite).data == Array("answer".utf8))
+    }
+
     @Test func `what a guest sent before it closed arrives, however slow the reader is`() throws {
         let (program, hostPort) = try fixture.connected(to: 22)
         var sent: [UInt8] = []
@@ -300,8 +314,8 @@ import Virtio
     @Test func `a restored guest hears that its connections have ended before it gets new ones`() throws {
         let (program, hostPort) = try fixture.connected(to: 22)
         fixture.device.drain(.everything)
-        let state = fixture.device.state
-        #expect(state.nextHostPort == hostPort + 1)
+        let state = fixture.device.savedState
+        #expect(state.vsock?.nextHostPort == hostPort + 1)
         let other = try VsockFixture(state: state)
         let client = try other.connect()
         client.write("CONNECT 22\n")

@@ -18,15 +18,15 @@ final class VsockFixture {
     let driver: FakeDriver
     private var buffers: [UInt16: GuestRange] = [:]
 
-    init(givesBuffers: Bool = true, state: VsockDevice.State? = nil) throws {
+    init(givesBuffers: Bool = true, state: VirtioDeviceState? = nil) throws {
         folder = try TemporaryFolder()
         path = FilePath("\(folder.path)/v.sock")
         device = try VsockDevice(
             guestCID: Self.guestCID,
             path: path,
-            listener: try UnixSocket.listen(at: path),
-            state: state
+            listener: try UnixSocket.listen(at: path)
         )
+        if let state { device.restore(state) }
         let memory = try GuestMemory(regions: [GuestMemoryRegion(start: 0, byteCount: 64 << 20)])
         driver = try FakeDriver(device, memory: memory)
         if givesBuffers { try giveBuffers(64) }

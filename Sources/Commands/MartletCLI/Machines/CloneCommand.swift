@@ -49,6 +49,11 @@ struct CloneCommand: ParsableCommand {
             until: .after(.seconds(3600))
         )
         let snapshot = try MachineSnapshot(folder.path)
+        guard snapshot.machine.configuration.networkInterfaces.isEmpty else {
+            throw RegistryError(
+                "'\(machine.name)' has network interfaces, and a clone needs its own: use `martlet snapshot save` and `martlet run --restore --net`"
+            )
+        }
         var options = RestoreOptions()
         // Disks that the guest cannot write to are shared: their paths come from the machine, which has them open.
         let description = try client.request("GET", "/vm/config").decode(as: MachineConfiguration.self)

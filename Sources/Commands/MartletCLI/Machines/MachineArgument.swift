@@ -27,7 +27,7 @@ struct MachineArgument: ParsableArguments {
     func client() throws -> MachineClient {
         let client = try MachineClient(try folder())
         guard client.machine.isAlive else {
-            client.folder.removeStaleSocket()
+            client.folder.removeStaleSockets()
             throw RegistryError("machine '\(name)' has ended; `martlet logs \(name)` shows what it said")
         }
         return client

@@ -42,7 +42,7 @@ struct MachineSummary: Sendable {
             if client.machine.waitUntilDead(until: limit.atMost(.milliseconds(50))) { break }
             if limit.hasPassed { return }
         }
-        folder.removeStaleSocket()
+        folder.removeStaleSockets()
         if let result = try? client.machine.result() {
             state = "ended"
             exitStatus = Int64(result.exitStatus)

@@ -40,6 +40,7 @@ extension RunCommand {
         if verbose, configuration.logger == nil { configuration.logger = .init(level: .debug) }
         try configuration.checkFiles()
         var source = MachineSource(configuration)
+        if let vsock = network.vsock { source.takesDefaultVsock = vsock.vsock != nil }
         // A copy without a name: it is an open file alone.
         if let disk, let file = disk.file { source.pass(file, at: disk.path, as: "private-copy:root.ext4") }
         return try launch(source, name: name.flatMap(MachineName.init))

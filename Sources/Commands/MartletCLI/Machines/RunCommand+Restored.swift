@@ -104,6 +104,7 @@ extension RunCommand {
         options.followsHostClock = restoring.clock != .continue
         for disk in disks { options.drives[disk.drive.id] = FilePath(hostText: disk.drive.path) }
         let snapshot = try MachineSnapshot(path)
+        try network.apply(to: &options, of: snapshot.machine.configuration)
         guard isNamed else { return try runHere(.restore(snapshot, options)) }
         let source = MachineSource(restoring: snapshot, from: path, options)
         for name in try Self.names(name, count: restoring.count) {

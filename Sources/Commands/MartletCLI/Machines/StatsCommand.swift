@@ -50,6 +50,28 @@ struct StatsCommand: ParsableCommand {
             }
             printAnswer("\n\(table)")
         }
+        let interfaces = stats["network_interfaces"].elements
+        if !interfaces.isEmpty {
+            var table = TextTable("NETWORK", "FRAMES IN", "BYTES IN", "FRAMES OUT", "BYTES OUT", "FAILURES")
+            for interface in interfaces {
+                table.append(
+                    interface["iface_id"].string ?? "",
+                    Self.text(interface["rx_packets_count"]),
+                    Self.text(interface["rx_bytes_count"]),
+                    Self.text(interface["tx_packets_count"]),
+                    Self.text(interface["tx_bytes_count"]),
+                    Self.text(interface["tx_fails"])
+                )
+            }
+            printAnswer("\n\(table)")
+        }
+        if case .object = stats["vsock"] {
+            printAnswer(
+                "\nvsock: \(Self.text(stats["vsock"]["conns_added"])) connections, "
+                    + "\(Self.text(stats["vsock"]["rx_bytes_count"])) bytes in, "
+                    + "\(Self.text(stats["vsock"]["tx_bytes_count"])) bytes out"
+            )
+        }
         func mebibytes(_ value: JSONValue) -> String {
             value.integer.map { "\($0 >> 20).\(($0 & 0xfffff) * 10 >> 20) MiB" } ?? "unknown"
         }

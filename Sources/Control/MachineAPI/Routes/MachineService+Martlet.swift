@@ -28,7 +28,7 @@ extension MachineService {
 
     func machineStatistics() throws(APIError) -> JSONValue {
         let machine = try startedMachine()
-        return MetricsReport.stats(machine.statistics, drives: snapshot.configuration.orderedDrives)
+        return MetricsReport.stats(machine.statistics, of: snapshot.configuration)
     }
 
     // MARK: - Actions

@@ -79,6 +79,29 @@ extension MachineService {
         }
     }
 
+    func setInterface(_ request: RoutedRequest) throws(APIError) {
+        try configure { configuration throws(APIError) in
+            let interface: NetworkInterface = try request.body(named: "network-interface")
+            try inAPITerms { () throws(ConfigurationError) in
+                try interface.validate()
+                try interface.validateAsOther(than: configuration.networkInterfaces.filter { $0.id != interface.id })
+            }
+            try request.checkIdentifier(interface.id)
+            configuration.set(interface)
+        }
+    }
+
+    func setVsock(_ request: RoutedRequest) throws(APIError) {
+        try configure { configuration throws(APIError) in
+            let vsock: Vsock = try request.body(named: "vsock")
+            try inAPITerms { () throws(ConfigurationError) in
+                guard vsock.path != nil else { throw ConfigurationError("vsock.uds_path", "is missing") }
+                try vsock.validate()
+            }
+            configuration.vsock = vsock
+        }
+    }
+
     func setEntropy(_ request: RoutedRequest) throws(APIError) {
         try configure { configuration throws(APIError) in
             configuration.entropy = try request.body(EntropySource.self, named: "entropy")
@@ -180,6 +203,23 @@ extension MachineService {
     }
 }
 
+extension MachineService {
+    func changeInterface(_ request: RoutedRequest) throws(APIError) {
+        let wanted: NetworkInterfaceChange = try request.body(named: "network-interface")
+        try inAPITerms { () throws(ConfigurationError) in try wanted.validate() }
+        try request.checkIdentifier(wanted.id)
+        let machine = try startedMachine()
+        var interfaces = snapshot.configuration.networkInterfaces
+        guard let index = interfaces.firstIndex(where: { $0.id == wanted.id }) else {
+            throw APIError("There is no network interface '\(wanted.id)'.")
+        }
+        wanted.apply(to: &interfaces[index])
+        let interface = interfaces[index]
+        machine.interfaces[index].setRateLimits(receive: interface.receiveRateLimit, send: interface.sendRateLimit)
+        change { $0.configuration.set(interface) }
+    }
+}
+
 /// The body of a request for an action.
 struct ActionBody<Action: Codable>: Codable {
     let type: Action
@@ -190,7 +230,7 @@ struct ActionBody<Action: Codable>: Codable {
 }
 
 extension RoutedRequest {
-    /// Checks that a drive is the same in path and body.
+    /// Checks that path and body name the same part of the machine.
     fileprivate func checkIdentifier(_ id: String) throws(APIError) {
         guard identifier == id else {
             throw APIError("The id from the path [\(identifier)] does not match the id from the body [\(id)]!")

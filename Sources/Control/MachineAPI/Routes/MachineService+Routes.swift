@@ -17,6 +17,9 @@ extension MachineService {
         .put("/boot-source", setBootSource),
         .put("/drives/{drive_id}", setDrive),
         .patch("/drives/{drive_id}", changeDrive),
+        .put("/network-interfaces/{iface_id}", setInterface),
+        .patch("/network-interfaces/{iface_id}", changeInterface),
+        .put("/vsock", setVsock),
         .put("/entropy", setEntropy),
         .put("/serial", setSerial),
         .put("/logger", setLogger),
@@ -36,8 +39,7 @@ extension MachineService {
     /// What Firecracker has and Martlet has not, by the first part of its path.
     private static let notOffered: [String: String] = [
         "balloon": "a balloon device", "cpu-config": "CPU templates", "hotplug": "memory hotplug",
-        "mmds": "a metadata service", "network-interfaces": "network interfaces", "pmem": "pmem devices",
-        "vsock": "a vsock device",
+        "mmds": "a metadata service", "pmem": "pmem devices",
     ]
 
     /// Answers a request, now or later.

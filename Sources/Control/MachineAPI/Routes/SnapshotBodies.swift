@@ -86,10 +86,13 @@ package struct SnapshotLoad: Codable {
     struct NetworkOverride: Codable, Hashable {
         var id: String
         var hostName: String
+        /// The kind of the other end, as in the body of an interface.
+        var martlet: NetworkInterface.Extensions?
 
         enum CodingKeys: String, CodingKey {
             case id = "iface_id"
             case hostName = "host_dev_name"
+            case martlet
         }
     }
 
@@ -161,6 +164,10 @@ package struct SnapshotLoad: Codable {
         statePath = place.state.hostText
         memory = Memory(kind: .file, path: place.memory.hostText)
         followsHostClock = options.followsHostClock
+        networkOverrides = options.networks.map {
+            NetworkOverride(id: $0.key, hostName: $0.value.hostDeviceName, martlet: $0.value.martlet)
+        }.sorted { $0.id < $1.id }
+        vsockOverride = options.vsockPath.map { VsockOverride(path: $0.hostText) }
         martlet = Extensions(
             drives: options.drives.map { DriveOverride(id: $0.key, path: $0.value.hostText) }.sorted { $0.id < $1.id },
             keepsIdentity: options.keepsIdentity
@@ -189,9 +196,23 @@ package struct SnapshotLoad: Codable {
             throw .notOffered("differential snapshots: leave out track_dirty_pages")
         }
         if hugePages == .explicit { throw .notOffered("hugetlbfs pages (huge_pages 2M)") }
-        if !(networkOverrides ?? []).isEmpty { throw .notOffered("other network devices for a snapshot") }
-        if vsockOverride != nil { throw .notOffered("another vsock socket for a snapshot") }
         var options = RestoreOptions()
+        options.usesSavedHostSides = true
+        for network in networkOverrides ?? [] {
+            var interface = NetworkInterface(network.id, hostDeviceName: network.hostName)
+            interface.martlet = network.martlet
+            try inAPITerms { () throws(ConfigurationError) in
+                try interface.validate(at: "snapshot.network_overrides")
+                try interface.validateAttachment(at: "snapshot.network_overrides")
+            }
+            options.networks[network.id] = interface
+        }
+        if let vsockOverride {
+            try inAPITerms { () throws(ConfigurationError) in
+                try vsockOverride.path.validateAsPath(at: "snapshot.vsock_override.uds_path")
+            }
+            options.vsockPath = FilePath(hostText: vsockOverride.path)
+        }
         options.isPaused = !(isResumed ?? false)
         options.followsHostClock = followsHostClock ?? false
         options.keepsIdentity = martlet?.keepsIdentity ?? false

@@ -44,12 +44,12 @@ final class MetricsFile: Sendable {
     ///
     /// - Parameters:
     ///   - statistics: All that was counted.
-    ///   - drives: The disks, in the order of the statistics.
+    ///   - configuration: The machine's.
     /// - Returns: False where no file was named.
-    func write(_ statistics: MachineStatistics, drives: [Drive]) -> Bool {
+    func write(_ statistics: MachineStatistics, of configuration: MachineConfiguration) -> Bool {
         state.withLock { state in
             guard state.file != nil else { return false }
-            state.file?.write(MetricsReport.line(statistics, since: state.last, drives: drives))
+            state.file?.write(MetricsReport.line(statistics, since: state.last, of: configuration))
             state.last = statistics
             return true
         }

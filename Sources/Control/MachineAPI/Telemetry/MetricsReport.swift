@@ -8,11 +8,11 @@ import Virtio
 /// The counters of a machine as JSON: for `/martlet/stats`, and as lines of the file that `/metrics` names.
 enum MetricsReport {
     /// All counters since the start.
-    static func stats(_ statistics: MachineStatistics, drives: [Drive]) -> JSONValue {
+    static func stats(_ statistics: MachineStatistics, of configuration: MachineConfiguration) -> JSONValue {
         [
             "vcpus": .array(statistics.vcpus.map(\.json)),
             "drives": .array(
-                zip(drives, statistics.disks).map { drive, disk in
+                zip(configuration.orderedDrives, statistics.disks).map { drive, disk in
                     var object: JSONObject = [
                         "drive_id": .string(drive.id), "path_on_host": .string(drive.path),
                     ]
@@ -20,6 +20,12 @@ enum MetricsReport {
                     return .object(object)
                 }
             ),
+            "network_interfaces": .array(
+                zip(configuration.networkInterfaces, statistics.interfaces).map { interface, statistics in
+                    .object(statistics.counters.json(iface: interface.id))
+                }
+            ),
+            "vsock": statistics.vsock.map { .object($0.counters.json()) } ?? .null,
             "console": ["bytes_sent": .count(statistics.consoleByteCount ?? 0)],
             "memory": [
                 "overhead_bytes": statistics.overheadByteCount.map { .count($0) } ?? .null,
@@ -29,7 +35,11 @@ enum MetricsReport {
     }
 
     /// One line, with what was counted since `last`, under the names that Firecracker has for it.
-    static func line(_ now: MachineStatistics, since last: MachineStatistics?, drives: [Drive]) -> String {
+    static func line(
+        _ now: MachineStatistics,
+        since last: MachineStatistics?,
+        of configuration: MachineConfiguration
+    ) -> String {
         var object: JSONObject = ["utc_timestamp_ms": .integer(Timestamp.now.millisecondsSinceEpoch)]
         let exits = now.vcpus.total.minus(last?.vcpus.total ?? VCPUStatistics())
         object["vcpu"] = [
@@ -37,13 +47,22 @@ enum MetricsReport {
             "exit_mmio_read": .count(exits.mmioReads), "exit_mmio_write": .count(exits.mmioWrites),
         ]
         var total = BlockStatistics()
-        for (index, (drive, disk)) in zip(drives, now.disks).enumerated() {
+        for (index, (drive, disk)) in zip(configuration.orderedDrives, now.disks).enumerated() {
             let before = last.flatMap { $0.disks.indices.contains(index) ? $0.disks[index].requests : nil }
             let requests = disk.requests.minus(before ?? BlockStatistics())
             object["block_\(drive.id)"] = requests.metrics
             total = total.plus(requests)
         }
         object["block"] = total.metrics
+        var network = NetworkStatistics().counters
+        for (index, (interface, statistics)) in zip(configuration.networkInterfaces, now.interfaces).enumerated() {
+            let before = last.flatMap { $0.interfaces.indices.contains(index) ? $0.interfaces[index] : nil }
+            let counters = statistics.counters.minus(before?.counters)
+            object["net_\(interface.id)"] = .object(counters.json())
+            network = network.plus(counters)
+        }
+        object["net"] = .object(network.json())
+        if let vsock = now.vsock { object["vsock"] = .object(vsock.counters.minus(last?.vsock?.counters).json()) }
         object["uart"] = ["write_count": .count((now.consoleByteCount ?? 0) &- (last?.consoleByteCount ?? 0))]
         return JSONValue.object(object).text
     }
@@ -123,5 +142,58 @@ extension BlockStatistics {
         result.failures = operation(failures, other.failures)
         result.throttled = operation(throttled, other.throttled)
         return result
+    }
+}
+
+/// Counters with their names, in their order.
+private struct Counters {
+    var values: [(name: String, value: UInt64)]
+
+    init(_ values: KeyValuePairs<String, UInt64>) { self.values = values.map { ($0.key, $0.value) } }
+
+    func minus(_ other: Counters?) -> Counters { combined(with: other, &-) }
+
+    func plus(_ other: Counters) -> Counters { combined(with: other, &+) }
+
+    private func combined(with other: Counters?, _ operation: (UInt64, UInt64) -> UInt64) -> Counters {
+        guard let other else { return self }
+        var result = self
+        for index in values.indices {
+            result.values[index].value = operation(values[index].value, other.values[index].value)
+        }
+        return result
+    }
+
+    func json(iface: String? = nil) -> JSONObject {
+        var object: JSONObject = [:]
+        if let iface { object["iface_id"] = .string(iface) }
+        for (name, value) in values { object[name] = .count(value) }
+        return object
+    }
+}
+
+extension NetworkStatistics {
+    /// Everything, under the names that Firecracker has for it.
+    fileprivate var counters: Counters {
+        Counters([
+            "rx_bytes_count": receivedBytes, "rx_packets_count": receivedPackets, "rx_fails": receiveFailures,
+            "no_rx_avail_buffer": missingReceiveBuffers, "rx_rate_limiter_throttled": receiveThrottled,
+            "rx_queue_event_count": receiveKicks, "rx_tap_event_count": hostEvents, "tx_bytes_count": sentBytes,
+            "tx_packets_count": sentPackets, "tx_fails": sendFailures, "tx_malformed_frames": malformedFrames,
+            "tx_spoofed_mac_count": spoofedAddresses, "tx_rate_limiter_throttled": sendThrottled,
+            "tx_queue_event_count": sendKicks, "tx_blocked": sendBlocked,
+        ])
+    }
+}
+
+extension VsockStatistics {
+    /// Everything, under the names that Firecracker has for it.
+    fileprivate var counters: Counters {
+        Counters([
+            "conns_added": connectionsAdded, "conns_removed": connectionsRemoved, "conns_killed": connectionsKilled,
+            "rx_bytes_count": receivedBytes, "rx_packets_count": receivedPackets, "rx_read_fails": receiveFailures,
+            "rx_queue_event_count": receiveKicks, "tx_bytes_count": sentBytes, "tx_packets_count": sentPackets,
+            "tx_write_fails": sendFailures, "tx_queue_event_count": sendKicks, "ev_queue_event_count": eventKicks,
+        ])
     }
 }

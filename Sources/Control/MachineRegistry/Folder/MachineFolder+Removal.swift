@@ -34,12 +34,12 @@ extension MachineFolder {
         removeAll(grave)
     }
 
-    /// Removes the socket that a monitor which was killed left behind.
-    package func removeStaleSocket() {
+    /// Removes the sockets that a monitor which was killed left behind.
+    package func removeStaleSockets() {
         guard let machine = try? open(), let lock = machine.lock, !lock.isTaken,
             (try? lock.takeForRemoval(at: path(.lock), until: .after(.zero))) == true
         else { return }
-        _ = unsafe path(.apiSocket).withPlatformString { unsafe unlink($0) }
+        for socket in [Item.apiSocket, .vsock] { _ = unsafe path(socket).withPlatformString { unsafe unlink($0) } }
     }
 
     /// Removes a folder and the files in it, whatever they are; folders in it only where they are empty.

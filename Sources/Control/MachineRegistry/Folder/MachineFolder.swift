@@ -12,6 +12,8 @@ package struct MachineFolder: Hashable, Sendable {
     package enum Item: String, CaseIterable {
         case lock = "lock"
         case apiSocket = "api.sock"
+        /// Leads to ports of the guest.
+        case vsock = "vsock.sock"
         case configuration = "config.json"
         /// What the guest sent to its console; what was before is in `olderConsoleLog`.
         case consoleLog = "console.log"

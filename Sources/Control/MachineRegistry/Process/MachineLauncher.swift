@@ -43,7 +43,11 @@ package struct MachineLauncher {
             // A connection that stays: the monitor ends when the last one goes before the start.
             try client.request("GET", "/", until: limit)
             if let restoration = source.restoration {
-                let load = SnapshotLoad(folder: restoration.folder, restoration.options)
+                var options = restoration.options
+                if source.configuration.vsock != nil {
+                    options.vsockPath = options.vsockPath ?? client.folder.path(.vsock)
+                }
+                let load = SnapshotLoad(folder: restoration.folder, options)
                 try client.request("PUT", "/snapshot/load", .encoding(load), until: limit)
                 try prepare(client)
                 if !restoration.options.isPaused {
@@ -76,6 +80,8 @@ package struct MachineLauncher {
         let (folder, hold) = try create(name, isRemovedAtEnd)
         do throws(RegistryError) {
             let client = try MachineClient(folder)
+            var source = source
+            source.addDefaultVsock(at: folder.path(.vsock))
             try save(source.configuration.json, in: folder)
             return (client, try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: isRemovedAtEnd))
         } catch {

@@ -22,6 +22,9 @@ package struct MachineSource {
         let options: RestoreOptions
     }
 
+    /// Whether the machine gets a vsock with a socket in its folder, where its description has none.
+    package var takesDefaultVsock = true
+
     /// Makes the paths of a description absolute, and finds the files behind those that name a descriptor.
     ///
     /// - Parameter configuration: A description whose paths mean what they mean in this process.
@@ -33,12 +36,20 @@ package struct MachineSource {
                 return FilePath(hostText: path).absolute.hostText
             }
             if let name = Self.name(of: descriptor) { return name.hostText }
-            let label = "descriptor:\(descriptor.rawValue)"
+            let label = Self.label(of: Int(descriptor.rawValue))
             if !files.contains(where: { $0.path == label }) { files.append((label, descriptor)) }
             return label
         }
+        for number in configuration.networkInterfaces.flatMap(\.descriptors) {
+            let label = Self.label(of: number)
+            guard !files.contains(where: { $0.path == label }) else { continue }
+            files.append((label, FileDescriptor(rawValue: CInt(clamping: number))))
+        }
         self.files = files
     }
+
+    /// The name by which a machine's process knows a descriptor of the process that started it.
+    private static func label(of number: Int) -> String { "descriptor:\(number)" }
 
     /// Describes a machine that goes on from a snapshot.
     ///
@@ -49,12 +60,26 @@ package struct MachineSource {
     package init(restoring snapshot: MachineSnapshot, from folder: FilePath, _ options: RestoreOptions) {
         // What comes from the snapshot is shown and not opened.
         var given = MachineConfiguration()
+        given.networkInterfaces = Array(options.networks.values)
+        given.vsock = options.vsockPath.map { Vsock(path: $0.hostText) }
         given.drives = options.drives.sorted { $0.key < $1.key }.map { Drive($0.key, path: $0.value.hostText) }
         self.init(given)
         var options = options
         for drive in configuration.drives { options.drives[drive.id] = FilePath(hostText: drive.path) }
+        for interface in configuration.networkInterfaces { options.networks[interface.id] = interface }
+        options.vsockPath = configuration.vsock?.path.map { FilePath(hostText: $0) }
         configuration = snapshot.description(options)
         restoration = Restoration(folder: folder, options: options)
+    }
+
+    /// Gives the machine a vsock where it is to have one and has room for it.
+    mutating func addDefaultVsock(at path: FilePath) {
+        if restoration != nil {
+            configuration.vsock?.path = restoration?.options.vsockPath?.hostText ?? path.hostText
+            return
+        }
+        guard takesDefaultVsock, configuration.vsock == nil, configuration.hasRoomForDevice else { return }
+        configuration.vsock = Vsock(path: path.hostText)
     }
 
     /// Has an open file stand for a path, for a file that has no name.

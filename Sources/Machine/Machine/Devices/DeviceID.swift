@@ -15,6 +15,9 @@ package struct DeviceID: Codable, Hashable, Sendable, CustomStringConvertible, E
         Self("vd" + String(UnicodeScalar(UInt8(ascii: "a") + UInt8(index))))
     }
 
+    /// The network interface at place `index`, as Linux calls it without other drivers.
+    static func interface(_ index: Int) -> Self { Self("eth\(index)") }
+
     package var description: String { name }
 
     package init(from decoder: any Decoder) throws {

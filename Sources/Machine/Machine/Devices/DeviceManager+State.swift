@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Devices
+import Snapshot
 import Virtio
 
 /// Everything that a snapshot has to keep of a machine's devices: plain values, each device by its name.
@@ -36,7 +37,8 @@ extension DeviceManager {
     /// at once when the device's thread runs, and each interrupt line whose cause is pending is raised again, because KVM
     /// may have taken the last edge of a line out of its eventfd and not delivered it yet.
     ///
-    /// - Throws: `MachineError.assembly` where the devices are others.
+    /// - Throws: `MachineError.assembly` where the devices are others, `snapshot` where a network cannot do what the guest
+    ///   leaves to it.
     func restore(_ state: DeviceManagerState) throws(MachineError) {
         guard state.attached.map(\.id) == attached.map(\.id) else {
             let (saved, present) = (state.attached.map(\.id.name), attached.map(\.id.name))
@@ -44,7 +46,18 @@ extension DeviceManager {
                 "the saved machine has the devices \(saved.joined(separator: ", ")), this one \(present.joined(separator: ", "))"
             )
         }
-        for (device, state) in zip(attached, state.attached) { device.restore(state) }
+        for (device, state) in zip(attached, state.attached) {
+            guard state.mmio.driverFeatures.isSubset(of: device.device.features) || device.device.deviceID != 1 else {
+                throw .snapshot(
+                    .device(
+                        device.id.name,
+                        reason:
+                            "the guest leaves checksums or segments to its network, which this one cannot take: give it a TAP"
+                    )
+                )
+            }
+            device.restore(state)
+        }
         for device in attached { device.raisePendingInterrupt() }
         legacy.serialPort.restore(state.serialPort)
         legacy.keyboardController.restore(state.keyboardController)

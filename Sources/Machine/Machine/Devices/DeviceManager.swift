@@ -25,6 +25,8 @@ final class DeviceManager: Sendable {
     let memory: Bus
     let legacy: LegacyDevices
     let disks: [Disk]
+    let interfaces: [Interface]
+    let vsock: VsockDevice?
     /// The virtio devices, in the order in which the guest finds them.
     let attached: [AttachedDevice]
 
@@ -39,7 +41,8 @@ final class DeviceManager: Sendable {
     ///   - timers: The thread that timers of devices fire on.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
-    /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line.
+    /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line, and what
+    ///   keeps the host's side of a device from being had.
     init(
         _ configuration: MachineConfiguration,
         resources: inout PlatformResources,
@@ -74,6 +77,12 @@ final class DeviceManager: Sendable {
             let limits = entropy.rateLimit.map { RateLimiter($0) }
             try attach("entropy") { () throws(Errno) in try EntropyDevice(limits: limits) }
         }
+        interfaces = try configuration.networkInterfaces.enumerated().map { index, interface throws(MachineError) in
+            try Interface(interface, id: .interface(index), logger: logger)
+        }
+        for interface in interfaces { try attach(interface.id) { interface.device } }
+        vsock = try configuration.vsock.map { vsock throws(MachineError) in try VsockDevice(vsock, logger: logger) }
+        if let vsock { try attach("vsock") { vsock } }
         self.attached = attached
 
         legacy = try LegacyDevices(
@@ -138,5 +147,6 @@ final class DeviceManager: Sendable {
     /// Ends all that the devices do; no vCPU runs any more.
     func stop() {
         for device in attached { device.stop() }
+        vsock?.removeSocket()
     }
 }

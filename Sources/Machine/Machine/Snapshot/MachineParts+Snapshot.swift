@@ -9,6 +9,7 @@ import MachineModel
 import Snapshot
 import Storage
 import SystemPackage
+import Virtio
 
 extension MachineParts {
     /// Saves the machine, all of which stands still.
@@ -37,7 +38,7 @@ extension MachineParts {
                 id: id,
                 time: Int64(time(nil)),
                 host: .current(),
-                configuration: configuration.saved,
+                configuration: savedConfiguration,
                 guest: SavedGuest(usesACPI: guestUsesACPI, reportsPanicByReset: reportsPanicByReset),
                 disks: disks,
                 memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums),
@@ -51,6 +52,16 @@ extension MachineParts {
         } catch {
             throw MachineError(saving: error)
         }
+    }
+
+    /// The description in the snapshot, with what was chosen by chance.
+    private var savedConfiguration: MachineConfiguration {
+        var saved = configuration.saved
+        for (index, interface) in devices.interfaces.enumerated() {
+            saved.networkInterfaces[index].guestMAC = "\(interface.device.address)"
+            saved.networkInterfaces[index].mtu = interface.device.mtu.map(Int.init)
+        }
+        return saved
     }
 
     /// Copies a disk into the snapshot, where that is wanted.

@@ -73,6 +73,8 @@ package struct MachineSnapshot: Sendable {
             guard let disk = machine.disks.first(where: { $0.id == drive.id }) else { continue }
             configuration.drives[index].path = try path(of: disk, drive, options, copies: &copies).hostText
         }
+        try checkHostSides(options)
+        setHostSides(of: &configuration, options)
         try configuration.validateForHost()
         return configuration
     }
@@ -87,7 +89,40 @@ package struct MachineSnapshot: Sendable {
             configuration.drives[index].path =
                 options.drives[drive.id]?.hostText ?? "private-copy:\(folder.place.disk(drive.id).hostText)"
         }
+        setHostSides(of: &configuration, options)
         return configuration
+    }
+
+    /// Describes the guest's side of networks and vsock as it was, and the host's side as the caller wishes.
+    private func setHostSides(of configuration: inout MachineConfiguration, _ options: RestoreOptions) {
+        for (index, saved) in configuration.networkInterfaces.enumerated() {
+            guard let wanted = options.networks[saved.id] else { continue }
+            configuration.networkInterfaces[index].hostDeviceName = wanted.hostDeviceName
+            configuration.networkInterfaces[index].martlet = wanted.martlet
+            // The guest knows how many there are.
+            configuration.networkInterfaces[index].queueCount = saved.queueCount
+        }
+        if options.vsockPath != nil || !options.usesSavedHostSides {
+            configuration.vsock?.path = options.vsockPath?.hostText
+        }
+    }
+
+    /// Checks that the caller wishes for nothing that the guest has not, and that each interface leads somewhere.
+    private func checkHostSides(_ options: RestoreOptions) throws(MachineError) {
+        let configuration = machine.configuration
+        let known = configuration.networkInterfaces.map(\.id)
+        if let id = options.networks.keys.sorted().first(where: { !known.contains($0) }) {
+            let interfaces = known.isEmpty ? "none" : known.joined(separator: ", ")
+            throw .snapshot(
+                .device(id, reason: "the saved machine has no such network interface; its interfaces: \(interfaces)")
+            )
+        }
+        if !options.usesSavedHostSides, let id = known.first(where: { options.networks[$0] == nil }) {
+            throw .snapshot(.device(id, reason: "the place where it leads is not saved: give it with --net=NETWORK"))
+        }
+        guard options.vsockPath == nil || configuration.vsock != nil else {
+            throw .snapshot(.device("vsock", reason: "the saved machine has no such device"))
+        }
     }
 
     private func path(
@@ -141,6 +176,12 @@ package struct RestoreOptions: Sendable {
     package var followsHostClock = true
     /// Files for disks, by their ids in the description, instead of those in the snapshot.
     package var drives: [String: FilePath] = [:]
+    /// The host's sides of network interfaces, by their ids in the description; all else about them is as it was saved.
+    package var networks: [String: NetworkInterface] = [:]
+    /// The socket for connections between guest and host.
+    package var vsockPath: FilePath?
+    /// Whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a vsock leads nowhere.
+    package var usesSavedHostSides = false
 
     package init() {}
 }

@@ -22,7 +22,7 @@ package final class NetworkDevice: QueuedDevice {
 
     private let queues: QueueServer<NetworkHandler>
     private let link: NetworkLink
-    private let mtu: UInt16?
+    package let mtu: UInt16?
     private let set: DescriptorSet
     private let watch: LinkWatch?
     private let backendCount: Int
@@ -129,6 +129,9 @@ package final class NetworkDevice: QueuedDevice {
         lookAtLink()
         for index in 0..<backendCount { queues.receive(into: 2 * index) }
     }
+
+    /// The host's side is another one: the driver looks whether there is a link.
+    package func restore(_ state: VirtioDeviceState) { queues.notifyConfigurationChange() }
 
     // MARK: - The machine's side
 

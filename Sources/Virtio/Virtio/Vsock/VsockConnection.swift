@@ -54,6 +54,8 @@ final class VsockConnection {
     var hasEnded = false
     /// What the guest was told that the host will do no more.
     var hostShutdown: VsockPacket.Shutdown = []
+    /// The host's program was told that nothing more comes.
+    private var isFinished = false
     private var sentCount: UInt32 = 0
     private var guestBufferByteCount: UInt32 = 0
     private var guestForwardedCount: UInt32 = 0
@@ -113,6 +115,15 @@ final class VsockConnection {
 
     /// Whether all that came from the guest is written.
     var isFlushed: Bool { unsentStart == unsent.count }
+
+    /// Tells the host's program that nothing more comes, once.
+    ///
+    /// Each shutdown(2) is an event of the socket, also one that changes nothing.
+    func finishSending() {
+        guard !isFinished else { return }
+        isFinished = true
+        socket.finishSending()
+    }
 
     /// Writes what the guest has sent, and keeps what the socket does not take.
     ///

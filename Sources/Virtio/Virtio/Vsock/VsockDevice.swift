@@ -8,8 +8,6 @@ package import SystemPackage
 package final class VsockDevice: QueuedDevice {
     /// The addresses that a guest may have: 0 to 2 are reserved (5.10.4).
     package static let guestCIDs: ClosedRange<UInt64> = 3...UInt64(UInt32.max) - 1
-    /// A Unix address has 107 bytes, and `_4294967295` is added to the path for connections of the guest.
-    package static let pathByteMaximum = 96
     private static let queueSize: UInt16 = 256
 
     package let deviceID: UInt32 = 19
@@ -19,29 +17,21 @@ package final class VsockDevice: QueuedDevice {
     private let queues: QueueServer<VsockHandler>
     private let set: DescriptorSet
     private let configuration: ConfigurationSpace
-    private let listener: UnixSocket
+    private let listener: UnixSocket?
     private let kicks = (0..<3).map { _ in EventCounter() }
 
     package var server: any QueueServing { queues }
 
-    /// What a snapshot has to keep, besides the virtqueues.
-    package struct State: Codable, Hashable, Sendable {
-        /// The port that the next connection from the host gets.
-        package var nextHostPort: UInt32
-    }
-
     /// - Parameters:
     ///   - guestCID: The guest's address, one of `guestCIDs`.
-    ///   - path: The path of `listener`.
-    ///   - listener: Listens for programs of the host.
-    ///   - state: Where a restored device goes on; the driver is then told that its connections have ended.
+    ///   - path: The path of `listener`, to which the ports of the guest's connections are added; `nil` refuses these.
+    ///   - listener: Listens for programs of the host; `nil` for none.
     ///   - log: What a guest does wrong.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
         guestCID: UInt64,
-        path: FilePath,
-        listener: UnixSocket,
-        state: State? = nil,
+        path: FilePath?,
+        listener: UnixSocket?,
         log: GuestFaultLog = GuestFaultLog(device: "vsock")
     ) throws(Errno) {
         precondition(Self.guestCIDs.contains(guestCID), "a guest has an address from 3 on")
@@ -55,10 +45,9 @@ package final class VsockDevice: QueuedDevice {
             path: path,
             listener: listener,
             set: set,
-            nextHostPort: state?.nextHostPort,
             log: log
         )
-        queues = try QueueServer(VsockHandler(muxer, isRestored: state != nil), queueCount: 3)
+        queues = try QueueServer(VsockHandler(muxer), queueCount: 3)
     }
 
     // MARK: - Events
@@ -93,6 +82,16 @@ package final class VsockDevice: QueuedDevice {
         configuration.read(at: offset, into: &data)
     }
 
+    package var savedState: VirtioDeviceState {
+        let vsock = queues.withQueues { handler, _ in VsockDeviceState(nextHostPort: handler.muxer.nextHostPort) }
+        return VirtioDeviceState(queues: queues.serverState, vsock: vsock)
+    }
+
+    /// Goes on behind the ports that the driver knows, and tells it that its connections have ended.
+    package func restore(_ state: VirtioDeviceState) {
+        queues.withQueues { handler, _ in handler.restore(nextHostPort: state.vsock?.nextHostPort) }
+    }
+
     // MARK: - The machine's side
 
     /// What the device has done so far.
@@ -104,14 +103,9 @@ package final class VsockDevice: QueuedDevice {
         return statistics
     }
 
-    /// Exact after `drain`.
-    package var state: State {
-        State(nextHostPort: queues.withQueues { handler, _ in handler.muxer.nextHostPort })
-    }
-
     /// How many connections there are, those included whose program has not yet said where it wants to go.
     package var connectionCount: Int { queues.withQueues { handler, _ in handler.muxer.connectionCount } }
 
     /// Removes the socket's file.
-    package func removeSocket() { listener.removeFile() }
+    package func removeSocket() { listener?.removeFile() }
 }

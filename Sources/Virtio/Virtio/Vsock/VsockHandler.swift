@@ -15,7 +15,7 @@ struct VsockHandler: QueueHandler {
     var muxer: VsockMuxer
     private var vectors = FrameVectors()
     private var header = [UInt8](repeating: 0, count: VsockPacket.headerByteCount)
-    private var resetNews: ResetNews
+    private var resetNews = ResetNews.none
 
     /// How far the guest knows that its connections have ended, because it was restored (5.10.6.7).
     private enum ResetNews: Equatable {
@@ -25,9 +25,11 @@ struct VsockHandler: QueueHandler {
         case told(bufferCount: Int)
     }
 
-    init(_ muxer: consuming VsockMuxer, isRestored: Bool) {
-        self.muxer = muxer
-        resetNews = isRestored ? .due : .none
+    init(_ muxer: consuming VsockMuxer) { self.muxer = muxer }
+
+    mutating func restore(nextHostPort: UInt32?) {
+        if let nextHostPort { muxer.restore(nextHostPort: nextHostPort) }
+        resetNews = .due
     }
 
     func isReceiving(_ queue: Int) -> Bool { queue != Self.sendQueue }

@@ -23,8 +23,8 @@ struct VsockMuxer {
     static let resetMaximum = 1024
 
     let guestCID: UInt64
-    private let path: FilePath
-    private let listener: UnixSocket
+    private let path: FilePath?
+    private let listener: UnixSocket?
     private let set: DescriptorSet
     private let log: GuestFaultLog
 
@@ -43,23 +43,25 @@ struct VsockMuxer {
 
     /// - Parameters:
     ///   - guestCID: The guest's address.
-    ///   - path: The path of the socket, which ports of the guest's connections are added to.
-    ///   - listener: The socket, listening.
+    ///   - path: The path of the socket, which ports of the guest's connections are added to; `nil` refuses these.
+    ///   - listener: The socket, listening; `nil` for none.
     ///   - set: Tells of events of the sockets.
-    ///   - nextHostPort: Where a restored device goes on.
     ///   - log: What a guest does wrong.
     /// - Throws: `Errno` where the host has no memory.
     init(
         guestCID: UInt64,
-        path: FilePath,
-        listener: UnixSocket,
+        path: FilePath?,
+        listener: UnixSocket?,
         set: DescriptorSet,
-        nextHostPort: UInt32?,
         log: GuestFaultLog
     ) throws(Errno) {
         (self.guestCID, self.path, self.listener, self.set, self.log) = (guestCID, path, listener, set, log)
-        if let nextHostPort, Self.hostPorts.contains(nextHostPort) { self.nextHostPort = nextHostPort }
-        try set.add(listener.descriptor, for: .readable, token: Self.listenerToken)
+        if let listener { try set.add(listener.descriptor, for: .readable, token: Self.listenerToken) }
+    }
+
+    /// Goes on behind the ports that a restored guest knows.
+    mutating func restore(nextHostPort: UInt32) {
+        if Self.hostPorts.contains(nextHostPort) { self.nextHostPort = nextHostPort }
     }
 
     // MARK: - Packets from the guest
@@ -137,7 +139,7 @@ struct VsockMuxer {
 
     /// Tells the host's program that nothing more comes, once it has all of it.
     private func finishIfFlushed(_ connection: VsockConnection) {
-        if connection.guestShutdown.contains(.send), connection.isFlushed { connection.socket.finishSending() }
+        if connection.guestShutdown.contains(.send), connection.isFlushed { connection.finishSending() }
     }
 
     /// Connects a port of the guest to the program that serves the host's port.
@@ -146,8 +148,7 @@ struct VsockMuxer {
             statistics.connectionsKilled += 1
             return reset(key)
         }
-        let target = FilePath("\(path)_\(key.hostPort)")
-        guard let socket = try? UnixSocket.connectWithoutWaiting(to: target),
+        guard let path, let socket = try? UnixSocket.connectWithoutWaiting(to: FilePath("\(path)_\(key.hostPort)")),
             let connection = add(socket, .established)
         else { return reset(key) }
         connection.key = key
@@ -282,7 +283,7 @@ struct VsockMuxer {
     private mutating func accept() {
         while true {
             do throws(Errno) {
-                guard let socket = try listener.accept() else {
+                guard let socket = try listener?.accept() else {
                     isAcceptDue = false
                     return
                 }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Host
+import Machine
+import MachineModel
+import SystemPackage
+
+/// The options of `martlet run` for networks and for connections between guest and host.
+struct NetworkOptions: ParsableArguments {
+    @Option(
+        name: [.customLong("net"), .customLong("network")],
+        help: NetworkOption.help,
+        transform: NetworkOption.init(parsing:)
+    )
+    var networks: [NetworkOption] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Connect programs of guest and host by Unix sockets (virtio-vsock): PATH[,cid=N], or none.",
+            discussion: """
+                A program connects to PATH and writes 'CONNECT port'; see docs/vsock.md. A machine with a name has such a \
+                socket in its folder, unless this says none.
+                """,
+            valueName: "path"
+        ),
+        transform: VsockOption.init(parsing:)
+    )
+    var vsock: VsockOption?
+
+    /// Sets what the options say.
+    func apply(to configuration: inout MachineConfiguration) {
+        if !networks.isEmpty { configuration.networkInterfaces = interfaces }
+        if let vsock { configuration.vsock = vsock.vsock }
+    }
+
+    /// Sets the host's sides of a saved machine's interfaces, in their order, and of its vsock.
+    ///
+    /// - Parameters:
+    ///   - options: The wishes for the machine.
+    ///   - saved: The machine.
+    /// - Throws: `ValidationError` where the options do not say where each interface leads.
+    func apply(to options: inout RestoreOptions, of saved: MachineConfiguration) throws {
+        let (given, known) = (interfaces, saved.networkInterfaces)
+        guard given.count == known.count else {
+            throw ValidationError(
+                "The saved machine has \(known.count) network interfaces: give as many --net=NETWORK, not \(given.count)."
+            )
+        }
+        for (interface, saved) in zip(given, known) { options.networks[saved.id] = interface }
+        options.vsockPath = vsock?.vsock?.path.map { FilePath(hostText: $0) }
+    }
+
+    private var interfaces: [NetworkInterface] {
+        networks.compactMap(\.interface).enumerated().map { index, interface in
+            var interface = interface
+            interface.id = "eth\(index)"
+            return interface
+        }
+    }
+}
+
+/// A network as people write it: `tap:tap0,mac=06:00:ac:10:00:02`, `fd:3`, `socket:PATH`, `dgram:PATH`, `none`.
+struct NetworkOption {
+    static let help = ArgumentHelp(
+        "A network interface: tap:NAME, fd:N, socket:PATH, dgram:PATH or none. May be given several times.",
+        discussion: """
+            tap:NAME is an interface of the host's that exists, fd:3 a descriptor of one or of a socket, socket:PATH and \
+            dgram:PATH a program that listens there. All take [,mac=ADDRESS][,mtu=N][,rx-bandwidth=SIZE]\
+            [,tx-bandwidth=SIZE] (bytes a second: 20M), a TAP also [,queues=N].
+            """,
+        valueName: "network"
+    )
+
+    /// The interface, still without an id; `nil` for no network.
+    let interface: NetworkInterface?
+
+    /// Reads a network.
+    ///
+    /// - Parameter argument: The user's text.
+    /// - Throws: `OptionProblem`.
+    init(parsing argument: String) throws(OptionProblem) {
+        let fields = OptionFields(argument)
+        let (kind, name) = fields.kind
+        if kind == "none", name == nil, fields.rest.isEmpty {
+            interface = nil
+            return
+        }
+        var interface = NetworkInterface("")
+        switch (kind, name) {
+        case ("tap", let name?): interface.hostDeviceName = name
+        case ("fd", let numbers?):
+            interface.backend = .fd
+            interface.descriptors = numbers.split(separator: ":").map { Int($0) ?? -1 }
+        case ("socket", let path?), ("dgram", let path?):
+            interface.backend = kind == "socket" ? .stream : .datagram
+            interface.path = path
+        default:
+            throw OptionProblem(
+                "unknown network '\(argument)': write --net=tap:NAME, fd:N, socket:PATH, dgram:PATH or none, and KERNEL before it"
+            )
+        }
+        for field in fields.rest { try Self.set(field, of: &interface) }
+        do throws(ConfigurationError) {
+            try interface.validateAttachment(at: "")
+        } catch {
+            throw OptionProblem("'\(argument)': \(error.problem)")
+        }
+        self.interface = interface
+    }
+
+    private static func set(_ field: OptionFields.Field, of interface: inout NetworkInterface) throws(OptionProblem) {
+        switch (field.name, field.value) {
+        case ("mac", let value?): interface.guestMAC = value
+        case ("mtu", let value?): interface.mtu = Int(try field.number(value))
+        case ("queues", let value?) where interface.backend == .tap:
+            interface.queueCount = Int(try field.number(value))
+        case ("rx-bandwidth", let value?):
+            interface.receiveRateLimit = RateLimit(bytesPerSecond: try field.size(value))
+        case ("tx-bandwidth", let value?):
+            interface.sendRateLimit = RateLimit(bytesPerSecond: try field.size(value))
+        default:
+            throw OptionProblem(
+                "unknown network option '\(field)'; valid options are mac=, mtu=, rx-bandwidth=, tx-bandwidth="
+                    + (interface.backend == .tap ? " and queues=" : "")
+            )
+        }
+    }
+}
+
+/// Connections between guest and host as people write them: `v.sock`, `v.sock,cid=7`, `none`.
+struct VsockOption {
+    /// `nil` for none.
+    let vsock: Vsock?
+
+    /// Reads the option.
+    ///
+    /// - Parameter argument: The user's text.
+    /// - Throws: `OptionProblem`.
+    init(parsing argument: String) throws(OptionProblem) {
+        let fields = OptionFields(argument)
+        guard argument != "none" else {
+            vsock = nil
+            return
+        }
+        guard !fields.first.isEmpty else { throw OptionProblem("the path of the socket is missing") }
+        var vsock = Vsock(path: fields.first)
+        for field in fields.rest {
+            guard field.name == "cid", let value = field.value else {
+                throw OptionProblem("unknown vsock option '\(field)'; the valid one is cid=")
+            }
+            vsock.guestCID = try field.number(value)
+        }
+        self.vsock = vsock
+    }
+}

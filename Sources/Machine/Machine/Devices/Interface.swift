@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import Host
+import Logging
+package import MachineModel
+import Network
+import Storage
+import SystemPackage
+package import Virtio
+
+/// A network interface of a running machine: the host's side, and the device in front of it.
+package final class Interface: Sendable {
+    package let id: DeviceID
+    let device: NetworkDevice
+
+    /// Opens the host's side, and makes the device.
+    ///
+    /// - Parameters:
+    ///   - configuration: Validated.
+    ///   - id: Its name.
+    ///   - logger: The log of what goes wrong on the host.
+    /// - Throws: `MachineError.network` where the host's side cannot be had.
+    init(_ configuration: NetworkInterface, id: DeviceID, logger: Logger) throws(MachineError) {
+        self.id = id
+        let connection: NetworkConnection
+        do throws(NetworkError) {
+            connection = try configuration.attachment.open(queueCount: configuration.queueCount)
+        } catch {
+            throw .network(id, error)
+        }
+        do throws(Errno) {
+            device = try NetworkDevice(
+                connection,
+                address: configuration.guestMAC.flatMap { MACAddress($0) } ?? .random(),
+                mtu: configuration.mtu.map { UInt16(clamping: $0) },
+                receiveLimits: configuration.receiveRateLimit.map { RateLimiter($0) },
+                sendLimits: configuration.sendRateLimit.map { RateLimiter($0) },
+                log: GuestFaultLog(device: id.name, logger: logger),
+                hostFaults: GuestFaultLog(device: "network \(id)", logger: logger, level: .warning)
+            )
+        } catch {
+            throw .descriptor(id.name, error)
+        }
+    }
+
+    /// What the interface has done so far.
+    package var statistics: NetworkStatistics { device.statistics }
+
+    /// Limits how fast the interface is from now on.
+    ///
+    /// - Parameters:
+    ///   - receive: For what the guest gets; `nil` for no limit.
+    ///   - send: For what the guest sends; `nil` for no limit.
+    package func setRateLimits(receive: RateLimit?, send: RateLimit?) {
+        device.setLimits(receive: .some(receive.map { RateLimiter($0) }), send: .some(send.map { RateLimiter($0) }))
+    }
+}
+
+extension NetworkInterface {
+    /// The place on the host that the interface is attached to.
+    fileprivate var attachment: NetworkAttachment {
+        let socket = FilePath(hostText: path ?? "")
+        return switch backend {
+        case .tap: .tap(hostDeviceName)
+        case .fd: .descriptors(descriptors.map { CInt(clamping: $0) })
+        case .stream: .stream(socket)
+        case .datagram: .datagrams(socket)
+        }
+    }
+}

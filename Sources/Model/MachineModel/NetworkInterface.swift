@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A network interface of a machine: `/network-interfaces/{iface_id}` of the API.
+public struct NetworkInterface: Codable, Hashable, Sendable {
+    /// The name of the interface in the API: 1 to 64 ASCII letters, digits and underscores.
+    public var id: String
+
+    /// The TAP or macvtap interface of the host that it is attached to, where ``backend-swift.property`` is ``Backend-swift.enum/tap``.
+    @DefaultWhenAbsent public var hostDeviceName: String
+
+    /// The guest's hardware address, as `06:00:AC:10:00:02`; `nil` for one by chance.
+    public var guestMAC: String?
+
+    /// The size of the largest packet, 68 to 65535; `nil` for that of the host's side.
+    public var mtu: Int?
+
+    /// The limit of what the guest gets.
+    public var receiveRateLimit: RateLimit?
+
+    /// The limit of what the guest sends.
+    public var sendRateLimit: RateLimit?
+
+    /// Settings that Firecracker does not have.
+    public var martlet: Extensions?
+
+    /// The kinds of places on the host that an interface is attached to.
+    public enum Backend: String, Codable, CaseIterable, Sendable {
+        /// A TAP or macvtap interface, by its name.
+        case tap
+        /// Descriptors that the process has inherited: of a TAP or macvtap, or of a socket.
+        case fd
+        /// A program on a stream socket, which puts the length before each frame.
+        case stream
+        /// A program on a socket of datagrams.
+        case datagram
+    }
+
+    /// Settings of an interface that Firecracker does not have.
+    public struct Extensions: HasDefault, Sendable {
+        /// The kind of its other end; `nil` for ``Backend-swift.enum/tap``.
+        public var backend: Backend?
+        /// The socket of a ``Backend-swift.enum/stream`` or ``Backend-swift.enum/datagram``.
+        public var path: String?
+        /// The descriptors of ``Backend-swift.enum/fd``, one for each queue.
+        @DefaultWhenAbsent public var descriptors: [Int]
+        /// The number of queues of a TAP; `nil` for 1.
+        public var queueCount: Int?
+
+        enum CodingKeys: String, CodingKey {
+            case backend, path
+            case descriptors = "fd"
+            case queueCount = "queues"
+        }
+
+        /// Makes the usual settings.
+        public init() {}
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "iface_id"
+        case hostDeviceName = "host_dev_name"
+        case guestMAC = "guest_mac"
+        case mtu
+        case receiveRateLimit = "rx_rate_limiter"
+        case sendRateLimit = "tx_rate_limiter"
+        case martlet
+    }
+
+    /// The sizes of packets that a guest can be told of.
+    public static let mtus = 68...65_535
+    /// The numbers of queues that an interface may have.
+    public static let queueCounts = 1...8
+
+    /// Describes an interface on a TAP of the host's; nothing is opened yet.
+    ///
+    /// - Parameters:
+    ///   - id: The name of the interface in the API.
+    ///   - hostDeviceName: The TAP.
+    public init(_ id: String, hostDeviceName: String = "") {
+        self.id = id
+        self.hostDeviceName = hostDeviceName
+    }
+
+    /// The kind of its other end.
+    public var backend: Backend {
+        get { martlet?.backend ?? .tap }
+        set { martlet[setting: \.backend] = newValue == .tap ? nil : newValue }
+    }
+
+    /// The socket of a ``Backend-swift.enum/stream`` or ``Backend-swift.enum/datagram``.
+    public var path: String? {
+        get { martlet?.path }
+        set { martlet[setting: \.path] = newValue }
+    }
+
+    /// The descriptors of a ``Backend-swift.enum/fd``, one for each queue.
+    public var descriptors: [Int] {
+        get { martlet?.descriptors ?? [] }
+        set { martlet[setting: \.descriptors] = newValue }
+    }
+
+    /// The number of queues.
+    public var queueCount: Int {
+        get { martlet?.queueCount ?? 1 }
+        set { martlet[setting: \.queueCount] = newValue == 1 ? nil : newValue }
+    }
+
+    /// Checks the interface.
+    ///
+    /// - Parameter place: The place of the interface in a description, for the error.
+    /// - Throws: ``ConfigurationError``, which names the wrong field.
+    package func validate(at place: String = "network-interface") throws(ConfigurationError) {
+        try id.validateAsIdentifier(at: "\(place).iface_id")
+        if let mtu, !Self.mtus.contains(mtu) {
+            throw ConfigurationError("\(place).mtu", "must be 68 to 65535, not \(mtu)")
+        }
+        if let guestMAC, !Self.isUnicastAddress(guestMAC) {
+            throw ConfigurationError(
+                "\(place).guest_mac",
+                "must be six bytes such as 06:00:AC:10:00:02, the first one even, not '\(guestMAC)'"
+            )
+        }
+        guard Self.queueCounts.contains(queueCount) else {
+            throw ConfigurationError("\(place).martlet.queues", "must be 1 to 8, not \(queueCount)")
+        }
+        guard descriptors.allSatisfy({ 3...Int(Int32.max) ~= $0 }) else {
+            throw ConfigurationError("\(place).martlet.fd", "must be descriptors, each 3 or more")
+        }
+        try path?.validateAsPath(at: "\(place).martlet.path")
+    }
+
+    /// Checks that the other end is described as its kind needs it.
+    ///
+    /// - Parameter place: The place of the interface in a description, for the error.
+    /// - Throws: ``ConfigurationError``, which names the wrong field.
+    package func validateAttachment(at place: String) throws(ConfigurationError) {
+        switch backend {
+        case .tap:
+            guard !hostDeviceName.isEmpty else {
+                throw ConfigurationError("\(place).host_dev_name", "must be the name of a TAP interface, and is empty")
+            }
+        case .fd:
+            guard !descriptors.isEmpty, descriptors.allSatisfy({ $0 > 2 }) else {
+                throw ConfigurationError("\(place).martlet.fd", "must be descriptors, each 3 or more")
+            }
+        case .stream, .datagram:
+            guard path?.isEmpty == false else {
+                throw ConfigurationError("\(place).martlet.path", "must be the path of a socket, and is missing")
+            }
+        }
+        guard queueCount == 1 || backend == .tap else {
+            throw ConfigurationError("\(place).martlet.queues", "only a TAP has more than one queue")
+        }
+    }
+
+    /// Checks that neither the name nor the address is another interface's.
+    ///
+    /// - Parameters:
+    ///   - others: The interfaces before it.
+    ///   - place: The place of the interface in a description, for the error.
+    /// - Throws: ``ConfigurationError``, which names the wrong field.
+    package func validateAsOther(
+        than others: some Sequence<NetworkInterface>,
+        at place: String = "network-interface"
+    ) throws(ConfigurationError) {
+        for other in others {
+            guard other.id != id else {
+                throw ConfigurationError("\(place).iface_id", "there is a network interface '\(id)' already")
+            }
+            if let guestMAC, other.guestMAC?.lowercased() == guestMAC.lowercased() {
+                throw ConfigurationError("\(place).guest_mac", "The MAC address is already in use: \(guestMAC)")
+            }
+        }
+    }
+
+    private static func isUnicastAddress(_ text: String) -> Bool {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
+        return parts.count == 6 && bytes.count == 6 && bytes[0] & 1 == 0 && bytes.contains { $0 != 0 }
+    }
+}

@@ -90,7 +90,11 @@ package final class MachineSession: Sendable {
         if let metrics = settings.metrics { try service.set(metrics) }
         // Before the machine: one that is stopped before it starts ends at once when it does.
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
-        // Before the API: Firecracker's machines run when the socket is there.
+        let server = hasAPI ? try makeServer(service) : nil
+        // No thread is made when the guest runs.
+        try server?.makeThread()
+        defer { server?.stop() }
+        // Before the socket: Firecracker's machines run when that is there.
         switch start {
         case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)
         case .boot(let configuration):
@@ -100,9 +104,7 @@ package final class MachineSession: Sendable {
         }
         let socket = try makeSocket()
         defer { socket?.removeFile() }
-        let server = try socket.map { try makeServer($0, service) }
-        try server?.start()
-        defer { server?.stop() }
+        if let socket { try server?.start(on: socket) }
         return service.waitUntilEnded()
     }
 
@@ -179,10 +181,9 @@ package final class MachineSession: Sendable {
         return try settings.apiSocket.map { try UnixSocket.listen(at: $0) }
     }
 
-    private func makeServer(_ socket: UnixSocket, _ service: MachineService) throws -> HTTPServer {
+    private func makeServer(_ service: MachineService) throws -> HTTPServer {
         let owner = geteuid()
         return try HTTPServer(
-            socket: socket,
             name: APIVersion.name,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings] count in

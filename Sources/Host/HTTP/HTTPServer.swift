@@ -17,13 +17,16 @@ package final class HTTPServer: Sendable {
     private let listener: Mutex<UnixSocket?>
     private let connectionCount: ConnectionCount
     private let thread = Mutex<HostThread?>(nil)
+    /// Holds the thread until the server serves.
+    private let gate = StartGate()
     /// Handlers parse JSON and make machines.
     private static let stackByteCount = 2 << 20
 
     /// Makes a server that has not started.
     ///
     /// - Parameters:
-    ///   - socket: Where it listens; closed by `stop()`, unless others have it too. Its file is not removed.
+    ///   - socket: Where it listens; closed by `stop()`, unless others have it too. Its file is not removed. `nil` where
+    ///     `start(on:)` gets it.
     ///   - limits: What clients may take.
     ///   - name: The value of the Server header field.
     ///   - isAllowed: Whether a client may be here; otherwise it gets 403. Called on the server's thread.
@@ -32,7 +35,7 @@ package final class HTTPServer: Sendable {
     ///   - handler: Gets each request, on the server's thread: it does not block, and answers at once or later.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
-        socket: UnixSocket,
+        socket: UnixSocket? = nil,
         limits: HTTPServerLimits = HTTPServerLimits(),
         name: String,
         isAllowed: @escaping @Sendable (PeerCredentials) -> Bool = { _ in true },
@@ -58,18 +61,30 @@ package final class HTTPServer: Sendable {
     /// How many connections are open; those that were refused or given away do not count.
     package var openConnectionCount: Int { connectionCount.value.load(ordering: .relaxed) }
 
+    /// Makes the server's thread, which waits for `start`: for a process that makes no thread later.
+    ///
+    /// - Throws: `HostThreadError`.
+    package func makeThread() throws(HostThreadError) {
+        guard thread.withLock({ $0 == nil }) else { return }
+        let made = try HostThread("http", stackByteCount: Self.stackByteCount, gate: gate) { [self] in
+            guard let listener = listener.withLock({ $0.take() }) else { return }
+            var loop = HTTPServerLoop(context: context, listener: listener)
+            loop.run()
+        }
+        thread.withLock { $0 = made }
+    }
+
     /// Starts to serve; once.
     ///
     /// It serves until `stop()`, also where nobody has the server any more.
     ///
+    /// - Parameter socket: Where it listens, unless `init` got that.
     /// - Throws: `HostThreadError`.
-    package func start() throws(HostThreadError) {
-        guard let listener = listener.withLock({ $0.take() }) else { return }
-        let started = try HostThread("http", stackByteCount: Self.stackByteCount) { [context] in
-            var loop = HTTPServerLoop(context: context, listener: listener)
-            loop.run()
-        }
-        thread.withLock { $0 = started }
+    package func start(on socket: UnixSocket? = nil) throws(HostThreadError) {
+        if let socket { listener.withLock { $0 = socket } }
+        guard listener.withLock({ $0 != nil }) else { return }
+        try makeThread()
+        gate.open()
     }
 
     /// Accepts no more connections, lets clients take responses that were sent, closes all, and returns when that is done.
@@ -77,6 +92,7 @@ package final class HTTPServer: Sendable {
     /// Not from a handler or another of its callbacks: they run on the thread that this waits for. What was not answered
     /// gets no answer any more.
     package func stop() {
+        gate.close()
         listener.withLock { $0 = nil }
         context.mailbox.post(.stop)
         thread.withLock { $0 }?.join()

@@ -221,6 +221,9 @@ import Testing
         let folder = try TemporaryFolder()
         let socket = try UnixSocket.listen(at: FilePath("\(folder.path)/s"))
         try HTTPServer(socket: socket, name: "Test") { _, _ in }.stop()
+        let server = try HTTPServer(name: "Test") { _, _ in }
+        try server.makeThread()
+        server.stop()
     }
 
     @Test func `a thousand connections, however they end, leave no descriptor`() throws {

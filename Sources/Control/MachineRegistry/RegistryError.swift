@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Host
+import SystemPackage
 
 /// Why a machine cannot be found, made, reached or removed, in words for its user.
 package struct RegistryError: Error, Hashable, CustomStringConvertible {
@@ -9,5 +11,16 @@ package struct RegistryError: Error, Hashable, CustomStringConvertible {
     package init(_ description: String) {
         // It may repeat what a file or another process says.
         self.description = printable(description, keepsLines: true)
+    }
+
+    /// The failure of a call on a file of the machines', with a way out where their file system is full.
+    ///
+    /// - Parameters:
+    ///   - operation: The operation and its object: `make /run/x`.
+    ///   - errno: The cause.
+    init(cannot operation: String, _ errno: Errno) {
+        let isFull = errno == .noSpace || errno.rawValue == EDQUOT
+        let hint = "; `martlet rm --all` gives back the room of the machines that have ended"
+        self.init("cannot \(operation): \(errno)\(isFull ? hint : "")")
     }
 }

@@ -96,7 +96,7 @@ package struct MachineFolder: Hashable, Sendable {
         defer { withExtendedLifetime(busy) {} }
         let draft = folder.path.hidden("new")
         guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) == 0 && chmod($0, 0o700) == 0 }) else {
-            throw RegistryError("cannot make \(draft): \(Errno(rawValue: errno))")
+            throw RegistryError(cannot: "make \(draft)", Errno(rawValue: errno))
         }
         var isDone = false
         defer { if !isDone { removeAll(draft) } }
@@ -115,7 +115,7 @@ package struct MachineFolder: Hashable, Sendable {
         for item in [Item.result] + (isRemovedAtEnd ? [.removal] : []) {
             let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
             let file = unsafe draft.appending(item.rawValue).withPlatformString { unsafe Glibc.open($0, flags, 0o600) }
-            guard file >= 0 else { throw RegistryError("cannot make a file in \(draft): \(Errno(rawValue: errno))") }
+            guard file >= 0 else { throw RegistryError(cannot: "make a file in \(draft)", Errno(rawValue: errno)) }
             Glibc.close(file)
         }
         // Fails where there is a folder that is not empty, and there is none that is.
@@ -127,7 +127,7 @@ package struct MachineFolder: Hashable, Sendable {
             case EEXIST, ENOTEMPTY: break
             case ENOTDIR:
                 throw RegistryError("\(machine.path) is there and is no folder of a machine's; remove it by hand")
-            default: throw RegistryError("cannot make \(machine.path): \(Errno(rawValue: errno))")
+            default: throw RegistryError(cannot: "make \(machine.path)", Errno(rawValue: errno))
             }
             throw RegistryError(
                 machine.isAlive

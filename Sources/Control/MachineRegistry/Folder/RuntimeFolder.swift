@@ -23,7 +23,7 @@ package struct RuntimeFolder: Hashable, Sendable {
             // Whatever the umask is.
             _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) }
         } else if errno != EEXIST {
-            throw RegistryError("cannot make \(path): \(Errno(rawValue: errno))")
+            throw RegistryError(cannot: "make \(path)", Errno(rawValue: errno))
         }
         // In a folder that everybody may write, such as /tmp, somebody else may have been first.
         guard Self.isPrivate(path) else {

@@ -109,12 +109,12 @@ package struct MachineLauncher {
 
     /// Writes the description, from which the monitor makes the machine, and which outlives it.
     private func save(_ configuration: JSONValue, in folder: MachineFolder) throws(RegistryError) {
-        do {
+        do throws(Errno) {
             let file = try DraftFile(in: folder.path)
             try file.descriptor.write(all: (configuration.prettyText + "\n").utf8)
             try file.publish(as: folder.path(.configuration))
         } catch {
-            throw RegistryError("cannot write \(folder.path(.configuration)): \(error)")
+            throw RegistryError(cannot: "write \(folder.path(.configuration))", error)
         }
     }
 }

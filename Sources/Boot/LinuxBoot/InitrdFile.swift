@@ -11,6 +11,11 @@ final class InitrdFile {
         file = try ImageFile(path, role: .initrd)
     }
 
+    /// Reads the first bytes, which tell its format.
+    func start() throws(BootError) -> ByteReader {
+        ByteReader(try file.read(upTo: Compression.magicByteCount, at: 0))
+    }
+
     /// Reads the file to the highest place that is free.
     ///
     /// An empty file is no initrd, as it is none to Linux, which takes `ramdisk_size` 0 for "none"; a note says so.

@@ -60,6 +60,13 @@ package struct LinuxLoader: Sendable {
         let initrdRange = try initrdFile.flatMap { file throws(BootError) in
             try file.load(into: program.plan, last: placed.header?.initrdLast ?? UInt64(UInt32.max), &notes)
         }
+        if let initrd, let start = try initrdFile?.start() {
+            do throws(GuestMemoryError) {
+                notes += try InitrdSupport.note(on: start, initrd, for: placed, in: memory).map { [$0] } ?? []
+            } catch {
+                throw .memory(error)
+            }
+        }
         let usesACPI = try usesACPI(placed, commandLine, rsdp: rsdp)
         let announcement = usesACPI ? [] : virtioDevices
         let fullCommandLine = commandLine.announcing(announcement)

@@ -114,4 +114,24 @@ import Testing
             }
         }
     }
+
+    @Test func `a note says when the kernel lacks the code to unpack it`() throws {
+        let xz: [UInt8] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 4]
+        func notes(_ messages: String...) throws -> [String] {
+            var linux = ELFBuilder.linux()
+            linux.segments[1].content += messages.flatMap { Array($0.utf8) + [0] }
+            return try Guest(linux.build(), initrd: xz).kernel.notes
+        }
+        let (unpacker, gzip) = ("Initramfs unpacking failed: %s", "Not a gzip file")
+        let note = try notes(unpacker, gzip).first ?? ""
+        #expect(
+            note.hasSuffix(
+                "is xz-compressed, which this kernel cannot unpack (it lacks CONFIG_RD_XZ): pack it by gzip, or not at all"
+            )
+        )
+        #expect(try notes(unpacker).first?.hasSuffix("unpack it first") == true)
+        #expect(try notes(unpacker, "XZ-compressed data is corrupt").isEmpty)
+        // Nothing is known of a kernel that is not Linux.
+        #expect(try notes(gzip).isEmpty)
+    }
 }

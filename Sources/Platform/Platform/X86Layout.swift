@@ -86,6 +86,9 @@ package enum X86Layout {
     /// ACPI sleep control, sleep status, reset and the event register of the Generic Event Device: four ports.
     package static let acpiPower: UInt16 = 0x600
 
+    /// The address and data ports of PCI's configuration mechanism #1: eight ports.
+    package static let pciConfiguration: UInt16 = 0xcf8
+
     // MARK: - Interrupt lines (GSI = IOAPIC pin)
 
     package static let keyboardGSI: UInt32 = 1

@@ -121,6 +121,7 @@ struct SavedMachineTests {
             },
             "power": {"pendingEvents": 0, "hasWoken": false},
             "panicNotifier": {"announced": 0},
+            "hostBridge": {"address": 0},
             "attached": [
               {
                 "id": "vda",

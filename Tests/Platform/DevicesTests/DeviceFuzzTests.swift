@@ -118,6 +118,7 @@ import Testing
             (ACPIPowerPort(interrupt: line, faults: faults("acpi"), onRequest: requests.handler), 4),
             (Pvpanic(faults: faults("pvpanic"), onRequest: requests.handler), 1),
             (ExitStatusPort(faults: faults("exit"), onRequest: requests.handler), 1),
+            (PCIHostBridge(onRequest: requests.handler), 8),
         ]
         for step in 0..<3 * Self.operationCount {
             let (device, offsets) = devices[step % devices.count]
@@ -137,6 +138,7 @@ import Testing
             (ExitStatusPort(onRequest: requests.handler), 0x501, 1),
             (Pvpanic(onRequest: requests.handler), 0x505, 1),
             (ACPIPowerPort(interrupt: line, onRequest: requests.handler), 0x600, 4),
+            (PCIHostBridge(onRequest: requests.handler), 0xcf8, 8),
         ]
         for (device, start, byteCount) in devices {
             try builder.insert(device, at: BusRange(start: start, byteCount: byteCount), named: "\(type(of: device))")

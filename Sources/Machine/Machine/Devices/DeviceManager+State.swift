@@ -11,6 +11,7 @@ package struct DeviceManagerState: Codable, Hashable, Sendable {
     package var clock: RealTimeClockState
     package var power: ACPIPowerState
     package var panicNotifier: PvpanicState
+    package var hostBridge: PCIHostBridgeState
     /// The virtio devices, in their order.
     package var attached: [AttachedDeviceState]
 }
@@ -27,6 +28,7 @@ extension DeviceManager {
             clock: legacy.clock.state,
             power: legacy.power.state,
             panicNotifier: legacy.panicNotifier.state,
+            hostBridge: legacy.hostBridge.state,
             attached: attached.map(\.state)
         )
     }
@@ -64,5 +66,6 @@ extension DeviceManager {
         legacy.clock.restore(state.clock)
         legacy.power.restore(state.power)
         legacy.panicNotifier.restore(state.panicNotifier)
+        legacy.hostBridge.restore(state.hostBridge)
     }
 }

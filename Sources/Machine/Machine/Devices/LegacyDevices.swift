@@ -14,6 +14,7 @@ struct LegacyDevices: Sendable {
     let clock: RealTimeClock
     let power: ACPIPowerPort
     let panicNotifier: Pvpanic
+    let hostBridge: PCIHostBridge
     private let exitStatus: ExitStatusPort?
 
     /// Makes the devices and connects their interrupt lines.
@@ -64,6 +65,7 @@ struct LegacyDevices: Sendable {
         timer.setHandler { [weak clock] in clock?.timerFired() }
         self.clock = clock
         panicNotifier = Pvpanic(faults: faults("pvpanic"), onRequest: onRequest)
+        hostBridge = PCIHostBridge(onRequest: onRequest)
         exitStatus =
             hasExitStatusPort ? ExitStatusPort(faults: faults("exit-status port"), onRequest: onRequest) : nil
     }
@@ -79,6 +81,7 @@ struct LegacyDevices: Sendable {
         try insert(clock, at: X86Layout.rtcIndex, 2, "real-time clock")
         try insert(power, at: X86Layout.acpiPower, 4, "ACPI power")
         try insert(panicNotifier, at: X86Layout.pvpanic, 1, "pvpanic")
+        try insert(hostBridge, at: X86Layout.pciConfiguration, 8, "PCI host bridge")
         if let exitStatus { try insert(exitStatus, at: X86Layout.exitStatus, 4, "exit status") }
     }
 

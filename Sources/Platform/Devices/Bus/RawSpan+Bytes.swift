@@ -7,7 +7,7 @@ extension RawSpan {
         unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }
 
-    /// The first 8 bytes at most as a little-endian number, for messages.
+    /// The first 8 bytes at most as a little-endian number.
     package var littleEndianValue: UInt64 {
         (0..<Swift.min(byteCount, 8)).reduce(0) { $0 | UInt64(byte(at: $1)) << UInt64(8 * $1) }
     }

@@ -11,7 +11,7 @@ need_busybox() {
     fi
 }
 
-# compile SOURCE PROGRAM: freestanding. -Os and no separate code pages: all of init is six pages, of which it touches two while nobody asks its agent.
+# compile SOURCE PROGRAM: freestanding. -Os and no separate code pages: all of init is seven pages, of which it touches three while nobody asks its agent.
 compile() {
     run_logged "compiling $2" gcc -std=gnu11 -Wall -Wextra -Werror -Os -static -nostdlib -ffreestanding \
         -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-pie -no-pie \

@@ -4,7 +4,7 @@
 // console, reaps orphans, and ends the machine when that shell ends, when a program asks for it (poweroff, reboot, halt)
 // and when the machine does (Ctrl-Alt-Del, power button). It works as /init of an initramfs and as /sbin/init of a disk.
 //
-// Freestanding, 24 KB with the agent (files.sh compiles it): on a host without hardware virtualisation starting a program
+// Freestanding, 25 KB with the agent (files.sh compiles it): on a host without hardware virtualisation starting a program
 // that uses a C library costs tenths of a second, and so does every script that would do this work with busybox.
 //
 // Kernel command line: martlet.run="COMMAND" runs COMMAND with sh -c instead of an interactive shell; martlet.shell=off
@@ -24,6 +24,7 @@
 #include <linux/wait.h>
 
 #include "agent.h"
+#include "snapshot.h"
 
 // MARK: - System calls and messages that only init needs
 
@@ -275,14 +276,14 @@ static unsigned open_keyboards(struct pollfd *set) {
     unsigned count = 0;
     char path[] = "/dev/input/event0";
     for (; count < KEYBOARDS; count++, path[sizeof path - 2]++) {
-        int fd = sys_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        int fd = sys_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) break;
         set[count] = (struct pollfd){.fd = fd, .events = POLLIN};
     }
     return count;
 }
 
-static enum ending read_keyboard(int fd) {
+static enum ending read_keyboard(int fd, int *is_asked) {
     static int control, alt;
     struct input_event event;
     enum ending ending = NO_ENDING;
@@ -293,6 +294,7 @@ static enum ending read_keyboard(int fd) {
         case KEY_LEFTALT: case KEY_RIGHTALT: alt = event.value; break;
         case KEY_DELETE: if (event.value && control && alt) ending = RESTART; break;
         case KEY_POWER: if (event.value) ending = POWER_OFF; break;
+        case KEY_SLEEP: if (event.value) *is_asked = 1; break;
         default: break;
         }
     }
@@ -333,6 +335,7 @@ static int open_terminal(void) {
 
 static __attribute__((noreturn)) void become_shell(char *command, const char *terminal_type) {
     block_signals(0);
+    join_user_space();
     CALL(setsid, 0, 0, 0, 0, 0);
     int terminal = open_terminal();
     if (terminal < 0) complain("cannot open the console", "", terminal);
@@ -368,6 +371,7 @@ static void serve_connection(int listener) {
         int process = (int)CALL(fork, 0, 0, 0, 0, 0);
         if (process == 0) {
             block_signals(0);
+            join_user_space();
             sys_close(listener);
             serve_host(connection);
         }
@@ -399,15 +403,18 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         if (starts_with(*e, "TERM=")) terminal_type = *e + 5;
     if (equal(terminal_type, "linux")) terminal_type = "xterm";  // a serial line is no Linux virtual terminal
 
+    struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
+    unsigned count = 2 + open_keyboards(set + 2);
+    if (find_identity_page()) pass_snapshot_point(set + 2, count - 2, 0);
+
     int listener = listen_for_host(), has_shell = !has_word(command_line, "martlet.shell=off");
+    set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
     char *command = command_to_run();
     if (!command && has_shell) say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
     int shell = has_shell ? (int)CALL(fork, 0, 0, 0, 0, 0) : 0;
     if (shell == 0 && has_shell) become_shell(command, terminal_type);
     if (shell < 0) complain("cannot start a process", "", shell);
 
-    struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
-    unsigned count = 2 + open_keyboards(set + 2);
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;
     if (signals < 0) complain("no signals from this kernel: `poweroff` will not work", "", signals);
@@ -417,8 +424,10 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
             ending = ending_for(info.ssi_signo);
         if (set[1].revents & POLLIN) serve_connection(listener);
+        int is_asked = 0;
         for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
-            if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd);
+            if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd, &is_asked);
+        if (is_asked) pass_snapshot_point(set + 2, count - 2, 1);
         reap(shell, &status, &ended);
         if (ended && ending == NO_ENDING) ending = POWER_OFF;
     }

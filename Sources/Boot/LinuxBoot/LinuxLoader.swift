@@ -26,6 +26,7 @@ package struct LinuxLoader: Sendable {
     ///   - rsdp: Where the ACPI tables begin, if there are any.
     ///   - virtioDevices: What a kernel that does not use ACPI is told of on its command line; the tables that `rsdp` names
     ///     have them too.
+    ///   - hasIdentityPage: Whether the guest finds an `IdentityPage`; PVH has no place for it.
     ///   - rngSeed: Random bytes for the guest's own generator, 32 or more, at most 4096; empty for none. PVH has no
     ///     place for them.
     /// - Returns: Where everything lies, and the state in which the first vCPU starts.
@@ -37,13 +38,14 @@ package struct LinuxLoader: Sendable {
         commandLine: KernelCommandLine,
         rsdp: GuestAddress? = nil,
         virtioDevices: [FirmwareDescription.VirtioDevice] = [],
+        hasIdentityPage: Bool = false,
         rngSeed: [UInt8] = []
     ) throws(BootError) -> LoadedKernel {
         precondition(rngSeed.count <= SetupData.seedLimit, "the seed is too large")
         let limit = min(kernel.commandLineLimit, Int(X86Layout.commandLineCapacity) - 1)
         try commandLine.check(limit: limit)
         let memoryMap = try MemoryMap(of: memory)
-        let setupData = SetupData(rngSeed: rngSeed)
+        let setupData = SetupData(hasIdentityPage: hasIdentityPage, rngSeed: rngSeed)
         let plan = MemoryPlan(
             memory: memory,
             // The longest that it may become: whether it does is known when the kernel lies in its place.

@@ -200,6 +200,7 @@ struct RunCommand: ParsableCommand {
             if bootsDefault {
                 configuration.bootSource = BootSource(kernelPath: guest.kernel.hostText)
                 configuration.bootSource?.imageParameters = guest.parameters.joined(separator: " ")
+                configuration.size.hasSnapshotPoint = true
             }
             if usesDefaultDisk { disk = try DefaultDisk(of: guest, keptAt: keep) }
         }

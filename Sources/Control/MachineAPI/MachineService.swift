@@ -67,6 +67,9 @@ package final class MachineService: Sendable {
         ended.enter()
     }
 
+    /// The name of a machine that got none, as Firecracker has it.
+    package static let defaultIdentifier = "anonymous-instance"
+
     // MARK: - Life
 
     /// Whether the machine was started.
@@ -133,6 +136,7 @@ package final class MachineService: Sendable {
         _ options: RestoreOptions = RestoreOptions()
     ) throws(APIError) {
         var resolved = options
+        if resolved.hostName == nil, identifier != Self.defaultIdentifier { resolved.hostName = identifier }
         resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
         resolved.networks = options.networks.mapValues { self.resolved($0) }
         try start(isPaused: options.isPaused) { [resolved] () throws(MachineError) in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Console
+import MachineAPI
 package import MachineModel
 package import SystemPackage
 
@@ -23,7 +24,7 @@ package struct SessionSettings: Sendable {
     }
 
     /// The name of the machine in its log and its API.
-    package var identifier = "anonymous-instance"
+    package var identifier = MachineService.defaultIdentifier
     package var console = Console.standard
     /// The key before console commands; only a terminal's keys are looked at.
     package var escape = EscapeFilter(prefix: nil)

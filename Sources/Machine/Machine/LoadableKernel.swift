@@ -58,6 +58,7 @@ struct LoadableKernel {
             rsdp = try ACPITables(firmware).install(in: memory)
             try MPTable(firmware).install(in: memory)
             try ResetVector.install(in: memory)
+            try GenerationID.renew(in: memory)
         } catch {
             throw .assembly("\(error)")
         }
@@ -70,6 +71,7 @@ struct LoadableKernel {
                 rsdp: rsdp,
                 // A command line that is complete is the user's alone; the ACPI tables tell of the devices in any case.
                 virtioDevices: source.isCommandLineComplete ? [] : firmware.virtioDevices,
+                hasIdentityPage: configuration.size.hasSnapshotPoint,
                 rngSeed: (0..<64).map { _ in .random(in: .min ... .max) }
             )
         }

@@ -29,6 +29,8 @@ final class MachineParts: Sendable {
     /// The MSRs that are a vCPU's state.
     let stateMSRs: [UInt32]
     let configuration: MachineConfiguration
+    /// The way to a guest that takes part in snapshots.
+    let snapshotPoint: SnapshotPoint?
     /// Whether the guest's kernel leaves a mark before a reset that is for a panic: see `KernelParameters`.
     let reportsPanicByReset: Bool
 
@@ -90,6 +92,10 @@ final class MachineParts: Sendable {
             timers: timers,
             logger: logger
         ) { link.handle($0) }
+        let snapshotPoint =
+            configuration.size.hasSnapshotPoint
+            ? SnapshotPoint(page: IdentityPage(in: memory), keyboard: devices.legacy.keyboardController) : nil
+        self.snapshotPoint = snapshotPoint
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
         let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
             try Self.makeVCPUs(vm, system, count: configuration.size.vcpuCount, isInterpreted: isInterpreted)
@@ -108,6 +114,7 @@ final class MachineParts: Sendable {
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
             if let state = saved.console { console.restore(state) }
+            try Self.giveIdentity(options, saved, memory, devices.legacy, snapshotPoint)
             (notes, guestUsesACPI, reportsPanicByReset) = ([], saved.guest.usesACPI, saved.guest.reportsPanicByReset)
         }
         runners = vcpus.map {

@@ -122,10 +122,15 @@ package final class VirtualMachine: Sendable {
                 "machines that are restored from one snapshot have the same network addresses: no two of them belong on one network"
             )
         }
-        self.notes =
-            notes + [
-                "restored from \(snapshot.folder.path): machines that are restored from one snapshot share their random numbers"
-            ]
+        if !options.keepsIdentity, !parts.guestLearnsIdentity {
+            notes.append(
+                """
+                this guest cannot be told that it was restored: further machines of \(snapshot.folder.path) have the same \
+                random numbers
+                """
+            )
+        }
+        self.notes = notes
         serialOutput = nil
         link.connect(self)
     }
@@ -322,6 +327,11 @@ package final class VirtualMachine: Sendable {
         guard phase == .running || phase == .paused, control.run(body) else { return completion(.failure(.notRunning)) }
     }
 
+    /// Asks the guest to get ready for a snapshot, and calls `body` when it is, or takes too long.
+    func askGuest(_ point: SnapshotPoint, _ body: @escaping @Sendable () -> Void) {
+        point.ask(on: timers, body)
+    }
+
     /// Like `pause(_:)`, until all stands still.
     package func pause() async throws(MachineError) {
         try await withCheckedContinuation { continuation in pause { continuation.resume(returning: $0) } }.get()
@@ -438,6 +448,7 @@ package final class VirtualMachine: Sendable {
         case .exit(let status): end(.exited(status))
         // The guest goes on: in its crash kernel, or until it powers off.
         case .crashLoaded, .shutDown: break
+        case .keyboardLights(let lights): parts.snapshotPoint?.handle(lights: lights)
         }
     }
 
@@ -452,6 +463,7 @@ package final class VirtualMachine: Sendable {
             return (state.endHandlers, outcome)
         }
         for handler in handlers { handler(outcome) }
+        parts.snapshotPoint?.abandon()
         pendingTimers.withLock { $0 = PendingTimers() }
         timers.finish()
         control.finish()

@@ -48,8 +48,13 @@ public struct MachineSize: HasDefault, Sendable {
         /// Whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
         @DefaultWhenAbsent public var hasExitStatusPort: Bool
 
+        /// Whether the guest takes part in snapshots, as the default guest does: it is told when the machine is saved and
+        /// when it goes on as another one; `nil` for no.
+        public var hasSnapshotPoint: Bool?
+
         enum CodingKeys: String, CodingKey {
             case hasExitStatusPort = "exit_status_port"
+            case hasSnapshotPoint = "snapshot_point"
         }
 
         /// Makes the usual settings.
@@ -93,6 +98,12 @@ public struct MachineSize: HasDefault, Sendable {
     public var hasExitStatusPort: Bool {
         get { martlet?.hasExitStatusPort ?? false }
         set { martlet[setting: \.hasExitStatusPort] = newValue }
+    }
+
+    /// Whether the guest takes part in snapshots, as the default guest does.
+    public var hasSnapshotPoint: Bool {
+        get { martlet?.hasSnapshotPoint ?? false }
+        set { martlet[setting: \.hasSnapshotPoint] = newValue ? true : nil }
     }
 
     /// The size of guest memory in bytes.

@@ -12,9 +12,11 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
 
     struct Extensions: Codable, Hashable, Sendable {
         var hasExitStatusPort: Bool?
+        var hasSnapshotPoint: Bool?
 
         enum CodingKeys: String, CodingKey {
             case hasExitStatusPort = "exit_status_port"
+            case hasSnapshotPoint = "snapshot_point"
         }
     }
 
@@ -30,6 +32,7 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
         size.tracksDirtyPages = tracksDirtyPages ?? size.tracksDirtyPages
         size.cpuTemplate = cpuTemplate ?? size.cpuTemplate
         size.hugePages = hugePages ?? size.hugePages
+        size.hasSnapshotPoint = martlet?.hasSnapshotPoint ?? size.hasSnapshotPoint
         size.hasExitStatusPort = martlet?.hasExitStatusPort ?? size.hasExitStatusPort
     }
 }

@@ -27,7 +27,12 @@ extension ACPITables {
         if description.devices.contains(.keyboard) { devices.append(keyboard) }
         if description.devices.contains(.realTimeClock) { devices.append(realTimeClock) }
         if description.devices.contains(.panicNotifier) { devices.append(panicNotifier) }
-        if description.devices.contains(.powerButton) { devices += [powerButton, eventDevice] }
+        let (hasButton, hasGeneration) = (
+            description.devices.contains(.powerButton), description.devices.contains(.generationID)
+        )
+        if hasButton { devices.append(powerButton) }
+        if hasGeneration { devices.append(generationID) }
+        if hasButton || hasGeneration { devices.append(eventDevice(hasButton, hasGeneration)) }
         for (index, device) in description.virtioDevices.enumerated() {
             devices.append(try virtioDevice(device, index: index))
         }
@@ -109,29 +114,44 @@ extension ACPITables {
     /// A control-method power button (4.8.2.2.1.2).
     private static let powerButton = AML.device("PWRB", [.name("_HID", .eisaID("PNP0C0C"))])
 
-    /// The Generic Event Device (5.6.9): its interrupt runs `_EVT`, which reads, and thereby clears, the event port.
-    private static let eventDevice = AML.device(
-        "GED",
+    /// The generation ID: `ADDR` has the lower and the upper half of its address.
+    ///
+    /// `_CID` has what the specification wants, and the short form that Linux looks for besides: it is no valid `_HID`.
+    private static let generationID = AML.device(
+        "VGEN",
         [
-            .name("_HID", .string("ACPI0013")),
-            .name("_CRS", .resourceTemplate([.interrupt(X86Layout.acpiEventGSI)])),
-            .portRegion("EREG", base: X86Layout.acpiPower + 3, byteCount: 1),
-            .byteField(of: "EREG", [.named("EVTS", bitCount: 8)]),
-            .method(
-                "_EVT",
-                argumentCount: 1,
-                isSerialized: true,
-                [
-                    // One read for all bits, since it clears them.
-                    .store(.reference("EVTS"), to: .local(0)),
-                    .if(
-                        .equal(.and(.local(0), .integer(1)), .integer(1)),
-                        [.notify("PWRB", .integer(0x80))]
-                    ),
-                ]
-            ),
+            .name("_HID", .string("MRTL0001")),
+            .name("_CID", .package([.string("VM_Gen_Counter"), .string("VMGENCTR")])),
+            .name("_DDN", .string("VM_Gen_Counter")),
+            .name("ADDR", .package([.integer(X86Layout.generationID.rawValue), .integer(0)])),
         ]
     )
+
+    /// The Generic Event Device (5.6.9): its interrupt runs `_EVT`, which reads, and thereby clears, the event port.
+    private static func eventDevice(_ hasButton: Bool, _ hasGeneration: Bool) -> AML {
+        func notification(_ bit: UInt64, of device: AMLPath) -> AML {
+            .if(.equal(.and(.local(0), .integer(bit)), .integer(bit)), [.notify(device, .integer(0x80))])
+        }
+        return .device(
+            "GED",
+            [
+                .name("_HID", .string("ACPI0013")),
+                .name("_CRS", .resourceTemplate([.interrupt(X86Layout.acpiEventGSI)])),
+                .portRegion("EREG", base: X86Layout.acpiPower + 3, byteCount: 1),
+                .byteField(of: "EREG", [.named("EVTS", bitCount: 8)]),
+                .method(
+                    "_EVT",
+                    argumentCount: 1,
+                    isSerialized: true,
+                    [
+                        // One read for all bits, since it clears them.
+                        .store(.reference("EVTS"), to: .local(0))
+                    ] + (hasButton ? [notification(1, of: "PWRB")] : [])
+                        + (hasGeneration ? [notification(2, of: "VGEN")] : [])
+                ),
+            ]
+        )
+    }
 
     /// A virtio-mmio transport; `LNRO0005` is the identifier that Linux and QEMU settled on.
     private static func virtioDevice(

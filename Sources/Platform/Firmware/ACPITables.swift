@@ -12,7 +12,7 @@ package import GuestMemory
 /// - `+0` sleep control (4.8.3.7): a write of `SLP_EN | 5 << 2`, 0x34, is the power-off.
 /// - `+1` sleep status: written 0x80 (`WAK_STS`) before the power-off, and reads 0.
 /// - `+2` reset: a write of 1.
-/// - `+3` events of the Generic Event Device: bit 0 is the power button. A read returns the pending bits and clears
+/// - `+3` events of the Generic Event Device: bit 0 is the power button, bit 1 another generation ID. A read returns the pending bits and clears
 ///   them, so the device sets a bit first and then triggers `X86Layout.acpiEventGSI`.
 package struct ACPITables: Hashable, Sendable {
     /// A table and where it lies.

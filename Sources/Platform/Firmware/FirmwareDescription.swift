@@ -24,7 +24,12 @@ package struct FirmwareDescription: Hashable, Sendable {
         /// The power button and the Generic Event Device that reports it.
         package static let powerButton = Self(rawValue: 1 << 4)
 
-        package static let all: Self = [.serialPort, .keyboard, .realTimeClock, .panicNotifier, .powerButton]
+        /// The generation ID, and the Generic Event Device that tells of another one.
+        package static let generationID = Self(rawValue: 1 << 5)
+
+        package static let all: Self = [
+            .serialPort, .keyboard, .realTimeClock, .panicNotifier, .powerButton, .generationID,
+        ]
     }
 
     /// A virtio-mmio transport.

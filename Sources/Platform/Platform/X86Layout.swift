@@ -46,12 +46,16 @@ package enum X86Layout {
     ///
     /// ACPI 6.5, 5.2.5.1: E0000h to FFFFFh is searched for the RSDP.
     package static let acpiTables: GuestAddress = 0xe_0000
-    package static let acpiTablesCapacity: UInt64 = 0x1_d000
-    /// `setup_data` entries (the RNG seed), two pages.
+    package static let acpiTablesCapacity: UInt64 = 0x1_c000
+    /// The number that says which machine of a snapshot this is (VMGenID), in a page of its own.
+    package static let generationID: GuestAddress = 0xf_c000
+    /// `setup_data` entries (the identity page and the RNG seed), two pages.
     ///
     /// Reserved memory, because Linux splits an E820 entry of RAM around them. The last page below 1 MiB is left to the
     /// reset vector, and to the ELF header that `ld -Ttext=0x100000` puts there.
     package static let setupData: GuestAddress = 0xf_d000
+    /// The payload of the first entry, where that is the identity page: behind a header of 16 bytes.
+    package static let identityPage: GuestAddress = 0xf_d010
     /// Where a processor starts after a reset in real mode, F000:FFF0: a kernel may jump there to reboot.
     package static let resetVector: GuestAddress = 0xf_fff0
     /// Where RAM for the kernel and its initrd begins.

@@ -70,6 +70,26 @@ import Testing
         #expect(try guest.bytes(at: X86Layout.commandLine.rawValue, count: expected.count) == expected)
     }
 
+    @Test func `the identity page is the first setup_data entry, with the seed behind it`() throws {
+        let memory = try Guest(
+            ELFBuilder.linux().build(),
+            hasIdentityPage: true,
+            rngSeed: [UInt8](repeating: 7, count: 32)
+        ).memory
+        let entry = X86Layout.setupData.rawValue
+        func number(_ offset: UInt64) throws -> UInt64 {
+            try memory.load(UInt64.self, at: GuestAddress(rawValue: entry + offset))
+        }
+        #expect(try number(0) == entry + 16 + 128)
+        // Type and size.
+        #expect(try number(8) == 0x4d54_4c54 | 128 << 32)
+        #expect(try memory.read(byteCount: 8, at: X86Layout.identityPage) == Array("mrtl-id1".utf8))
+        #expect(try number(16 + 8) == 0)
+        #expect(try number(144) == 0)
+        #expect(try number(152) == 9 | 32 << 32)
+        #expect(try memory.load(UInt8.self, at: GuestAddress(rawValue: entry + 160)) == 7)
+    }
+
     @Test func `the seed is a setup_data entry`() throws {
         let seed = codeLikeBytes(64, seed: 6)
         let guest = try Guest(ELFBuilder.linux().build(), rngSeed: seed)

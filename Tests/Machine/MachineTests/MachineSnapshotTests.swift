@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import Devices
 import Glibc
 import Host
 import KVM
@@ -171,6 +172,34 @@ struct MachineSnapshotTests {
         }
         machine.stop()
         _ = await machine.wait()
+    }
+
+    @Test func `a guest with ACPI finds another generation ID after a restore, and is told`() async throws {
+        let original = try machine([.forever([.read(0x64)])])
+        try original.start()
+        try await original.save(to: path)
+        original.stop()
+        _ = await original.wait()
+        var saved = try MachineSnapshot(path).machine
+        func generationID() throws -> [UInt8] { Array(try folder.read("snapshot/memory")[0xf_c000..<0xf_c010]) }
+        let first = try generationID()
+        for (usesACPI, keepsIdentity) in [(false, false), (true, true), (true, false)] {
+            saved = try MachineSnapshot(path).machine
+            saved.guest.usesACPI = usesACPI
+            try folder.write(StateFile.text(of: saved), to: "snapshot/state")
+            var options = RestoreOptions()
+            options.keepsIdentity = keepsIdentity
+            let machine = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+            #expect(machine.notes.contains { $0.contains("same random numbers") } == !usesACPI)
+            try machine.start()
+            try await machine.save(to: path, replacing: true)
+            machine.stop()
+            _ = await machine.wait()
+            let isTold = usesACPI && !keepsIdentity
+            #expect(try (generationID() != first) == isTold)
+            #expect(try MachineSnapshot(path).machine.devices.power.pendingEvents == (isTold ? 2 : 0))
+        }
+        #expect(first != [UInt8](repeating: 0, count: 16))
     }
 
     @Test func `a state of another machine is refused before anything runs`() async throws {

@@ -159,6 +159,33 @@ private struct KeyboardRig {
         #expect(rig.controller.state.keyboard.leds == 0)
     }
 
+    @Test func `the lights of the keyboard are told when they change`() {
+        let rig = KeyboardRig()
+        #expect(rig.type(0xed, 0x02) == [0xfa, 0xfa])
+        #expect(rig.type(0xed, 0x02) == [0xfa, 0xfa])
+        // A command in the place of the parameter.
+        #expect(rig.type(0xed, 0xee) == [0xfa, 0xee])
+        #expect(rig.type(0xed, 0x03) == [0xfa, 0xfa])
+        #expect(rig.controller.keyboardLights == 3)
+        #expect(rig.requests.requests == [.keyboardLights(2), .keyboardLights(3)])
+    }
+
+    @Test(
+        arguments: [(1, [0xe0, 0x5f, 0xe0, 0xdf]), (2, [0xe0, 0x3f, 0xe0, 0xf0, 0x3f]), (3, [0x7f, 0xf0, 0x7f])]
+            as [(UInt8, [UInt8])]
+    )
+    func `the sleep key goes down and up`(set: UInt8, codes: [UInt8]) {
+        var state = I8042State()
+        state.memory[0] = 0x01  // interrupts, no translation
+        state.keyboard.scancodeSet = set
+        let rig = KeyboardRig(state)
+        #expect(rig.controller.pressSleep())
+        #expect(rig.line.edgeCount == 1)
+        #expect(rig.drain() == codes)
+        #expect(rig.type(0xf5) == [0xfa])
+        #expect(!rig.controller.pressSleep())
+    }
+
     @Test func `a command instead of a parameter is a command`() {
         let rig = KeyboardRig()
         #expect(rig.type(0xed, 0xee) == [0xfa, 0xee])

@@ -113,6 +113,14 @@ import Testing
         #expect(port.read(3) == 0)
     }
 
+    @Test func `another generation is an event beside the power button`() {
+        let port = makePort()
+        port.pressPowerButton()
+        port.announceGeneration()
+        #expect(line.edgeCount == 2)
+        #expect(port.read(3) == 3)
+    }
+
     @Test func `a press before the first is read is not lost for the line`() {
         let port = makePort()
         port.pressPowerButton()

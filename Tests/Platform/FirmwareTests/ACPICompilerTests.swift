@@ -32,13 +32,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [(0, false), (1, true), (2, false), (3, true)])
-    func `the event method notifies the power button by bit 0`(eventPort: Int, isNotified: Bool) throws {
+    @Test(arguments: [(0, []), (1, ["PWRB"]), (2, ["VGEN"]), (3, ["PWRB", "VGEN"])] as [(Int, [String])])
+    func `the event method notifies the power button by bit 0, and the generation ID by bit 1`(
+        eventPort: Int,
+        notified: [String]
+    ) throws {
         let dsdt = try #require(ACPITables(.example()).tables.first).table
         let output = try IASL().execute(#"\_SB.GED._EVT 9"#, of: dsdt, portsRead: eventPort)
         #expect(output.contains(#"Evaluating \_SB.GED._EVT"#), "\(output)")
-        #expect(output.contains("Notify on [PWRB]") == isNotified, "\(output)")
-        #expect(output.contains("Value 0x80") == isNotified, "\(output)")
+        for device in ["PWRB", "VGEN"] {
+            #expect(output.contains("Notify on [\(device)]") == notified.contains(device), "\(output)")
+        }
+        #expect(output.contains("Value 0x80") == !notified.isEmpty, "\(output)")
         #expect(!output.contains("AE_"), "\(output)")
     }
 
@@ -52,6 +57,9 @@ import Testing
             #"DefinitionBlock ("", "DSDT", 2, "MARTLT", "MARTLET ", 0x00000001)"#,
             #"Name (_HID, "ACPI0007""#, #"Name (_HID, EisaId ("PNP0501")"#, #"Name (_HID, EisaId ("PNP0303")"#,
             #"Name (_HID, EisaId ("PNP0B00")"#, #"Name (_HID, EisaId ("PNP0C0C")"#, #"Name (_HID, "QEMU0001")"#,
+            #"Name (_HID, "MRTL0001")"#, "Name (_CID, Package (0x02)", #""VM_Gen_Counter","#, #""VMGENCTR""#,
+            #"Name (_DDN, "VM_Gen_Counter")"#,
+            "Name (ADDR, Package (0x02)", "0x000FC000,", "Notify (VGEN, 0x80)",
             #"Name (_HID, "ACPI0013""#, #"Name (_HID, "LNRO0005")"#,
             "Method (_EVT, 1, Serialized)", "Local0 = EVTS", "If (((Local0 & One) == One))", "Notify (PWRB, 0x80)",
             "OperationRegion (EREG, SystemIO, 0x0603, One)", "Field (EREG, ByteAcc, NoLock, Preserve)", "EVTS, 8",

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import Devices
+import Firmware
 import Glibc
 import GuestMemory
 import Host
 import KVM
 import MachineModel
+import Platform
 import Snapshot
 import Storage
 import SystemPackage
@@ -128,6 +131,43 @@ extension MachineParts {
             throw MachineError(saving: error)
         }
     }
+}
+
+extension MachineParts {
+    /// Tells a restored guest that it may be one of several machines, before it runs.
+    ///
+    /// - Throws: `assembly` where its memory is too small for the place of the generation ID.
+    static func giveIdentity(
+        _ options: RestoreOptions,
+        _ saved: SavedMachine,
+        _ memory: GuestMemory,
+        _ devices: LegacyDevices,
+        _ point: SnapshotPoint?
+    ) throws(MachineError) {
+        guard !options.keepsIdentity else {
+            point?.letGo()
+            return
+        }
+        // A kernel without ACPI may use the memory.
+        if saved.guest.usesACPI {
+            do throws(FirmwareError) {
+                try GenerationID.renew(in: memory)
+            } catch {
+                throw .assembly("\(error)")
+            }
+            devices.power.announceGeneration()
+        }
+        guard let point, point.isUsed else { return }
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
+        point.renewIdentity(
+            time: options.followsHostClock ? (Int64(now.tv_sec), UInt32(now.tv_nsec)) : nil,
+            name: options.hostName ?? ""
+        )
+    }
+
+    /// Whether the guest is told that it goes on from a snapshot, so that its random numbers become its own.
+    var guestLearnsIdentity: Bool { guestUsesACPI || snapshotPoint?.isUsed ?? false }
 }
 
 extension MachineError {

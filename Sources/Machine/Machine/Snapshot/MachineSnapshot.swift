@@ -172,6 +172,8 @@ package struct RestoreOptions: Sendable {
     package var isPaused = false
     /// Whether the guest keeps its identity: it is not told that it may be one of several machines of this snapshot.
     package var keepsIdentity = false
+    /// The name that a guest which takes part in snapshots gets; `nil` for the one that it has.
+    package var hostName: String?
     /// Whether a guest on KVM's paravirtual clock finds the host's time, as if it had run all the time; else that of the save.
     package var followsHostClock = true
     /// Files for disks, by their ids in the description, instead of those in the snapshot.

@@ -10,6 +10,8 @@ extension VirtualMachine {
 
     /// Saves the machine; one that runs goes on after it, one that is paused stays so.
     ///
+    /// A guest that takes part, and runs, is asked to get ready first.
+    ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
     ///   - completion: Called from a thread of the machine's, with what kept the machine from being saved. Then nothing has
@@ -18,8 +20,20 @@ extension VirtualMachine {
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
     ) {
+        guard phase == .running, !options.isPauseRequired, let point = parts.snapshotPoint, point.isUsed else {
+            return saveAsItIs(options, completion)
+        }
+        askGuest(point) { [self] in saveAsItIs(options, completion) }
+    }
+
+    private func saveAsItIs(
+        _ options: SaveOptions,
+        _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
+    ) {
         whileStanding(completion) { [self] () throws(MachineError) in
             if options.isPauseRequired, phase != .paused { throw .notPaused }
+            // Not before: the guest that was saved still waits.
+            defer { parts.snapshotPoint?.letGo() }
             try parts.save(options)
             if options.isStopping { stop() }
         }

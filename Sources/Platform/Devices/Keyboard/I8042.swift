@@ -52,6 +52,16 @@ package final class I8042: Sendable {
         operate { $0.pressCtrlAltDelete() }
     }
 
+    /// Presses and releases the sleep key.
+    ///
+    /// - Returns: As `pressCtrlAltDelete`.
+    package func pressSleep() -> Bool {
+        operate { $0.pressSleep() }
+    }
+
+    /// The lights of the keyboard: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
+    package var keyboardLights: UInt8 { controller.withLock { $0.state.keyboard.leds } }
+
     // MARK: - Ports
 
     private enum Register {
@@ -99,6 +109,7 @@ package final class I8042: Sendable {
         }
         if effects.interrupt { interrupt.trigger() }
         if effects.reset { onRequest(.reset) }
+        if let lights = effects.lights { onRequest(.keyboardLights(lights)) }
         if effects.isFault {
             faults.record(
                 """

@@ -10,6 +10,8 @@ struct I8042Controller {
         var reset = false
         /// The guest did something that this controller does not know.
         var isFault = false
+        /// The keyboard's lights, where the guest has changed them.
+        var lights: UInt8?
     }
 
     struct Status: OptionSet {
@@ -168,7 +170,9 @@ struct I8042Controller {
         } else {
             // Sending to the keyboard releases its clock line.
             configuration.remove(.keyboardDisabled)
+            let lights = keyboard.leds
             effects.isFault = !keyboard.receive(value)
+            if keyboard.leds != lights { effects.lights = keyboard.leds }
         }
         pollKeyboard()
     }
@@ -271,6 +275,12 @@ struct I8042Controller {
 
     mutating func pressCtrlAltDelete() -> Bool {
         let isSent = keyboard.pressCtrlAltDelete()
+        pollKeyboard()
+        return isSent
+    }
+
+    mutating func pressSleep() -> Bool {
+        let isSent = keyboard.pressSleep()
         pollKeyboard()
         return isSent
     }

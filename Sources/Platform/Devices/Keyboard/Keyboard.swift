@@ -18,7 +18,7 @@ package struct KeyboardState: Codable, Hashable, Sendable {
 
 /// An MF2 keyboard behind the controller (IBM PS/2 Technical Reference, "101/102-Key Keyboard").
 ///
-/// It has no keys but those of Ctrl-Alt-Delete.
+/// It has no keys but those of Ctrl-Alt-Delete, and the sleep key.
 struct Keyboard {
     enum Command: UInt8 {
         case setLEDs = 0xed
@@ -55,10 +55,14 @@ struct Keyboard {
     private static let ctrlAltDelete1: [8 of UInt8] = [0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d]
     private static let ctrlAltDelete3: [9 of UInt8] = [0x11, 0x19, 0x64, 0xf0, 0x64, 0xf0, 0x19, 0xf0, 0x11]
 
+    private static let sleep2: [5 of UInt8] = [0xe0, 0x3f, 0xe0, 0xf0, 0x3f]
+    private static let sleep1: [4 of UInt8] = [0xe0, 0x5f, 0xe0, 0xdf]
+    private static let sleep3: [3 of UInt8] = [0x7f, 0xf0, 0x7f]
+
     private(set) var output: ByteQueue
     private var isScanning: Bool
     private var scancodeSet: UInt8
-    private var leds: UInt8
+    private(set) var leds: UInt8
     private var typematic: UInt8
     private var pendingCommand: Command?
     private var lastSent: UInt8
@@ -102,6 +106,18 @@ struct Keyboard {
         case 1: return enqueue(Self.ctrlAltDelete1.span)
         case 3: return enqueue(Self.ctrlAltDelete3.span)
         default: return enqueue(Self.ctrlAltDelete2.span)
+        }
+    }
+
+    /// Presses and releases the sleep key.
+    ///
+    /// - Returns: As `pressCtrlAltDelete`.
+    mutating func pressSleep() -> Bool {
+        guard isScanning else { return false }
+        switch scancodeSet {
+        case 1: return enqueue(Self.sleep1.span)
+        case 3: return enqueue(Self.sleep3.span)
+        default: return enqueue(Self.sleep2.span)
         }
     }
 

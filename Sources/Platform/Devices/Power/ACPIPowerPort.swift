@@ -19,7 +19,7 @@ package struct ACPIPowerState: Codable, Hashable, Sendable {
 /// | 0 | sleep control: `SLP_TYPx` in bits 4:2, `SLP_EN` bit 5 | ACPI 6.5, 4.8.3.7 |
 /// | 1 | sleep status: `WAK_STS` bit 7, written 1 to clear | ACPI 6.5, 4.8.3.7 |
 /// | 2 | reset: 1 resets the machine | ACPI 6.5, 4.8.3.6; the value is the FADT's `RESET_VALUE` |
-/// | 3 | pending events, cleared by reading; bit 0: power button | ours, read by the DSDT's `_EVT` |
+/// | 3 | pending events, cleared by reading; bit 0: power button, bit 1: another generation ID | ours, read by the DSDT's `_EVT` |
 ///
 /// The interrupt line is that of the Generic Event Device (ACPI 6.5, 5.6.9).
 package final class ACPIPowerPort: ByteWideDevice {
@@ -42,6 +42,8 @@ package final class ACPIPowerPort: ByteWideDevice {
     package static let resetValue: UInt8 = 1
     /// The power button's bit in the event register.
     package static let powerButtonEvent: UInt8 = 1 << 0
+    /// The generation ID's bit there.
+    package static let generationEvent: UInt8 = 1 << 1
     private static let wakeStatus: UInt8 = 1 << 7
 
     private let registers: Mutex<ACPIPowerState>
@@ -71,7 +73,16 @@ package final class ACPIPowerPort: ByteWideDevice {
 
     /// Tells the guest that its power button was pressed: most guests then shut down in good order.
     package func pressPowerButton() {
-        registers.withLock { $0.pendingEvents |= Self.powerButtonEvent }
+        announce(Self.powerButtonEvent)
+    }
+
+    /// Tells the guest that its generation ID has changed.
+    package func announceGeneration() {
+        announce(Self.generationEvent)
+    }
+
+    private func announce(_ event: UInt8) {
+        registers.withLock { $0.pendingEvents |= event }
         interrupt.trigger()
     }
 

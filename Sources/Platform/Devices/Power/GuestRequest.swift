@@ -15,6 +15,8 @@ package enum GuestRequest: Hashable, Sendable, CustomStringConvertible {
     case panicked
     /// The guest's kernel has panicked and goes on in its crash kernel (pvpanic).
     case crashLoaded
+    /// The lights of the guest's keyboard are others now: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
+    case keyboardLights(UInt8)
     /// The guest is about to turn itself off, in good order (pvpanic).
     case shutDown
 
@@ -25,6 +27,7 @@ package enum GuestRequest: Hashable, Sendable, CustomStringConvertible {
         case .exit(let status): "exit with status \(status)"
         case .panicked: "kernel panic"
         case .crashLoaded: "kernel panic, crash kernel loaded"
+        case .keyboardLights(let lights): "keyboard lights \(lights)"
         case .shutDown: "shutdown announced"
         }
     }

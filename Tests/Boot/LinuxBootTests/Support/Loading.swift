@@ -54,6 +54,7 @@ struct Guest {
         commandLine: String = "console=ttyS0",
         rsdp: GuestAddress? = nil,
         virtioDevices: [FirmwareDescription.VirtioDevice] = [],
+        hasIdentityPage: Bool = false,
         rngSeed: [UInt8] = []
     ) throws {
         let memory = try guestMemory(byteCount: memoryByteCount)
@@ -68,6 +69,7 @@ struct Guest {
                     commandLine: line,
                     rsdp: rsdp,
                     virtioDevices: virtioDevices,
+                    hasIdentityPage: hasIdentityPage,
                     rngSeed: rngSeed
                 )
             }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Devices
+import GuestMemory
+package import Host
+package import Platform
+import Synchronization
+
+/// The agreement of a machine and its guest's first process about snapshots: see "The guest's part" in docs/snapshots.md.
+///
+/// The guest speaks by the lights of its keyboard: Num Lock for taking part, Scroll Lock while it is ready and waits. The
+/// machine asks by the sleep key and answers in the identity page.
+package final class SnapshotPoint: Sendable {
+    private struct State {
+        var isReady = false
+        var waiters: [Once] = []
+    }
+
+    private static let takesPart: UInt8 = 1 << 1
+    private static let isReady: UInt8 = 1 << 0
+    /// The time that a guest may take to get ready: it has to freeze its user space.
+    private static let patience = Duration.seconds(5)
+
+    private let page: IdentityPage
+    private let keyboard: I8042
+    private let state = Mutex(State())
+
+    package init(page: IdentityPage, keyboard: I8042) {
+        (self.page, self.keyboard) = (page, keyboard)
+    }
+
+    /// Whether the guest takes part.
+    package var isUsed: Bool { keyboard.keyboardLights & Self.takesPart != 0 }
+
+    /// Takes what the guest says.
+    ///
+    /// - Parameter lights: The lights of its keyboard.
+    package func handle(lights: UInt8) {
+        let isReady = lights & Self.isReady != 0
+        let (waiters, wasReady) = state.withLock { state in
+            defer { state = State(isReady: isReady, waiters: isReady ? [] : state.waiters) }
+            return (isReady ? state.waiters : [], state.isReady)
+        }
+        // Those whose time has ended do not wait any more.
+        let calls = waiters.count { $0.call() }
+        if isReady, calls == 0 {
+            letGo()
+        } else if wasReady, !isReady {
+            try? page.forgetEntropy()
+        }
+    }
+
+    /// Waits for the next time that the guest is ready, without asking it.
+    ///
+    /// - Parameter body: Called once from a thread of the machine's; must not block. Then `letGo` is the caller's to call.
+    package func whenReady(_ body: @escaping @Sendable () -> Void) {
+        state.withLock { $0.waiters.append(Once(body)) }
+    }
+
+    /// Asks the guest to get ready.
+    ///
+    /// - Parameters:
+    ///   - timers: The thread on which its time ends.
+    ///   - body: Called once when it is ready, or has not become so in time; must not block. Then `letGo` is the caller's
+    ///     to call.
+    package func ask(on timers: WorkThread, _ body: @escaping @Sendable () -> Void) {
+        let once = Once(body)
+        state.withLock { $0.waiters.append(once) }
+        once.call(after: Self.patience, on: timers)
+        // A keyboard that is switched off, or full, is no way to ask.
+        if !keyboard.pressSleep() { _ = once.call() }
+    }
+
+    /// Calls all who wait for the guest, which does nothing any more.
+    package func abandon() {
+        let waiters = state.withLock { state in
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { _ = waiter.call() }
+    }
+
+    /// Lets a guest that waits go on as the machine that it was.
+    package func letGo() {
+        try? page.answer()
+    }
+
+    /// Gives a restored guest another identity, before it runs.
+    ///
+    /// - Parameters:
+    ///   - time: The host's time, for a guest whose clock is to follow it.
+    ///   - name: The host name; empty for the one that it has.
+    package func renewIdentity(time: (seconds: Int64, nanoseconds: UInt32)?, name: String) {
+        try? page.renew(entropy: (0..<32).map { _ in .random(in: .min ... .max) }, time: time, name: name)
+        let isReady = keyboard.keyboardLights & Self.isReady != 0
+        state.withLock { $0.isReady = isReady }
+        // One that was saved without being asked is somewhere else now.
+        if !isReady { _ = keyboard.pressSleep() }
+    }
+
+    /// A call that is made once, whoever is first.
+    private final class Once: Sendable {
+        private struct State {
+            var body: (@Sendable () -> Void)?
+            /// Held until the call; it holds this object.
+            var timer: WorkThread.Timer?
+        }
+
+        private let state: Mutex<State>
+
+        init(_ body: @escaping @Sendable () -> Void) { state = Mutex(State(body: body)) }
+
+        func call(after delay: Duration, on timers: WorkThread) {
+            let timer = timers.makeTimer { [self] in _ = call() }
+            state.withLock { $0.timer = timer }
+            timer.schedule(after: delay)
+        }
+
+        /// Makes the call.
+        ///
+        /// - Returns: Whether it was still to be made.
+        func call() -> Bool {
+            let (body, timer) = state.withLock { state in
+                defer { state = State() }
+                return (state.body, state.timer)
+            }
+            timer?.schedule(after: nil)
+            body?()
+            return body != nil
+        }
+    }
+}

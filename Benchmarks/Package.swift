@@ -23,6 +23,7 @@ let package = Package(
         // What Martlet is measured against.
         .executableTarget(name: "bare-kvm", cSettings: cSettings),
         .executableTarget(name: "empty-c", cSettings: cSettings),
+        .executableTarget(name: "first-byte", cSettings: cSettings),
         .executableTarget(name: "empty-swift", swiftSettings: swiftSettings),
     ]
 )

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// first-byte COUNT -- COMMAND... [-- COMMAND...]...
+//
+// Runs the commands in turns, COUNT times each, and prints for each the time from the start of the process to the first
+// byte on its standard output: median, least and greatest, in milliseconds. `%d` in an argument is the number of the run.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { COMMANDS = 8, ARGUMENTS = 32, RUNS = 1000 };
+
+static double milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/// Negative where no byte came.
+static double run(char **command, int number) {
+    char texts[ARGUMENTS][256], *arguments[ARGUMENTS + 1] = {0}, digits[12];
+    snprintf(digits, sizeof digits, "%d", number);
+    for (int i = 0; command[i] && i < ARGUMENTS; i++) {
+        const char *place = strstr(command[i], "%d");
+        if (place) {
+            snprintf(texts[i], sizeof texts[i], "%.*s%s%s", (int)(place - command[i]), command[i], digits, place + 2);
+            arguments[i] = texts[i];
+        } else {
+            arguments[i] = command[i];
+        }
+    }
+    int output[2];
+    if (pipe2(output, O_CLOEXEC) != 0) return -1;
+    double start = milliseconds();
+    pid_t process = vfork();
+    if (process == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 0);
+        dup2(output[1], 1);
+        dup2(null, 2);
+        execvp(arguments[0], arguments);
+        _exit(127);
+    }
+    close(output[1]);
+    char byte;
+    double time = read(output[0], &byte, 1) == 1 ? milliseconds() - start : -1;
+    // A machine need not end by itself.
+    kill(process, SIGKILL);
+    close(output[0]);
+    waitpid(process, 0, 0);
+    return time;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+int main(int argc, char **argv) {
+    static double times[COMMANDS][RUNS];
+    char **commands[COMMANDS];
+    int count = argc > 1 ? atoi(argv[1]) : 0, command_count = 0;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--") != 0) continue;
+        argv[i] = 0;
+        if (command_count < COMMANDS && argv[i + 1]) commands[command_count++] = argv + i + 1;
+    }
+    if (count < 1 || count > RUNS || command_count == 0) {
+        fprintf(stderr, "usage: first-byte COUNT -- COMMAND... [-- COMMAND...]...\n");
+        return 64;
+    }
+    for (int i = 0; i < count; i++)
+        for (int c = 0; c < command_count; c++) {
+            times[c][i] = run(commands[c], i);
+            if (times[c][i] < 0) {
+                fprintf(stderr, "first-byte: %s wrote nothing\n", commands[c][0]);
+                return 1;
+            }
+        }
+    for (int c = 0; c < command_count; c++) {
+        qsort(times[c], (size_t)count, sizeof(double), ascending);
+        printf("%8.2f ms median  %8.2f least  %8.2f greatest  ", times[c][count / 2], times[c][0], times[c][count - 1]);
+        for (char **word = commands[c]; *word; word++) printf(" %s", *word);
+        printf("\n");
+    }
+    return 0;
+}

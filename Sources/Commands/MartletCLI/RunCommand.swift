@@ -126,6 +126,9 @@ struct RunCommand: ParsableCommand {
     @OptionGroup(title: "Options of a saved machine")
     var restoring: RestoreArguments
 
+    @Flag(help: "Boot the default guest, instead of going on from a snapshot that an earlier boot has left.")
+    var boot = false
+
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
 
@@ -165,16 +168,22 @@ struct RunCommand: ParsableCommand {
         if let folder = restoring.folder { throw try runRestored(folder) }
         let (configuration, disk) = try description()
         if isNamed { throw try runNamed(configuration, disk: disk) }
-        throw try withExtendedLifetime(disk) { try runHere(.boot(configuration)) }
+        throw try withExtendedLifetime(disk) { try runPlain(configuration) }
     }
 
     /// Runs the machine in this process.
     ///
-    /// - Parameter start: The beginning of the machine.
+    /// - Parameters:
+    ///   - start: The beginning of the machine.
+    ///   - prepare: Called when the machine is made, just before its guest runs.
     /// - Returns: The exit status.
     /// - Throws: What keeps it from starting.
-    func runHere(_ start: MachineStart) throws -> ExitCode {
+    func runHere(
+        _ start: MachineStart,
+        prepare: (@Sendable (VirtualMachine) -> Void)? = nil
+    ) throws -> ExitCode {
         var settings = SessionSettings()
+        settings.prepare = prepare
         settings.console = if case .nowhere = console { .none } else { .standard }
         settings.escape = escape.filter
         settings.isVerbose = verbose

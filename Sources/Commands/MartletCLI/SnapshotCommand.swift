@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
 import GuestMemory
 import Host
 import JSON
@@ -21,7 +22,7 @@ struct SnapshotCommand: ParsableCommand {
             """,
         subcommands: [
             SnapshotSaveCommand.self, SnapshotInspectCommand.self, SnapshotVerifyCommand.self,
-            SnapshotRemoveCommand.self,
+            SnapshotRemoveCommand.self, SnapshotListCommand.self, SnapshotPruneCommand.self,
         ]
     )
 }
@@ -139,6 +140,43 @@ struct SnapshotRemoveCommand: ParsableCommand {
 
     func run() throws {
         try SnapshotRemoval.removeWhole(snapshot.path)
+    }
+}
+
+/// `martlet snapshot ls`.
+struct SnapshotListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls",
+        abstract: "List the snapshots of the default guest that `martlet run` goes on from instead of a boot."
+    )
+
+    func run() throws {
+        guard let ready = ReadySnapshots() else { return }
+        var table = TextTable("SNAPSHOT", "AGE", "SIZE")
+        for entry in ready.entries {
+            let size = "\((entry.byteCount + (1 << 20) - 1) >> 20) MiB"
+            table.append(entry.path.string, RunCommand.age(seconds: Int64(time(nil)) - entry.time), size)
+        }
+        print(table.description)
+    }
+}
+
+/// `martlet snapshot prune`.
+struct SnapshotPruneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Remove the snapshots that `martlet run` goes on from: the next run boots and saves another one."
+    )
+
+    @Option(help: "The number of snapshots that stay: the newest.")
+    var keep = 0
+
+    func validate() throws {
+        if keep < 0 { throw ValidationError("--keep takes a number that is not negative.") }
+    }
+
+    func run() throws {
+        for entry in ReadySnapshots()?.prune(keeping: keep) ?? [] { print(entry.path.string) }
     }
 }
 

@@ -122,6 +122,7 @@ package final class MachineSession: Sendable {
 
     /// Tells the user what was done to boot the kernel, and takes the terminal, just before the guest runs.
     private func prepare(_ machine: VirtualMachine, _ log: MonitorLog) throws {
+        settings.prepare?(machine)
         for note in machine.notes {
             switch settings.audience {
             case .user: Messages.write(note)

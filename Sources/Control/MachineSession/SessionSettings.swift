@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Console
+package import Machine
 import MachineAPI
 package import MachineModel
 package import SystemPackage
@@ -47,6 +48,9 @@ package struct SessionSettings: Sendable {
     package var metrics: MetricsSettings?
     /// Descriptors of this process that stand for paths of the configuration.
     package var descriptors: [String: CInt] = [:]
+
+    /// Called when the machine is made, just before its guest runs.
+    package var prepare: (@Sendable (VirtualMachine) -> Void)?
 
     package init() {}
 }

@@ -32,7 +32,7 @@ package final class SnapshotDraft {
         }
         if Self.exists(path) {
             guard isReplacing else { throw .exists(path) }
-            _ = try SnapshotFolder(path).stateText()
+            try SnapshotFolder(path).check()
         }
         (self.path, self.isReplacing) = (path, isReplacing)
         place = SnapshotPlace(folder: path)

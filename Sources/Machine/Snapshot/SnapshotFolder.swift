@@ -54,15 +54,19 @@ package final class SnapshotFolder: Sendable {
         try StateFile.value(of: stateText(), as: type, path: place.state)
     }
 
-    /// Reads the text of the state, which begins as one of a snapshot.
-    func stateText() throws(SnapshotError) -> [UInt8] {
+    /// Makes sure that there is the state of a snapshot.
+    ///
+    /// - Throws: What `state(as:)` throws.
+    func check() throws(SnapshotError) {
+        _ = try state(as: AnyState.self)
+    }
+
+    private func stateText() throws(SnapshotError) -> [UInt8] {
         let file = try open(place.state, in: stateFolder)
         guard file.byteCount <= StateFile.sizeLimit else {
             throw .damaged(place.state, reason: "it has \(file.byteCount) bytes, more than \(StateFile.sizeLimit)")
         }
-        let text = try read(file.descriptor, place.state, at: 0, byteCount: Int(file.byteCount))
-        _ = try StateFile.value(of: text, as: AnyState.self, path: place.state)
-        return text
+        return try read(file.descriptor, place.state, at: 0, byteCount: Int(file.byteCount))
     }
 
     /// Opens the memory.

@@ -28,7 +28,7 @@ package enum SnapshotRemoval {
     /// - Parameter path: The snapshot.
     /// - Throws: `notASnapshot`, `file`.
     package static func removeWhole(_ path: FilePath) throws(SnapshotError) {
-        _ = try SnapshotFolder(path).stateText()
+        try SnapshotFolder(path).check()
         var name = Array((path.string + ".partial-XXXXXX").utf8CString)
         guard unsafe mkdtemp(&name) != nil else {
             throw .file(operation: "remove", path, Errno(rawValue: errno))

@@ -22,7 +22,7 @@ struct LinuxShell {
 
     static func boot(_ options: [String], body: (LinuxShell) throws -> Void) throws {
         _ = try GuestImages.path(options.contains("--cpus") ? "vmlinux-smp" : "vmlinux")
-        try Martlet(["run"] + options).onTerminal.run { martlet in
+        try Martlet(["run", "--boot"] + options).onTerminal.run { martlet in
             let terminal = try #require(martlet.terminal)
             let before = terminal.firstAttributes
             try martlet.output.read(until: prompt, within: patience)

@@ -102,6 +102,54 @@ struct SnapshotTests {
         )
     }
 
+    @Test func `a machine whose memory file is cut short ends with a line and status 1`() throws {
+        try save("--stop")
+        try machines.martlet("run", "--restore", snapshot).run { running in
+            try running.input.write("a")
+            try running.output.read(until: "a")
+            #expect(unsafe truncate("\(snapshot)/memory", 0) == 0)
+            try running.input.write("b")
+            let end = try running.end()
+            #expect(end.termination == .exited(1), "\(end.messages)")
+            #expect(end.messages.split(separator: "\n").last?.contains("\(snapshot)/memory") == true, "\(end.messages)")
+        }
+    }
+
+    @Test func `a save whose process is killed leaves the old snapshot, the new one, or nothing`() throws {
+        var random = SeededGenerator(seed: 13)
+        var (oldCount, newCount, noneCount) = (0, 0, 0)
+        for round in 0..<12 {
+            _ = try machines.start("k", [.spin], "--memory", "64M")
+            let process = try #require(try machines.processID(of: "k"))
+            let hasOld = round % 2 == 1
+            if hasOld {
+                #expect(try machines.run("snapshot", "save", "k", snapshot, "--replace").termination == .exited(0))
+            } else {
+                _ = try? machines.run("snapshot", "rm", snapshot)
+            }
+            let id = try? FileContents.read("\(snapshot)/state").prefix(200)
+            try machines.martlet("snapshot", "save", "k", snapshot, "--replace").run { saving in
+                usleep(UInt32.random(in: 0...60_000, using: &random))
+                kill(process, SIGKILL)
+                _ = try saving.end()
+            }
+            if try folder.names().contains("snapshot") {
+                #expect(try machines.run("snapshot", "verify", snapshot).termination == .exited(0))
+                let isOld = try FileContents.read("\(snapshot)/state").prefix(200) == id
+                (oldCount, newCount) = (oldCount + (isOld ? 1 : 0), newCount + (isOld ? 0 : 1))
+            } else {
+                #expect(!hasOld)
+                noneCount += 1
+            }
+            try machines.run("rm", "--force", "k")
+        }
+        #expect(oldCount + newCount + noneCount == 12)
+        // The next save removes what is left.
+        _ = try machines.start("k", [.spin])
+        #expect(try machines.run("snapshot", "save", "k", snapshot, "--replace").termination == .exited(0))
+        #expect(try folder.names() == ["snapshot"])
+    }
+
     @Test(arguments: [
         (["--paused"], "need --restore"), (["--restore", "x", "--paused"], "--paused needs --name"),
         (["--restore", "x", "--count", "2"], "add --detach"), (["--restore", "x", "--cpus", "2"], "cannot be chosen"),

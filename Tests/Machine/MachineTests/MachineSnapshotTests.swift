@@ -4,6 +4,7 @@ import Console
 import Devices
 import Glibc
 import Host
+import JSON
 import KVM
 import LinuxBoot
 import Machine
@@ -241,6 +242,49 @@ struct MachineSnapshotTests {
         #expect(unsaved.contains("--disk /etc/passwd,drive=a"))
         #expect(try refusal { $0.vcpus[0].localAPIC.bytes.removeLast() }.contains("1023 bytes"))
         #expect(try refusal { $0.kvm.timer.bytes = [] }.contains("0 bytes"))
+    }
+
+    @Test func `a state that somebody has changed is refused in words, or a machine like any other`() async throws {
+        var configuration = try configuration([.forever([.read(0x64)])])
+        configuration.entropy = EntropySource()
+        configuration.drives = [Drive("root", path: try folder.write([UInt8](repeating: 0, count: 4096), to: "disk"))]
+        let original = try VirtualMachine(configuration)
+        try original.start()
+        try await original.save(to: path)
+        original.stop()
+        _ = await original.wait()
+        let text = try Array(JSONValue(encoding: MachineSnapshot(path).machine).text.utf8)
+        var random = SeededGenerator(seed: 4711)
+        let digits = Array("0123456789".utf8)
+        let places = text.indices.filter { digits.contains(text[$0]) }
+        var (refusals, machines) = (0, 0)
+        for _ in 0..<150 {
+            var changed = text
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                // Mostly numbers: other bytes seldom get past the parser.
+                if Int.random(in: 0..<4, using: &random) > 0, let place = places.randomElement(using: &random) {
+                    changed[place] = digits.randomElement(using: &random) ?? 0
+                } else if let place = changed.indices.randomElement(using: &random) {
+                    changed[place] = UInt8.random(in: 0x20..<0x7f, using: &random)
+                }
+            }
+            guard let saved = try? JSONValue(parsing: changed).decode(as: SavedMachine.self) else {
+                refusals += 1
+                continue
+            }
+            try folder.write(StateFile.text(of: saved), to: "snapshot/state")
+            do {
+                let machine = try restored()
+                try machine.start()
+                machine.stop()
+                _ = await machine.wait()
+                machines += 1
+            } catch {
+                #expect(!"\(error)".isEmpty)
+                refusals += 1
+            }
+        }
+        #expect(machines > 0 && refusals > 0)
     }
 
     @Test func `a disk is copied into the snapshot, and each machine of it gets a copy of its own`() async throws {

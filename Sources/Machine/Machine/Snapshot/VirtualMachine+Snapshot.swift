@@ -26,6 +26,19 @@ extension VirtualMachine {
         askGuest(point) { [self] in saveAsItIs(options, completion) }
     }
 
+    /// Saves the machine the next time that its guest is ready for it, without asking it: the default guest is when it has
+    /// booted.
+    ///
+    /// - Parameters:
+    ///   - options: The place, and what is saved there.
+    ///   - completion: Called from a thread of the machine's; not where the guest never is ready.
+    package func saveWhenReady(
+        _ options: SaveOptions,
+        _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
+    ) {
+        parts.snapshotPoint?.whenReady { [weak self] in self?.saveAsItIs(options, completion) }
+    }
+
     private func saveAsItIs(
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void

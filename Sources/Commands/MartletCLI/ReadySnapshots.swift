@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import Host
+import KVM
+import Machine
+import MachineModel
+import MachineSession
+import Snapshot
+import SystemPackage
+
+/// The snapshots of the default guest that `martlet run` goes on from instead of a boot: in `~/.cache/martlet/ready`.
+///
+/// Each has a name that follows from all that decides whether a machine would be the same. So one that does not fit is not
+/// found, and the guest boots.
+struct ReadySnapshots {
+    /// The number of snapshots that are kept: the oldest goes first.
+    static let limit = 4
+    /// The free space that a save leaves.
+    private static let reserve: UInt64 = 512 << 20
+
+    let folder: FilePath
+
+    /// Names the folder of this user; `nil` without a home.
+    init?() {
+        if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {
+            folder = FilePath(hostText: cache).appending("martlet").appending("ready")
+        } else if let home = ProcessArguments.environment("HOME"), home.hasPrefix("/") {
+            folder = FilePath(hostText: home).appending(".cache").appending("martlet").appending("ready")
+        } else {
+            return nil
+        }
+    }
+
+    /// A snapshot of the folder.
+    struct Entry {
+        let name: String
+        let path: FilePath
+        /// The seconds since 1970 at which it was saved.
+        let time: Int64
+        /// The space that its files take, in bytes.
+        let byteCount: UInt64
+    }
+
+    /// Lists the snapshots, the newest first.
+    var entries: [Entry] {
+        ((try? FolderListing.names(in: folder.string)) ?? []).compactMap { name in
+            let path = folder.appending(name)
+            let place = SnapshotPlace(folder: path)
+            guard Self.isName(name), let state = Self.status(of: place.state) else { return nil }
+            let disks = (try? FolderListing.names(in: place.disks.string)) ?? []
+            let files = [place.state, place.memory] + disks.map(place.disk)
+            return Entry(
+                name: name,
+                path: path,
+                time: Int64(state.st_mtim.tv_sec),
+                byteCount: files.reduce(0) { $0 + 512 * UInt64(clamping: Self.status(of: $1)?.st_blocks ?? 0) }
+            )
+        }
+        .sorted { $0.time > $1.time }
+    }
+
+    /// Opens the snapshot of a machine, where there is one that is whole.
+    ///
+    /// - Parameter name: See `name(of:)`.
+    /// - Returns: The snapshot; `nil` for a boot.
+    func snapshot(_ name: String) -> MachineSnapshot? {
+        guard let snapshot = try? MachineSnapshot(folder.appending(name)) else { return nil }
+        let memory = try? snapshot.folder.memory(
+            byteCount: snapshot.machine.memory.byteCount,
+            id: snapshot.machine.id
+        )
+        let disks = snapshot.machine.disks.allSatisfy { disk in
+            guard let file = try? snapshot.folder.disk(disk.id) else { return false }
+            return file.byteCount == disk.byteCount
+        }
+        return memory != nil && disks ? snapshot : nil
+    }
+
+    /// Makes the folder, and looks whether there is room for a snapshot.
+    ///
+    /// - Parameter configuration: The machine.
+    /// - Returns: Whether one can be saved.
+    func prepare(for configuration: MachineConfiguration) -> Bool {
+        for path in [folder.removingLastComponent().removingLastComponent(), folder.removingLastComponent(), folder] {
+            _ = unsafe mkdir(path.string, 0o700)
+        }
+        var space = statvfs()
+        guard unsafe statvfs(folder.string, &space) == 0 else { return false }
+        let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
+        return free > configuration.size.memoryByteCount + Self.reserve
+    }
+
+    /// Removes the oldest snapshots.
+    ///
+    /// - Parameter count: The number of those that stay.
+    /// - Returns: Those that are gone.
+    @discardableResult
+    func prune(keeping count: Int) -> [Entry] {
+        entries.dropFirst(count).filter { (try? SnapshotRemoval.removeWhole($0.path)) != nil }
+    }
+
+    // MARK: - Names
+
+    /// The name of a machine's snapshot: the same for machines that would be the same after their boot.
+    ///
+    /// - Parameters:
+    ///   - configuration: The machine.
+    ///   - guest: Its images.
+    /// - Returns: 32 hexadecimal digits; `nil` where an image cannot be looked at.
+    static func name(of configuration: MachineConfiguration, _ guest: DefaultGuest) -> String? {
+        var facts = ["\(SnapshotVersion.current)"]
+        for path in [DefaultGuest.executable, guest.kernel, guest.root] {
+            guard let path, let status = status(of: path) else { return nil }
+            facts.append(
+                """
+                \(path) \(status.st_dev) \(status.st_ino) \(status.st_size) \
+                \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)
+                """
+            )
+        }
+        // The disk is another copy each time.
+        var described = configuration
+        for index in described.drives.indices { described.drives[index].path = "" }
+        facts.append("\(described)")
+        var host = HostDescription.current()
+        // The time-stamp counter of an interpreting host cannot be set: its snapshots end with the boot.
+        if !host.isInterpreting { host.bootID = "" }
+        facts.append("\(host)")
+        // Without the number of the processor that this runs on.
+        let (first, seventh) = (HostProcessor.cpuid(leaf: 1), HostProcessor.cpuid(leaf: 7))
+        facts.append("\(first.eax) \(first.ecx) \(first.edx) \(seventh.ebx) \(seventh.ecx) \(seventh.edx)")
+        return digest(facts.joined(separator: "\n"))
+    }
+
+    /// FNV-1a of 128 bits: nobody but this user makes the text or the folder.
+    private static func digest(_ text: String) -> String {
+        let prime = (UInt128(1) << 88) + 0x13b
+        let start = UInt128(0x6c62_272e_07bb_0142) << 64 | UInt128(0x62b8_2175_6295_c58d)
+        let value = text.utf8.reduce(start) { ($0 ^ UInt128($1)) &* prime }
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 32 - digits.count) + digits
+    }
+
+    private static func isName(_ name: String) -> Bool {
+        name.utf8.count == 32 && name.allSatisfy { $0.isASCII && $0.isHexDigit }
+    }
+
+    private static func status(of path: FilePath) -> stat? {
+        var status = stat()
+        return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0 ? status : nil
+    }
+}
+
+extension RunCommand {
+    /// Whether the machine is the default guest as it is, in this process: one that may go on from a ready snapshot.
+    var isPlain: Bool {
+        let isOther =
+            kernel != nil || config != nil || !disks.isEmpty || keep != nil || cmdline != nil || cmdlineOnly != nil
+            || cpus != nil || memory != nil || entry != nil || noEntropy || exitStatusPort || isNamed
+        if case .file = console { return false }
+        return !isOther && !boot
+    }
+
+    /// Runs the default guest from a ready snapshot, or boots it and has one saved.
+    ///
+    /// - Parameter configuration: The machine.
+    /// - Returns: The exit status.
+    /// - Throws: What keeps it from starting.
+    func runPlain(_ configuration: MachineConfiguration) throws -> ExitCode {
+        let isAlone = configuration.networkInterfaces.isEmpty && configuration.vsock == nil
+        guard isPlain, isAlone, let ready = ReadySnapshots(),
+            let guest = try? DefaultGuest.find(vcpuCount: configuration.size.vcpuCount),
+            let name = ReadySnapshots.name(of: configuration, guest)
+        else { return try runHere(.boot(configuration)) }
+        if let snapshot = ready.snapshot(name) {
+            let age = Self.age(seconds: Int64(time(nil)) - snapshot.machine.time)
+            Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")
+            return try runHere(.restore(snapshot, RestoreOptions()))
+        }
+        guard ready.prepare(for: configuration) else { return try runHere(.boot(configuration)) }
+        let path = ready.folder.appending(name)
+        return try runHere(.boot(configuration)) { machine in
+            // One that is there is damaged, or somebody else was faster: either is replaced.
+            machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
+                ready.prune(keeping: ReadySnapshots.limit)
+            }
+        }
+    }
+
+    /// A length of time in words: `3 min`.
+    static func age(seconds: Int64) -> String {
+        switch max(0, seconds) {
+        case ..<60: "\(max(0, seconds)) s"
+        case ..<3600: "\(seconds / 60) min"
+        case ..<86400: "\(seconds / 3600) h"
+        default: "\(seconds / 86400) days"
+        }
+    }
+}

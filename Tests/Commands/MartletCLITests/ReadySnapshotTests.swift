@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import TestSupport
+import Testing
+
+/// The default guest, which boots once and is restored later.
+@Suite(
+    .serialized,
+    .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),
+    .enabled(if: GuestImages.isExpected, "\(GuestImages.reason)")
+)
+struct ReadySnapshotTests {
+    private let cache: TemporaryFolder
+
+    init() throws {
+        cache = try TemporaryFolder()
+    }
+
+    private func martlet(_ arguments: String...) -> Martlet {
+        var martlet = Martlet(arguments)
+        martlet.environment["XDG_CACHE_HOME"] = cache.path
+        return martlet
+    }
+
+    /// Runs the default guest to its prompt, gives its random number, and ends it.
+    private func run() throws -> (uuid: String, messages: String) {
+        try martlet("run").onTerminal.run { martlet in
+            try martlet.output.read(until: LinuxShell.prompt, within: LinuxShell.patience)
+            let shell = LinuxShell(martlet: martlet)
+            let uuid = try shell.run("cat /proc/sys/kernel/random/uuid")
+            try shell.start("poweroff")
+            let end = try martlet.end(within: LinuxShell.patience)
+            #expect(end.termination == .exited(0), "\(end.messages)")
+            return (uuid, end.messages)
+        }
+    }
+
+    @Test func `the default guest boots the first time, and later goes on from there`() throws {
+        #expect(try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n").count == 1)
+        let first = try run()
+        #expect(!first.messages.contains("restored"))
+        let list = try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n")
+        #expect(list.count == 2, "\(list)")
+        let restored = try (0..<2).map { _ in try run() }
+        for run in restored {
+            #expect(run.messages.contains("restored from a snapshot of this guest, taken"), "\(run.messages)")
+            #expect(run.messages.contains("--boot boots it"))
+        }
+        #expect(Set(([first] + restored).map(\.uuid)).count == 3)
+        // One that is damaged is not found, and the next boot replaces it.
+        let state = try #require(list.last?.split(separator: " ").first.map { String($0) + "/memory" })
+        #expect(unsafe truncate(state, 1 << 20) == 0)
+        #expect(try !run().messages.contains("restored"))
+        let pruned = try martlet("snapshot", "prune").runToEnd()
+        #expect(pruned.text.split(separator: "\n").count == 1, "\(pruned.text) \(pruned.messages)")
+        #expect(try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n").count == 1)
+    }
+}

@@ -120,7 +120,7 @@ let package = Package(
 
         .swift(
             "Sources/Machine/Snapshot",
-            uses: ["CHost", "CKVM", "Host", "JSON", "KVM", "GuestMemory", systemPackage]
+            uses: ["CCompression", "CHost", "CKVM", "Host", "JSON", "KVM", "GuestMemory", systemPackage]
         ),
         .swift(
             "Sources/Machine/Console",

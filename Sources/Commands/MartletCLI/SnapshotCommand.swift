@@ -22,7 +22,8 @@ struct SnapshotCommand: ParsableCommand {
             """,
         subcommands: [
             SnapshotSaveCommand.self, SnapshotInspectCommand.self, SnapshotVerifyCommand.self,
-            SnapshotRemoveCommand.self, SnapshotListCommand.self, SnapshotPruneCommand.self,
+            SnapshotPackCommand.self, SnapshotUnpackCommand.self, SnapshotRemoveCommand.self, SnapshotListCommand.self,
+            SnapshotPruneCommand.self,
         ]
     )
 }
@@ -113,7 +114,16 @@ struct SnapshotVerifyCommand: ParsableCommand {
     @OptionGroup var snapshot: SnapshotArgument
 
     func run() throws {
-        let opened = try MachineSnapshot(snapshot.path)
+        guard try Self.isWhole(snapshot.path) else { throw ExitCode.failure }
+    }
+
+    /// Compares a snapshot's memory with its checksums, and says what is wrong.
+    ///
+    /// - Parameter path: The snapshot.
+    /// - Returns: Whether all is as it was saved.
+    /// - Throws: `SnapshotError`.
+    static func isWhole(_ path: FilePath) throws -> Bool {
+        let opened = try MachineSnapshot(path)
         let description = opened.machine.memory
         let file = try opened.folder.memory(byteCount: description.byteCount, id: opened.machine.id)
         let damage = try description.damage(in: file)
@@ -125,7 +135,45 @@ struct SnapshotVerifyCommand: ParsableCommand {
                 """
             )
         }
-        guard damage.isEmpty else { throw ExitCode.failure }
+        return damage.isEmpty
+    }
+}
+
+/// `martlet snapshot pack`.
+struct SnapshotPackCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pack",
+        abstract: "Pack a snapshot into one file, compressed by zstd, to move it to another host."
+    )
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    @Argument(help: "The file to be made.", completion: .file())
+    var file: String
+
+    func run() throws {
+        try SnapshotPack.pack(snapshot.path, to: FilePath(hostText: file))
+    }
+}
+
+/// `martlet snapshot unpack`.
+struct SnapshotUnpackCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unpack",
+        abstract: "Make a snapshot of a file that `pack` has made, and verify it."
+    )
+
+    @Argument(help: "The file.", completion: .file())
+    var file: String
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    func run() throws {
+        try SnapshotPack.unpack(FilePath(hostText: file), to: snapshot.path)
+        guard try SnapshotVerifyCommand.isWhole(snapshot.path) else {
+            try SnapshotRemoval.removeWhole(snapshot.path)
+            throw ExitCode.failure
+        }
     }
 }
 

@@ -101,6 +101,12 @@ package final class SnapshotFolder: Sendable {
         package let byteCount: UInt64
     }
 
+    /// Opens the file of the state.
+    func stateFile() throws(SnapshotError) -> OpenFile { try open(place.state, in: stateFolder) }
+
+    /// Opens the file of the memory, whatever its size.
+    func memoryFile() throws(SnapshotError) -> OpenFile { try open(place.memory, in: memoryFolder) }
+
     /// Opens the copy of a disk.
     ///
     /// - Parameter id: The disk's name in the description.

@@ -62,6 +62,45 @@ import Testing
         #expect(try folder.names() == [])
     }
 
+    @Test func `a snapshot is packed into one file and comes back as it was, holes and all`() throws {
+        try save()
+        let (pack, copy) = (FilePath(folder.path).appending("pack"), FilePath(folder.path).appending("copy"))
+        defer { unsafe unlink(pack.string) }
+        try SnapshotPack.pack(path, to: pack)
+        #expect(throws: SnapshotError.self) { try SnapshotPack.pack(path, to: pack) }
+        try SnapshotPack.unpack(pack, to: copy)
+        for name in ["state", "memory", "disks/root"] {
+            #expect(try folder.read("copy/\(name)") == folder.read("snapshot/\(name)"), "\(name)")
+        }
+        var (original, unpacked, packed) = (stat(), stat(), stat())
+        unsafe stat(path.appending("memory").string, &original)
+        unsafe stat(copy.appending("memory").string, &unpacked)
+        unsafe stat(pack.string, &packed)
+        #expect(unpacked.st_blocks <= original.st_blocks)
+        #expect(packed.st_size < 4096 && packed.st_mode & 0o777 == 0o600)
+        #expect(throws: SnapshotError.exists(copy)) { try SnapshotPack.unpack(pack, to: copy) }
+        try SnapshotRemoval.removeWhole(copy)
+        // Cut short, or changed anywhere: refused, and nothing is left.
+        let bytes = try folder.read("pack")
+        for place in stride(from: 0, to: bytes.count, by: 7) {
+            var changed = bytes
+            changed[place] ^= 0x10
+            try folder.write(changed, to: "pack")
+            do throws(SnapshotError) {
+                try SnapshotPack.unpack(pack, to: copy)
+                // A bit of the frame's header that decides nothing.
+                #expect((try? folder.read("copy/memory")) == (try? folder.read("snapshot/memory")))
+                try SnapshotRemoval.removeWhole(copy)
+            } catch {
+                #expect(!error.description.isEmpty)
+            }
+            try folder.write(Array(bytes[..<place]), to: "pack")
+            #expect(throws: SnapshotError.self) { try SnapshotPack.unpack(pack, to: copy) }
+        }
+        #expect(try folder.names().sorted() == ["pack", "snapshot"])
+        try SnapshotRemoval.removeWhole(path)
+    }
+
     @Test func `a snapshot is replaced only where that is wanted, and then as a whole`() throws {
         try save(sample("first", 1))
         #expect(throws: SnapshotError.exists(path)) { try save(sample("second", 2)) }

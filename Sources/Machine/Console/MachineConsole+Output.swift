@@ -12,12 +12,23 @@ import SystemPackage
 /// taken for absent: the guest, which may be a kernel that does nothing but wait for its console, goes on as if there were
 /// room, until the terminal takes bytes again.
 extension MachineConsole {
-    static let terminalPatience = Duration.seconds(10)
-
     private enum Next {
         case write
         case sleep
         case end
+    }
+
+    /// Opens the terminal behind a descriptor once more, so that a write does not wait: one that polls writable may have room for a byte.
+    ///
+    /// The flag of the descriptor itself is that of everybody who has it.
+    ///
+    /// - Parameter file: Any file.
+    /// - Returns: A descriptor for the caller to close; `nil` for a file that is no terminal, or cannot be opened.
+    static func openTerminal(of file: FileDescriptor) -> FileDescriptor? {
+        guard Terminal.isTerminal(file) else { return nil }
+        let flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+        let terminal = unsafe open("/proc/self/fd/\(file.rawValue)", flags)
+        return terminal >= 0 ? FileDescriptor(rawValue: terminal) : nil
     }
 
     func writeOutput(to file: FileDescriptor) {
@@ -50,10 +61,12 @@ extension MachineConsole {
             // Waits here and not in write(2), so that it can be called off.
             let ready = Poll.wait(
                 for: [(file, .writable), (abandonment.descriptor, .readable)],
-                timeout: isTerminal ? Self.terminalPatience : nil
+                timeout: isTerminal ? terminalPatience : nil
             )
             if !ready[1].isEmpty { throw .canceled }
             guard !ready[0].isEmpty else {
+                // Nor does the end of the machine wait for it.
+                if shared.withLock({ $0.isClosing }) { throw .canceled }
                 updateRoom { $0.places[.output]?.mark = nil }
                 continue
             }

@@ -110,6 +110,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
     private let threads = Mutex<[HostThread]>([])
     /// Whether the ring keeps what all have read, for those who come.
     let replays: Bool
+    let terminalPatience: Duration
 
     /// What `connect` was given.
     struct Connected {
@@ -126,12 +127,14 @@ package final class MachineConsole: SerialOutput, SerialInput {
     ///   - replays: Whether they are kept when all have read them, for viewers and readers that come later.
     ///   - log: Takes all that the guest sends; `nil` for none.
     ///   - logger: Where it is said when the log fails.
+    ///   - terminalPatience: How long a terminal may take nothing before it is no longer waited for.
     /// - Throws: `Errno` where the process has no descriptor left.
     package init(
         capacity: Int = MachineConsole.capacity,
         replays: Bool = true,
         log: consuming ConsoleLog? = nil,
-        logger: Logger = Logger(label: "martlet")
+        logger: Logger = Logger(label: "martlet"),
+        terminalPatience: Duration = .seconds(10)
     ) throws(Errno) {
         wake = try EventFD()
         abandonment = try EventFD()
@@ -143,6 +146,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         self.log = Mutex(log)
         self.logger = logger
         self.replays = replays
+        self.terminalPatience = terminalPatience
         updateRoom()
     }
 
@@ -292,7 +296,12 @@ package final class MachineConsole: SerialOutput, SerialInput {
             threads.withLock { $0.append(thread) }
         }
         if let output = connected.withLock({ $0.output }) {
-            let thread = try HostThread("console out", gate: gate) { [self] in writeOutput(to: output) }
+            // Opened here and not on the thread, which may be in a sandbox.
+            let terminal = Self.openTerminal(of: output)
+            let thread = try HostThread("console out", gate: gate) { [self] in
+                writeOutput(to: terminal ?? output)
+                try? terminal?.close()
+            }
             threads.withLock { $0.append(thread) }
         }
     }

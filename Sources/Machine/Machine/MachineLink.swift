@@ -45,7 +45,8 @@ final class MachineLink: Sendable {
 }
 
 extension VirtualMachine: ConsoleCommandTarget {
-    package func commandStop() { end(.stopped) }
+    // At once, whatever the terminal takes: as after a signal.
+    package func commandStop() { stop(outputGrace: .seconds(1)) }
     package func commandDetach() -> String? { nil }
     package func commandSendBreak() { sendSerialBreak() }
     package func commandPressControlAltDelete() { pressControlAltDelete() }

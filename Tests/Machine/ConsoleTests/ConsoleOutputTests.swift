@@ -141,6 +141,20 @@ import Testing
         #expect(rig.output.droppedByteCount > 1000)
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `the end does not wait for a terminal that takes nothing`() throws {
+        let terminal = try PseudoTerminal()
+        let file = FileDescriptor(rawValue: unsafe open(terminal.path, O_WRONLY | O_NOCTTY))
+        let console = try MachineConsole(replays: false, terminalPatience: .milliseconds(50))
+        try console.connect(ConsoleAttachment(output: file)) { _ in }
+        try console.start(port: SerialPort(interrupt: RecordingInterruptLine(), output: console))
+        for number in 0..<(256 << 10) { _ = console.write(UInt8(truncatingIfNeeded: number)) }
+        console.finish()
+        #expect(console.droppedByteCount > 0)
+        try file.close()
+        withExtendedLifetime(terminal) {}
+    }
+
     @Test func `finish returns for a stalled reader once the rest is abandoned`() throws {
         let pipe = try TestSupport.Pipe()
         let rig = try Rig(pipe)

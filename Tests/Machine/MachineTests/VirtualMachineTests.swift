@@ -48,6 +48,20 @@ struct VirtualMachineTests {
         #expect(await machine.wait() == .exited(5))
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func `the command that stops a machine waits for no reader of its console`() async throws {
+        let folder = try TemporaryFolder()
+        let pipe = try TestSupport.Pipe()
+        let console = ConsoleAttachment(output: FileDescriptor(rawValue: pipe.writeEnd))
+        let guest = [GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])]
+        let machine = try VirtualMachine(configuration(guest, in: folder), console: console)
+        try machine.start()
+        // More than a pipe holds.
+        try Deadline.wait(for: "output") { (machine.statistics.consoleByteCount ?? 0) >= 96 << 10 }
+        machine.commandStop()
+        #expect(await machine.wait() == .stopped)
+    }
+
     @Test func `a machine is stopped from any thread, any number of times`() async throws {
         let folder = try TemporaryFolder()
         let machine = try VirtualMachine(configuration([.spin], in: folder))

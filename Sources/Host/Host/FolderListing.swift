@@ -7,11 +7,11 @@ package import SystemPackage
 package enum FolderListing {
     /// All but `.` and `..`, in no order.
     ///
-    /// - Parameter path: The folder's.
+    /// - Parameter path: The folder's, as `hostText` has it.
     /// - Returns: The names, as `String(hostBytes:)` has them.
     /// - Throws: `Errno` where the folder cannot be read.
     package static func names(in path: String) throws(Errno) -> [String] {
-        guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }
+        guard let folder = unsafe opendir(path.hostCString) else { throw Errno(rawValue: errno) }
         defer { unsafe closedir(folder) }
         var names: [String] = []
         while let entry = unsafe readdir(folder) {

@@ -23,8 +23,11 @@ extension MachineFolder {
     ///
     /// Under another name first, so that nobody sees half of it.
     static func bury(_ path: FilePath) throws(RegistryError) {
-        for name in (try? FolderListing.names(in: path.string)) ?? [] where isFullFolder(path.appending(name)) {
-            throw RegistryError("\(path.appending(name)) is a folder that is not Martlet's; remove it by hand")
+        for name in (try? FolderListing.names(in: path.hostText)) ?? []
+        where isFullFolder(path.pushing(FilePath(hostText: name))) {
+            throw RegistryError(
+                "\(path.pushing(FilePath(hostText: name))) is a folder that is not Martlet's; remove it by hand"
+            )
         }
         let grave = path.removingLastComponent().hidden("old")
         let result = unsafe path.withPlatformString { from in
@@ -44,8 +47,8 @@ extension MachineFolder {
 
     /// Removes a folder and the files in it, whatever they are; folders in it only where they are empty.
     static func removeAll(_ folder: FilePath) {
-        for name in (try? FolderListing.names(in: folder.string)) ?? [] {
-            unsafe folder.appending(name).withPlatformString { path in
+        for name in (try? FolderListing.names(in: folder.hostText)) ?? [] {
+            unsafe folder.pushing(FilePath(hostText: name)).withPlatformString { path in
                 if unsafe unlink(path) != 0 { _ = unsafe rmdir(path) }
             }
         }
@@ -55,7 +58,7 @@ extension MachineFolder {
     private static func isFullFolder(_ path: FilePath) -> Bool {
         var status = stat()
         guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR && (try? FolderListing.names(in: path.string))?.isEmpty != true
+        return status.st_mode & S_IFMT == S_IFDIR && (try? FolderListing.names(in: path.hostText))?.isEmpty != true
     }
 }
 

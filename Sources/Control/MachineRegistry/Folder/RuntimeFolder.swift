@@ -175,7 +175,7 @@ package struct RuntimeFolder: Hashable, Sendable {
 
     private func names() throws(RegistryError) -> [String] {
         do throws(Errno) {
-            return try FolderListing.names(in: path.string)
+            return try FolderListing.names(in: path.hostText)
         } catch {
             throw RegistryError("cannot read \(path): \(error)")
         }

@@ -8,10 +8,15 @@ extension GuestMemory {
     ///
     /// No vCPU runs and no device works meanwhile.
     ///
-    /// - Parameter file: Empty.
+    /// - Parameters:
+    ///   - file: Empty.
+    ///   - isWanted: Asked now and then whether to go on.
     /// - Returns: The checksum of each 2 MiB of the file.
-    /// - Throws: `host`: the file cannot be written.
-    package func save(to file: FileDescriptor) throws(GuestMemoryError) -> [UInt32] {
+    /// - Throws: `host`: the file cannot be written, or is not wanted any more (`ECANCELED`).
+    package func save(
+        to file: FileDescriptor,
+        while isWanted: () -> Bool = { true }
+    ) throws(GuestMemoryError) -> [UInt32] {
         guard ftruncate(file.rawValue, off_t(clamping: byteCount)) == 0 else {
             throw .host(operation: "ftruncate", byteCount: byteCount, Errno(rawValue: errno))
         }
@@ -22,6 +27,9 @@ extension GuestMemory {
         for region in regions {
             var position: UInt64 = 0
             while position < region.byteCount {
+                guard isWanted() else {
+                    throw .host(operation: "write", byteCount: byteCount - offset, .canceled)
+                }
                 // To the next border of a chunk in the file, which need not be one in the region.
                 let chunkOffset = offset % MemoryChecksum.chunkByteCount
                 let count = min(MemoryChecksum.chunkByteCount - chunkOffset, region.byteCount - position)

@@ -70,13 +70,26 @@ extension DiskFile {
     /// - Parameters:
     ///   - file: Open for writing.
     ///   - path: The name of that file, for messages.
-    /// - Throws: `StorageError.file`.
-    package func copy(to file: FileDescriptor, named path: FilePath) throws(StorageError) {
+    ///   - isWanted: Asked now and then whether to go on.
+    /// - Throws: `StorageError.file`, with `Errno.canceled` where the copy is not wanted any more.
+    package func copy(
+        to file: FileDescriptor,
+        named path: FilePath,
+        while isWanted: () -> Bool = { true }
+    ) throws(StorageError) {
         // Opened anew: O_DIRECT would want aligned buffers.
-        try Self.copy(FilePath("/proc/self/fd/\(descriptor)"), to: file.rawValue, named: path)
+        try Self.copy(FilePath("/proc/self/fd/\(descriptor)"), to: file.rawValue, named: path, while: isWanted)
     }
 
-    private static func copy(_ image: FilePath, to copy: CInt, named path: FilePath) throws(StorageError) {
+    /// The largest number of bytes that are copied in one call, which nothing interrupts.
+    private static let stepByteCount = 16 << 20
+
+    private static func copy(
+        _ image: FilePath,
+        to copy: CInt,
+        named path: FilePath,
+        while isWanted: () -> Bool = { true }
+    ) throws(StorageError) {
         let file = unsafe image.withPlatformString { unsafe Glibc.open($0, O_RDONLY | O_CLOEXEC) }
         guard file >= 0 else { throw .file(image, operation: "open", Errno(rawValue: errno)) }
         let source = OwnedDescriptor(adopting: file)
@@ -97,7 +110,9 @@ extension DiskFile {
             position = hole > start ? hole : end
             var offset = UInt64(start)
             while offset < UInt64(position) {
-                let count = cstorage_copy_range(source.rawValue, offset, copy, offset, Int(position) - Int(offset))
+                guard isWanted() else { throw .file(path, operation: "copy", .canceled) }
+                let step = min(Int(position) - Int(offset), stepByteCount)
+                let count = cstorage_copy_range(source.rawValue, offset, copy, offset, step)
                 if count == -Int(EINTR) { continue }
                 guard count >= 0 else { throw .file(path, operation: "copy", Errno(rawValue: CInt(-count))) }
                 // The image became shorter since its size was read.

@@ -31,6 +31,17 @@ import Testing
         return (path, try memory.save(to: file.borrowed))
     }
 
+    @Test func `a save that is not wanted any more ends`() throws {
+        let folder = try TemporaryFolder()
+        let file = try open("\(folder.path)/memory", .readWrite)
+        var answers = [true, false]
+        #expect(throws: GuestMemoryError.self) {
+            try GuestMemory(regions: [GuestMemoryRegion(start: 0, byteCount: 8 << 20)]).save(to: file.borrowed) {
+                answers.removeFirst()
+            }
+        }
+    }
+
     private func map(_ path: String) throws -> GuestMemory {
         try memory(MemoryFile(adopting: open(path), path: FilePath(path), byteCount: 2 * Self.regionByteCount))
     }

@@ -112,6 +112,18 @@ import Testing
         }
     }
 
+    @Test func `a copy that is not wanted any more ends`() throws {
+        let disk = try open(makeImage())
+        let file = try DraftFile(in: FilePath(folder.path), staysUnnamed: true)
+        var answers = [true, false]
+        // A file system that shares blocks has no need to ask.
+        do throws(StorageError) {
+            try disk.copy(to: file.descriptor, named: "copy") { answers.removeFirst() }
+        } catch {
+            #expect(error == .file("copy", operation: "copy", .canceled))
+        }
+    }
+
     @Test func `a copy has no name before it is whole`() throws {
         let image = try makeImage()
         let copy = FilePath("\(folder.path)/copy")

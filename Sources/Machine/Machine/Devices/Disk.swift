@@ -83,9 +83,13 @@ package final class Disk: Sendable {
     var fileByteCount: UInt64 { file.withLock { $0.fileByteCount } }
 
     /// Copies its file to an empty one; nothing writes to it meanwhile.
-    func copy(to copy: FileDescriptor, named path: FilePath) throws(StorageError) {
+    func copy(
+        to copy: FileDescriptor,
+        named path: FilePath,
+        while isWanted: () -> Bool
+    ) throws(StorageError) {
         let file = file.withLock { $0 }
-        try file.copy(to: copy, named: path)
+        try file.copy(to: copy, named: path, while: isWanted)
     }
 
     /// Takes another file, or looks again how large the same one is.

@@ -17,9 +17,11 @@ import Virtio
 extension MachineParts {
     /// Saves the machine, all of which stands still.
     ///
-    /// - Parameter options: The place, and what is saved there.
+    /// - Parameters:
+    ///   - options: The place, and what is saved there.
+    ///   - isWanted: Asked now and then whether to go on: a machine that is told to end does not wait for its save.
     /// - Throws: What keeps it from being saved; then nothing has changed.
-    func save(_ options: SaveOptions) throws(MachineError) {
+    func save(_ options: SaveOptions, while isWanted: () -> Bool) throws(MachineError) {
         do {
             let draft =
                 switch options.place {
@@ -32,10 +34,10 @@ extension MachineParts {
             let kvm = try vm.state()
             let id = Base64((0..<16).map { _ in .random(in: .min ... .max) })
             let file = try draft.makeFile(SnapshotFile.memory)
-            let checksums = try memory.save(to: file.borrowed)
+            let checksums = try saveMemory(to: file.borrowed, named: draft.place.memory, while: isWanted)
             try draft.finishMemory(file, byteCount: memory.byteCount, id: id)
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
-                try save($0, $1, options.disks, to: draft)
+                try save($0, $1, options.disks, to: draft, while: isWanted)
             }
             let saved = SavedMachine(
                 id: id,
@@ -51,8 +53,10 @@ extension MachineParts {
                 console: console.state
             )
             try draft.write(StateFile.text(of: saved), to: SnapshotFile.state)
+            guard isWanted() else { throw MachineError.notRunning }
             try draft.publish()
         } catch {
+            if !isWanted() { throw .notRunning }
             throw MachineError(saving: error)
         }
     }
@@ -67,12 +71,25 @@ extension MachineParts {
         return saved
     }
 
+    private func saveMemory(
+        to file: FileDescriptor,
+        named path: FilePath,
+        while isWanted: () -> Bool
+    ) throws -> [UInt32] {
+        do throws(GuestMemoryError) {
+            return try memory.save(to: file, while: isWanted)
+        } catch .host(_, _, let errno) {
+            throw SnapshotError.file(operation: "write", path, errno)
+        }
+    }
+
     /// Copies a disk into the snapshot, where that is wanted.
     private func save(
         _ drive: Drive,
         _ disk: Disk,
         _ copies: SaveOptions.Disks,
-        to draft: SnapshotDraft
+        to draft: SnapshotDraft,
+        while isWanted: () -> Bool
     ) throws -> SavedDisk {
         let isCopied =
             switch copies {
@@ -83,7 +100,7 @@ extension MachineParts {
         if isCopied {
             let name = "\(SnapshotFile.disks)/\(drive.id)"
             let file = try draft.makeFile(name)
-            try disk.copy(to: file.borrowed, named: draft.place.disk(drive.id))
+            try disk.copy(to: file.borrowed, named: draft.place.disk(drive.id), while: isWanted)
             try draft.finish(file, name)
         }
         return SavedDisk(id: drive.id, byteCount: disk.fileByteCount, isCopied: isCopied)

@@ -2,6 +2,7 @@
 
 package import MachineModel
 package import Snapshot
+import Synchronization
 package import SystemPackage
 
 extension VirtualMachine {
@@ -47,7 +48,7 @@ extension VirtualMachine {
             if options.isPauseRequired, phase != .paused { throw .notPaused }
             // Not before: the guest that was saved still waits.
             defer { parts.snapshotPoint?.letGo() }
-            try parts.save(options)
+            try parts.save(options) { state.withLock { $0.reason == nil } }
             if options.isStopping { stop() }
         }
     }

@@ -69,15 +69,10 @@ struct SnapshotSaveCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
-        try client.request(
-            "PUT",
-            "/martlet/snapshot",
-            [
-                "path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop),
-                "disks": .string(disks.rawValue),
-            ],
-            until: .after(.seconds(3600))
-        )
+        try client.save([
+            "path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop),
+            "disks": .string(disks.rawValue),
+        ])
     }
 }
 
@@ -100,7 +95,7 @@ struct SnapshotInspectCommand: ParsableCommand {
             "guest": try JSONValue(encoding: saved.guest),
             "disks": try JSONValue(encoding: saved.disks),
         ]
-        print(description.text)
+        printAnswer(description.text)
     }
 }
 
@@ -108,7 +103,7 @@ struct SnapshotInspectCommand: ParsableCommand {
 struct SnapshotVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Compare a snapshot's memory with its checksums."
+        abstract: "Compare a snapshot's memory with its checksums, and look whether all of its files are there."
     )
 
     @OptionGroup var snapshot: SnapshotArgument
@@ -126,9 +121,12 @@ struct SnapshotVerifyCommand: ParsableCommand {
         let opened = try MachineSnapshot(path)
         let description = opened.machine.memory
         let file = try opened.folder.memory(byteCount: description.byteCount, id: opened.machine.id)
+        for disk in opened.machine.disks where disk.isCopied {
+            _ = try opened.folder.disk(disk.id, byteCount: disk.byteCount)
+        }
         let damage = try description.damage(in: file)
         for range in damage {
-            print(
+            printAnswer(
                 """
                 \(file.path): guest memory from 0x\(String(range.lowerBound, radix: 16)) to \
                 0x\(String(range.upperBound, radix: 16)) is not as it was saved
@@ -170,10 +168,10 @@ struct SnapshotUnpackCommand: ParsableCommand {
 
     func run() throws {
         try SnapshotPack.unpack(FilePath(hostText: file), to: snapshot.path)
-        guard try SnapshotVerifyCommand.isWhole(snapshot.path) else {
-            try SnapshotRemoval.removeWhole(snapshot.path)
-            throw ExitCode.failure
-        }
+        var isWhole = false
+        defer { if !isWhole { try? SnapshotRemoval.removeWhole(snapshot.path) } }
+        isWhole = try SnapshotVerifyCommand.isWhole(snapshot.path)
+        guard isWhole else { throw ExitCode.failure }
     }
 }
 

@@ -32,7 +32,7 @@ package final class SnapshotDraft {
         }
         if Self.exists(path) {
             guard isReplacing else { throw .exists(path) }
-            try SnapshotFolder(path).check()
+            try SnapshotRemoval.check(path)
         }
         (self.path, self.isReplacing) = (path, isReplacing)
         place = SnapshotPlace(folder: path)
@@ -58,7 +58,7 @@ package final class SnapshotDraft {
 
     private static func exists(_ path: FilePath) -> Bool {
         var status = stat()
-        return unsafe lstat(path.string, &status) == 0
+        return unsafe path.withPlatformString { unsafe lstat($0, &status) == 0 }
     }
 
     /// Makes a file of the snapshot.
@@ -68,15 +68,12 @@ package final class SnapshotDraft {
     /// - Throws: `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {
         let partial = name == SnapshotFile.memory ? partialMemory ?? partial : partial
-        if name.hasPrefix(SnapshotFile.disks + "/") {
-            _ = unsafe mkdirat(partial.descriptor.rawValue, SnapshotFile.disks, 0o700)
+        if name.hasPrefix(SnapshotFile.disks + "/"), path == nil { try checkDisks() }
+        do throws(Errno) {
+            return try partial.makeFile(name)
+        } catch {
+            throw .file(operation: "make", partial.path.appending(name), error)
         }
-        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-        let file = unsafe openat(partial.descriptor.rawValue, name, flags, 0o600)
-        guard file >= 0 else {
-            throw .file(operation: "make", partial.path.appending(name), Errno(rawValue: errno))
-        }
-        return OwnedDescriptor(adopting: file)
     }
 
     /// Makes a file with these bytes, on the disk when this returns.
@@ -123,14 +120,14 @@ package final class SnapshotDraft {
     package func publish() throws(SnapshotError) {
         try synchronize(partial.path)
         guard let path else { return try publishFiles() }
-        var result = unsafe chost_rename_new(partial.path.string, path.string)
+        var result = unsafe Self.call(chost_rename_new, partial.path, path)
         // A file system that knows no such flag, and no links of folders: a folder replaces none that has something in it.
         if result == -EPERM, !Self.exists(path) {
-            result = unsafe rename(partial.path.string, path.string) == 0 ? 0 : -errno
+            result = unsafe Self.call(rename, partial.path, path) == 0 ? 0 : -errno
         }
         if result == -EEXIST, isReplacing {
             // The old one has the name of the partial folder then, and goes with it.
-            result = unsafe chost_exchange(partial.path.string, path.string)
+            result = unsafe Self.call(chost_exchange, partial.path, path)
         } else if result >= 0 {
             partial.isKept = true
         }
@@ -147,9 +144,10 @@ package final class SnapshotDraft {
         }
         let disks = partial.path.appending(SnapshotFile.disks)
         switch (Self.exists(disks), Self.exists(place.disks)) {
-        case (true, true): _ = unsafe chost_exchange(disks.string, place.disks.string)
+        // The old copies have the name of the partial folder then, and go with it.
+        case (true, true): _ = unsafe Self.call(chost_exchange, disks, place.disks)
         case (true, false): try name(disks, place.disks)
-        case (false, true): SnapshotRemoval.removeDisks(place.disks)
+        case (false, true): oldDisks()?.removeDisks()
         case (false, false): break
         }
         try name(partial.path.appending(SnapshotFile.state), place.state)
@@ -157,10 +155,36 @@ package final class SnapshotDraft {
         try synchronize(place.state.parent)
     }
 
+    /// Makes sure that the folder of disks is free, or that of a snapshot which is replaced.
+    private func checkDisks() throws(SnapshotError) {
+        guard Self.exists(place.disks), oldDisks() == nil else { return }
+        throw .notASnapshot(
+            place.disks,
+            reason: "the copies of disks would replace it; name another snapshot_path, or move it away"
+        )
+    }
+
+    /// The snapshot that is replaced, where nothing is in its folder of disks but copies of its own.
+    private func oldDisks() -> SnapshotFolder? {
+        guard let old = try? SnapshotFolder(place), let copies = try? old.diskCopies(), !copies.isEmpty,
+            copies.isSuperset(of: old.diskNames())
+        else { return nil }
+        return old
+    }
+
     private func name(_ path: FilePath, _ name: FilePath) throws(SnapshotError) {
-        guard unsafe rename(path.string, name.string) == 0 else {
+        guard unsafe Self.call(rename, path, name) == 0 else {
             throw .file(operation: "give its name to", name, Errno(rawValue: errno))
         }
+    }
+
+    /// Calls a function of two paths.
+    private static func call(
+        _ function: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> CInt,
+        _ one: FilePath,
+        _ other: FilePath
+    ) -> CInt {
+        unsafe one.withPlatformString { one in unsafe other.withPlatformString { unsafe function(one, $0) } }
     }
 
     private func synchronize(_ path: FilePath) throws(SnapshotError) {
@@ -175,38 +199,32 @@ package final class SnapshotDraft {
 
 /// A folder of files that have no name yet: gone with this object, or by the next one for the same path.
 private final class PartialFolder {
-    let path: FilePath
-    let descriptor: OwnedDescriptor
+    private let folder: LockedFolder
     /// Whether it has another name by now.
     var isKept = false
 
     init(beside target: FilePath) throws(SnapshotError) {
-        let prefix = "\(target.lastComponent?.string ?? "").partial-"
-        SnapshotRemoval.removeAbandoned(in: target.parent, prefix: prefix)
-        var template = Array((target.string + ".partial-XXXXXX").utf8CString)
-        guard unsafe mkdtemp(&template) != nil else {
-            throw .file(operation: "make a folder for", target, Errno(rawValue: errno))
-        }
-        path = FilePath(String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
+        SnapshotRemoval.removeAbandoned(in: target.parent, prefix: "\(target.lastName).partial-")
         do throws(Errno) {
-            descriptor = try OwnedDescriptor(openingFolder: path)
+            folder = try LockedFolder(prefix: FilePath(hostText: target.hostText + ".partial-"))
         } catch {
-            throw .file(operation: "open", path, error)
+            throw .file(operation: "make a folder for", target, error)
         }
-        // Held as long as this process lives: nobody else takes the folder for an abandoned one.
-        _ = chost_try_lock(descriptor.rawValue)
+    }
+
+    var path: FilePath { folder.path }
+
+    func makeFile(_ name: String) throws(Errno) -> OwnedDescriptor {
+        if name.hasPrefix(SnapshotFile.disks + "/") {
+            _ = unsafe mkdirat(folder.descriptor.rawValue, SnapshotFile.disks, 0o700)
+        }
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let file = unsafe openat(folder.descriptor.rawValue, name, flags, 0o600)
+        guard file >= 0 else { throw Errno(rawValue: errno) }
+        return OwnedDescriptor(adopting: file)
     }
 
     deinit {
         if !isKept { SnapshotRemoval.remove(path) }
-    }
-}
-
-extension OwnedDescriptor {
-    /// Opens a folder.
-    init(openingFolder path: FilePath) throws(Errno) {
-        let descriptor = unsafe open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        self.init(adopting: descriptor)
     }
 }

@@ -3,6 +3,7 @@
 import Glibc
 package import GuestMemory
 package import Host
+import JSON
 package import SystemPackage
 
 /// A snapshot on the disk, which may come from anybody.
@@ -58,7 +59,32 @@ package final class SnapshotFolder: Sendable {
     ///
     /// - Throws: What `state(as:)` throws.
     func check() throws(SnapshotError) {
-        _ = try state(as: AnyState.self)
+        _ = try StateFile.json(of: stateText(), path: place.state)
+    }
+
+    /// The names of the copies of disks that are the snapshot's own, as its state has them.
+    func diskCopies() throws(SnapshotError) -> Set<String> {
+        let state = try StateFile.json(of: stateText(), path: place.state)
+        guard case .array(let disks) = state["disks"] else { return [] }
+        return Set(
+            disks.compactMap { disk in
+                if case .string(let id) = disk["drive_id"], disk["copied"] == .bool(true) { id } else { nil }
+            }
+        )
+    }
+
+    /// The names of all that is in the folder of the state.
+    func names() -> [String] { SnapshotRemoval.names(in: stateFolder) }
+
+    /// The names of all that is in the folder of disks; none where that is no folder.
+    func diskNames() -> [String] {
+        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else { return [] }
+        return SnapshotRemoval.names(in: disks)
+    }
+
+    /// Removes the copies of disks, and the folder that they are in.
+    func removeDisks() {
+        SnapshotRemoval.removeDisks(place.disksName, in: stateFolder) { SnapshotFile.isDiskName($0) }
     }
 
     private func stateText() throws(SnapshotError) -> [UInt8] {
@@ -97,7 +123,7 @@ package final class SnapshotFolder: Sendable {
     /// A file of the snapshot, open for reading.
     package struct OpenFile: ~Copyable {
         package let descriptor: OwnedDescriptor
-        /// Its size.
+        /// The size in bytes.
         package let byteCount: UInt64
     }
 
@@ -109,18 +135,29 @@ package final class SnapshotFolder: Sendable {
 
     /// Opens the copy of a disk.
     ///
+    /// - Parameters:
+    ///   - id: The disk's name in the description.
+    ///   - byteCount: The size in bytes that the state has for it.
+    /// - Returns: The file.
+    /// - Throws: `damaged` where it is missing, no regular file or of another size, `file` where it cannot be opened.
+    package func disk(_ id: String, byteCount: UInt64) throws(SnapshotError) -> OwnedDescriptor {
+        let file = try disk(id)
+        guard file.byteCount == byteCount else {
+            throw .damaged(place.disk(id), reason: "it has \(file.byteCount) bytes instead of \(byteCount)")
+        }
+        return file.descriptor
+    }
+
+    /// Opens the copy of a disk, whatever its size.
+    ///
     /// - Parameter id: The disk's name in the description.
     /// - Returns: The file.
     /// - Throws: `damaged` where it is missing or no regular file, `file` where it cannot be opened.
     package func disk(_ id: String) throws(SnapshotError) -> OpenFile {
         // Not through a link either: the folder of disks is one of the snapshot's own.
-        let folder = unsafe openat(
-            stateFolder.rawValue,
-            place.disks.lastComponent?.string ?? "",
-            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-        )
-        guard folder >= 0 else { throw .damaged(place.disk(id), reason: "the folder of its disks cannot be opened") }
-        let disks = OwnedDescriptor(adopting: folder)
+        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else {
+            throw .damaged(place.disk(id), reason: "the folder of its disks cannot be opened")
+        }
         guard SnapshotFile.isDiskName(id) else { throw .damaged(place.disk(id), reason: "it is no name of a disk") }
         return try open(place.disk(id), in: disks)
     }
@@ -128,11 +165,11 @@ package final class SnapshotFolder: Sendable {
     private func open(_ path: FilePath, in folder: borrowing OwnedDescriptor) throws(SnapshotError) -> OpenFile {
         // Without waiting for whoever would write into a named pipe.
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
-        let file = unsafe openat(folder.rawValue, path.lastComponent?.string ?? "", flags)
+        let file = unsafe openat(folder.rawValue, path.lastName.hostCString, flags)
         guard file >= 0 else {
             switch Errno(rawValue: errno) {
             case .noSuchFileOrDirectory where path == place.state:
-                throw .notASnapshot(path.parent, reason: "there is no file '\(path.lastComponent?.string ?? "")' in it")
+                throw .notASnapshot(path.parent, reason: "there is no file '\(path.lastName)' in it")
             case .noSuchFileOrDirectory: throw .damaged(path, reason: "the file is missing")
             case .tooManySymbolicLinkLevels: throw .damaged(path, reason: "it is a symbolic link")
             case let error: throw .file(operation: "open", path, error)
@@ -172,9 +209,4 @@ package final class SnapshotFolder: Sendable {
         }
         return bytes
     }
-}
-
-/// Takes any state, for those who only want to know that it is one.
-private struct AnyState: Decodable {
-    init(from decoder: any Decoder) {}
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 package import SystemPackage
 
 /// The paths of a snapshot's files.
@@ -25,10 +26,13 @@ package struct SnapshotPlace: Hashable, Sendable {
     ///   - memory: The file of memory.
     package init(state: FilePath, memory: FilePath) {
         (self.state, self.memory) = (state, memory)
-        let name = state.lastComponent?.string ?? ""
-        let folder = name == SnapshotFile.state ? SnapshotFile.disks : "\(name).\(SnapshotFile.disks)"
-        disks = state.removingLastComponent().appending(folder)
+        let name = state.lastName
+        disksName = name == SnapshotFile.state ? SnapshotFile.disks : "\(name).\(SnapshotFile.disks)"
+        disks = state.removingLastComponent().pushing(FilePath(hostText: disksName))
     }
+
+    /// The name of the folder of copies of disks, which is beside the state.
+    let disksName: String
 
     /// The path of a disk's copy.
     package func disk(_ id: String) -> FilePath { disks.appending(id) }
@@ -40,4 +44,6 @@ extension FilePath {
         let parent = removingLastComponent()
         return parent.isEmpty ? "." : parent
     }
+    /// The last name of the path as text from which the bytes can be made again; empty where there is none.
+    var lastName: String { lastComponent.map { FilePath(root: nil, [$0]).hostText } ?? "" }
 }

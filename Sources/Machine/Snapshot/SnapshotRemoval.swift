@@ -6,20 +6,46 @@ import Host
 package import SystemPackage
 
 /// Removes snapshots: their files and their folder, and nothing else that may be there.
+///
+/// Folders are held open and never looked for behind a symbolic link: in a folder that everybody may write, such as /tmp,
+/// somebody else may have made whatever has the name of an abandoned one.
 package enum SnapshotRemoval {
     /// Removes what is left of saves to a path that were ended in the middle.
     ///
     /// - Parameters:
     ///   - parent: The folder that the path is in.
     ///   - prefix: The beginning of their names, before six characters.
-    static func removeAbandoned(in parent: FilePath, prefix: String) {
-        for name in names(in: parent) where name.hasPrefix(prefix) && name.utf8.count == prefix.utf8.count + 6 {
-            let path = parent.appending(name)
+    ///   - empty: Removes what is in one of them.
+    static func removeAbandoned(
+        in parent: FilePath,
+        prefix: String,
+        _ empty: (borrowing OwnedDescriptor) -> Void = empty
+    ) {
+        guard let folder = try? OwnedDescriptor(openingFolder: parent) else { return }
+        let byteCount = prefix.utf8.count + 6
+        removeAbandoned(in: folder, where: { $0.hasPrefix(prefix) && $0.utf8.count == byteCount }, empty)
+    }
+
+    /// Removes folders of this user's that no process has locked.
+    ///
+    /// - Parameters:
+    ///   - parent: The folder that they are in.
+    ///   - isMeant: Tells by its name whether a folder is meant.
+    ///   - empty: Removes what is in one of them.
+    static func removeAbandoned(
+        in parent: borrowing OwnedDescriptor,
+        where isMeant: (String) -> Bool,
+        _ empty: (borrowing OwnedDescriptor) -> Void
+    ) {
+        for name in names(in: parent) where isMeant(name) {
+            guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { continue }
+            var status = stat()
             // The one that is still being written has its lock taken.
-            guard let folder = try? OwnedDescriptor(openingFolder: path), chost_try_lock(folder.rawValue) >= 0 else {
-                continue
-            }
-            remove(path)
+            guard unsafe fstat(folder.rawValue, &status) == 0, status.st_uid == geteuid(),
+                chost_try_lock(folder.rawValue) >= 0
+            else { continue }
+            empty(folder)
+            _ = unsafe unlinkat(parent.rawValue, name.hostCString, AT_REMOVEDIR)
         }
     }
 
@@ -28,55 +54,72 @@ package enum SnapshotRemoval {
     /// - Parameter path: The snapshot.
     /// - Throws: `notASnapshot`, `file`.
     package static func removeWhole(_ path: FilePath) throws(SnapshotError) {
-        try SnapshotFolder(path).check()
-        var name = Array((path.string + ".partial-XXXXXX").utf8CString)
-        guard unsafe mkdtemp(&name) != nil else {
-            throw .file(operation: "remove", path, Errno(rawValue: errno))
-        }
-        let partial = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        // The empty folder of that name goes.
-        guard unsafe rename(path.string, partial) == 0 else {
-            let error = Errno(rawValue: errno)
-            unsafe rmdir(partial)
+        try check(path)
+        do throws(Errno) {
+            let partial = try LockedFolder(prefix: FilePath(hostText: path.hostText + ".partial-"))
+            // The empty folder of that name goes.
+            let result = unsafe path.withPlatformString { from in
+                unsafe partial.path.withPlatformString { unsafe rename(from, $0) }
+            }
+            guard result == 0 else {
+                let error = Errno(rawValue: errno)
+                remove(partial.path)
+                throw error
+            }
+            remove(partial.path)
+        } catch {
             throw .file(operation: "remove", path, error)
         }
-        remove(FilePath(partial))
+    }
+
+    /// Makes sure that a path is a snapshot's and that nothing else is in the folder, before it is removed or replaced.
+    ///
+    /// - Parameter path: The folder.
+    /// - Throws: `notASnapshot` for a folder with other files, whose owner would miss them, and for a symbolic link.
+    static func check(_ path: FilePath) throws(SnapshotError) {
+        var status = stat()
+        if unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFLNK {
+            throw .notASnapshot(path, reason: "it is a symbolic link: name the folder that it leads to")
+        }
+        let snapshot = try SnapshotFolder(path)
+        let copies = try snapshot.diskCopies()
+        var others = snapshot.names().filter { !files.contains($0) && $0 != SnapshotFile.disks }
+        others += snapshot.diskNames().filter { !copies.contains($0) }.map { "\(SnapshotFile.disks)/\($0)" }
+        guard let other = others.min() else { return }
+        throw .notASnapshot(path, reason: "'\(other)' in it is none of its files: move that away first")
     }
 
     /// Removes a snapshot's files and its folder.
     ///
     /// Errors leave what cannot be removed; the folder then keeps the name of an abandoned one.
     static func remove(_ path: FilePath) {
-        removeDisks(path.appending(SnapshotFile.disks))
-        for name in [SnapshotFile.state, SnapshotFile.memory, SnapshotFile.console] {
-            unsafe unlink(path.appending(name).string)
-        }
-        unsafe rmdir(path.string)
+        guard let folder = try? OwnedDescriptor(openingFolder: path, followsLinks: false) else { return }
+        empty(folder)
+        _ = unsafe path.withPlatformString { unsafe rmdir($0) }
+    }
+
+    private static let files = [SnapshotFile.state, SnapshotFile.memory, SnapshotFile.console]
+
+    /// Removes a snapshot's files from its folder.
+    static func empty(_ folder: borrowing OwnedDescriptor) {
+        removeDisks(SnapshotFile.disks, in: folder) { SnapshotFile.isDiskName($0) }
+        for name in files { _ = unsafe unlinkat(folder.rawValue, name, 0) }
     }
 
     /// Removes a folder of copies of disks.
-    static func removeDisks(_ folder: FilePath) {
-        for name in names(in: folder) where SnapshotFile.isDiskName(name) {
-            unsafe unlink(folder.appending(name).string)
-        }
-        unsafe rmdir(folder.string)
+    ///
+    /// - Parameters:
+    ///   - name: The folder's name.
+    ///   - parent: The folder that it is in.
+    ///   - isCopy: Tells by its name whether a file is a copy.
+    static func removeDisks(_ name: String, in parent: borrowing OwnedDescriptor, where isCopy: (String) -> Bool) {
+        guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { return }
+        for name in names(in: folder) where isCopy(name) { _ = unsafe unlinkat(folder.rawValue, name.hostCString, 0) }
+        _ = unsafe unlinkat(parent.rawValue, name.hostCString, AT_REMOVEDIR)
     }
 
-    private static func names(in folder: FilePath) -> [String] {
-        // A link in the place of the folder leads elsewhere: nothing behind it is ours.
-        let descriptor = unsafe open(folder.string, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        guard descriptor >= 0, let stream = unsafe fdopendir(descriptor) else {
-            if descriptor >= 0 { close(descriptor) }
-            return []
-        }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
+    /// The names in a folder, as `String(hostBytes:)` has them.
+    static func names(in folder: borrowing OwnedDescriptor) -> [String] {
+        (try? FolderListing.names(in: "/proc/self/fd/\(folder.rawValue)")) ?? []
     }
 }

@@ -39,6 +39,22 @@ package enum StateFile {
         as type: Value.Type,
         path: FilePath
     ) throws(SnapshotError) -> Value {
+        let json = try json(of: text, path: path)
+        do {
+            return try json.decode(as: type)
+        } catch {
+            throw .damaged(path, reason: "\(error)")
+        }
+    }
+
+    /// Reads the JSON behind a text.
+    ///
+    /// - Parameters:
+    ///   - text: May come from anybody.
+    ///   - path: The file, for messages.
+    /// - Returns: The JSON, of which nothing is known but its syntax.
+    /// - Throws: `notASnapshot`, `version` or `damaged`.
+    static func json(of text: [UInt8], path: FilePath) throws(SnapshotError) -> JSONValue {
         let line = text.prefix(headerLimit).prefix { $0 != UInt8(ascii: "\n") }
         let words = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
         guard words.first == magic[...], words.count == 4, let version = SnapshotVersion(words[1]) else {
@@ -56,7 +72,7 @@ package enum StateFile {
             throw .damaged(path, reason: "its checksum is another one than its first line says")
         }
         do {
-            return try JSONValue(parsing: body).decode(as: type)
+            return try JSONValue(parsing: body)
         } catch {
             throw .damaged(path, reason: "\(error)")
         }

@@ -150,6 +150,24 @@ struct SnapshotTests {
         #expect(try folder.names() == ["snapshot"])
     }
 
+    @Test func `verify tells of a disk that is missing, and no answer is lost in silence`() throws {
+        let disk = try folder.makeSparseFile("disk", byteCount: 1 << 20)
+        #expect(try machines.start("web", [.spin], "--disk", disk).termination == .exited(0))
+        #expect(try machines.run("snapshot", "save", "web", snapshot).termination == .exited(0))
+        #expect(try machines.run("snapshot", "verify", snapshot).termination == .exited(0))
+        let full = Martlet.Channel.file("/dev/full", flags: O_WRONLY)
+        let inspected = try machines.martlet("snapshot", "inspect", snapshot).with(output: full).runToEnd()
+        #expect(inspected.termination == .exited(1))
+        #expect(inspected.messages.contains("cannot write standard output"))
+        let copy = "\(snapshot)/disks/disk0"
+        #expect(unsafe truncate(copy, 1 << 19) == 0)
+        #expect(try machines.run("snapshot", "verify", snapshot).messages.contains("524288 bytes instead of 1048576"))
+        unsafe unlink(copy)
+        let missing = try machines.run("snapshot", "verify", snapshot)
+        #expect(missing.termination == .exited(1))
+        #expect(missing.messages.contains("disks/disk0: the file is missing"), "\(missing.messages)")
+    }
+
     @Test(arguments: [
         (["--paused"], "need --restore"), (["--restore", "x", "--paused"], "--paused needs --name"),
         (["--restore", "x", "--count", "2"], "add --detach"), (["--restore", "x", "--cpus", "2"], "cannot be chosen"),

@@ -51,7 +51,8 @@ import Testing
         let memory = try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
         let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
         #expect(try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000) == 7)
-        #expect(try snapshot.disk("root").byteCount == 3)
+        _ = try snapshot.disk("root", byteCount: 3)
+        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("root", byteCount: 4) }
         #expect(try leftovers().isEmpty)
         var status = stat()
         for (name, mode) in [("", 0o700), ("state", 0o600), ("memory", 0o600), ("disks/root", 0o600)] {
@@ -149,6 +150,101 @@ import Testing
         try SnapshotRemoval.removeWhole(path)
     }
 
+    @Test func `what a link with the name of an abandoned save leads to is left alone`() throws {
+        unsafe mkdir("\(folder.path)/other", 0o700)
+        let memory = try folder.write([1], to: "other/memory")
+        unsafe symlink("other", "\(folder.path)/snapshot.partial-abc123")
+        try save()
+        #expect(unsafe access(memory, F_OK) == 0)
+        try SnapshotRemoval.removeWhole(path)
+        unsafe unlink(memory)
+    }
+
+    @Test func `a link to a snapshot is neither replaced nor removed, nor what it leads to`() throws {
+        try save(sample("first", 1))
+        let link = FilePath(folder.path).appending("link")
+        unsafe symlink("snapshot", link.string)
+        #expect(throws: SnapshotError.self) { _ = try SnapshotDraft(link, replacing: true) }
+        #expect(throws: SnapshotError.self) { try SnapshotRemoval.removeWhole(link) }
+        #expect(try SnapshotFolder(link).state(as: Sample.self).name == "first")
+        #expect(try folder.names().sorted() == ["link", "snapshot"])
+        try SnapshotRemoval.removeWhole(path)
+    }
+
+    @Test(arguments: ["note", "disks/other"])
+    func `a snapshot with a file of the user's beside its own is neither replaced nor removed`(name: String) throws {
+        try save(sample("first", 1))
+        let file = try folder.write([1], to: "snapshot/\(name)")
+        let error = #expect(throws: SnapshotError.self) { try save(replacing: true) }
+        #expect(error?.description.contains("'\(name)' in it is none of its files") == true)
+        #expect(throws: SnapshotError.self) { try SnapshotRemoval.removeWhole(path) }
+        #expect(unsafe access(file, F_OK) == 0)
+        #expect(try leftovers().isEmpty)
+        unsafe unlink(file)
+        try SnapshotRemoval.removeWhole(path)
+    }
+
+    @Test func `a folder of disks beside two files is replaced only where it is the old snapshot's`() throws {
+        let place = SnapshotPlace(folder: FilePath(folder.path))
+        func save(_ sample: Sample, disk: Bool) throws {
+            let draft = try SnapshotDraft(files: place)
+            try draft.write([1], to: SnapshotFile.memory)
+            if disk { try draft.write([7], to: "disks/root") }
+            try draft.write(StateFile.text(of: sample), to: SnapshotFile.state)
+            try draft.publish()
+        }
+        var diskless = Sample()
+        diskless.disks = []
+        unsafe mkdir(place.disks.string, 0o700)
+        let image = try folder.write([1, 2, 3], to: "disks/root")
+        try save(diskless, disk: false)
+        let error = #expect(throws: SnapshotError.self) { try save(Sample(), disk: true) }
+        #expect(error?.description.contains("the copies of disks would replace it") == true)
+        #expect(try folder.read("disks/root") == [1, 2, 3])
+        unsafe unlink(image)
+        unsafe rmdir(place.disks.string)
+        for _ in 1...2 { try save(Sample(), disk: true) }
+        #expect(try folder.read("disks/root") == [7])
+        try save(diskless, disk: false)
+        #expect(try folder.names().sorted() == ["memory", "state"])
+    }
+
+    @Test func `a snapshot may have a name that is no UTF-8`() throws {
+        let name = String(hostBytes: [0x73, 0xe9, 0x70])
+        let path = FilePath(hostText: "\(folder.path)/\(name)")
+        for isReplacing in [false, true] {
+            let draft = try SnapshotDraft(path, replacing: isReplacing)
+            try draft.write(StateFile.text(of: Sample()), to: SnapshotFile.state)
+            try draft.publish()
+        }
+        #expect(try folder.names() == [name])
+        #expect(try SnapshotFolder(path).state(as: Sample.self) == Sample())
+        try SnapshotRemoval.removeWhole(path)
+        #expect(try folder.names() == [])
+    }
+
+    @Test func `a temporary snapshot goes with its owner, else with the next one`() throws {
+        let parent = FilePath(folder.path)
+        let abandoned = "martlet-clone-abc123"
+        for part in [abandoned, "\(abandoned)/snapshot", "\(abandoned)/snapshot.partial-abc123"] {
+            unsafe mkdir("\(folder.path)/\(part)", 0o700)
+        }
+        try folder.write([1], to: "\(abandoned)/snapshot/memory")
+        try folder.write([1], to: "\(abandoned)/snapshot.partial-abc123/memory")
+        do {
+            let one = try TemporarySnapshot(in: parent)
+            #expect(try folder.names() == [one.path.removingLastComponent().lastComponent?.string])
+            let other = try TemporarySnapshot(in: parent)
+            #expect(try folder.names().count == 2)
+            let draft = try SnapshotDraft(one.path, replacing: false)
+            try draft.write(StateFile.text(of: Sample()), to: SnapshotFile.state)
+            try draft.publish()
+            other.remove()
+            #expect(try folder.names().count == 1)
+        }
+        #expect(try folder.names() == [])
+    }
+
     @Test func `the memory of another snapshot and a part of it are refused`() throws {
         try save(sample("first", 1))
         let snapshot = try SnapshotFolder(path)
@@ -178,11 +274,11 @@ import Testing
         #expect(throws: SnapshotError.damaged(path.appending("state"), reason: "it is not a regular file")) {
             try snapshot.state(as: Sample.self)
         }
-        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("../state") }
+        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("../state", byteCount: 3) }
         unsafe unlink(path.appending("disks/root").string)
         unsafe rmdir(path.appending("disks").string)
         unsafe symlink(folder.path, path.appending("disks").string)
-        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("outside") }
+        #expect(throws: SnapshotError.self) { _ = try snapshot.disk("outside", byteCount: 3) }
         for name in ["disks", "memory", "state"] { unsafe unlink(path.appending(name).string) }
         unsafe rmdir(path.string)
     }

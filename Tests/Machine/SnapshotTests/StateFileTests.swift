@@ -7,6 +7,13 @@ import TestSupport
 import Testing
 
 struct Sample: Codable, Hashable {
+    /// A disk of the machine, as `SavedDisk` has it.
+    struct Disk: Codable, Hashable {
+        var drive_id = "root"
+        var copied = true
+    }
+
+    var disks = [Disk()]
     var name = "vm"
     var count = 7
     var blob = Base64([1, 2, 3])

@@ -41,13 +41,15 @@ struct CloneCommand: ParsableCommand {
     func run() throws {
         let client = try machine.client()
         let names = try RunCommand.names(new, count: count)
-        let folder = try TemporarySnapshot()
-        try client.request(
-            "PUT",
-            "/martlet/snapshot",
-            ["path": .string(folder.path.hostText)],
-            until: .after(.seconds(3600))
+        let folder = try TemporarySnapshot(
+            in: FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/var/tmp").absolute
         )
+        // It may have the size of the guest's memory.
+        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { signal in
+            folder.remove()
+            Terminal.endProcess(bySignal: signal)
+        }
+        try client.save(["path": .string(folder.path.hostText)])
         let snapshot = try MachineSnapshot(folder.path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else {
             throw RegistryError(
@@ -70,26 +72,5 @@ struct CloneCommand: ParsableCommand {
             let clone = try launcher.launch(name, source, isRemovedAtEnd: remove)
             try StandardOutput.write(line: clone.folder.name.text)
         }
-    }
-}
-
-/// A snapshot for the time that machines take to start from it: their memory stays when its name goes.
-private final class TemporarySnapshot {
-    let path: FilePath
-    private let folder: FilePath
-
-    init() throws(RegistryError) {
-        let parent = FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/var/tmp").absolute
-        var template = Array(parent.appending("martlet-clone-XXXXXX").string.utf8CString)
-        guard unsafe mkdtemp(&template) != nil else {
-            throw RegistryError("cannot make a folder in \(parent): \(Errno(rawValue: errno))")
-        }
-        folder = FilePath(String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
-        path = folder.appending("snapshot")
-    }
-
-    deinit {
-        try? SnapshotRemoval.removeWhole(path)
-        unsafe rmdir(folder.string)
     }
 }

@@ -82,6 +82,22 @@ package final class MachineClient {
         try request("PUT", "/martlet/actions", ["action_type": .string(action)], until: limit)
     }
 
+    /// Has the machine saved, which may take its time, by a process that answers.
+    ///
+    /// - Parameter body: As of `PUT /martlet/snapshot`.
+    /// - Throws: `RegistryError`.
+    package func save(_ body: JSONValue) throws(RegistryError) {
+        try checkPresence()
+        try request("PUT", "/martlet/snapshot", body, until: .after(.seconds(3600)))
+    }
+
+    /// Makes sure that the machine's process answers at all, before it is asked for what may take its time.
+    ///
+    /// - Throws: `RegistryError`, within two seconds.
+    package func checkPresence() throws(RegistryError) {
+        try request("GET", "/", until: .after(.seconds(2)))
+    }
+
     /// Waits until the machine has ended: for the end of its process, which takes no place of its API.
     ///
     /// - Parameter limit: The end of the wait.

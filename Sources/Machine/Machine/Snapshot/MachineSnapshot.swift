@@ -142,14 +142,8 @@ package struct MachineSnapshot: Sendable {
             )
         }
         do {
-            let saved = try folder.disk(disk.id)
-            guard saved.byteCount == disk.byteCount else {
-                throw SnapshotError.damaged(
-                    folder.place.disk(disk.id),
-                    reason: "it has \(saved.byteCount) bytes instead of \(disk.byteCount)"
-                )
-            }
-            let image = FilePath("/proc/self/fd/\(saved.descriptor.rawValue)")
+            let saved = try folder.disk(disk.id, byteCount: disk.byteCount)
+            let image = FilePath("/proc/self/fd/\(saved.rawValue)")
             // In the snapshot's own file system blocks can be shared.
             let copy =
                 try (try? DiskFile.privateCopy(of: image, in: folder.path))

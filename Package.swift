@@ -255,7 +255,9 @@ let package = Package(
         ),
         .tests(
             "Tests/Control/MachineRegistryTests",
-            uses: ["Host", "MachineAPI", "MachineRegistry", "TestSupport", systemPackage]
+            uses: [
+                "Host", "JSON", "MachineAPI", "MachineModel", "MachineRegistry", "TestSupport", systemPackage,
+            ]
         ),
         .tests(
             "Tests/Commands/CompareTests",

@@ -20,7 +20,7 @@ package final class MachineSession: Sendable {
 
     private let settings: SessionSettings
     private let onEnd: @Sendable (MachineResult) -> Void
-    private let onExit: @Sendable () throws -> Void
+    private let onExit: @Sendable (MachineResult?) throws -> Void
     /// The signal by which this process is to end, or 0.
     private let signal = Atomic<CInt>(0)
     private let service = Mutex<MachineService?>(nil)
@@ -30,11 +30,11 @@ package final class MachineSession: Sendable {
     /// - Parameters:
     ///   - settings: The way of the run.
     ///   - onEnd: Called when the machine has ended, before its clients learn it.
-    ///   - onExit: Called when its clients have learned it, as the last act of the process.
+    ///   - onExit: Called when its clients have learned it, as the last act of the process; with `nil` where there was no machine.
     package init(
         _ settings: SessionSettings,
         onEnd: @escaping @Sendable (MachineResult) -> Void = { _ in },
-        onExit: @escaping @Sendable () throws -> Void = {}
+        onExit: @escaping @Sendable (MachineResult?) throws -> Void = { _ in }
     ) {
         (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
     }
@@ -59,7 +59,7 @@ package final class MachineSession: Sendable {
         let result: MachineResult?
         do {
             result = try run(start, log)
-            try onExit()
+            try onExit(result)
         } catch {
             endIfSignalled()
             log.reportFailure("\(error)")

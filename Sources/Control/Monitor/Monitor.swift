@@ -50,9 +50,11 @@ enum Monitor {
                     Messages.write("error: the machine's end cannot be written to its result file: \(error)")
                 }
             },
-            onExit: {
-                // The clients have their answers by now, or hold the files that they want to read.
-                if options.isRemovedAtEnd { try tenure?.removeFolder() }
+            onExit: { result in
+                // The clients have their answers by now, or hold the files that they want to read. Of a machine that never was,
+                // because the command that wanted it is gone, nothing stays.
+                let isAbandoned = result == nil && options.settings.endsWhenUnused
+                if options.isRemovedAtEnd || isAbandoned { try tenure?.removeFolder() }
             }
         )
         let start = try options.configurationFile.map { MachineStart.boot(try MachineConfiguration(file: $0)) }

@@ -247,6 +247,15 @@ struct LifecycleTests {
         kill(process, SIGSTOP)
         #expect(try machines.states() == ["other": "running", "web": "unreachable"])
         #expect(try machines.run("inspect", "web").text.contains("\"state\": \"unreachable\""))
+        let folder = machines.runtime.path
+        for command in [
+            ["pause", "web"], ["attach", "web"], ["clone", "web", "copy"],
+            ["snapshot", "save", "web", folder + "/save"],
+        ] {
+            let result = try machines.martlet("").with(arguments: command).runToEnd()
+            #expect(result.termination == .exited(1))
+            #expect(result.messages.contains("'web' cannot be reached"), "\(result.messages)")
+        }
         let result = try machines.run("stop", "--timeout", "1", "web")
         #expect(result.termination == .exited(0))
         #expect(result.text.contains("was ended"))

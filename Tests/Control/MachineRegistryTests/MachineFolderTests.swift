@@ -2,8 +2,10 @@
 
 import Glibc
 import Host
+import JSON
 import MachineAPI
-import MachineRegistry
+import MachineModel
+@testable import MachineRegistry
 import SystemPackage
 import TestSupport
 import Testing
@@ -144,6 +146,24 @@ import Testing
         _ = try MachineFolder.create(name, in: runtime)
         try tenure.removeFolder()
         #expect(try base.names() == ["web"])
+    }
+
+    @Test func `a monitor whose command goes before the start leaves no folder`() throws {
+        let kernel = try base.write("", to: "kernel")
+        var configuration = MachineConfiguration()
+        configuration.bootSource = BootSource(kernelPath: kernel)
+        let client: MachineClient
+        do {
+            let (folder, hold) = try MachineFolder.make(name, in: runtime, isRemovedAtEnd: false)
+            try base.write(configuration.json.text, to: "web/config.json")
+            let source = MachineSource(configuration)
+            _ = try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: false)
+            client = try MachineClient(folder)
+        }
+        let machine = client.machine
+        try MachineClient(client.folder).request("GET", "/")
+        #expect(machine.waitUntilDead(until: .after(.seconds(120))))
+        #expect(try base.names() == ["kernel"])
     }
 
     @Test func `a descriptor that is not the folder's lock is refused`() throws {

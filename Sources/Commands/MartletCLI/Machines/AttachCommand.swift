@@ -26,6 +26,7 @@ struct AttachCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
+        try client.checkPresence()
         let connection = try client.attach(isWatching: watch, until: .after(.seconds(10)))
         throw try Self.serve(connection, of: client, escape: escape)
     }

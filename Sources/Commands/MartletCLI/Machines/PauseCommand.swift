@@ -14,7 +14,9 @@ struct PauseCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Paused"], until: .after(.seconds(10)))
+        let client = try machine.client()
+        try client.checkPresence()
+        try client.request("PATCH", "/vm", ["state": "Paused"], until: .after(.seconds(10)))
     }
 }
 
@@ -28,6 +30,8 @@ struct ResumeCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        try machine.client().request("PATCH", "/vm", ["state": "Resumed"], until: .after(.seconds(10)))
+        let client = try machine.client()
+        try client.checkPresence()
+        try client.request("PATCH", "/vm", ["state": "Resumed"], until: .after(.seconds(10)))
     }
 }

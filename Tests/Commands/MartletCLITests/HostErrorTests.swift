@@ -16,6 +16,31 @@ import TestSupport
         #expect(result.output.isEmpty)
     }
 
+    /// The place of cgroups that limit threads.
+    private static let threadGroups = "/sys/fs/cgroup/pids"
+
+    @Test(
+        .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),
+        .enabled(if: unsafe access(threadGroups, W_OK) == 0, "needs a pids cgroup (version 1)")
+    )
+    func `whatever the limit of threads is, a run comes to an end and says why`() throws {
+        let group = "\(Self.threadGroups)/martlet-test-\(getpid())"
+        try #require(unsafe mkdir(group, 0o755) == 0)
+        defer { unsafe rmdir(group) }
+        var hasRun = false
+        for limit in 2...30 where !hasRun {
+            var martlet = Martlet(guest: [.powerOff, .spin])
+            let script = "echo \(limit) >\(group)/pids.max; echo $$ >\(group)/cgroup.procs; exec \"$@\""
+            martlet.launcher = ["/bin/sh", "-c", script, "sh"]
+            let result = try martlet.runToEnd()
+            hasRun = result.termination == .exited(0)
+            guard !hasRun else { continue }
+            #expect(result.termination == .exited(1), "\(limit) threads")
+            #expect(result.messages.contains("a limit of the host's is reached"), "\(limit): \(result.messages)")
+        }
+        #expect(hasRun)
+    }
+
     @Test func `a kernel that is not there is named`() throws {
         try expectError(["/nowhere/vmlinux"], says: "/nowhere/vmlinux", "No such file")
     }

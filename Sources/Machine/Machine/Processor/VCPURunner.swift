@@ -2,6 +2,7 @@
 
 import Devices
 import Dispatch
+import Glibc
 import Host
 import KVM
 import Synchronization
@@ -105,6 +106,7 @@ final class VCPURunner: Sendable {
         // Whether KVM may have something left to do for the last exit: it puts what a device answered into registers at the
         // next run only, and a vCPU that stands still has to be one that can be saved.
         var isExitUnfinished = false
+        var attempts = 0
         while !isStopping.load(ordering: .sequentiallyConsistent) {
             if isExitUnfinished, pausePoint.isHeld {
                 vcpu.finishLastExitOnly()
@@ -118,6 +120,8 @@ final class VCPURunner: Sendable {
                 isExitUnfinished = exit != .interrupted
                 if case .interrupted = exit {
                     try answer()
+                } else if case .again = exit {
+                    if let outcome = try tryAgain(&attempts) { return outcome }
                 } else if let outcome = handle(exit) {
                     return outcome
                 }
@@ -126,6 +130,28 @@ final class VCPURunner: Sendable {
             }
         }
         return nil
+    }
+
+    /// Goes on after a run that ended with `EAGAIN`.
+    ///
+    /// An application processor got its INIT, or the host does not give the thread that KVM makes at a machine's first run, for its
+    /// work on huge pages. Only the first comes to an end by itself.
+    ///
+    /// - Parameter attempts: The number of runs of a processor that could run and did not.
+    /// - Returns: The end of the machine, when that went on for a second.
+    /// - Throws: `KVMError`.
+    private func tryAgain(_ attempts: inout Int) throws(KVMError) -> MachineOutcome? {
+        guard try !vcpu.isParked() else { return nil }
+        attempts += 1
+        guard attempts > 1 else { return nil }
+        usleep(10_000)
+        guard attempts > 100 else { return nil }
+        return failure(
+            """
+            KVM does not run it: Resource temporarily unavailable; a limit of the host's is reached: threads of the pids cgroup \
+            or of the user (ulimit -u)
+            """
+        )
     }
 
     private func answer() throws(KVMError) {

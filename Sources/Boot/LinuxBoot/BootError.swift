@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
+import Host
 package import SystemPackage
 
 /// Why a guest could not be loaded, in words for the person who chose the files.
@@ -64,7 +65,7 @@ package enum FileProblem: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .system(let operation, let errno): "cannot \(operation) it: \(errno)"
+        case .system(let operation, let errno): "cannot \(operation) it: \(errno.inWords)"
         case .notRegular(let kind): "it is \(kind); a regular file is needed"
         case .empty: "the file is empty"
         case .shrank(let missing): "the file ended \(missing) bytes early; was it changed while it was read?"

@@ -74,11 +74,10 @@ package final class MachineSession: Sendable {
 
     private func run(_ start: MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
-        let consoleLog = try settings.consoleLog.map { try ConsoleLog(path: $0) }
         let service = MachineService(
             identifier: settings.identifier,
             attachment: attachment,
-            console: hasAPI || consoleLog != nil ? try MachineConsole(log: consoleLog, logger: log.logger) : nil,
+            console: try makeConsole(log),
             log: log,
             descriptors: settings.descriptors,
             onReady: { [self] machine in try prepare(machine, log) },
@@ -89,8 +88,10 @@ package final class MachineSession: Sendable {
         if let logger = settings.logger { try service.set(logger) }
         if let metrics = settings.metrics { try service.set(metrics) }
         // Before the machine: one that is stopped before it starts ends at once when it does.
-        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
-        let server = hasAPI ? try makeServer(service) : nil
+        _ = try naming({ .descriptor("signals", $0) }) {
+            try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
+        }
+        let server = try naming({ .descriptor("the API", $0) }) { hasAPI ? try makeServer(service) : nil }
         // No thread is made when the guest runs.
         try server?.makeThread()
         defer { server?.stop() }
@@ -106,6 +107,33 @@ package final class MachineSession: Sendable {
         defer { socket?.removeFile() }
         if let socket { try server?.start(on: socket) }
         return service.waitUntilEnded()
+    }
+
+    /// Makes the console, where anybody can come to it.
+    private func makeConsole(_ log: MonitorLog) throws(MachineError) -> MachineConsole? {
+        guard settings.apiSocket != nil || settings.consoleLog != nil else { return nil }
+        var file: ConsoleLog?
+        if let path = settings.consoleLog {
+            do throws(Errno) {
+                file = try ConsoleLog(path: path)
+            } catch {
+                throw .consoleFile(path, error)
+            }
+        }
+        do throws(Errno) {
+            return try MachineConsole(log: file, logger: log.logger)
+        } catch {
+            throw .descriptor("the console", error)
+        }
+    }
+
+    /// Calls `body`, and says of an error of the host's what it kept from being made.
+    private func naming<R>(_ wrap: (Errno) -> MachineError, in body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let errno as Errno {
+            throw wrap(errno)
+        }
     }
 
     // MARK: - Console

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// The limits of this process.
 package enum ResourceLimits {
@@ -44,5 +44,14 @@ package enum ResourceLimits {
             }
         }
         return least
+    }
+}
+
+extension Errno {
+    /// The error in words, with the limit to raise where this process has too many files open.
+    package var inWords: String {
+        guard self == .tooManyOpenFiles else { return "\(self)" }
+        let limit = ResourceLimits.descriptorCount.map { ", here: \($0)" } ?? ""
+        return "\(self): raise the limit of open files (ulimit -n\(limit))"
     }
 }

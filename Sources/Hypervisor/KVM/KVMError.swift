@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 package import SystemPackage
 
 /// Why KVM could not be used, in words that say what to do.
@@ -33,7 +34,7 @@ package enum KVMError: Error, Hashable, CustomStringConvertible {
         case .unavailable(let path, .noSuchAddressOrDevice), .unavailable(let path, .noSuchDevice):
             "\(path) is there but no KVM module answers behind it: load kvm_intel or kvm_amd"
         case .unavailable(let path, let errno):
-            "cannot open \(path): \(errno)"
+            "cannot open \(path): \(errno.inWords)"
         case .apiVersion(let found):
             """
             this kernel's KVM interface has version \(found), Martlet needs version 12: every kernel since 2.6.22 has \
@@ -47,7 +48,7 @@ package enum KVMError: Error, Hashable, CustomStringConvertible {
         case .tooManyVCPUs(let asked, let maximum):
             "\(asked) vCPUs are more than the \(maximum) that this host's KVM takes"
         case .call(let operation, let errno):
-            "\(operation): \(errno)"
+            "\(operation): \(errno.inWords)"
         case .state(let reason):
             reason
         }

@@ -56,7 +56,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .vsock(let error): "vsock: \(error)"
         case .consoleFile(let path, let errno): "cannot open \(path) for the console: \(errno)"
         case .snapshot(let error): "\(error)"
-        case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno)"
+        case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno.inWords)"
         case .threads(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"
         case .startedBefore: "the machine was started before; make another one"

@@ -27,7 +27,7 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
         case .file(let path, "open", .permissionDenied):
             "disk \(path): permission denied; a disk that is only read needs ',readonly'"
         case .file(let path, let operation, let errno):
-            "disk \(path): \(operation): \(errno)"
+            "disk \(path): \(operation): \(errno.inWords)"
         case .notADisk(let path, let kind):
             "disk \(path) is a \(kind), neither a regular file nor a block device"
         case .otherBlockSize(let path, let size, let old):

@@ -45,6 +45,14 @@ import TestSupport
         try expectError(["/nowhere/vmlinux"], says: "/nowhere/vmlinux", "No such file")
     }
 
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"), arguments: [5, 8, 10, 12, 14, 18, 24, 28])
+    func `too few descriptors are told with the limit to raise`(count: Int) throws {
+        let folder = try TemporaryFolder()
+        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "guest")
+        let launcher = ["/bin/sh", "-c", "ulimit -n \(count); exec \"$0\" \"$@\""]
+        try expectError([kernel], says: "raise the limit of open files (ulimit -n, here: \(count))", from: launcher)
+    }
+
     @Test func `a folder is no kernel`() throws {
         try expectError(["/etc"], says: "/etc", "directory")
     }

@@ -302,20 +302,20 @@ package final class VirtualMachine: Sendable {
     /// Calls `body` while all stands still, on the thread that pauses and resumes; then a machine that ran goes on.
     ///
     /// - Parameters:
-    ///   - completion: Gets what `body` returned, or `MachineError.notRunning`.
-    ///   - body: May take its time.
-    func whileStanding<R: Sendable>(
-        _ completion: @escaping @Sendable (Result<R, MachineError>) -> Void,
-        _ body: @escaping @Sendable () throws(MachineError) -> R
+    ///   - completion: Gets what `body` and the rest threw, or `MachineError.notRunning`.
+    ///   - body: May take its time; gives the rest of the work, which is done when the machine goes on.
+    func whileStanding(
+        _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void,
+        _ body: @escaping @Sendable () throws(MachineError) -> () throws(MachineError) -> Void
     ) {
         whileStarted(completion) { [self] in
             let isRunning = phase == .running
             guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
             // One that was paused before it ran has its threads on their way to where they stand.
             parts.pause()
-            let result = Result { () throws(MachineError) in try body() }
+            let rest = Result { () throws(MachineError) in try body() }
             if isRunning { parts.resume() }
-            completion(result)
+            completion(Result { () throws(MachineError) in try rest.get()() })
         }
     }
 

@@ -17,6 +17,8 @@ package final class SnapshotDraft {
     private let path: FilePath?
     private let isReplacing: Bool
     private let partial: PartialFolder
+    /// The files that were made.
+    private var files: [String] = []
     /// The folder of the memory, where that has a place of its own.
     private let partialMemory: PartialFolder?
 
@@ -67,16 +69,18 @@ package final class SnapshotDraft {
     /// - Returns: The file, open for reading and writing.
     /// - Throws: `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {
-        let partial = name == SnapshotFile.memory ? partialMemory ?? partial : partial
+        let partial = folder(of: name)
         if name.hasPrefix(SnapshotFile.disks + "/"), path == nil { try checkDisks() }
         do throws(Errno) {
-            return try partial.makeFile(name)
+            let file = try partial.makeFile(name)
+            files.append(name)
+            return file
         } catch {
             throw .file(operation: "make", partial.path.appending(name), error)
         }
     }
 
-    /// Makes a file with these bytes, on the disk when this returns.
+    /// Makes a file with these bytes.
     package func write(_ bytes: [UInt8], to name: String) throws(SnapshotError) {
         let file = try makeFile(name)
         do {
@@ -84,10 +88,9 @@ package final class SnapshotDraft {
         } catch {
             throw .file(operation: "write", partial.path.appending(name), error as? Errno ?? .ioError)
         }
-        try finish(file, name)
     }
 
-    /// Writes the page that ends a memory file, and waits until the file is on the disk.
+    /// Writes the page that ends a memory file.
     ///
     /// - Parameters:
     ///   - file: The memory file, with `byteCount` bytes of memory in it.
@@ -104,20 +107,28 @@ package final class SnapshotDraft {
         } catch {
             throw .file(operation: "write", place.memory, error as? Errno ?? .ioError)
         }
-        try finish(file, SnapshotFile.memory)
     }
 
     /// Waits until a file is on the disk.
-    package func finish(_ file: borrowing OwnedDescriptor, _ name: String) throws(SnapshotError) {
-        guard fdatasync(file.rawValue) == 0 else {
-            throw .file(operation: "write", partial.path.appending(name), Errno(rawValue: errno))
+    private func synchronizeFile(_ name: String) throws(SnapshotError) {
+        let path = folder(of: name).path.appending(name)
+        do throws(Errno) {
+            let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NOFOLLOW)
+            guard fdatasync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+        } catch {
+            throw .file(operation: "write", path, error)
         }
     }
 
-    /// Gives the snapshot its name.
+    private func folder(of name: String) -> PartialFolder {
+        name == SnapshotFile.memory ? partialMemory ?? partial : partial
+    }
+
+    /// Waits until all is on the disk, and gives the snapshot its name.
     ///
     /// - Throws: `exists`, where somebody else was faster, or `file`.
     package func publish() throws(SnapshotError) {
+        for name in files { try synchronizeFile(name) }
         try synchronize(partial.path)
         guard let path else { return try publishFiles() }
         var result = unsafe Self.call(chost_rename_new, partial.path, path)

@@ -134,7 +134,6 @@ package enum SnapshotPack {
                 }
                 words = try line(reader).split(separator: " ").map(String.init)
             }
-            try draft.finish(file, name)
         }
         // The frame's checksum comes behind it.
         guard try reader.read(atMost: 1).isEmpty else { throw Failure.damaged("it goes on behind its end") }

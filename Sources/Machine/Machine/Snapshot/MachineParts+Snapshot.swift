@@ -20,8 +20,12 @@ extension MachineParts {
     /// - Parameters:
     ///   - options: The place, and what is saved there.
     ///   - isWanted: Asked now and then whether to go on: a machine that is told to end does not wait for its save.
+    /// - Returns: The rest of the save, which takes as long as the disk does: the machine may run meanwhile.
     /// - Throws: What keeps it from being saved; then nothing has changed.
-    func save(_ options: SaveOptions, while isWanted: () -> Bool) throws(MachineError) {
+    func save(
+        _ options: SaveOptions,
+        while isWanted: () -> Bool
+    ) throws(MachineError) -> () throws(MachineError) -> Void {
         do {
             let draft =
                 switch options.place {
@@ -54,7 +58,13 @@ extension MachineParts {
             )
             try draft.write(StateFile.text(of: saved), to: SnapshotFile.state)
             guard isWanted() else { throw MachineError.notRunning }
-            try draft.publish()
+            return { () throws(MachineError) in
+                do throws(SnapshotError) {
+                    try draft.publish()
+                } catch {
+                    throw .snapshot(error)
+                }
+            }
         } catch {
             if !isWanted() { throw .notRunning }
             throw MachineError(saving: error)
@@ -101,7 +111,6 @@ extension MachineParts {
             let name = "\(SnapshotFile.disks)/\(drive.id)"
             let file = try draft.makeFile(name)
             try disk.copy(to: file.borrowed, named: draft.place.disk(drive.id), while: isWanted)
-            try draft.finish(file, name)
         }
         return SavedDisk(id: drive.id, byteCount: disk.fileByteCount, isCopied: isCopied)
     }

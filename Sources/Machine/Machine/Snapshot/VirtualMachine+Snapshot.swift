@@ -48,8 +48,12 @@ extension VirtualMachine {
             if options.isPauseRequired, phase != .paused { throw .notPaused }
             // Not before: the guest that was saved still waits.
             defer { parts.snapshotPoint?.letGo() }
-            try parts.save(options) { state.withLock { $0.reason == nil } }
-            if options.isStopping { stop() }
+            let publish = try parts.save(options) { state.withLock { $0.reason == nil } }
+            guard options.isStopping else { return publish }
+            // Not another step: only when all is on the disk.
+            try publish()
+            stop()
+            return {}
         }
     }
 

@@ -9,6 +9,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 MARTLET := .build/release/martlet
 MONITOR := .build/release/martlet-monitor
+RUNTIME := .build/release/martlet-runtime
 # One file to install, whatever Swift libraries the host has, that starts fast and takes little memory: docs/performance.md
 # has what each flag gives. Without --disable-local-rpath a static PIE does not start.
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
@@ -37,9 +38,10 @@ setup: ## Install the Debian packages that building and testing need
 	@scripts/install-packages.sh
 
 .PHONY: build
-build: ## Build the command and its monitor, optimised, in .build/release
+build: ## Build the command, its monitor and its OCI runtime, optimised, in .build/release
 	swift build $(RELEASE_FLAGS) --product martlet
 	swift build $(RELEASE_FLAGS) --product martlet-monitor
+	swift build $(RELEASE_FLAGS) --product martlet-runtime
 
 .PHONY: guest-images
 guest-images: ## Build the default guest for one vCPU
@@ -94,6 +96,7 @@ compare: setup build guest-images ## Compare a virtual machine with a container 
 .PHONY: install
 install: build guest-images-all ## Install the command, its manual and completions, and the default guest under PREFIX
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
+	install -D -m 755 $(RUNTIME) $(DESTDIR)$(PREFIX)/bin/martlet-runtime
 	install -D -m 755 $(MONITOR) $(DESTDIR)$(PREFIX)/libexec/martlet/martlet-monitor
 	install -D -m 644 docs/man/martlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1
 	install -d $(dir $(COMPLETIONS))
@@ -106,7 +109,7 @@ install: build guest-images-all ## Install the command, its manual and completio
 
 .PHONY: uninstall
 uninstall: ## Remove what `make install` installed
-	rm -f $(DESTDIR)$(PREFIX)/bin/martlet $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1 $(COMPLETIONS)
+	rm -f $(DESTDIR)$(PREFIX)/bin/martlet{,-runtime} $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1 $(COMPLETIONS)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/martlet $(DESTDIR)$(PREFIX)/share/martlet
 
 .PHONY: clean

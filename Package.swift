@@ -72,6 +72,7 @@ let package = Package(
         .library(name: "Martlet", targets: ["Martlet"]),
         .executable(name: "martlet", targets: ["MartletCLI"]),
         .executable(name: "martlet-monitor", targets: ["Monitor"]),
+        .executable(name: "martlet-runtime", targets: ["Runtime"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -164,13 +165,26 @@ let package = Package(
             ]
         ),
 
+        .c("Sources/Containers/CContainers"),
+        .swift("Sources/Containers/RootImage", uses: ["CContainers", "Host", systemPackage]),
+        .swift(
+            "Sources/Containers/OCIImage",
+            uses: ["CContainers", "Host", "JSON", "LinuxBoot", "RootImage", systemPackage]
+        ),
+        .swift(
+            "Sources/Containers/ContainerMachine",
+            uses: ["Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", systemPackage]
+        ),
+        .program("Sources/Containers/Runtime", uses: ["CContainers", "Host", "JSON", "RootImage", systemPackage]),
+
         .c("Sources/Commands/CCompare"),
         .swift("Sources/Commands/Compare", uses: ["CCompare", "Host", "JSON", "Storage", systemPackage]),
         .program(
             "Sources/Commands/MartletCLI",
             uses: [
-                "Compare", "Console", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
-                "MachineRegistry", "MachineSession", "Snapshot", "Storage", logging, systemPackage, argumentParser,
+                "Compare", "Console", "ContainerMachine", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI",
+                "MachineModel", "MachineRegistry", "MachineSession", "OCIImage", "RootImage", "Snapshot", "Storage",
+                logging, systemPackage, argumentParser,
             ]
         ),
 
@@ -258,6 +272,18 @@ let package = Package(
             uses: [
                 "Host", "JSON", "MachineAPI", "MachineModel", "MachineRegistry", "TestSupport", systemPackage,
             ]
+        ),
+        .tests(
+            "Tests/Containers/OCIImageTests",
+            uses: ["Host", "JSON", "OCIImage", "RootImage", "TestSupport", systemPackage]
+        ),
+        .tests(
+            "Tests/Containers/ContainerMachineTests",
+            uses: ["ContainerMachine", "GuestAgent", "JSON", systemPackage]
+        ),
+        .tests(
+            "Tests/Containers/RuntimeTests",
+            uses: ["Host", "JSON", "RootImage", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Commands/CompareTests",

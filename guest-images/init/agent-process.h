@@ -154,6 +154,8 @@ static struct {
     uint8_t frame[8];
     size_t frame_count;
     size_t sent;                       // of `message`
+    uint64_t held_signals;             // bit n - 1 for signal n
+    int held_for;                      // tenths of a second
 } program;
 
 static void send_or_wait(void) {
@@ -205,8 +207,45 @@ static void write_input(void) {
     if (program.input_ends && !program.waiting_count) close_input();
 }
 
+// MARK: - Signals that come early
+
+enum { SIGNAL_PATIENCE = 50 };  // tenths of a second
+
+/// Whether the kernel would throw a signal away because the first process of a container does not handle it.
+static int is_unhandled(int signal) {
+    char path[64], text[2048];
+    number_path(path, sizeof path, "/proc/", program.process, "/status");
+    if (read_text(path, text, sizeof text) <= 0) return 0;
+    for (const char *p = text; *p; p++) {
+        if (p[0] != '\n' || !starts_with(p + 1, "SigCgt:\t")) continue;
+        uint64_t handled = 0;
+        for (p += 9; *p && *p != '\n'; p++) handled = handled << 4 | (uint64_t)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+        return !(handled >> (signal - 1) & 1);
+    }
+    return 0;
+}
+
+/// Sends a signal; one that a container's program may be about to handle, since it has just started, waits for that.
+static void signal_program(const struct agent_request *request, int signal) {
+    if (program.has_exited) return;
+    // SIGKILL and SIGSTOP are always obeyed.
+    int may_wait = request->place == PLACE_NEW_CONTAINER && signal != AGENT_SIGKILL && signal != 19;
+    if (may_wait && program.held_for < SIGNAL_PATIENCE && is_unhandled(signal)) program.held_signals |= 1ull << (signal - 1);
+    else CALL(kill, program.process, signal, 0, 0, 0);
+}
+
+static void send_held_signals(const struct agent_request *request) {
+    uint64_t held = program.held_signals;
+    program.held_for++;
+    program.held_signals = 0;
+    for (int signal = 1; signal <= 64; signal++)
+        if (held >> (signal - 1) & 1) signal_program(request, signal);
+}
+
+// MARK: - What the host asks of it
+
 /// Does what the host asks of the running program. False for what it may not send.
-static int handle(uint8_t type, const uint8_t *bytes, uint32_t count) {
+static int handle(const struct agent_request *request, uint8_t type, const uint8_t *bytes, uint32_t count) {
     switch (type) {
     case FRAME_INPUT:
         // More than it was told that there is room for.
@@ -226,7 +265,7 @@ static int handle(uint8_t type, const uint8_t *bytes, uint32_t count) {
         struct agent_payload payload = {bytes, bytes + count, 0};
         uint32_t signal = (uint32_t)take_number(&payload, 4);
         if (payload.is_short || signal == 0 || signal > 64) return 0;
-        if (!program.has_exited) CALL(kill, program.process, signal, 0, 0, 0);
+        signal_program(request, (int)signal);
         return 1;
     }
     case FRAME_SIZE: set_size(bytes, count); return 1;
@@ -235,7 +274,7 @@ static int handle(uint8_t type, const uint8_t *bytes, uint32_t count) {
 }
 
 /// Takes what came from the host. False where it has gone.
-static int read_connection(void) {
+static int read_connection(const struct agent_request *request) {
     uint8_t *header = program.frame;
     for (;;) {
         struct agent_header frame = {0, 0};
@@ -243,7 +282,7 @@ static int read_connection(void) {
         size_t wanted = 8 + frame.count;
         if (program.frame_count == wanted && program.frame_count >= 8) {
             program.frame_count = 0;
-            if (!handle(frame.type, payload_bytes, frame.count)) return 0;
+            if (!handle(request, frame.type, payload_bytes, frame.count)) return 0;
             continue;
         }
         int in_header = program.frame_count < 8;
@@ -310,8 +349,9 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
             {.fd = may_read ? program.error_output : -1, .events = POLLIN},
             {.fd = program.has_exited ? -1 : program.end, .events = POLLIN},
         };
-        CALL(poll, set, sizeof set / sizeof *set, -1, 0, 0);
-        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_connection()) leave(request);
+        int is_over = CALL(poll, set, sizeof set / sizeof *set, program.held_signals ? 100 : -1, 0, 0) == 0;
+        if (is_over) send_held_signals(request);
+        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_connection(request)) leave(request);
         if (set[0].revents & POLLOUT && is_sending()) {
             long n = sys_write(agent_connection, message.bytes + program.sent, message.count - program.sent);
             if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);

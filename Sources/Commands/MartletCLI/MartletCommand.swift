@@ -14,14 +14,18 @@ struct MartletCommand: ParsableCommand {
         commandName: "martlet",
         abstract: "A virtual machine monitor for Linux hosts with KVM.",
         version: APIVersion.martlet,
-        subcommands: [RunCommand.self, SnapshotCommand.self, CompareCommand.self, DoctorCommand.self],
+        subcommands: [
+            RunCommand.self, SnapshotCommand.self, CompareCommand.self, DoctorCommand.self, RunImageCommand.self,
+            ContainerCommand.self, ContainerExecCommand.self,
+        ],
         groupedSubcommands: [
             CommandGroup(
                 name: "Machine",
                 subcommands: [
                     PsCommand.self, AttachCommand.self, LogsCommand.self, InspectCommand.self, StatsCommand.self,
                     PauseCommand.self, ResumeCommand.self, StopCommand.self, KillCommand.self, WaitCommand.self,
-                    RemoveCommand.self, CloneCommand.self, VsockCommand.self,
+                    RemoveCommand.self, CloneCommand.self, VsockCommand.self, ExecCommand.self, CopyCommand.self,
+                    TopCommand.self,
                 ]
             ),
             CommandGroup(name: "API", subcommands: [APICommand.self]),
@@ -38,7 +42,7 @@ struct MartletCommand: ParsableCommand {
         }
         do {
             // Not CommandLine.arguments, which loses bytes that are no UTF-8.
-            var command = try parseAsRoot(ProcessArguments.all)
+            var command = try parseAsRoot(RunImageCommand.arguments(from: ProcessArguments.all))
             try command.run()
         } catch {
             let text = fullMessage(for: error)

@@ -17,6 +17,9 @@ struct RunCommand: ParsableCommand {
             Without KERNEL the default guest of guest-images/ runs. With --config all about the machine comes from the file; \
             options that are given besides take the place of what it says.
 
+            With --image IMAGE the program of a container image runs in a machine of its own: \
+            `martlet run --image IMAGE --help`.
+
             EXIT STATUS
               0    the guest powered off or rebooted, or you stopped it
               2    the guest's kernel panicked, or a vCPU shut down (triple fault)

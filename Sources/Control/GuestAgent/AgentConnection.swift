@@ -30,7 +30,7 @@ package final class AgentConnection {
         while true {
             do throws(UnixSocketError) {
                 let socket = try UnixSocket.connect(to: path)
-                if Self.greet(socket, until: deadline) {
+                if Self.greet(socket, until: deadline, isAlive) {
                     self.init(socket)
                     return
                 }
@@ -50,13 +50,20 @@ package final class AgentConnection {
     /// Asks for the agent's port.
     ///
     /// - Returns: Whether the guest has taken the connection.
-    private static func greet(_ socket: UnixSocket, until deadline: ContinuousClock.Instant) -> Bool {
+    private static func greet(
+        _ socket: UnixSocket,
+        until deadline: ContinuousClock.Instant,
+        _ isAlive: () -> Bool
+    ) -> Bool {
         guard (try? send(Array("CONNECT \(AgentMessage.port)\n".utf8), over: socket)) != nil else { return false }
         var line: [UInt8] = []
         // Byte by byte: what follows the line is the agent's already.
         while line.count < 32 {
-            guard !Poll.wait(for: socket.descriptor, .readable, timeout: deadline - .now).isEmpty,
-                let byte = try? socket.descriptor.readSome(limit: 1).first
+            // A guest that is still booting says nothing; one whose machine has ended says nothing either.
+            while Poll.wait(for: socket.descriptor, .readable, timeout: .milliseconds(500)).isEmpty {
+                guard ContinuousClock.now < deadline, isAlive() else { return false }
+            }
+            guard let byte = try? socket.descriptor.readSome(limit: 1).first
             else { return false }
             if byte == UInt8(ascii: "\n") { return line.starts(with: "OK ".utf8) }
             line.append(byte)

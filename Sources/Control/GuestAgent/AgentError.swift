@@ -28,6 +28,16 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether the guest has no container of that name, or not yet.
+    package var isOfMissingContainer: Bool {
+        if case .failed(.noSuchProcess, let text) = self { text.hasPrefix("no such container") } else { false }
+    }
+
+    /// Whether no agent answered.
+    package var isUnreachable: Bool {
+        if case .unreachable = self { true } else { false }
+    }
+
     /// The exit status of a command whose program did not start: 127 where there is none, 126 where it cannot run.
     package var exitStatus: UInt8 {
         switch self {

@@ -19,6 +19,21 @@ package enum JSONValue: Hashable, Sendable {
 }
 
 extension JSONValue {
+    /// The integer that this is, written as one; nil for anything else.
+    package var integer: Int64? {
+        if case .integer(let value) = self { value } else { nil }
+    }
+
+    /// The text that this is; nil for anything else.
+    package var string: String? {
+        if case .string(let value) = self { value } else { nil }
+    }
+
+    /// The elements of an array; none for anything else.
+    package var elements: [JSONValue] {
+        if case .array(let elements) = self { elements } else { [] }
+    }
+
     /// The integer that this is, however it is written; nil for anything else.
     package var integerValue: Int64? {
         switch self {

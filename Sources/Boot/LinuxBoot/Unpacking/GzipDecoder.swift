@@ -4,10 +4,10 @@ import CCompression
 
 /// gzip by zlib, one member.
 @safe
-struct GzipDecoder: StreamDecoder, ~Copyable {
+package struct GzipDecoder: StreamDecoder, ~Copyable {
     private let state = unsafe LibraryState(z_stream())
 
-    init() throws(DecodingFailure) {
+    package init() throws(DecodingFailure) {
         // 16: expect a gzip header. The largest window of the format is 2^15 bytes.
         let result = unsafe inflateInit2_(
             state.pointer,
@@ -22,7 +22,7 @@ struct GzipDecoder: StreamDecoder, ~Copyable {
         unsafe inflateEnd(state.pointer)
     }
 
-    mutating func decode(
+    package mutating func decode(
         _ input: RawSpan,
         into output: inout MutableRawSpan
     ) throws(DecodingFailure) -> DecodingStep {

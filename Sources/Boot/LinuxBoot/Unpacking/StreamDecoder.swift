@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A decompressor that is fed a part of its input at a time.
-protocol StreamDecoder: ~Copyable {
+package protocol StreamDecoder: ~Copyable {
     /// Turns some of `input` into some of `output`.
     mutating func decode(
         _ input: RawSpan,
@@ -10,15 +10,15 @@ protocol StreamDecoder: ~Copyable {
 }
 
 /// What one call of a decoder did.
-struct DecodingStep: Hashable {
-    let consumedByteCount: Int
-    let producedByteCount: Int
+package struct DecodingStep: Hashable {
+    package let consumedByteCount: Int
+    package let producedByteCount: Int
     /// The member, stream or frame is complete; bytes behind it are not the decoder's.
-    let isComplete: Bool
+    package let isComplete: Bool
 }
 
 /// Why a decoder cannot go on.
-enum DecodingFailure: Error, Hashable {
+package enum DecodingFailure: Error, Hashable {
     /// The data contradict the format or their checksum.
     case damaged(String)
     /// The data end before the stream is complete.

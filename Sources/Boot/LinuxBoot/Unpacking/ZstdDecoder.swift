@@ -4,10 +4,10 @@ import CCompression
 
 /// zstd by libzstd, one frame with a window of at most 128 MiB, which is what `zstd --ultra -22` makes.
 @safe
-struct ZstdDecoder: StreamDecoder, ~Copyable {
+package struct ZstdDecoder: StreamDecoder, ~Copyable {
     private let context: OpaquePointer
 
-    init() throws(DecodingFailure) {
+    package init() throws(DecodingFailure) {
         guard let context = unsafe ZSTD_createDCtx() else {
             throw .unsupported("the host has no memory for libzstd")
         }
@@ -18,7 +18,7 @@ struct ZstdDecoder: StreamDecoder, ~Copyable {
         unsafe ZSTD_freeDCtx(context)
     }
 
-    mutating func decode(
+    package mutating func decode(
         _ input: RawSpan,
         into output: inout MutableRawSpan
     ) throws(DecodingFailure) -> DecodingStep {

@@ -94,20 +94,6 @@ struct MachineSummary: Sendable {
     }
 }
 
-extension JSONValue {
-    var integer: Int64? {
-        if case .integer(let value) = self { value } else { nil }
-    }
-
-    var string: String? {
-        if case .string(let value) = self { value } else { nil }
-    }
-
-    var elements: [JSONValue] {
-        if case .array(let elements) = self { elements } else { [] }
-    }
-}
-
 extension Int64? {
     fileprivate var json: JSONValue { map { .integer($0) } ?? .null }
 }

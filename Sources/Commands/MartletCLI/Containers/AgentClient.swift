@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import GuestAgent
+import Host
+import JSON
+import MachineRegistry
+import MachineSession
+import SystemPackage
+
+extension MachineClient {
+    /// Connects to the agent of the machine's guest, and waits for one that is still booting.
+    ///
+    /// - Throws: `RegistryError` where the machine has no vsock, `AgentError` where its guest has no agent.
+    func connectToAgent() throws -> AgentConnection {
+        guard let path = try request("GET", "/vm/config")["vsock"]["uds_path"].string else {
+            throw RegistryError("machine '\(folder.name)' has no vsock, by which its guest's agent is reached")
+        }
+        return try AgentConnection(to: FilePath(hostText: path)) { machine.isAlive }
+    }
+}
+
+/// Options of a program that runs in a guest, as in `docker exec`.
+struct ProgramOptions: ParsableArguments {
+    @Flag(name: .shortAndLong, help: "Pass standard input on.")
+    var interactive = false
+
+    @Flag(name: .shortAndLong, help: "Give the program a terminal.")
+    var tty = false
+
+    @Option(
+        name: [.customShort("e"), .customLong("env")],
+        help: ArgumentHelp("A variable of its environment; NAME alone takes this one's value.", valueName: "name=value")
+    )
+    var environment: [String] = []
+
+    @Option(
+        name: [.customShort("w"), .customLong("workdir")],
+        help: ArgumentHelp("Its working folder.", valueName: "path")
+    )
+    var folder: String?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("Its user, and group.", valueName: "user[:group]"))
+    var user: String?
+
+    /// The variables that were given, with those of this process in place of names alone.
+    var variables: [String] {
+        environment.compactMap { entry in
+            entry.contains("=") ? entry : ProcessArguments.environment(entry).map { "\(entry)=\($0)" }
+        }
+    }
+
+    /// The terminal's type, where the program gets one.
+    var terminalType: [String] {
+        tty ? ["TERM=" + (ProcessArguments.environment("TERM") ?? "xterm")] : []
+    }
+
+    /// Standard input, where it is passed on.
+    var input: FileDescriptor? { interactive || tty ? .standardInput : nil }
+
+    func validate() throws {
+        if tty, !Terminal.isTerminal(.standardInput) {
+            throw ValidationError("--tty needs a terminal as standard input; leave it out for pipes.")
+        }
+    }
+}
+
+extension [String] {
+    /// Adds variables, `NAME=VALUE`; of those with the same name the last one counts.
+    func merging(_ variables: [String]) -> [String] {
+        var result: [String] = []
+        for variable in self + variables {
+            let name = variable.prefix { $0 != "=" } + "="
+            if let index = result.firstIndex(where: { $0.hasPrefix(name) }) {
+                result[index] = variable
+            } else {
+                result.append(variable)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ContainerMachine
+import GuestAgent
+import Host
+import JSON
+import MachineAPI
+import MachineModel
+import MachineSession
+import SystemPackage
+
+/// The places of a container's files, as martlet-runtime mounts them for the two commands below.
+private enum ContainerFiles {
+    static let base = "/m/base.ext4"
+    static let scratch = "/m/scratch.ext4"
+    static let socket = "/c/vsock"
+}
+
+/// `martlet container`: the process of a container that an engine runs; martlet-runtime starts it.
+struct ContainerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "container",
+        abstract: "For martlet-runtime.",
+        shouldDisplay: false
+    )
+
+    @Argument var description: String
+
+    func run() throws {
+        do {
+            let bytes = try FileContents.bytes(of: FilePath(hostText: description), limit: 16 << 20)
+            let container = try JSONValue(parsing: bytes)
+            throw ExitCode(Int32(try run(container)))
+        } catch let error as ExitCode {
+            throw error
+        } catch {
+            Messages.write("\(error)")
+            throw ExitCode(125)
+        }
+    }
+
+    private func run(_ container: JSONValue) throws -> UInt8 {
+        let vcpuCount = Int(clamping: container["vcpu_count"].integerValue ?? 1)
+        var configuration = try ContainerGuest.configuration(vcpuCount: vcpuCount)
+        configuration.size.vcpuCount = vcpuCount
+        configuration.size.memoryMiB = Int(clamping: container["memory_mib"].integerValue ?? 128)
+        configuration.drives = [
+            Drive("base", path: ContainerFiles.base, isReadOnly: true), Drive("scratch", path: ContainerFiles.scratch),
+        ]
+        configuration.vsock = Vsock(path: ContainerFiles.socket)
+        let program = try RuntimeSpecification.container(container["config"], base: "/dev/vda", scratch: "/dev/vdb")
+        let log = MonitorLog(identifier: "container", isVerbose: false, output: nil)
+        return try ContainerMachine(configuration, program, input: .standardInput, log: log) { Messages.write($0) }
+            .run()
+    }
+}
+
+/// `martlet container-exec`: another process in such a container.
+struct ContainerExecCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "container-exec",
+        abstract: "For martlet-runtime.",
+        shouldDisplay: false
+    )
+
+    @Argument var process: String
+
+    func run() throws {
+        var program = try RuntimeSpecification.program(JSONValue(parsing: process.hostBytes))
+        program.place = .container(GuestContainer.onlyName)
+        throw try ExecCommand.run(program, input: .standardInput) {
+            try AgentConnection(to: FilePath(ContainerFiles.socket))
+        }
+    }
+}

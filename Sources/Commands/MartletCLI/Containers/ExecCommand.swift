@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import GuestAgent
+import Host
+import MachineSession
+import SystemPackage
+
+/// `martlet exec`: a program in a running machine.
+struct ExecCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec",
+        abstract: "Run a program in a running machine's guest.",
+        discussion: """
+            The guest needs Martlet's agent, which the default guest's init is: docs/agent.md.
+
+            EXIT STATUS
+              N    the program's
+              128 + the signal that ended the program
+              127  there is no such program
+              126  the program cannot be run
+              125  the machine or its agent failed
+            """
+    )
+
+    @OptionGroup var options: ProgramOptions
+    @OptionGroup var machine: MachineArgument
+
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
+    var command: [String]
+
+    func validate() throws {
+        if command.isEmpty { throw ValidationError("Name a program to run.") }
+        if let user = options.user, user.split(separator: ":").contains(where: { UInt32($0) == nil }) {
+            throw ValidationError("--user takes numbers here: 1000 or 1000:1000.")
+        }
+    }
+
+    func run() throws {
+        var program = GuestProgram(command.first == "--" ? Array(command.dropFirst()) : command)
+        program.place = .containerIfThere(GuestContainer.onlyName)
+        program.environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+            .merging(options.terminalType)
+            .merging(options.variables)
+        program.folder = options.folder ?? ""
+        program.hasTerminal = options.tty
+        if let user = options.user {
+            let numbers = user.split(separator: ":").compactMap { UInt32($0) }
+            var value = GuestProgram.User()
+            value.id = numbers.first ?? 0
+            value.group = numbers.last ?? 0
+            program.user = value
+        }
+        let client = try machine.client()
+        throw try Self.run(program, input: options.input) { try client.connectToAgent() }
+    }
+
+    /// The time that a container may take to be there.
+    private static let patience = Duration.seconds(120)
+
+    /// Runs a program to its end, with this process's streams and signals.
+    ///
+    /// An engine may ask as soon as the machine has been started; the container is on its way then, and is waited for.
+    ///
+    /// - Parameters:
+    ///   - program: The program.
+    ///   - input: Standard input, or the terminal; `nil` for none.
+    ///   - connect: Connects to the agent.
+    /// - Returns: The exit status.
+    static func run(
+        _ program: GuestProgram,
+        input: FileDescriptor?,
+        connect: () throws -> AgentConnection
+    ) throws -> ExitCode {
+        let signals = try ProgramRun.Signals()
+        try SignalWatch([SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH]) { signals.send($0) }
+        defer { Terminal.restore() }
+        let deadline = ContinuousClock.now + patience
+        while true {
+            let connection = try connect()
+            do throws(AgentError) {
+                let status = try ProgramRun(connection, input: input, signals: signals).run(program) {
+                    if program.hasTerminal, let input, Terminal.isTerminal(input) { try? Terminal.enterRawMode(input) }
+                }
+                return ExitCode(Int32(status.exitStatus))
+            } catch  where error.isOfMissingContainer && ContinuousClock.now < deadline {
+                usleep(100_000)
+            } catch {
+                Terminal.restore()
+                Messages.write("\(error)")
+                return ExitCode(Int32(error.exitStatus))
+            }
+        }
+    }
+}

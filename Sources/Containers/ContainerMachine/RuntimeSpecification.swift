@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestAgent
+import Host
+package import JSON
+import SystemPackage
+
+/// The parts of OCI's runtime specification that a guest can serve: `config.json` and `process` of an exec.
+package enum RuntimeSpecification {
+    /// Why a specification cannot be served.
+    package struct Problem: Error, Hashable, CustomStringConvertible {
+        package let description: String
+
+        package init(_ description: String) {
+            self.description = description
+        }
+    }
+
+    // MARK: - process
+
+    /// Reads OCI's `process`.
+    ///
+    /// - Throws: `Problem` for one without arguments, or with what is no number.
+    package static func program(_ process: JSONValue) throws(Problem) -> GuestProgram {
+        var program = GuestProgram(strings(process["args"]))
+        guard !program.arguments.isEmpty else { throw Problem("process.args is empty: there is no program to run") }
+        program.environment = strings(process["env"])
+        program.folder = process["cwd"].string ?? "/"
+        program.hasTerminal = process["terminal"] == true
+        program.hasNoNewPrivileges = process["noNewPrivileges"] == true
+        var user = GuestProgram.User()
+        user.id = try number(process["user"]["uid"], "process.user.uid") ?? 0
+        user.group = try number(process["user"]["gid"], "process.user.gid") ?? 0
+        user.umask = try number(process["user"]["umask"], "process.user.umask")
+        for group in process["user"]["additionalGids"].elements {
+            if let id: UInt32 = try number(group, "process.user.additionalGids") { user.otherGroups.append(id) }
+        }
+        program.user = user
+        if case .object = process["capabilities"] {
+            let sets = process["capabilities"]
+            var capabilities = GuestProgram.Capabilities()
+            capabilities.bounding = Self.capabilities(sets["bounding"])
+            capabilities.permitted = Self.capabilities(sets["permitted"])
+            capabilities.effective = Self.capabilities(sets["effective"])
+            capabilities.inheritable = Self.capabilities(sets["inheritable"])
+            capabilities.ambient = Self.capabilities(sets["ambient"])
+            program.capabilities = capabilities
+        }
+        for limit in process["rlimits"].elements {
+            guard let name = limit["type"].string, let resource = resources.firstIndex(of: name) else {
+                throw Problem("process.rlimits: unknown limit '\(limit["type"].string ?? "")'")
+            }
+            program.limits.append(
+                GuestProgram.Limit(
+                    resource: UInt32(resource),
+                    soft: limitValue(limit["soft"]),
+                    hard: limitValue(limit["hard"])
+                )
+            )
+        }
+        if let rows: UInt16 = try number(process["consoleSize"]["height"], "process.consoleSize"),
+            let columns: UInt16 = try number(process["consoleSize"]["width"], "process.consoleSize"), columns > 0
+        {
+            program.size = GuestProgram.TerminalSize(rows: rows, columns: columns)
+        }
+        return program
+    }
+
+    /// In the order of their numbers, setrlimit(2).
+    private static let resources = [
+        "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_RSS", "RLIMIT_NPROC",
+        "RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE",
+        "RLIMIT_NICE",
+        "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
+    ]
+
+    private static func limitValue(_ value: JSONValue) -> UInt64 {
+        switch value {
+        case .integer(let integer): UInt64(bitPattern: integer)  // engines write "unlimited" as -1 or as 2^64 - 1
+        default: .max
+        }
+    }
+
+    /// In the order of their numbers, capabilities(7).
+    private static let capabilityNames = [
+        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+        "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+        "SYS_MODULE",
+        "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN",
+        "SYSLOG",
+        "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    ]
+
+    private static func capabilities(_ names: JSONValue) -> UInt64 {
+        strings(names).reduce(0) { set, name in
+            capabilityNames.firstIndex(of: String(name.dropFirst(4))).map { set | 1 << UInt64($0) } ?? set
+        }
+    }
+
+    // MARK: - config.json
+
+    /// Reads a container's `config.json`, whose bind mounts lead to copies already.
+    ///
+    /// - Parameters:
+    ///   - configuration: The whole file.
+    ///   - base: The guest's disk with the root file system.
+    ///   - scratch: The guest's disk for what the container writes.
+    /// - Returns: The program, in a container of its own.
+    /// - Throws: `Problem`.
+    package static func container(
+        _ configuration: JSONValue,
+        base: String,
+        scratch: String
+    ) throws(Problem) -> GuestProgram {
+        var program = try program(configuration["process"])
+        var container = GuestContainer(base: base)
+        container.scratch = scratch
+        container.isReadOnly = configuration["root"]["readonly"] == true
+        container.hostName = configuration["hostname"].string ?? ""
+        container.domainName = configuration["domainname"].string ?? ""
+        if case .object(let settings) = configuration["linux"]["sysctl"] {
+            container.settings = settings.names.map { GuestContainer.Setting($0, (settings[$0] ?? .null).string ?? "") }
+        }
+        container.mounts = configuration["mounts"].elements.map(mount)
+        container.time = .now
+        program.place = .newContainer(container)
+        return program
+    }
+
+    private static func mount(_ value: JSONValue) -> GuestContainer.Mount {
+        let (target, source) = (value["destination"].string ?? "", value["source"].string ?? "")
+        var type = value["type"].string ?? ""
+        let options = strings(value["options"])
+        if type == "bind" || options.contains("bind") || options.contains("rbind") {
+            return .files(at: FilePath(hostText: source), target: target, isReadOnly: options.contains("ro"))
+        }
+        // The guest has the second version alone.
+        if type == "cgroup" { type = "cgroup2" }
+        var (flags, data): (UInt64, [String]) = (0, [])
+        for option in options {
+            if let flag = mountFlags[option] {
+                flags |= flag
+            } else if !ignoredOptions.contains(option) {
+                data.append(option)
+            }
+        }
+        return .fileSystem(
+            type: type,
+            source: source.isEmpty ? type : source,
+            target: target,
+            flags: flags,
+            options: data.joined(separator: ",")
+        )
+    }
+
+    /// MS_* of mount(2).
+    private static let mountFlags: [String: UInt64] = [
+        "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "sync": 16, "noatime": 1024, "nodiratime": 2048,
+        "relatime": 1 << 21, "strictatime": 1 << 24,
+    ]
+    /// Defaults, propagation, which has no meaning in a guest, and what runtimes do beside the mount itself.
+    private static let ignoredOptions: Set<String> = [
+        "rw", "suid", "dev", "exec", "async", "atime", "diratime", "defaults", "private", "rprivate", "slave", "rslave",
+        "shared", "rshared", "unbindable", "runbindable", "tmpcopyup", "copyup", "nosymfollow",
+    ]
+
+    // MARK: - JSON
+
+    private static func strings(_ value: JSONValue) -> [String] { value.elements.compactMap(\.string) }
+
+    private static func number<T: FixedWidthInteger>(_ value: JSONValue, _ name: String) throws(Problem) -> T? {
+        if value == .null { return nil }
+        guard let integer = value.integerValue, let number = T(exactly: integer) else {
+            throw Problem("\(name) is no number of the right size")
+        }
+        return number
+    }
+}

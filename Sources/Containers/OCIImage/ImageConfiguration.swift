@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+
+/// What an image says about the program that it is for.
+package struct ImageConfiguration: Hashable, Sendable {
+    package var entrypoint: [String] = []
+    package var command: [String] = []
+    package var environment: [String] = []
+    package var user = ""
+    package var folder = ""
+    package var stopSignal = ""
+
+    package init() {}
+
+    /// - Parameter json: `config` of an image's configuration file.
+    package init(_ json: JSONValue) {
+        entrypoint = json["Entrypoint"].elements.compactMap(\.string)
+        command = json["Cmd"].elements.compactMap(\.string)
+        environment = json["Env"].elements.compactMap(\.string)
+        user = json["User"].string ?? ""
+        folder = json["WorkingDir"].string ?? ""
+        stopSignal = json["StopSignal"].string ?? ""
+    }
+
+    package var json: JSONValue {
+        func array(_ strings: [String]) -> JSONValue { .array(strings.map { .string($0) }) }
+        return [
+            "Entrypoint": array(entrypoint), "Cmd": array(command), "Env": array(environment), "User": .string(user),
+            "WorkingDir": .string(folder), "StopSignal": .string(stopSignal),
+        ]
+    }
+}

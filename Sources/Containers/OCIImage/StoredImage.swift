@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import JSON
+package import RootImage
+package import SystemPackage
+
+/// An image whose file system is ready for machines.
+package struct StoredImage: Hashable, Sendable {
+    /// The ext4 file, which all containers of the image share and none changes.
+    package let root: FilePath
+    package let configuration: ImageConfiguration
+    /// The image's users and groups, as /etc/passwd and /etc/group have them.
+    package let users: UserDatabase
+
+    /// Finds an image, and makes its file system where that was not done before.
+    ///
+    /// - Parameters:
+    ///   - reference: The image.
+    ///   - cache: Keeps file systems.
+    ///   - report: Is told what takes time.
+    /// - Throws: `ImageError` and `RootImageError`.
+    package init(_ reference: ImageReference, in cache: ImageCache, report: (String) -> Void = { _ in }) throws {
+        switch reference {
+        case .folder(let folder):
+            root = try cache.base(of: folder)
+            configuration = ImageConfiguration()
+            users = UserDatabase(inRoot: folder)
+        case .layout(let folder, let tag): self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
+        case .archive(let file, let tag):
+            let folder = try Self.unpacked(file, in: cache)
+            defer { ImageCache.removeTree(folder) }
+            self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
+        case .name(let name):
+            let folder = try Self.fetched(name, in: cache, report)
+            defer { ImageCache.removeTree(folder) }
+            self = try Self.stored(try ImageLayout(folder, tag: nil), in: cache, report)
+        }
+    }
+
+    private init(_ root: FilePath, _ configuration: ImageConfiguration, _ users: UserDatabase) {
+        (self.root, self.configuration, self.users) = (root, configuration, users)
+    }
+
+    private static func stored(
+        _ layout: ImageLayout,
+        in cache: ImageCache,
+        _ report: (String) -> Void
+    ) throws -> StoredImage {
+        var digests: [String] = []
+        for layer in layout.layers { digests.append(try layer.digest ?? digest(of: layer.path)) }
+        let key = "layers-" + SHA256.hex(of: Array(digests.joined(separator: " ").utf8))
+        let entry = try cache.make(key) { draft in
+            report("making the image's file system (\(layout.layers.count) layers); the next time it is there")
+            let folder = draft.appending("tree")
+            guard unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 else {
+                throw ImageError("cannot make \(folder): \(Errno(rawValue: errno))")
+            }
+            defer { ImageCache.removeTree(folder) }
+            var tree = try FileTree(folder)
+            for layer in layout.layers {
+                tree.startLayer()
+                var reader = TarReader(tree)
+                try BlobReader.read(layer.path, digest: layer.digest) { bytes throws(ImageError) in
+                    try reader.append(bytes)
+                }
+                try reader.finish()
+                tree = reader.sink
+            }
+            let listing = try TreeListing(of: folder)
+            try FileSystemImage.make(draft.appending("root.ext4"), of: folder, listing, owners: tree.owners)
+            try UserDatabase(inRoot: folder).save(in: draft)
+        }
+        return StoredImage(entry.appending("root.ext4"), layout.configuration, UserDatabase(savedIn: entry))
+    }
+
+    private static func digest(of file: FilePath) throws(ImageError) -> String {
+        var hash = SHA256()
+        // As it is unpacked: an archive may be packed anew each time it is saved.
+        try BlobReader.read(file) { bytes throws(ImageError) in hash.add(bytes) }
+        return hash.finish()
+    }
+
+    /// Unpacks an archive of an image into a folder, which is the caller's to remove.
+    private static func unpacked(_ file: FilePath, in cache: ImageCache) throws -> FilePath {
+        let folder = try temporaryFolder(in: cache)
+        do {
+            var reader = TarReader(try FileTree(folder, hasLayers: false))
+            try BlobReader.read(file) { bytes throws(ImageError) in try reader.append(bytes) }
+            try reader.finish()
+        } catch {
+            ImageCache.removeTree(folder)
+            throw ImageError("\(file): \(error)")
+        }
+        return folder
+    }
+
+    private static func fetched(_ name: String, in cache: ImageCache, _ report: (String) -> Void) throws -> FilePath {
+        guard let skopeo = HostProgram.find("skopeo") else {
+            throw ImageError(
+                """
+                '\(printable(name))' is the name of an image, and skopeo, which fetches images, is not there: install it \
+                (apt-get install skopeo), or name a file or folder: \(ImageReference.form)
+                """
+            )
+        }
+        report("skopeo fetches \(printable(name))")
+        let folder = try temporaryFolder(in: cache)
+        let arguments = ["copy", "--quiet", ImageReference.skopeoSource(name), "oci:\(folder.hostText):image"]
+        let ending = try HostProgram.run(skopeo, arguments)
+        guard ending.status == 0 else {
+            ImageCache.removeTree(folder)
+            throw ImageError("skopeo cannot fetch '\(printable(name))': \(printable(ending.text, keepsLines: false))")
+        }
+        return folder
+    }
+
+    private static func temporaryFolder(in cache: ImageCache) throws(ImageError) -> FilePath {
+        let random = String(UInt64.random(in: .min ... .max), radix: 16)
+        let folder = cache.folder.appending(".draft-\(getpid())-\(random)")
+        guard unsafe folder.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
+            throw ImageError("cannot make \(folder): \(Errno(rawValue: errno))")
+        }
+        return folder
+    }
+}

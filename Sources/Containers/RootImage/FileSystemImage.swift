@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+package import SystemPackage
+
+/// File systems in files, made by `mke2fs` without a mount and without rights.
+package enum FileSystemImage {
+    /// The owner of a file that the folder itself cannot have.
+    package typealias Owners = [String: (user: UInt32, group: UInt32)]
+
+    /// The size of a container's own disk: sparse, so it takes what is written.
+    package static let scratchByteCount: Int64 = 8 << 30
+
+    /// Makes an ext4 file system with the files of a folder, which is never written to.
+    ///
+    /// - Parameters:
+    ///   - path: The new file.
+    ///   - folder: The folder.
+    ///   - listing: What is in it.
+    ///   - owners: Owners that differ from the folder's.
+    /// - Throws: `RootImageError`.
+    package static func make(
+        _ path: FilePath,
+        of folder: FilePath,
+        _ listing: TreeListing,
+        owners: Owners = [:]
+    ) throws(RootImageError) {
+        // Room for block lists, and for a folder that is larger here than there.
+        let blocks = listing.blockCount + listing.blockCount / 32 + listing.entryCount / 8 + 2048
+        let inodes = listing.entryCount + listing.entryCount / 16 + 64
+        try makeSparse(path, byteCount: Int64(blocks + inodes / 16) * 4096)
+        try run(
+            "mke2fs",
+            ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-N", "\(inodes)", "-m", "0"]
+                + [
+                    "-O", "^has_journal,^metadata_csum,^resize_inode,^64bit", "-E",
+                    "root_owner=0:0,lazy_itable_init=1,nodiscard",
+                ]
+                + ["-d", folder.hostText, path.hostText]
+        )
+        guard !owners.isEmpty else { return }
+        // One for each file, in a file: a command line has a limit.
+        var script = ""
+        for (file, owner) in owners.sorted(by: { $0.key < $1.key }) where !file.contains(where: { "\"\n".contains($0) })
+        {
+            script +=
+                "set_inode_field \"/\(file)\" uid \(owner.user)\nset_inode_field \"/\(file)\" gid \(owner.group)\n"
+        }
+        let list = FilePath(hostText: path.hostText + ".owners")
+        defer { _ = unsafe list.withPlatformString { unsafe unlink($0) } }
+        do {
+            let file = try FileDescriptor.open(
+                list,
+                .writeOnly,
+                options: [.create, .truncate],
+                permissions: .ownerReadWrite
+            )
+            try file.closeAfter { try file.write(all: script.hostBytes) }
+        } catch {
+            throw RootImageError("cannot write \(list): \(error)")
+        }
+        try run("debugfs", ["-w", "-f", list.hostText, path.hostText])
+    }
+
+    /// Makes an empty ext4 file system for what a container writes.
+    ///
+    /// - Parameter path: The new file.
+    /// - Throws: `RootImageError`.
+    package static func makeScratch(_ path: FilePath) throws(RootImageError) {
+        try makeSparse(path, byteCount: scratchByteCount)
+        try run(
+            "mke2fs",
+            ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-J", "size=4"]
+                + ["-O", "^metadata_csum,^resize_inode,^64bit", "-E", "root_owner=0:0,lazy_itable_init=1,nodiscard"]
+                + [path.hostText]
+        )
+    }
+
+    private static func makeSparse(_ path: FilePath, byteCount: Int64) throws(RootImageError) {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
+        guard raw >= 0 else { throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))") }
+        let file = OwnedDescriptor(adopting: raw)
+        guard ftruncate(file.rawValue, off_t(byteCount)) == 0 else {
+            throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))")
+        }
+    }
+
+    /// Runs a program of e2fsprogs.
+    private static func run(_ name: String, _ arguments: [String]) throws(RootImageError) {
+        guard let program = HostProgram.find(name) else {
+            throw RootImageError("\(name) is not there: install e2fsprogs (apt-get install e2fsprogs)")
+        }
+        let said = try HostProgram.run(program, arguments)
+        guard said.status == 0 else {
+            throw RootImageError("\(name) failed: \(printable(said.text, keepsLines: false))")
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+package import SystemPackage
+
+/// File systems that were made before, by what they are made of.
+///
+/// An entry is a folder that appears when it is whole. What nobody used for the longest time goes when there is too much; whoever
+/// has such a file open keeps it.
+package struct ImageCache: Sendable {
+    /// The room that entries may take.
+    package static let byteLimit: Int64 = 20 << 30
+    /// Changes when an older Martlet's entries are not what this one makes.
+    private static let version = 1
+
+    package let folder: FilePath
+
+    /// - Parameter folder: The cache's folder; `nil` for this user's, under `XDG_CACHE_HOME` or `~/.cache`.
+    /// - Throws: `RootImageError` where it cannot be made.
+    package init(_ folder: FilePath? = nil) throws(RootImageError) {
+        let base: String
+        if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {
+            base = cache
+        } else if let home = ProcessArguments.environment("HOME"), home.hasPrefix("/"), home != "/" {
+            base = home + "/.cache"
+        } else {
+            base = "/var/cache"
+        }
+        self.folder = folder ?? FilePath(hostText: base + "/martlet/images")
+        try Self.makeFolders(self.folder)
+    }
+
+    /// The folder of an entry, marked as used now.
+    ///
+    /// - Parameter key: What it is made of, as a digest.
+    /// - Returns: `nil` where it has to be made.
+    package func entry(_ key: String) -> FilePath? {
+        let path = self.path(key)
+        // The time of the last use.
+        guard unsafe path.withPlatformString({ unsafe utimes($0, nil) }) == 0 else { return nil }
+        return path
+    }
+
+    /// Makes an entry, unless somebody else is faster.
+    ///
+    /// - Parameters:
+    ///   - key: What it is made of, as a digest.
+    ///   - fill: Fills an empty folder, which only this user can enter.
+    /// - Returns: The entry's folder.
+    /// - Throws: `RootImageError`, or what `fill` throws.
+    package func make(_ key: String, _ fill: (FilePath) throws -> Void) throws -> FilePath {
+        if let entry = entry(key) { return entry }
+        removeAbandoned()
+        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+        guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
+            throw RootImageError("cannot make \(draft): \(Errno(rawValue: errno))")
+        }
+        defer { Self.removeTree(draft) }
+        try fill(draft)
+        let path = path(key)
+        let result = unsafe draft.withPlatformString { draft in
+            unsafe path.withPlatformString { unsafe rename(draft, $0) }
+        }
+        // Not empty: somebody else has made the same.
+        guard result == 0 || errno == ENOTEMPTY || errno == EEXIST else {
+            throw RootImageError("cannot name \(path): \(Errno(rawValue: errno))")
+        }
+        removeOldest(but: path)
+        return path
+    }
+
+    private func path(_ key: String) -> FilePath { folder.appending("v\(Self.version)-\(key)") }
+
+    // MARK: - Removal
+
+    /// Removes what processes left behind that did not come to the end.
+    private func removeAbandoned() {
+        for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix(".draft-") {
+            let process = name.dropFirst(7).prefix { $0 != "-" }
+            if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH { Self.removeTree(folder.appending(name)) }
+        }
+    }
+
+    private func removeOldest(but kept: FilePath) {
+        var entries: [(path: FilePath, time: Int, byteCount: Int64)] = []
+        for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix("v") {
+            let path = folder.appending(name)
+            var status = stat()
+            guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 else { continue }
+            var byteCount: Int64 = 0
+            for file in (try? FolderListing.names(in: path.hostText)) ?? [] {
+                var status = stat()
+                _ = unsafe path.appending(file).withPlatformString { unsafe stat($0, &status) }
+                byteCount += Int64(status.st_blocks) * 512
+            }
+            entries.append((path, status.st_mtim.tv_sec, byteCount))
+        }
+        var total = entries.reduce(0) { $0 + $1.byteCount }
+        for entry in entries.sorted(by: { $0.time < $1.time }) where total > Self.byteLimit && entry.path != kept {
+            Self.removeTree(entry.path)
+            total -= entry.byteCount
+        }
+    }
+
+    /// Removes a folder of this cache and all in it, through no link.
+    package static func removeTree(_ path: FilePath) {
+        if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
+        else {
+            return
+        }
+        // A folder of a layer may be closed to its owner.
+        if geteuid() != 0 { _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) } }
+        for name in (try? FolderListing.names(in: path.hostText)) ?? [] {
+            removeTree(FilePath(hostText: path.hostText + "/" + name))
+        }
+        _ = unsafe path.withPlatformString { unsafe rmdir($0) }
+    }
+
+    private static func makeFolders(_ path: FilePath) throws(RootImageError) {
+        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, !path.removingLastComponent().isEmpty else {
+            throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))")
+        }
+        try makeFolders(path.removingLastComponent())
+        guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 || errno == EEXIST else {
+            throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))")
+        }
+    }
+
+    // MARK: - What containers use
+
+    /// The file system of a folder, made anew only where something in the folder has changed.
+    ///
+    /// - Parameter folder: A root file system.
+    /// - Returns: The ext4 file.
+    /// - Throws: `RootImageError`.
+    package func base(of folder: FilePath) throws -> FilePath {
+        let listing = try TreeListing(of: folder)
+        return try make("tree-\(listing.digest)") { draft in
+            try FileSystemImage.make(draft.appending("root.ext4"), of: folder, listing)
+        }.appending("root.ext4")
+    }
+
+    /// An empty disk, to be copied.
+    ///
+    /// - Returns: The ext4 file, sparse.
+    /// - Throws: `RootImageError`.
+    package func scratch() throws -> FilePath {
+        try make("scratch") { draft in
+            try FileSystemImage.makeScratch(draft.appending("scratch.ext4"))
+        }.appending("scratch.ext4")
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+package import SystemPackage
+
+/// A look at all files of a folder: how much room they need, and a digest that changes when any of them does.
+package struct TreeListing: Hashable, Sendable {
+    package private(set) var entryCount = 0
+    /// The room for contents and folders, in blocks of 4 KiB.
+    package private(set) var blockCount = 0
+    /// The SHA-256 of paths, modes, owners, sizes, times and link targets.
+    package let digest: String
+
+    private static let depthLimit = 1024
+
+    /// - Parameter root: The folder.
+    /// - Throws: `RootImageError` where a folder in it cannot be read.
+    package init(of root: FilePath) throws(RootImageError) {
+        var hash = SHA256()
+        var (entryCount, blockCount) = (0, 0)
+        try Self.visit(root, "", 0) { path, status, target in
+            entryCount += 1
+            let isFolder = status.st_mode & S_IFMT == S_IFDIR
+            blockCount += isFolder ? 1 + status.st_size / 4096 : (status.st_size + 4095) / 4096
+            // Not the size of a folder, which is its file system's own affair, nor when it changed: engines make empty files
+            // and folders to mount on, in each container anew, and what is in a folder is listed anyway.
+            let size = isFolder ? 0 : status.st_size
+            let time = isFolder || size == 0 ? timespec() : status.st_mtim
+            let line =
+                "\(path)\0\(status.st_mode) \(status.st_uid) \(status.st_gid) \(size) \(time.tv_sec) \(time.tv_nsec) "
+                + "\(status.st_rdev) \(target)\0"
+            hash.add(line.hostBytes)
+        }
+        digest = hash.finish()
+        (self.entryCount, self.blockCount) = (entryCount, blockCount)
+    }
+
+    private static func visit(
+        _ folder: FilePath,
+        _ relative: String,
+        _ depth: Int,
+        _ body: (String, stat, String) -> Void
+    ) throws(RootImageError) {
+        guard depth < depthLimit else { throw RootImageError("\(folder): too many folders in one another") }
+        let names: [String]
+        do throws(Errno) { names = try FolderListing.names(in: folder.hostText) } catch {
+            throw RootImageError("cannot read \(folder): \(error)")
+        }
+        for name in names.sorted() {
+            let path = FilePath(hostText: folder.hostText + "/" + name)
+            var status = stat()
+            // Gone since it was listed: then it is not there.
+            guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { continue }
+            let inner = relative + "/" + name
+            body(inner, status, status.st_mode & S_IFMT == S_IFLNK ? target(of: path) : "")
+            if status.st_mode & S_IFMT == S_IFDIR { try visit(path, inner, depth + 1, body) }
+        }
+    }
+
+    private static func target(of link: FilePath) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe link.withPlatformString { unsafe readlink($0, &buffer, buffer.count) }
+        return String(hostBytes: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)))
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import JSON
+import RootImage
+import SystemPackage
+
+/// `exec`: a program in a container's guest, whose process on the host passes its streams on.
+struct ContainerExecCommand {
+    private let options: RuntimeOptions
+
+    init(_ options: RuntimeOptions) {
+        self.options = options
+    }
+
+    /// - Returns: Why runc cannot be run; it does not return else.
+    func run() throws -> RuntimeProblem {
+        let state = try ContainerState(options)
+        guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
+        guard let file = options["--process"] else {
+            throw RuntimeProblem("exec needs --process FILE; engines give that")
+        }
+        let process = try state.read(FilePath(hostText: file))
+        // As an argument: the container's file system is not the engine's to write to.
+        let outer = OuterContainer.onHost(
+            process.with("args", ["/m/bin/martlet", "container-exec", .string(process.text)])
+        )
+        let path = state.folder.appending("exec-\(getpid()).json")
+        try state.write(outer, to: path)
+        return try Delegate.replaceThisProcess(options.replacing("--process", by: path.hostText))
+    }
+}
+
+/// `delete`: removes what both runtimes keep.
+struct DeleteCommand {
+    private let options: RuntimeOptions
+
+    init(_ options: RuntimeOptions) {
+        self.options = options
+    }
+
+    func run() throws {
+        let state = try ContainerState(options)
+        let status = try Delegate.run(options.arguments)
+        // A container that runc does not know any more is gone for Martlet too.
+        if status == 0 || options.has("--force") || options.has("-f") { state.remove() }
+        exit(status)
+    }
+}
+
+/// `state`: what runc says, with the engine's own bundle.
+struct StateCommand {
+    private let options: RuntimeOptions
+
+    init(_ options: RuntimeOptions) {
+        self.options = options
+    }
+
+    func run() throws {
+        let state = try ContainerState(options)
+        guard state.exists else { throw try Delegate.replaceThisProcess(options.arguments) }
+        let ending = try HostProgram.run(try Delegate.find(), options.arguments)
+        guard ending.status == 0, let answer = try? JSONValue(parsing: Array(ending.text.utf8)) else {
+            try? FileDescriptor.standardError.write(all: ending.text.utf8)
+            exit(ending.status == 0 ? 1 : ending.status)
+        }
+        print(answer.with("bundle", try state.originDescription()["bundle"]).prettyText)
+    }
+}
+
+/// `update`: limits of the host, with the room for the machine.
+struct UpdateCommand {
+    private let options: RuntimeOptions
+
+    init(_ options: RuntimeOptions) {
+        self.options = options
+    }
+
+    /// - Returns: Why runc cannot be run; it does not return else.
+    func run() throws -> RuntimeProblem {
+        let state = try ContainerState(options)
+        guard state.exists, let file = options["--resources"] else {
+            return try Delegate.replaceThisProcess(options.arguments)
+        }
+        let resources = try state.read(file == "-" ? "/dev/stdin" : FilePath(hostText: file))
+        let guest = try state.originDescription()["memory_mib"].integerValue ?? CreateCommand.defaultMemoryMiB
+        if let limit = resources["memory"]["limit"].integerValue, limit > 0, limit >> 20 < guest {
+            throw RuntimeProblem("a machine's memory cannot shrink while it runs: the guest has \(guest) MiB")
+        }
+        let path = state.folder.appending("update-\(getpid()).json")
+        try state.write(OuterContainer.withRoomForMachine(resources, guest), to: path)
+        return try Delegate.replaceThisProcess(options.replacing("--resources", by: path.hostText))
+    }
+}
+
+extension Delegate {
+    /// Runs the host's runtime to its end, with this process's streams.
+    static func run(_ arguments: [String]) throws(RuntimeProblem) -> CInt {
+        let launch = ProcessLaunch(try find(), arguments: arguments)
+        let child: RunningProcess
+        do throws(Errno) { child = try launch.start() } catch {
+            throw RuntimeProblem("cannot run \(launch.program): \(error)")
+        }
+        var status: CInt = 0
+        while unsafe waitpid(child.id, &status, 0) < 0 && errno == EINTR {}
+        let signal = status & 0x7f
+        return signal == 0 ? status >> 8 & 0xff : 128 | signal
+    }
+}

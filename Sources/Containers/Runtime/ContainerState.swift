@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import JSON
+import RootImage
+import SystemPackage
+
+/// What Martlet keeps about one container beside what runc keeps.
+struct ContainerState {
+    /// The folder that runc takes for the bundle.
+    let folder: FilePath
+
+    /// What the container's process can read and write there.
+    var shared: FilePath { folder.appending("c") }
+    /// The empty root of what runs on the host.
+    var outer: FilePath { folder.appending("root") }
+    private var origin: FilePath { folder.appending("origin.json") }
+
+    /// A short path, whatever the engine's own is: sockets have a limit.
+    init(_ options: RuntimeOptions) throws(RuntimeProblem) {
+        let base: String
+        if geteuid() == 0 { base = "/run" } else { base = ProcessArguments.environment("XDG_RUNTIME_DIR") ?? "/tmp" }
+        let key = SHA256.hex(of: Array((options.root + "\0" + (try options.requireID())).hostBytes))
+        folder = FilePath(hostText: "\(base)/martlet/oci/\(key.prefix(24))")
+    }
+
+    var exists: Bool { unsafe origin.withPlatformString { unsafe access($0, F_OK) } == 0 }
+
+    /// Makes the folder, empty.
+    func make() throws(RuntimeProblem) {
+        ImageCache.removeTree(folder)
+        var path = FilePath("/")
+        for component in folder.components {
+            path.append(component)
+            let mode: mode_t = path == folder || path == folder.removingLastComponent() ? 0o700 : 0o755
+            if unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST {
+                throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
+            }
+        }
+        for path in [shared, outer, shared.appending("files")] {
+            guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 else {
+                throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
+            }
+        }
+    }
+
+    func remove() {
+        if let scratch = (try? read(origin)).flatMap({ $0["scratch"].string }), scratch.hasPrefix("/") {
+            _ = unsafe FilePath(hostText: scratch).withPlatformString { unsafe unlink($0) }
+        }
+        ImageCache.removeTree(folder)
+    }
+
+    /// Notes what came from the engine.
+    ///
+    /// - Parameters:
+    ///   - bundle: Its bundle.
+    ///   - scratch: A disk that goes with the container.
+    ///   - memoryMiB: The guest's memory.
+    /// - Throws: `RuntimeProblem` where it cannot be written.
+    func saveOrigin(bundle: FilePath, scratch: FilePath?, memoryMiB: Int64) throws(RuntimeProblem) {
+        try write(
+            [
+                "bundle": .string(bundle.hostText), "scratch": scratch.map { .string($0.hostText) } ?? .null,
+                "memory_mib": .integer(memoryMiB),
+            ],
+            to: origin
+        )
+    }
+
+    func originDescription() throws(RuntimeProblem) -> JSONValue { try read(origin) }
+
+    // MARK: - JSON files
+
+    func read(_ path: FilePath) throws(RuntimeProblem) -> JSONValue {
+        do { return try JSONValue(parsing: try FileContents.bytes(of: path, limit: 16 << 20, kind: .any)) } catch {
+            throw RuntimeProblem("cannot read \(path): \(error)")
+        }
+    }
+
+    func write(_ value: JSONValue, to path: FilePath) throws(RuntimeProblem) {
+        do {
+            let file = try FileDescriptor.open(
+                path,
+                .writeOnly,
+                options: [.create, .truncate],
+                permissions: .ownerReadWrite
+            )
+            try file.closeAfter { try file.write(all: value.text.utf8) }
+        } catch {
+            throw RuntimeProblem("cannot write \(path): \(error)")
+        }
+    }
+}
+
+extension JSONValue {
+    /// The value with a member set; anything else than an object becomes one.
+    func with(_ name: String, _ value: JSONValue?) -> JSONValue {
+        var object = JSONObject()
+        if case .object(let own) = self { object = own }
+        object[name] = value
+        return .object(object)
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import SystemPackage
+
+/// Where the command `martlet` and the guest are: beside this program, or where its source was built.
+struct Installation {
+    let command: FilePath
+    let images: FilePath
+    /// Folders with shared libraries that `martlet` needs; none for a static program.
+    let libraries: [FilePath]
+
+    init() throws(RuntimeProblem) {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else {
+            throw RuntimeProblem("this program does not know where it is")
+        }
+        let folder = FilePath(platformString: buffer).removingLastComponent()
+        command = folder.appending("martlet")
+        guard unsafe command.withPlatformString({ unsafe access($0, X_OK) }) == 0 else {
+            throw RuntimeProblem("\(command) is not there: martlet-runtime is installed beside martlet")
+        }
+        if let named = ProcessArguments.environment("MARTLET_GUEST_IMAGES") {
+            images = FilePath(hostText: named)
+        } else if folder.lastComponent == "bin" {
+            images = folder.removingLastComponent().appending("share").appending("martlet")
+        } else {
+            // SOURCE/.build/TRIPLE/CONFIGURATION/martlet
+            let source = folder.removingLastComponent().removingLastComponent().removingLastComponent()
+            images = source.appending("guest-images").appending("build")
+        }
+        let kernel = images.appending("vmlinux")
+        guard unsafe kernel.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
+            throw RuntimeProblem("the guest is not built: \(kernel) is not there (make guest-images)")
+        }
+        libraries = Self.mappedLibraryFolders()
+    }
+
+    /// The folders of the libraries that this program itself was linked with at its start: `martlet` is linked as this program is.
+    private static func mappedLibraryFolders() -> [FilePath] {
+        let maps = (try? FileContents.bytes(of: "/proc/self/maps", limit: 1 << 20)) ?? []
+        var folders: [FilePath] = []
+        for line in String(hostBytes: maps).split(separator: "\n") where line.contains(".so") {
+            guard let start = line.firstIndex(of: "/") else { continue }
+            let folder = FilePath(hostText: String(line[start...])).removingLastComponent()
+            if !folders.contains(folder) { folders.append(folder) }
+        }
+        return folders
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import JSON
+import RootImage
+import SystemPackage
+
+/// The container that runc makes: an empty read-only root with Martlet, the guest and the disks, and no capability at all.
+struct OuterContainer {
+    private let installation: Installation
+    private let state: ContainerState
+    private let base: FilePath
+    private let scratch: FilePath
+    private let memoryMiB: Int64
+
+    init(_ installation: Installation, _ state: ContainerState, base: FilePath, scratch: FilePath, memoryMiB: Int64) {
+        (self.installation, self.state, self.base, self.scratch) = (installation, state, base, scratch)
+        self.memoryMiB = memoryMiB
+    }
+
+    /// What stays of the engine's own mounts: nothing of them is the host's.
+    private static let kept: Set<String> = ["/proc", "/dev", "/dev/pts", "/dev/mqueue", "/sys"]
+
+    /// The container's `config.json`, with another root, other mounts and another program.
+    ///
+    /// - Throws: `RuntimeProblem`.
+    func configuration(for original: JSONValue) throws(RuntimeProblem) -> JSONValue {
+        var mounts = original["mounts"].elements.filter {
+            Self.kept.contains($0["destination"].string ?? "") && $0["type"] != "bind"
+        }
+        mounts.append(Self.bind(installation.command, to: "/m/bin/martlet"))
+        mounts.append(Self.bind(installation.images, to: "/m/share/martlet"))
+        mounts.append(Self.bind(base, to: "/m/base.ext4"))
+        mounts.append(Self.bind(scratch, to: "/m/scratch.ext4", isReadOnly: false))
+        mounts.append(Self.bind(state.shared, to: "/c", isReadOnly: false))
+        var folders = ["m", "m/bin", "m/share", "m/share/martlet", "c", "tmp"]
+        let files = ["m/bin/martlet", "m/base.ext4", "m/scratch.ext4"]
+        if !installation.libraries.isEmpty {
+            // A build for developers: with the host's libraries, where they are.
+            for path in installation.libraries + ["/usr/lib", "/usr/lib64", "/lib", "/lib64"] where isFolder(path) {
+                mounts.append(Self.bind(path, to: path.hostText))
+                var parts = ""
+                for component in path.components {
+                    parts += (parts.isEmpty ? "" : "/") + component.string
+                    folders.append(parts)
+                }
+            }
+        }
+        // The root is read-only: what is mounted on has to be there.
+        for kept in Self.kept.sorted() { folders.append(String(kept.dropFirst())) }
+        for name in folders { try makeFolder(state.outer.pushing(FilePath(hostText: name))) }
+        for name in files { try makeFile(state.outer.pushing(FilePath(hostText: name))) }
+
+        var process = original["process"].with("args", ["/m/bin/martlet", "container", "/c/container.json"])
+        process = Self.onHost(process)
+        var linux = try withKVM(original["linux"])
+        // These paths are in the guest's /proc and /sys, not in this container's.
+        linux = linux.with("sysctl", nil).with("maskedPaths", nil).with("readonlyPaths", nil)
+        return original.with("root", ["path": .string(state.outer.hostText), "readonly": true])
+            .with("mounts", .array(mounts)).with("process", process).with("linux", linux)
+    }
+
+    /// A process of the host in place of one of the container: root without rights.
+    static func onHost(_ process: JSONValue) -> JSONValue {
+        process.with("user", ["uid": 0, "gid": 0]).with("cwd", "/").with("env", ["PATH=/m/bin", "TMPDIR=/c"])
+            .with("capabilities", ["bounding": [], "effective": [], "permitted": [], "inheritable": [], "ambient": []])
+            .with("noNewPrivileges", true).with("rlimits", nil).with("apparmorProfile", nil)
+    }
+
+    private static func bind(_ source: FilePath, to target: String, isReadOnly: Bool = true) -> JSONValue {
+        [
+            "destination": .string(target), "type": "bind", "source": .string(source.hostText),
+            "options": ["rbind", isReadOnly ? "ro" : "rw", "nosuid", "nodev"],
+        ]
+    }
+
+    /// Lets the container use /dev/kvm, and gives it the room that a machine takes beside its guest.
+    private func withKVM(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
+        var status = stat()
+        guard unsafe stat("/dev/kvm", &status) == 0 else {
+            throw RuntimeProblem("/dev/kvm is not there: this host has no KVM")
+        }
+        let major = Int64(status.st_rdev >> 8 & 0xfff)
+        let minor = Int64(status.st_rdev & 0xff)
+        let device: JSONValue = [
+            "path": "/dev/kvm", "type": "c", "major": .integer(major), "minor": .integer(minor), "fileMode": 0o600,
+            "uid": 0,
+            "gid": 0,
+        ]
+        var resources = linux["resources"]
+        let rule: JSONValue = [
+            "allow": true, "type": "c", "major": .integer(major), "minor": .integer(minor), "access": "rwm",
+        ]
+        resources = resources.with("devices", .array(resources["devices"].elements + [rule]))
+        resources = Self.withRoomForMachine(resources, memoryMiB)
+        return linux.with("devices", .array(linux["devices"].elements + [device])).with("resources", resources)
+    }
+
+    /// Raises limits of memory: the guest's memory is what the container was promised.
+    static func withRoomForMachine(_ resources: JSONValue, _ guestMiB: Int64) -> JSONValue {
+        var memory = resources["memory"]
+        guard case .object = memory else { return resources }
+        for name in ["limit", "swap", "reservation"] {
+            guard let value = memory[name].integerValue, value > 0 else { continue }
+            memory = memory.with(name, .integer(max(value, guestMiB << 20) + (CreateCommand.overheadMiB << 20)))
+        }
+        return resources.with("memory", memory)
+    }
+
+    private func isFolder(_ path: FilePath) -> Bool {
+        var status = stat()
+        return unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    private func makeFolder(_ path: FilePath) throws(RuntimeProblem) {
+        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 || errno == EEXIST { return }
+        throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
+    }
+
+    private func makeFile(_ path: FilePath) throws(RuntimeProblem) {
+        let raw = unsafe path.withPlatformString { unsafe open($0, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644) }
+        guard raw >= 0 else { throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))") }
+        _ = OwnedDescriptor(adopting: raw)
+    }
+}

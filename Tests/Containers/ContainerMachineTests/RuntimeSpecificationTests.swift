@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ContainerMachine
+import GuestAgent
+import JSON
+import SystemPackage
+import Testing
+
+@Suite struct RuntimeSpecificationTests {
+    @Test func `a process is the guest's program with its user, capabilities and limits`() throws {
+        let program = try RuntimeSpecification.program([
+            "args": ["sh", "-c", "true"], "env": ["A=B"], "cwd": "/work", "terminal": true, "noNewPrivileges": true,
+            "user": ["uid": 1000, "gid": 1001, "umask": 18, "additionalGids": [7]],
+            "capabilities": ["bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_OF_TOMORROW"], "ambient": []],
+            "rlimits": [["type": "RLIMIT_NOFILE", "soft": 10, "hard": -1]],
+            "consoleSize": ["height": 40, "width": 100],
+        ])
+        #expect(program.arguments == ["sh", "-c", "true"] && program.folder == "/work" && program.hasTerminal)
+        #expect(program.user?.id == 1000 && program.user?.umask == 18 && program.user?.otherGroups == [7])
+        #expect(program.capabilities?.bounding == 0b100001 && program.capabilities?.effective == 0)
+        #expect(program.limits == [GuestProgram.Limit(resource: 7, soft: 10, hard: .max)])
+        #expect(program.size == GuestProgram.TerminalSize(rows: 40, columns: 100) && program.hasNoNewPrivileges)
+    }
+
+    @Test(
+        arguments: [
+            [:], ["args": []], ["args": ["sh"], "user": ["uid": -1]], ["args": ["sh"], "user": ["gid": "root"]],
+            ["args": ["sh"], "rlimits": [["type": "RLIMIT_NOSUCH"]]],
+        ] as [JSONValue]
+    )
+    func `a process that cannot be is refused in words`(process: JSONValue) {
+        #expect(throws: RuntimeSpecification.Problem.self) { try RuntimeSpecification.program(process) }
+    }
+
+    @Test func `mounts become those of the guest: flags, data and copies`() throws {
+        let program = try RuntimeSpecification.container(
+            [
+                "process": ["args": ["sh"]], "hostname": "box", "root": ["readonly": true],
+                "mounts": [
+                    [
+                        "destination": "/t", "type": "tmpfs", "source": "tmpfs",
+                        "options": ["nosuid", "rw", "tmpcopyup", "size=1m"],
+                    ],
+                    [
+                        "destination": "/f", "type": "bind", "source": "/c/files/0",
+                        "options": ["rbind", "ro", "rprivate"],
+                    ],
+                    ["destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]],
+                ],
+                "linux": ["sysctl": ["net.core.somaxconn": "5"]],
+            ],
+            base: "/dev/vda",
+            scratch: "/dev/vdb"
+        )
+        guard case .newContainer(let container) = program.place else {
+            Issue.record("the program runs in a container of its own")
+            return
+        }
+        #expect(container.isReadOnly && container.hostName == "box" && container.base == "/dev/vda")
+        #expect(container.settings == [GuestContainer.Setting("net.core.somaxconn", "5")])
+        #expect(
+            container.mounts == [
+                .fileSystem(type: "tmpfs", source: "tmpfs", target: "/t", flags: 2, options: "size=1m"),
+                .files(at: "/c/files/0", target: "/f", isReadOnly: true),
+                .fileSystem(type: "cgroup2", source: "cgroup", target: "/sys/fs/cgroup", flags: 1, options: ""),
+            ]
+        )
+    }
+}

@@ -113,7 +113,7 @@ let package = Package(
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
         .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", "MachineModel", systemPackage]),
         .c("Sources/Virtio/CNetwork"),
-        .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", systemPackage]),
+        .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", "MachineModel", systemPackage]),
         .swift(
             "Sources/Virtio/Virtio",
             uses: ["GuestMemory", "Host", "Devices", "Network", "Storage", logging, systemPackage]
@@ -183,8 +183,8 @@ let package = Package(
             "Sources/Commands/MartletCLI",
             uses: [
                 "Compare", "Console", "ContainerMachine", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI",
-                "MachineModel", "MachineRegistry", "MachineSession", "OCIImage", "RootImage", "Snapshot", "Storage",
-                logging, systemPackage, argumentParser,
+                "MachineModel", "MachineRegistry", "MachineSession", "Network", "OCIImage", "RootImage", "Snapshot",
+                "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 
@@ -230,7 +230,10 @@ let package = Package(
             "Tests/Virtio/StorageTests",
             uses: ["CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
         ),
-        .tests("Tests/Virtio/NetworkTests", uses: ["Network", "Host", "TestSupport", systemPackage]),
+        .tests(
+            "Tests/Virtio/NetworkTests",
+            uses: ["Network", "Host", "MachineModel", "TestSupport", systemPackage]
+        ),
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
@@ -291,7 +294,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Commands/MartletCLITests",
-            uses: ["Host", "JSON", "Machine", "MachineModel", "Storage", "TestSupport", systemPackage]
+            uses: ["Host", "JSON", "Machine", "MachineModel", "Network", "Storage", "TestSupport", systemPackage]
         ),
     ]
 )

@@ -27,6 +27,8 @@ fill_tree() {
     for name in $("$busybox" --list); do [[ $name == busybox || $name == init ]] || ln -s busybox "tree/bin/$name"; done
     for name in poweroff reboot halt; do ln -s ../bin/busybox "tree/sbin/$name"; done
     ln -s ../../bin/busybox tree/usr/bin/env
+    # A root that is read-only has its name server as well.
+    ln -s /run/resolv.conf tree/etc/resolv.conf
     settings
 }
 

@@ -11,7 +11,9 @@ packages=(
     linux-source-6.1 busybox-static gcc binutils libc6-dev make flex bison bc perl libelf-dev
     gzip xz-utils bzip2 lz4 lzop zstd e2fsprogs
     # The tests and checks.
-    acpica-tools shellcheck iproute2 podman runc
+    acpica-tools shellcheck iproute2 iputils-ping podman runc
+    # Networks for machines without rights on the host.
+    passt
     # The benchmarks, with their peers; the container of `martlet compare`.
     fio qemu-system-x86 crun
 )

@@ -8,7 +8,8 @@
 // that uses a C library costs tenths of a second, and so does every script that would do this work with busybox.
 //
 // Kernel command line: martlet.run="COMMAND" runs COMMAND with sh -c instead of an interactive shell; martlet.shell=off
-// starts no shell at all, for a machine that only its agent (agent.h) is asked for.
+// starts no shell at all, for a machine that only its agent (agent.h) is asked for. martlet.net=INTERFACE,ADDRESS/LENGTH
+// and behind it, if wanted, ,ROUTER,NAMESERVER sets up an interface of the network.
 
 #include <asm/ioctls.h>
 #include <linux/errno.h>
@@ -18,6 +19,7 @@
 #include <linux/mount.h>
 #include <linux/poll.h>
 #include <linux/reboot.h>
+#include <linux/route.h>
 #include <linux/signalfd.h>
 #include <linux/sockios.h>
 #include <linux/utsname.h>
@@ -141,7 +143,68 @@ static void mount_all(void) {
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++) CALL(symlink, links[i][0], links[i][1], 0, 0, 0);
 }
 
-// MARK: - Host name and loopback
+// MARK: - Host name and network
+
+/// Reads a number up to `maximum`, and moves behind it; -1 where there is none.
+static int take_decimal(const char **p, int maximum) {
+    int value = -1;
+    for (; **p >= '0' && **p <= '9' && value <= maximum; (*p)++) value = (value < 0 ? 0 : value) * 10 + **p - '0';
+    return value <= maximum ? value : -1;
+}
+
+/// Reads an address, and moves behind it; 0 where there is none.
+static uint32_t take_address(const char **p) {
+    uint32_t address = 0;
+    for (int shift = 0; shift < 32; shift += 8) {
+        int byte = take_decimal(p, 255);
+        if (byte < 0 || (shift < 24 && *(*p)++ != '.')) return 0;
+        address |= (uint32_t)byte << shift;  // in network order, on a little-endian machine
+    }
+    return address;
+}
+
+static struct sockaddr internet(uint32_t address) {
+    struct sockaddr_in in = {.sin_family = 2 /* AF_INET */, .sin_addr = {address}};
+    struct sockaddr any;
+    memcpy(&any, &in, sizeof any);
+    return any;
+}
+
+static void set_up_name_server(const char *address, size_t count) {
+    char text[64] = "nameserver ";
+    size_t n = length(text);
+    for (size_t i = 0; i < count && n < sizeof text - 1; i++) text[n++] = address[i];
+    text[n++] = '\n';
+    int file = sys_open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    if (file < 0) return complain("cannot write ", "/etc/resolv.conf", file);
+    sys_write(file, text, n);
+    sys_close(file);
+}
+
+/// Does what a martlet.net= says, in a few system calls: DHCP takes a program and a script, which is seconds on some hosts.
+static void set_up_interface(int fd, const char *setting) {
+    const char *p = setting;
+    struct ifreq request = {0};
+    for (size_t n = 0; *p > ' ' && *p != ',' && n < IFNAMSIZ - 1; n++) request.ifr_name[n] = *p++;
+    uint32_t address = *p == ',' ? (p++, take_address(&p)) : 0;
+    int bits = address && *p == '/' ? (p++, take_decimal(&p, 32)) : -1;
+    uint32_t router = bits > 0 && *p == ',' ? (p++, take_address(&p)) : 0;
+    int error = bits > 0 ? 0 : -EINVAL;
+    if (!error) request.ifr_addr = internet(address), error = sys_ioctl(fd, SIOCSIFADDR, &request);
+    if (!error) {
+        request.ifr_netmask = internet(__builtin_bswap32(~0u << (32 - bits)));
+        error = sys_ioctl(fd, SIOCSIFNETMASK, &request);
+    }
+    if (!error) request.ifr_flags = IFF_UP | IFF_RUNNING, error = sys_ioctl(fd, SIOCSIFFLAGS, &request);
+    if (!error && router) {
+        struct rtentry route = {.rt_dst = internet(0), .rt_gateway = internet(router), .rt_genmask = internet(0)};
+        route.rt_flags = RTF_UP | RTF_GATEWAY;
+        error = sys_ioctl(fd, SIOCADDRT, &route);
+    }
+    if (error) return complain("cannot set up the network ", setting, error);
+    const char *server = *p == ',' ? ++p : p;
+    if (take_address(&p)) set_up_name_server(server, (size_t)(p - server));
+}
 
 static void set_up_network_identity(void) {
     char name[65];
@@ -153,6 +216,10 @@ static void set_up_network_identity(void) {
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
     error = sys_ioctl(fd, SIOCSIFFLAGS, &request);
     if (error) complain("cannot start the loopback interface", "", error);
+    char *rest = command_line;
+    size_t n;
+    for (char *word; (word = next_word(&rest, &n));)
+        if (starts_with(word, "martlet.net=")) set_up_interface(fd, word + length("martlet.net="));
     sys_close(fd);
 }
 

@@ -24,8 +24,8 @@ struct MartletCommand: ParsableCommand {
                 subcommands: [
                     PsCommand.self, AttachCommand.self, LogsCommand.self, InspectCommand.self, StatsCommand.self,
                     PauseCommand.self, ResumeCommand.self, StopCommand.self, KillCommand.self, WaitCommand.self,
-                    RemoveCommand.self, CloneCommand.self, VsockCommand.self, ExecCommand.self, CopyCommand.self,
-                    TopCommand.self,
+                    RemoveCommand.self, CloneCommand.self, VsockCommand.self, PortCommand.self, ExecCommand.self,
+                    CopyCommand.self, TopCommand.self,
                 ]
             ),
             CommandGroup(name: "API", subcommands: [APICommand.self]),
@@ -42,7 +42,8 @@ struct MartletCommand: ParsableCommand {
         }
         do {
             // Not CommandLine.arguments, which loses bytes that are no UTF-8.
-            var command = try parseAsRoot(RunImageCommand.arguments(from: ProcessArguments.all))
+            let arguments = RunImageCommand.arguments(from: ProcessArguments.all)
+            var command = try parseAsRoot(NetworkOption.completed(arguments))
             try command.run()
         } catch {
             let text = fullMessage(for: error)

@@ -4,6 +4,8 @@ import ArgumentParser
 import Host
 import Machine
 import MachineModel
+import MachineSession
+import Network
 import SystemPackage
 
 /// The options of `martlet run` for networks and for connections between guest and host.
@@ -14,6 +16,17 @@ struct NetworkOptions: ParsableArguments {
         transform: NetworkOption.init(parsing:)
     )
     var networks: [NetworkOption] = []
+
+    @Option(
+        name: [.customShort("p"), .customLong("publish")],
+        help: ArgumentHelp(
+            "Let a port of the host lead to the guest: [[IP:]HOST:]GUEST[/tcp|udp]; implies --net=user.",
+            discussion: "Ports may be ranges (8000-8010:8000-8010). Without HOST a free port is chosen and printed.",
+            valueName: "ports"
+        ),
+        transform: { text throws(PortForwardError) in try PortForward(text) }
+    )
+    var forwards: [PortForward] = []
 
     @Option(
         help: ArgumentHelp(
@@ -28,9 +41,45 @@ struct NetworkOptions: ParsableArguments {
     )
     var vsock: VsockOption?
 
+    func validate() throws {
+        guard !forwards.isEmpty, let other = networks.compactMap(\.interface).first, user(of: interfaces) == nil else {
+            return
+        }
+        throw ValidationError(
+            "-p needs --net=user."
+                + (other.backend == .tap
+                    ? " For a TAP the host's kernel does it: nft add rule ip nat prerouting tcp dport HOST dnat to GUEST:PORT"
+                    : "")
+        )
+    }
+
+    /// Chooses free ports of the host where none are given, and says which.
+    ///
+    /// - Throws: `PortForwardError` where there is none.
+    mutating func choosePorts() throws {
+        for index in forwards.indices where forwards[index].hostPorts == nil {
+            try forwards[index].resolve()
+            Messages.write("published \(forwards[index])")
+        }
+    }
+
+    private func user(of interfaces: [NetworkInterface]) -> Int? { interfaces.firstIndex { $0.backend == .user } }
+
     /// Sets what the options say.
     func apply(to configuration: inout MachineConfiguration) {
         if !networks.isEmpty { configuration.networkInterfaces = interfaces }
+        // A port that is still to be chosen has no place in a description.
+        let known = forwards.filter { $0.hostPorts != nil }.map(\.specification)
+        if !forwards.isEmpty {
+            if configuration.networkInterfaces.isEmpty {
+                var interface = NetworkInterface("eth0")
+                interface.backend = .user
+                configuration.networkInterfaces = [interface]
+            }
+            if let index = user(of: configuration.networkInterfaces) {
+                configuration.networkInterfaces[index].forwards += known
+            }
+        }
         if let vsock { configuration.vsock = vsock.vsock }
     }
 
@@ -60,17 +109,33 @@ struct NetworkOptions: ParsableArguments {
     }
 }
 
-/// A network as people write it: `tap:tap0,mac=06:00:ac:10:00:02`, `fd:3`, `socket:PATH`, `dgram:PATH`, `none`.
+/// A network as people write it: `user`, `tap:tap0,mac=06:00:ac:10:00:02`, `fd:3`, `socket:PATH`, `dgram:PATH`, `none`.
 struct NetworkOption {
     static let help = ArgumentHelp(
-        "A network interface: tap:NAME, fd:N, socket:PATH, dgram:PATH or none. May be given several times.",
+        "A network interface: user, tap:NAME, fd:N, socket:PATH, dgram:PATH or none. May be given several times.",
         discussion: """
-            tap:NAME is an interface of the host's that exists, fd:3 a descriptor of one or of a socket, socket:PATH and \
+            user, which --net alone is too, is a network of the machine's own by passt, without any rights on the host: \
+            user[,host-loopback]. tap:NAME is an interface of the host's that exists, fd:3 a descriptor of one or of a socket, socket:PATH and \
             dgram:PATH a program that listens there. All take [,mac=ADDRESS][,mtu=N][,rx-bandwidth=SIZE]\
-            [,tx-bandwidth=SIZE] (bytes a second: 20M), a TAP also [,queues=N].
+            [,tx-bandwidth=SIZE] (bytes a second: 20M), and [,address=CIDR][,gateway=IP][,dns=IP|none] for the default guest; a TAP also [,queues=N].
             """,
         valueName: "network"
     )
+
+    /// The command line, in which `--net` may stand alone: the parser would take what follows it, such as the kernel.
+    ///
+    /// - Parameter arguments: Those behind the program's name.
+    /// - Returns: The same, with `--net=user` for it.
+    static func completed(_ arguments: [String]) -> [String] {
+        guard arguments.first == "run" else { return arguments }
+        return arguments.indices.map { index in
+            let argument = arguments[index]
+            guard argument == "--net" || argument == "--network" else { return argument }
+            let next = index + 1 < arguments.count ? arguments[index + 1] : ""
+            let kind = next.prefix { $0 != ":" && $0 != "," }
+            return ["user", "tap", "fd", "socket", "dgram", "none"].contains(kind) ? argument : "\(argument)=user"
+        }
+    }
 
     /// The interface, still without an id; `nil` for no network.
     let interface: NetworkInterface?
@@ -88,6 +153,7 @@ struct NetworkOption {
         }
         var interface = NetworkInterface("")
         switch (kind, name) {
+        case ("user", nil): interface.backend = .user
         case ("tap", let name?): interface.hostDeviceName = name
         case ("fd", let numbers?):
             interface.backend = .fd
@@ -97,11 +163,13 @@ struct NetworkOption {
             interface.path = path
         default:
             throw OptionProblem(
-                "unknown network '\(argument)': write --net=tap:NAME, fd:N, socket:PATH, dgram:PATH or none, and KERNEL before it"
+                "unknown network '\(argument)': write --net=user, tap:NAME, fd:N, socket:PATH, dgram:PATH or none, and KERNEL before it"
             )
         }
         for field in fields.rest { try Self.set(field, of: &interface) }
         do throws(ConfigurationError) {
+            interface.id = "eth0"
+            try interface.validate(at: "")
             try interface.validateAttachment(at: "")
         } catch {
             throw OptionProblem("'\(argument)': \(error.problem)")
@@ -119,10 +187,15 @@ struct NetworkOption {
             interface.receiveRateLimit = RateLimit(bytesPerSecond: try field.size(value))
         case ("tx-bandwidth", let value?):
             interface.sendRateLimit = RateLimit(bytesPerSecond: try field.size(value))
+        case ("address", let value?): interface.address = value
+        case ("gateway", let value?): interface.gateway = value
+        case ("dns", let value?): interface.nameServer = value
+        case ("host-loopback", nil) where interface.backend == .user: interface.hasHostLoopback = true
         default:
             throw OptionProblem(
-                "unknown network option '\(field)'; valid options are mac=, mtu=, rx-bandwidth=, tx-bandwidth="
-                    + (interface.backend == .tap ? " and queues=" : "")
+                "unknown network option '\(field)'; valid options are mac=, mtu=, rx-bandwidth=, tx-bandwidth=, address=, gateway=, dns="
+                    + (interface.backend == .tap
+                        ? " and queues=" : interface.backend == .user ? " and host-loopback" : "")
             )
         }
     }

@@ -167,7 +167,8 @@ struct RunCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    mutating func run() throws {
+        try network.choosePorts()
         if let folder = restoring.folder { throw try runRestored(folder) }
         let (configuration, disk) = try description()
         if isNamed { throw try runNamed(configuration, disk: disk) }

@@ -43,7 +43,7 @@ package struct KernelParameters: Sendable {
             Self.base
             // It would print what "quiet" holds back, until the kernel has read that word.
             + (others.contains("quiet") ? [] : [Self.earlyConsole])
-            + Self.root(for: configuration, others)
+            + Self.root(for: configuration, others) + configuration.networkParameters
             + (isHostInterpreting ? InterpretedHost.kernelParameters : []) + (image.isEmpty ? [] : [image])
         // Another way to reset may be a warm one.
         reportsPanicByReset = !others.contains { $0.hasPrefix("reboot=") }

@@ -27,6 +27,8 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
     public enum Backend: String, Codable, CaseIterable, Sendable {
         /// A TAP or macvtap interface, by its name.
         case tap
+        /// A network of the machine's own behind this host, by passt(1), which needs no rights.
+        case user
         /// Descriptors that the process has inherited: of a TAP or macvtap, or of a socket.
         case fd
         /// A program on a stream socket, which puts the length before each frame.
@@ -45,11 +47,25 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         @DefaultWhenAbsent public var descriptors: [Int]
         /// The number of queues of a TAP; `nil` for 1.
         public var queueCount: Int?
+        /// The guest's address and the size of its network, as `10.88.0.2/24`, which the default guest takes.
+        public var address: String?
+        /// The address of the guest's router.
+        public var gateway: String?
+        /// The name server that the guest asks: an address, or `none`.
+        public var nameServer: String?
+        /// Ports of the host that lead to the guest of a ``Backend-swift.enum/user``: `[IP:]HOST:GUEST[/tcp|udp]`.
+        @DefaultWhenAbsent public var forwards: [String]
+        /// Whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback interface.
+        @DefaultWhenAbsent public var hasHostLoopback: Bool
 
         enum CodingKeys: String, CodingKey {
             case backend, path
             case descriptors = "fd"
             case queueCount = "queues"
+            case address, gateway
+            case nameServer = "dns"
+            case forwards
+            case hasHostLoopback = "host_loopback"
         }
 
         /// Makes the usual settings.
@@ -99,6 +115,38 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         set { martlet[setting: \.descriptors] = newValue }
     }
 
+    /// The guest's address and the size of its network; `nil` for `169.254.2.15/24` of a ``Backend-swift.enum/user``, which no
+    /// other network has, and for none else.
+    public var address: String? {
+        get { martlet?.address }
+        set { martlet[setting: \.address] = newValue }
+    }
+
+    /// The address of the guest's router; `nil` for `169.254.2.2`, or another one in ``address``, of a
+    /// ``Backend-swift.enum/user``, and for none else.
+    public var gateway: String? {
+        get { martlet?.gateway }
+        set { martlet[setting: \.gateway] = newValue }
+    }
+
+    /// The name server that the guest asks: an address, `none`, or `nil`: then a ``Backend-swift.enum/user`` asks the host's.
+    public var nameServer: String? {
+        get { martlet?.nameServer }
+        set { martlet[setting: \.nameServer] = newValue }
+    }
+
+    /// Ports of the host that lead to the guest of a ``Backend-swift.enum/user``: `[IP:]HOST:GUEST[/tcp|udp]`.
+    public var forwards: [String] {
+        get { martlet?.forwards ?? [] }
+        set { martlet[setting: \.forwards] = newValue }
+    }
+
+    /// Whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback interface.
+    public var hasHostLoopback: Bool {
+        get { martlet?.hasHostLoopback ?? false }
+        set { martlet[setting: \.hasHostLoopback] = newValue }
+    }
+
     /// The number of queues.
     public var queueCount: Int {
         get { martlet?.queueCount ?? 1 }
@@ -127,6 +175,8 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
             throw ConfigurationError("\(place).martlet.fd", "must be descriptors, each 3 or more")
         }
         try path?.validateAsPath(at: "\(place).martlet.path")
+        _ = try guestAddresses(at: place)
+        _ = try portForwards(at: place)
     }
 
     /// Checks that the other end is described as its kind needs it.
@@ -139,6 +189,7 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
             guard !hostDeviceName.isEmpty else {
                 throw ConfigurationError("\(place).host_dev_name", "must be the name of a TAP interface, and is empty")
             }
+        case .user: break
         case .fd:
             guard !descriptors.isEmpty, descriptors.allSatisfy({ $0 > 2 }) else {
                 throw ConfigurationError("\(place).martlet.fd", "must be descriptors, each 3 or more")
@@ -150,6 +201,12 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         }
         guard queueCount == 1 || backend == .tap else {
             throw ConfigurationError("\(place).martlet.queues", "only a TAP has more than one queue")
+        }
+        guard backend == .user || forwards.isEmpty && !hasHostLoopback else {
+            throw ConfigurationError(
+                "\(place).martlet.forwards",
+                "only the network 'user' publishes ports; for a TAP the host's kernel does: `nft add rule ip nat prerouting tcp dport HOST dnat to GUEST:PORT`"
+            )
         }
     }
 

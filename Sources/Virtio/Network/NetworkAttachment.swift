@@ -33,6 +33,11 @@ package enum NetworkAttachment: Hashable, Sendable {
         }
     }
 
+    /// Finds out whether this process may use TAP interfaces at all.
+    ///
+    /// - Throws: `NetworkError.noTAPDevice`.
+    package static func checkTAPDevice() throws(NetworkError) { _ = try NetworkInterface.openDevice() }
+
     private static func adopt(_ numbers: [CInt]) throws(NetworkError) -> NetworkConnection {
         guard let first = numbers.first else { throw .unusableDescriptor(-1, "none was given") }
         let descriptor = try duplicate(first)

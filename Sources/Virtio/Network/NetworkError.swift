@@ -23,6 +23,12 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
     case nobodyListens(FilePath)
     /// A path that no socket can have.
     case badSocketPath(UnixSocketError)
+    /// A network of the machine's own that cannot be.
+    case badUserNetwork(String)
+    /// passt(1) is not installed.
+    case noPasst
+    /// passt(1) does not serve; its own words.
+    case passtFailed(String)
     /// A call failed for an interface, a socket or a descriptor.
     case failed(String, operation: String, Errno)
     /// The program at the other end of a socket has gone.
@@ -50,6 +56,12 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
         case .unusableDescriptor(let number, let reason): "descriptor \(number) carries no network frames: \(reason)"
         case .nobodyListens(let path): "socket \(path): no program listens there"
         case .badSocketPath(let error): error.description
+        case .badUserNetwork(let reason): reason
+        case .noPasst:
+            "a network without rights on the host needs passt: `apt install passt`, or use a TAP with --net=tap:NAME"
+        case .passtFailed(let words) where words.contains("No external routable interface"):
+            "passt: this host has no default route, and so no network that a guest could use (\(words))"
+        case .passtFailed(let words): "passt: \(words)"
         case .failed(let object, let operation, let errno): "\(object): \(operation): \(errno)"
         case .peerClosed(let object): "\(object): the program at the other end has closed it"
         case .badFrameLength(let object, let length):

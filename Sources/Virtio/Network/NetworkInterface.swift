@@ -77,14 +77,19 @@ enum NetworkInterface {
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
+    static func openDevice() throws(NetworkError) -> OwnedDescriptor {
+        let raw = unsafe Glibc.open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        guard raw >= 0 else { throw .noTAPDevice(Errno(rawValue: errno)) }
+        return OwnedDescriptor(adopting: raw)
+    }
+
     private static func openQueue(
         of name: String,
         _ hasQueues: inout Bool,
         mayChangeMode: Bool
     ) throws(NetworkError) -> OwnedDescriptor {
-        let raw = unsafe Glibc.open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        guard raw >= 0 else { throw .noTAPDevice(Errno(rawValue: errno)) }
-        let tap = OwnedDescriptor(adopting: raw)
+        let tap = try openDevice()
+        let raw = tap.rawValue
         var result = unsafe cnetwork_tap_attach(raw, name, hasQueues)
         if result == -EINVAL, mayChangeMode {
             hasQueues.toggle()

@@ -14,7 +14,8 @@ import Testing
         "mem_size_mib":64,"huge_pages":"None","smt":false,"track_dirty_pages":false,"martlet":{"exit_status_port":true}},\
         "network-interfaces":[{"iface_id":"eth0","host_dev_name":"tap0","guest_mac":"06:00:AC:10:00:02","mtu":1400,\
         "rx_rate_limiter":{"ops":{"size":6,"refill_time":20,"one_time_burst":7}},"tx_rate_limiter":{},\
-        "martlet":{"queues":2,"fd":[]}}],"vsock":{"guest_cid":7,"uds_path":"v","vsock_id":"v"},\
+        "martlet":{"queues":2,"fd":[],"address":"10.0.0.2/24","gateway":"10.0.0.1","dns":"none","forwards":[],\
+        "host_loopback":false}}],"vsock":{"guest_cid":7,"uds_path":"v","vsock_id":"v"},\
         "entropy":{},"serial":{"serial_out_path":"s"},"logger":{"log_path":"l","level":"Warning","show_level":true,\
         "show_log_origin":false,"module":"M"},"metrics":{"metrics_path":"m"}}
         """

@@ -73,4 +73,64 @@ import Testing
         #expect(configuration.vsock?.path == "/x/v")
         #expect(configuration.networkInterfaces[0].path == "/x/n")
     }
+
+    @Test func `a network of the machine's own has addresses that no host has, and others have those that are given`()
+        throws
+    {
+        var wanted = NetworkInterface("a")
+        #expect(try wanted.guestAddresses() == nil)
+        wanted.backend = .user
+        #expect(
+            try wanted.guestAddresses()?.kernelParameter(for: "eth0")
+                == "martlet.net=eth0,169.254.2.15/24,169.254.2.2,169.254.2.3"
+        )
+        wanted.address = "10.0.0.3/24"
+        #expect(
+            try wanted.guestAddresses()?.kernelParameter(for: "eth1")
+                == "martlet.net=eth1,10.0.0.3/24,10.0.0.2,10.0.0.4"
+        )
+        wanted.nameServer = "none"
+        #expect(try wanted.guestAddresses()?.kernelParameter(for: "eth0") == "martlet.net=eth0,10.0.0.3/24,10.0.0.2")
+        wanted.backend = .tap
+        #expect(try wanted.guestAddresses()?.kernelParameter(for: "eth0") == "martlet.net=eth0,10.0.0.3/24")
+        wanted.nameServer = "9.9.9.9"
+        #expect(try wanted.guestAddresses()?.kernelParameter(for: "eth0") == "martlet.net=eth0,10.0.0.3/24,,9.9.9.9")
+    }
+
+    @Test(arguments: [
+        ("address", "10.0.0.3"), ("address", "10.0.0.3/31"), ("address", "10.0.0.300/24"), ("gateway", "10.0.1.1"),
+        ("gateway", "10.0.0.3"), ("dns", "x"),
+    ])
+    func `an address that cannot be is refused with its field`(field: String, text: String) throws {
+        var wanted = NetworkInterface("a")
+        wanted.address = "10.0.0.3/24"
+        switch field {
+        case "address": wanted.address = text
+        case "gateway": wanted.gateway = text
+        default: wanted.nameServer = text
+        }
+        let error = #expect(throws: ConfigurationError.self) { try wanted.validate() }
+        #expect(error?.field == "network-interface.martlet.\(field)")
+    }
+
+    @Test(arguments: [
+        ("8080:80", "0.0.0.0:8080->80/tcp", "8080:80/tcp"),
+        ("127.0.0.1:53:53/udp", "127.0.0.1:53->53/udp", "127.0.0.1:53:53/udp"),
+        ("8000-8010:9000-9010", "0.0.0.0:8000-8010->9000-9010/tcp", "8000-8010:9000-9010/tcp"),
+        ("80", "0.0.0.0:?->80/tcp", "80/tcp"), ("127.0.0.1::80", "127.0.0.1:?->80/tcp", "127.0.0.1::80/tcp"),
+    ])
+    func `ports are published as docker writes it`(text: String, shown: String, specification: String) throws {
+        let forward = try PortForward(text)
+        #expect(forward.description == shown)
+        #expect(forward.specification == specification)
+        #expect(try PortForward(specification) == forward)
+    }
+
+    @Test(arguments: [
+        "", "x", "0:80", "80:0", "65536", "1-3:4-5", "80-81", "1.2.3:80:80", "1:2:3:4", "80:80/sctp", "8080:",
+    ])
+    func `a port that cannot be published is refused in words`(text: String) {
+        let error = #expect(throws: PortForwardError.self) { try PortForward(text) }
+        #expect(error?.description.hasPrefix("cannot publish port '\(text)': ") == true)
+    }
 }

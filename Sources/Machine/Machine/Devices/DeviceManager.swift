@@ -147,6 +147,7 @@ final class DeviceManager: Sendable {
     /// Ends all that the devices do; no vCPU runs any more.
     func stop() {
         for device in attached { device.stop() }
+        for interface in interfaces { interface.stop() }
         vsock?.removeSocket()
     }
 }

@@ -13,6 +13,8 @@ package import Virtio
 package final class Interface: Sendable {
     package let id: DeviceID
     let device: NetworkDevice
+    /// The program that is the host's side, where it is one.
+    private let passt: Passt?
 
     /// Opens the host's side, and makes the device.
     ///
@@ -23,16 +25,22 @@ package final class Interface: Sendable {
     /// - Throws: `MachineError.network` where the host's side cannot be had.
     init(_ configuration: NetworkInterface, id: DeviceID, logger: Logger) throws(MachineError) {
         self.id = id
+        let address = configuration.guestMAC.flatMap { MACAddress($0) } ?? .random()
         let connection: NetworkConnection
         do throws(NetworkError) {
-            connection = try configuration.attachment.open(queueCount: configuration.queueCount)
+            if let attachment = configuration.attachment {
+                passt = nil
+                connection = try attachment.open(queueCount: configuration.queueCount)
+            } else {
+                (passt, connection) = try Passt.start(UserNetwork(configuration), address: address)
+            }
         } catch {
             throw .network(id, error)
         }
         do throws(Errno) {
             device = try NetworkDevice(
                 connection,
-                address: configuration.guestMAC.flatMap { MACAddress($0) } ?? .random(),
+                address: address,
                 mtu: configuration.mtu.map { UInt16(clamping: $0) },
                 receiveLimits: configuration.receiveRateLimit.map { RateLimiter($0) },
                 sendLimits: configuration.sendRateLimit.map { RateLimiter($0) },
@@ -43,6 +51,9 @@ package final class Interface: Sendable {
             throw .descriptor(id.name, error)
         }
     }
+
+    /// Ends the host's side; the guest does not run any more.
+    func stop() { passt?.end() }
 
     /// What the interface has done so far.
     package var statistics: NetworkStatistics { device.statistics }
@@ -58,10 +69,11 @@ package final class Interface: Sendable {
 }
 
 extension NetworkInterface {
-    /// The place on the host that the interface is attached to.
-    fileprivate var attachment: NetworkAttachment {
+    /// The place on the host that the interface is attached to; `nil` for a network of the machine's own.
+    fileprivate var attachment: NetworkAttachment? {
         let socket = FilePath(hostText: path ?? "")
         return switch backend {
+        case .user: nil
         case .tap: .tap(hostDeviceName)
         case .fd: .descriptors(descriptors.map { CInt(clamping: $0) })
         case .stream: .stream(socket)

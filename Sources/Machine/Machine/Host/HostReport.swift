@@ -3,6 +3,7 @@
 import MachineModel
 import Interpreter
 import KVM
+import Network
 
 /// What this host can do for a machine, what is missing, and how to mend it.
 package struct HostReport: Sendable {
@@ -52,11 +53,32 @@ package struct HostReport: Sendable {
         } catch {
             add(.bad, path, error.description)
         }
+        addNetwork()
         add(.good, "memory", "\(MachineConfiguration.hostMemoryByteCount >> 20) MiB in this host")
     }
 
     private mutating func add(_ verdict: Verdict, _ subject: String, _ detail: String) {
         findings.append(Finding(verdict, subject, detail))
+    }
+
+    private mutating func addNetwork() {
+        do throws(NetworkError) {
+            try NetworkAttachment.checkTAPDevice()
+            add(.good, "TAP", "/dev/net/tun opens: --net=tap:NAME")
+        } catch {
+            add(.note, "TAP", "no --net=tap: \(error)")
+        }
+        guard let passt = Passt.program() else {
+            return add(.note, "passt", "not installed, so no --net=user: `apt install passt`")
+        }
+        let canPing = Passt.canPing
+        add(
+            canPing ? .good : .note,
+            "passt",
+            "\(passt): --net=user"
+                + (canPing
+                    ? "" : ", whose guests cannot ping: sysctl net.ipv4.ping_group_range='0 2147483647' lets them")
+        )
     }
 
     private mutating func addProcessor() {

@@ -98,6 +98,7 @@ install: build guest-images-all ## Install the command, its manual and completio
 	install -D -m 755 $(MARTLET) $(DESTDIR)$(PREFIX)/bin/martlet
 	install -D -m 755 $(RUNTIME) $(DESTDIR)$(PREFIX)/bin/martlet-runtime
 	install -D -m 755 $(MONITOR) $(DESTDIR)$(PREFIX)/libexec/martlet/martlet-monitor
+	ln -f $(DESTDIR)$(PREFIX)/libexec/martlet/martlet-monitor $(DESTDIR)$(PREFIX)/libexec/martlet/firecracker
 	install -D -m 644 docs/man/martlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1
 	install -d $(dir $(COMPLETIONS))
 	$(MARTLET) --generate-completion-script bash > $(word 1,$(COMPLETIONS))

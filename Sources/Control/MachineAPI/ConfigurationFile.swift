@@ -16,22 +16,28 @@ extension MachineConfiguration {
 
     /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.
     ///
-    /// - Parameter path: A file or a pipe, not a large one.
+    /// - Parameters:
+    ///   - path: A file or a pipe, not a large one.
+    ///   - dialect: Whether sections that nobody knows are an error.
     /// - Throws: `APIError`, which names the file.
-    package init(file path: FilePath) throws(APIError) {
+    package init(file path: FilePath, dialect: APIDialect = .martlet) throws(APIError) {
         do throws(APIError) {
-            try self.init(parsing: Self.read(path))
+            try self.init(parsing: Self.read(path), dialect)
         } catch {
             throw APIError("\(path): \(error)")
         }
     }
 
-    private init(parsing bytes: [UInt8]) throws(APIError) {
+    private init(parsing bytes: [UInt8], _ dialect: APIDialect) throws(APIError) {
         self = try inAPITerms { () throws(JSONError) in
             var value = try JSONValue(parsing: bytes)
             if case .object(var object) = value {
                 for name in Self.notOffered where object[name] == .null || object[name] == .array([]) {
                     object[name] = nil
+                }
+                if dialect == .firecracker {
+                    let known = Self.notOffered + CodingKeys.allCases.map(\.rawValue)
+                    for name in object.names where !known.contains(name) { object[name] = nil }
                 }
                 value = .object(object)
             }
@@ -69,12 +75,54 @@ extension MachineConfiguration {
         return .object(object)
     }
 
+    /// The description as Firecracker has it: with every section, and every field of disks and kernel, null or empty where
+    /// it was not set, and without the places of messages and of the console.
+    var firecrackerJSON: JSONValue {
+        guard case .object(var object) = JSONValue.encoding(self) else { return .null }
+        object["serial"] = nil
+        for name in ["logger", "metrics"] { object[name] = .some(.null) }
+        for name in ["balloon", "cpu-config", "entropy", "memory-hotplug", "mmds-config", "vsock"]
+        where object[name] == nil { object[name] = .some(.null) }
+        for name in ["network-interfaces", "pmem"] where object[name] == nil { object[name] = .array([]) }
+        object["boot-source"] = .filled(
+            object["boot-source"],
+            with: ["kernel_image_path": "", "initrd_path": .null, "boot_args": .null]
+        )
+        if case .array(let drives) = object["drives"] {
+            object["drives"] = .array(
+                drives.map { drive in
+                    .filled(
+                        drive,
+                        with: [
+                            "partuuid": .null, "rate_limiter": .null, "socket": .null, "cache_type": "Unsafe",
+                            "io_engine": "Sync",
+                        ]
+                    )
+                }
+            )
+        }
+        if case .object(var size) = object["machine-config"], size["cpu_template"] == "None" {
+            size["cpu_template"] = nil
+            object["machine-config"] = .object(size)
+        }
+        return .object(object)
+    }
+
     /// Checks that the files of the description can be read, so that a wrong path is known before the start.
     ///
     /// - Throws: `APIError`, which names the file and what it is for.
     package func checkFiles() throws(APIError) {
         try bootSource?.checkFiles()
         for drive in drives { try drive.checkFile() }
+    }
+}
+
+extension JSONValue {
+    /// An object with the members that it lacks.
+    fileprivate static func filled(_ value: JSONValue?, with defaults: JSONObject) -> JSONValue {
+        var object = defaults
+        if case .object(let own) = value { for name in own.names { object[name] = own[name] } }
+        return .object(object)
     }
 }
 
@@ -93,5 +141,9 @@ private func checkReadable(_ path: String, _ what: String) throws(APIError) {
     let path = FilePath(hostText: path)
     guard unsafe path.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
         throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))")
+    }
+    var status = stat()
+    guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) != 0 || status.st_mode & S_IFMT != S_IFDIR else {
+        throw APIError("\(what): cannot open \(path): \(Errno.isDirectory)")
     }
 }

@@ -27,6 +27,9 @@ package final class MachineService: Sendable {
     }
 
     package let identifier: String
+    let dialect: APIDialect
+    let requests = RequestCounters()
+    private let startTime: StartTime
     let console: MachineConsole?
     let log: MonitorLog
     let logger: Logger
@@ -44,6 +47,8 @@ package final class MachineService: Sendable {
     ///   - attachment: The place that the console leads to, besides viewers.
     ///   - console: The console, to which viewers can come before the machine starts; `nil` where no client can attach.
     ///   - log: The log of messages.
+    ///   - dialect: The program that clients expect.
+    ///   - startTime: The time that the process took to come here.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
     ///   - onReady: Called when a machine is made, just before its guest runs.
     ///   - onEvent: Called from the machine's threads; must not block.
@@ -53,12 +58,14 @@ package final class MachineService: Sendable {
         attachment: ConsoleAttachment,
         console: MachineConsole?,
         log: MonitorLog,
+        dialect: APIDialect = .martlet,
+        startTime: StartTime = StartTime(),
         descriptors: [String: CInt] = [:],
         onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
         onEnd: @escaping @Sendable (MachineResult) -> Void
     ) {
-        self.identifier = identifier
+        (self.identifier, self.dialect, self.startTime) = (identifier, dialect, startTime)
         var attachment = attachment
         attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
@@ -259,7 +266,7 @@ package final class MachineService: Sendable {
         guard state.withLock({ $0.configuration.metrics == nil }) else {
             throw APIError("Reinitialization of metrics not allowed.")
         }
-        try metricsFile.open(settings.path)
+        try metricsFile.open(settings, identifier: identifier, startTime)
         change { $0.configuration.metrics = settings }
     }
 
@@ -282,13 +289,10 @@ package final class MachineService: Sendable {
     }
 
     /// Writes a line of metrics, where somebody wants them.
-    ///
-    /// - Returns: Whether somebody does.
-    @discardableResult
-    func flushMetrics() -> Bool {
+    func flushMetrics() {
         let (machine, configuration) = state.withLock { ($0.machine, $0.configuration) }
-        guard let machine else { return metricsFile.isOpen }
-        return metricsFile.write(machine.statistics, of: configuration)
+        guard let machine, metricsFile.isOpen else { return }
+        metricsFile.write(machine.statistics, of: configuration, requests)
     }
 }
 

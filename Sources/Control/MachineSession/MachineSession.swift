@@ -41,10 +41,10 @@ package final class MachineSession: Sendable {
 
     /// Runs a machine to its end, and says what the user should know.
     ///
-    /// - Parameter start: The machine; `nil` for one that is described over the API.
+    /// - Parameter start: The machine; `nil` for one that is described over the API. Taken when there is a log for its errors.
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: What keeps it from starting.
-    package func run(_ start: MachineStart?) throws -> UInt8 {
+    package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -63,6 +63,7 @@ package final class MachineSession: Sendable {
         } catch {
             endIfSignalled()
             log.reportFailure("\(error)")
+            if settings.dialect == .firecracker { log.reportFailure("Firecracker exiting with error. exit_code=1") }
             throw error
         }
         Terminal.restore()
@@ -72,13 +73,15 @@ package final class MachineSession: Sendable {
         return result?.exitStatus ?? 0
     }
 
-    private func run(_ start: MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
+    private func run(_ start: () throws -> MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
         let service = MachineService(
             identifier: settings.identifier,
             attachment: attachment,
             console: try makeConsole(log),
             log: log,
+            dialect: settings.dialect,
+            startTime: settings.startTime,
             descriptors: settings.descriptors,
             onReady: { [self] machine in try prepare(machine, log) },
             onEvent: { [self] event in handle(event, log) },
@@ -86,7 +89,10 @@ package final class MachineSession: Sendable {
         )
         self.service.withLock { $0 = service }
         if let logger = settings.logger { try service.set(logger) }
+        if settings.audience == .log { log.reportStart(settings.dialect) }
+        for warning in settings.warnings { log.logger.warning("\(warning)") }
         if let metrics = settings.metrics { try service.set(metrics) }
+        let start = try start()
         // Before the machine: one that is stopped before it starts ends at once when it does.
         _ = try naming({ .descriptor("signals", $0) }) {
             try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
@@ -106,6 +112,10 @@ package final class MachineSession: Sendable {
         let socket = try makeSocket()
         defer { socket?.removeFile() }
         if let socket { try server?.start(on: socket) }
+        if let path = settings.apiSocket {
+            log.logger.debug("Listening on API socket (\"\(path)\").")
+            log.logger.info("API server started.")
+        }
         return service.waitUntilEnded()
     }
 
@@ -198,6 +208,11 @@ package final class MachineSession: Sendable {
         let signal = signal.load(ordering: .sequentiallyConsistent)
         guard signal != 0 else { return }
         Messages.flush()
+        // Firecracker's own way: an exit status for this one, though the signal for the others.
+        if settings.dialect == .firecracker, signal == SIGHUP {
+            Terminal.restore()
+            exit(156)
+        }
         Terminal.endProcess(bySignal: signal)
     }
 
@@ -212,7 +227,10 @@ package final class MachineSession: Sendable {
 
     private func makeServer(_ service: MachineService) throws -> HTTPServer {
         let owner = geteuid()
+        var limits = HTTPServerLimits()
+        if let limit = settings.requestByteLimit { limits.request.bodyByteCount = limit }
         return try HTTPServer(
+            limits: limits,
             name: APIVersion.name,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings] count in

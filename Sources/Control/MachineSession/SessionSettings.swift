@@ -2,7 +2,7 @@
 
 package import Console
 package import Machine
-import MachineAPI
+package import MachineAPI
 package import MachineModel
 package import SystemPackage
 
@@ -46,6 +46,14 @@ package struct SessionSettings: Sendable {
     package var logger: LoggerSettings?
     /// The file of counters, in place of the configuration's choice.
     package var metrics: MetricsSettings?
+    /// The program that clients expect behind the API's socket.
+    package var dialect = APIDialect.martlet
+    /// The largest body of a request in bytes; `nil` for the usual one.
+    package var requestByteLimit: Int?
+    /// The time that the process took to come here.
+    package var startTime = StartTime()
+    /// What a user should know of the settings, for the log.
+    package var warnings: [String] = []
     /// Descriptors of this process that stand for paths of the configuration.
     package var descriptors: [String: CInt] = [:]
 

@@ -22,7 +22,10 @@ enum Monitor {
             print(MonitorOptions.version)
         } catch MonitorOptions.Request.wrongUsage(let problem) {
             Messages.write("\(problem); --help lists all options")
-            end(64)
+            end(APIDialect.ofThisProcess == .firecracker ? 153 : 64)
+        } catch MonitorOptions.Request.wrongLevel(let level) {
+            Messages.write("--level is Off, Error, Warning, Info, Debug or Trace, not '\(level)'")
+            end(APIDialect.ofThisProcess == .firecracker ? 152 : 64)
         } catch {
             Messages.write("\(error)")
             end(1)
@@ -57,7 +60,12 @@ enum Monitor {
                 if options.isRemovedAtEnd || isAbandoned { try tenure?.removeFolder() }
             }
         )
-        let start = try options.configurationFile.map { MachineStart.boot(try MachineConfiguration(file: $0)) }
-        return try withExtendedLifetime(tenure) { try session.run(start) }
+        return try withExtendedLifetime(tenure) {
+            try session.run(
+                options.configurationFile.map { path in
+                    .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
+                }
+            )
+        }
     }
 }

@@ -27,14 +27,18 @@ struct MonitorOptions {
         case help
         case version
         case wrongUsage(String)
+        case wrongLevel(String)
     }
 
-    init(_ arguments: [String]) throws(Request) {
+    init(_ arguments: [String], _ dialect: APIDialect = .ofThisProcess) throws(Request) {
+        settings.dialect = dialect
         settings.apiSocket = "/run/firecracker.socket"
         settings.audience = .log
         var rest = arguments[...]
         var hasNoAPI = false
-        var logger = LoggerSettings()
+        // Firecracker's log tells everything of interest, wherever it goes.
+        var logger = dialect == .firecracker ? LoggerSettings() : nil
+        var (start, processorStart, parentProcessor): (UInt64?, UInt64?, UInt64?)
         while let argument = rest.popFirst() {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let name = parts[0]
@@ -43,24 +47,39 @@ struct MonitorOptions {
                 guard let value = rest.popFirst() else { throw .wrongUsage("\(name) needs a value") }
                 return value
             }
+            func number() throws(Request) -> UInt64 {
+                let text = try value()
+                guard let number = UInt64(text) else { throw .wrongUsage("\(name) is a number, not '\(text)'") }
+                return number
+            }
+            // What follows is nothing for this program.
+            if argument == "--" { break }
             switch name {
             case "--api-sock": settings.apiSocket = FilePath(hostText: try value())
             case "--id": settings.identifier = try value()
             case "--config-file": configurationFile = FilePath(hostText: try value())
             case "--no-api": hasNoAPI = true
-            case "--log-path": logger.path = try value()
+            case "--log-path": logger[settings: \.path] = try value()
             case "--level":
                 let name = try value()
-                guard let level = LoggerSettings.Level(named: name) else {
-                    throw .wrongUsage("--level is Off, Error, Warning, Info, Debug or Trace, not '\(name)'")
-                }
-                logger.level = level
-            case "--module": logger.module = try value()
-            case "--show-level": logger.showsLevel = true
-            case "--show-log-origin": logger.showsOrigin = true
+                guard let level = LoggerSettings.Level(named: name) else { throw .wrongLevel(name) }
+                logger[settings: \.level] = level
+            case "--module": logger[settings: \.module] = try value()
+            case "--show-level": logger[settings: \.showsLevel] = true
+            case "--show-log-origin": logger[settings: \.showsOrigin] = true
             case "--metrics-path": settings.metrics = MetricsSettings(path: try value())
             // There are no filters to turn off.
             case "--no-seccomp": break
+            case "--start-time-us": start = try number()
+            case "--start-time-cpu-us": processorStart = try number()
+            case "--parent-cpu-time-us": parentProcessor = try number()
+            case "--http-api-max-payload-size": settings.requestByteLimit = Int(clamping: try number())
+            // The device that tells how long a guest takes to boot: one that does not look for it boots all the same.
+            case "--boot-timer": break
+            case "--enable-pci": settings.warnings.append("\(name) has no effect: devices are on MMIO")
+            case "--metadata":
+                settings.warnings.append("\(name) \(try value()) has no effect: Martlet offers no metadata service")
+            case "--mmds-size-limit": _ = try number()
             case "--listen-fd": settings.listeningDescriptor = CInt(try value())
             case "--console-log": settings.consoleLog = FilePath(hostText: try value())
             case "--result-file": resultFile = FilePath(hostText: try value())
@@ -85,7 +104,12 @@ struct MonitorOptions {
             default: throw .wrongUsage("unknown option '\(argument)'")
             }
         }
-        if logger != LoggerSettings() { settings.logger = logger }
+        settings.logger = logger
+        settings.startTime = StartTime(
+            since: start,
+            processorStart: processorStart,
+            parentProcessor: parentProcessor
+        )
         let identifier = settings.identifier
         guard !identifier.isEmpty, identifier.utf8.count <= 64, identifier.utf8.allSatisfy(Self.isIdentifierByte) else {
             throw .wrongUsage("--id has 1 to 64 letters, digits, hyphens, underscores and dots")
@@ -102,34 +126,16 @@ struct MonitorOptions {
         default: false
         }
     }
+}
 
-    static let help = """
-        USAGE: martlet api [--api-sock PATH] [--id ID] [--config-file FILE] [--no-api] [OPTIONS]
-
-        A process for one machine that has none yet: it is configured and started over a REST API on a Unix socket, the
-        one of Firecracker (docs/api/openapi.yaml). The console is on standard input and output.
-
-        OPTIONS
-          --api-sock PATH      the socket of the API (default: /run/firecracker.socket)
-          --id ID              what the machine is called (default: anonymous-instance)
-          --config-file FILE   configure a machine from FILE (JSON) and start it
-          --no-api             no socket; needs --config-file
-          --log-path PATH      write messages to PATH, a file or named pipe, instead of standard error
-          --level LEVEL        Off, Error, Warning, Info, Debug or Trace (default: Info with --log-path, else Warning)
-          --module NAME        only messages of parts whose name begins with NAME
-          --show-level, --show-log-origin
-          --metrics-path PATH  write counters to PATH, a file or named pipe, each minute
-          --escape KEY         the key before console commands: ctrl-a to ctrl-z, or none (default: none)
-          --no-seccomp         accepted for Firecracker's sake: there are no filters
-          --version, --help
-
-        EXIT STATUS
-          as of `martlet run`: 0 when the guest powered off, 2 after a panic, 1 for an error; a signal ends the process
-          as a shell expects, with status 128 + its number
-        """
-
-    static let version = """
-        Firecracker v\(APIVersion.firecracker)
-        The API of Firecracker, served by \(APIVersion.name) \(APIVersion.martlet).
-        """
+extension LoggerSettings? {
+    /// A setting of the log; with the first one that is made, there are settings.
+    fileprivate subscript<Value>(settings path: WritableKeyPath<LoggerSettings, Value>) -> Value {
+        get { (self ?? LoggerSettings())[keyPath: path] }
+        set {
+            var settings = self ?? LoggerSettings()
+            settings[keyPath: path] = newValue
+            self = settings
+        }
+    }
 }

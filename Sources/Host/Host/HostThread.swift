@@ -96,9 +96,16 @@ package final class HostThread: Sendable {
         return body()
     }
 
+    /// The name of the calling thread, as the kernel shows it.
+    package static var currentName: String {
+        var name = [CChar](repeating: 0, count: 16)
+        unsafe chost_thread_get_name(&name)
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// The name that the kernel gets: under the program name `firecracker` the one that its tools expect.
     private static func shownName(_ name: String) -> String {
-        guard unsafe String(cString: chost_program_name()) == "firecracker" else { return name }
+        guard ProcessArguments.standsInForFirecracker else { return name }
         if name == "http" { return "fc_api" }
         return name.hasPrefix("vcpu ") ? "fc_" + name : name
     }

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 
 /// The command line of this process.
 package enum ProcessArguments {
     /// The arguments behind the name of the program, each as text that may stand for bytes which are no UTF-8.
+    ///
+    /// `CommandLine` has none of them in a jail without /proc.
     package static var all: [String] {
-        (1..<max(1, Int(CommandLine.argc))).compactMap { index in
-            unsafe CommandLine.unsafeArgv[index].map { unsafe String(hostString: $0) }
+        (1..<max(1, chost_argument_count())).compactMap { index in
+            unsafe chost_argument(index).map { unsafe String(hostString: $0) }
         }
     }
+
+    /// Whether this process was started under the name `firecracker`, or a name that begins so, and stands in for that program.
+    package static let standsInForFirecracker = unsafe String(hostString: chost_program_name()).hasPrefix("firecracker")
 
     /// The value of an environment variable that is set and not empty.
     ///

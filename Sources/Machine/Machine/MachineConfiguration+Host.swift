@@ -21,6 +21,9 @@ extension MachineConfiguration {
         UInt64(clamping: sysconf(CInt(_SC_PHYS_PAGES))) * UInt64(clamping: sysconf(CInt(_SC_PAGESIZE)))
     }
 
+    /// The memory of a guest that a process can have at most, in MiB: half of the 47 bits of its addresses.
+    package static var addressedMiB: Int { 1 << 26 }
+
     /// Checks all that can be checked without opening a file or KVM.
     ///
     /// - Throws: `MachineError.configuration`, which names the field.
@@ -39,15 +42,31 @@ extension MachineConfiguration {
                     ? ("drives", "disks", drives.count) : ("network-interfaces", "interfaces", networkInterfaces.count)
                 throw ConfigurationError(field, "a machine has room for \(count - excess) \(what), not \(count)")
             }
-            let host = Self.hostMemoryByteCount
-            guard size.memoryByteCount <= host else {
+            guard size.memoryMiB <= Self.addressedMiB else {
                 throw ConfigurationError(
                     "machine-config.mem_size_mib",
-                    "this host has \(host >> 20) MiB of memory, too little for a guest of \(size.memoryMiB) MiB"
+                    "a process has addresses for \(Self.addressedMiB >> 20) TiB, not for \(size.memoryMiB) MiB"
                 )
             }
         } catch {
             throw .configuration(error)
         }
+    }
+
+    /// What a user should know of a description that asks for more than there is: one line each.
+    var notes: [String] {
+        var notes: [String] = []
+        let host = Self.hostMemoryByteCount
+        if size.memoryByteCount > host {
+            notes.append(
+                "the guest has \(size.memoryMiB) MiB of memory, and this host \(host >> 20) MiB: it ends when it uses more than is free"
+            )
+        }
+        if let template = size.cpuTemplate, template != .none {
+            notes.append(
+                "machine-config.cpu_template: '\(template.rawValue)' has no effect, the guest sees the host's CPU"
+            )
+        }
+        return notes
     }
 }

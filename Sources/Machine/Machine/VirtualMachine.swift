@@ -85,7 +85,7 @@ package final class VirtualMachine: Sendable {
             if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
         }
         parts = try MachineParts(.boot(configuration), console: console, timers: timers, logger: logger, link: link)
-        notes = parts.notes + InterpretedHost.notes(for: configuration)
+        notes = parts.notes + configuration.notes + InterpretedHost.notes(for: configuration)
         link.connect(self)
     }
 

@@ -5,13 +5,15 @@ import Machine
 @_exported public import MachineModel
 
 extension MachineConfiguration {
-    /// The most memory of a machine on this host, in MiB: all that the host has.
-    public static var maximumMemoryMiB: Int { Int(clamping: hostMemoryByteCount >> 20) }
+    /// The most memory of a machine in MiB.
+    ///
+    /// It may be more than the host has: the machine ends when its guest uses more than is free.
+    public static var maximumMemoryMiB: Int { addressedMiB }
 
     /// The largest number of disks; one less where there is an ``entropy`` source.
     public static var maximumDriveCount: Int { deviceCapacity }
 
-    /// Checks all that can be checked without opening a file: the description itself, and whether this host has the memory.
+    /// Checks all that can be checked without opening a file: the description itself, and whether a machine has room for it.
     ///
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/invalidConfiguration``, which says what to change, and
     ///   where: ``MartletError/field``.

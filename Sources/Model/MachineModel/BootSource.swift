@@ -44,6 +44,9 @@ public struct BootSource: Codable, Hashable, Sendable {
         case martlet
     }
 
+    /// The number of bytes in the longest command line that a kernel takes (COMMAND_LINE_SIZE of x86, less its NUL).
+    package static let commandLineLimit = 2047
+
     /// Describes a kernel; no file is opened yet.
     ///
     /// - Parameters:
@@ -79,6 +82,13 @@ public struct BootSource: Codable, Hashable, Sendable {
     package func validate(at path: String = "boot-source") throws(ConfigurationError) {
         try kernelPath.validateAsPath(at: "\(path).kernel_image_path")
         try initrdPath?.validateAsPath(at: "\(path).initrd_path")
+        let byteCount = commandLine?.utf8.count ?? 0
+        guard byteCount <= Self.commandLineLimit else {
+            throw ConfigurationError(
+                "\(path).boot_args",
+                "a kernel takes at most \(Self.commandLineLimit) bytes, not \(byteCount)"
+            )
+        }
     }
 }
 

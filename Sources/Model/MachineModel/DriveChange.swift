@@ -14,6 +14,9 @@ package struct DriveChange: Codable, Hashable, Sendable {
         case rateLimit = "rate_limiter"
     }
 
+    /// Whether the change says nothing.
+    package var isEmpty: Bool { path == nil && rateLimit == nil }
+
     /// Checks the change.
     ///
     /// - Throws: `ConfigurationError`, which names the wrong field.

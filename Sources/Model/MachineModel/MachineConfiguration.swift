@@ -36,7 +36,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     /// The file that counters are written to.
     public var metrics: MetricsSettings?
 
-    enum CodingKeys: String, CodingKey {
+    package enum CodingKeys: String, CodingKey, CaseIterable {
         case bootSource = "boot-source"
         case drives
         case size = "machine-config"

@@ -11,7 +11,8 @@ public struct MachineSize: HasDefault, Sendable {
     /// The size of the host's pages behind guest memory; `nil` for ``HugePages/none``.
     @DefaultWhenAbsent public var hugePages: HugePages
 
-    // Firecracker has these; here only the values that ask for nothing are accepted.
+    // Firecracker's clients set these by default; here they are without effect. Each vCPU is a core of its own, and has the
+    // features of the host's that a guest can have.
     @DefaultWhenAbsent package var isSimultaneousMultithreaded: Bool
     @DefaultWhenAbsent package var tracksDirtyPages: Bool
     package var cpuTemplate: CPUTemplate?
@@ -32,7 +33,7 @@ public struct MachineSize: HasDefault, Sendable {
         public init() { self = .none }
     }
 
-    /// The CPU templates of Firecracker, none of which Martlet offers.
+    /// The CPU templates of Firecracker: names of sets of CPU features that guests are to have on all hosts.
     package enum CPUTemplate: String, Codable, CaseIterable, Sendable {
         case none = "None"
         case c3 = "C3"
@@ -126,9 +127,9 @@ public struct MachineSize: HasDefault, Sendable {
                 "must be 1 to \(Self.maximumMemoryMiB) MiB, and a guest needs at least \(Self.minimumMemoryMiB) MiB, not \(memoryMiB)"
             )
         }
-        if isSimultaneousMultithreaded { throw .notOffered("\(path).smt", "several threads to a core") }
-        if tracksDirtyPages { throw .notOffered("\(path).track_dirty_pages", "dirty page tracking") }
-        if let cpuTemplate, cpuTemplate != .none { throw .notOffered("\(path).cpu_template", "CPU templates") }
+        guard !isSimultaneousMultithreaded || vcpuCount == 1 || vcpuCount % 2 == 0 else {
+            throw ConfigurationError("\(path).smt", "needs one vCPU, or an even number of them, not \(vcpuCount)")
+        }
         if hugePages == .explicit { throw .notOffered("\(path).huge_pages", "hugetlbfs pages") }
     }
 }

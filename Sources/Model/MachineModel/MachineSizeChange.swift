@@ -6,7 +6,7 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
     var memoryMiB: Int?
     var isSimultaneousMultithreaded: Bool?
     var tracksDirtyPages: Bool?
-    var cpuTemplate: MachineSize.CPUTemplate?
+    package var cpuTemplate: MachineSize.CPUTemplate?
     var hugePages: MachineSize.HugePages?
     var martlet: Extensions?
 
@@ -21,6 +21,9 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
     }
 
     typealias CodingKeys = MachineSize.CodingKeys
+
+    /// Whether the change says nothing.
+    package var isEmpty: Bool { self == Self() }
 
     /// Changes a size.
     ///

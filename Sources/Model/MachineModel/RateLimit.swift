@@ -73,6 +73,7 @@ public struct RateLimit: Codable, Hashable, Sendable {
     /// - Parameter change: The new buckets.
     /// - Returns: This limit with the new buckets in place of its own.
     package func changed(by change: RateLimit) -> RateLimit {
-        RateLimit(bytes: change.bytes ?? bytes, operations: change.operations ?? operations)
+        func bucket(_ new: Bucket?, _ old: Bucket?) -> Bucket? { new.map { $0.isLimiting ? $0 : nil } ?? old }
+        return RateLimit(bytes: bucket(change.bytes, bytes), operations: bucket(change.operations, operations))
     }
 }

@@ -148,12 +148,6 @@ import TestSupport
         try expectError([kernel, "--console", "file:/nowhere/log"], says: "/nowhere/log")
     }
 
-    @Test func `a command line longer than a kernel takes is refused`() throws {
-        let folder = try TemporaryFolder()
-        let kernel = try folder.write(TinyELF([.powerOff]).bytes, to: "kernel")
-        try expectError([kernel, "--cmdline", String(repeating: "x", count: 70_000)], says: "command line")
-    }
-
     /// Whether this process may hide `/dev` from its children.
     static let canHideDevices: Bool = {
         let arguments = ["-m", "mount", "-t", "tmpfs", "none", "/dev"]

@@ -18,7 +18,7 @@ final class APIFixture {
     private let server: HTTPServer
     private let client: HTTPClient
 
-    init(log: MonitorLog = MonitorLog(identifier: "test")) throws {
+    init(log: MonitorLog = MonitorLog(identifier: "test"), dialect: APIDialect = .martlet) throws {
         folder = try TemporaryFolder()
         socketPath = FilePath("\(folder.path)/api.socket")
         let service = MachineService(
@@ -26,6 +26,7 @@ final class APIFixture {
             attachment: ConsoleAttachment(),
             console: try MachineConsole(logger: log.logger),
             log: log,
+            dialect: dialect,
             onEnd: { _ in }
         )
         self.service = service

@@ -51,19 +51,23 @@ struct ConfigurationRequestTests {
 
     @Test func `what Martlet does not offer is refused by its name`() throws {
         func fault(_ body: JSONValue) throws -> String { try fixture.patch("/machine-config", body).fault }
-        #expect(try fault(["smt": true]) == "machine-config.smt: Martlet does not offer several threads to a core")
-        #expect(
-            try fault(["track_dirty_pages": true])
-                == "machine-config.track_dirty_pages: Martlet does not offer dirty page tracking"
-        )
-        #expect(
-            try fault(["cpu_template": "T2"]) == "machine-config.cpu_template: Martlet does not offer CPU templates"
-        )
         #expect(try fault(["huge_pages": "2M"]).hasSuffix("Martlet does not offer hugetlbfs pages"))
         let drive: JSONValue = ["drive_id": "a", "is_root_device": false, "socket": "/tmp/s"]
         #expect(
             try fixture.put("/drives/a", drive).fault.hasPrefix("drive.socket: Martlet does not offer vhost-user-block")
         )
+    }
+
+    @Test func `wishes of Firecracker's clients that change nothing are taken and shown`() throws {
+        let size: JSONValue = ["vcpu_count": 2, "mem_size_mib": 64, "smt": true, "track_dirty_pages": true]
+        let plain = try fixture.put("/machine-config", size)
+        #expect(plain.status == 204 && plain.headers["Deprecation"] == nil)
+        let answer = try fixture.put("/machine-config", size.setting("cpu_template", "T2"))
+        #expect(answer.status == 204 && answer.headers["Deprecation"] == "true")
+        let shown = try fixture.get("/machine-config")
+        #expect(shown["smt"] == true && shown["track_dirty_pages"] == true && shown["cpu_template"] == "T2")
+        #expect(try fixture.patch("/machine-config", ["vcpu_count": 3]).fault.contains("machine-config.smt"))
+        #expect(try fixture.patch("/machine-config", [:]).fault == "Empty PATCH request.")
     }
 
     // MARK: - Messages
@@ -125,6 +129,14 @@ struct ConfigurationRequestTests {
         #expect(answer.fault.hasPrefix("the initrd: cannot open /nowhere"))
         let drive: JSONValue = ["drive_id": "a", "is_root_device": false, "path_on_host": "/nowhere"]
         #expect(try fixture.put("/drives/a", drive).fault.hasPrefix("drive a: cannot open /nowhere"))
+        let folder = drive.setting("path_on_host", .string(fixture.folder.path))
+        #expect(try fixture.put("/drives/a", folder).fault.hasSuffix("Is a directory"))
+        let long = JSONValue.string(String(repeating: "a", count: 2048))
+        #expect(
+            try fixture.put("/boot-source", ["kernel_image_path": kernel, "boot_args": long]).fault.contains(
+                "boot_args"
+            )
+        )
         #expect(try fixture.put("/metrics", ["metrics_path": "/nowhere/m"]).fault.contains("/nowhere/m"))
         #expect(try fixture.put("/logger", ["log_path": "/nowhere/l"]).fault.contains("/nowhere/l"))
     }
@@ -171,6 +183,7 @@ struct ConfigurationRequestTests {
         #expect(try fixture.act("FlushMetrics").fault == refusal)
         #expect(try fixture.patch("/vm", ["state": "Paused"]).fault == refusal)
         #expect(try fixture.patch("/drives/a", ["drive_id": "a"]).fault == refusal)
+        #expect(try fixture.patch("/drives/a", ["drive_id": "a", "path_on_host": "/nowhere"]).fault == refusal)
         #expect(try fixture.send("GET", "/martlet/stats").fault == refusal)
         for action in ["PowerButton", "Shutdown", "SendBreak", "RescanDrives"] {
             #expect(try fixture.act(martlet: action).fault == refusal)

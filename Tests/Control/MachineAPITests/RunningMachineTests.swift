@@ -122,14 +122,37 @@ struct RunningMachineTests {
         let metrics = try lines.map { try JSONValue(parsing: Array($0)) }
         // A minute's end may have added one.
         #expect(metrics.count >= 3)
-        #expect(metrics.map { $0["vcpu"]["exit_io_in"] } == [7] + metrics.dropFirst().map { _ in 0 })
-        #expect(metrics.map { $0["uart"]["write_count"] } == [4] + metrics.dropFirst().map { _ in 0 })
+        func sum(_ group: String, _ field: String) -> Int64 {
+            metrics.reduce(0) { $0 + ($1[group][field].integerValue ?? 0) }
+        }
+        #expect(sum("vcpu", "exit_io_in") == 7)
+        #expect(sum("uart", "write_count") == 4)
+        #expect(sum("put_api_requests", "actions_count") == 3)
+        #expect(sum("put_api_requests", "metrics_count") == 2 && sum("put_api_requests", "metrics_fails") == 1)
         #expect(metrics.allSatisfy { $0["block_a"]["read_count"] == 0 && $0["block"]["read_count"] == 0 })
     }
 
-    @Test func `FlushMetrics needs a file`() throws {
+    @Test func `FlushMetrics without a file writes nothing`() throws {
         try fixture.start([.spin])
-        #expect(try fixture.act("FlushMetrics").fault.contains("PUT /metrics"))
+        try fixture.act("FlushMetrics").succeed()
+    }
+
+    @Test func `metrics begin with the start, in all groups, with the name and the properties that are wanted`() throws
+    {
+        let path = "\(fixture.folder.path)/metrics"
+        let properties: JSONValue = ["customer": "1234", "fleet": "a"]
+        try fixture.put("/metrics", ["metrics_path": .string(path), "emit_id": true, "properties": properties])
+            .succeed()
+        try addDrive("a")
+        try fixture.start([.spin])
+        let line = try #require(try fixture.folder.read("metrics").split(separator: UInt8(ascii: "\n")).first)
+        let metrics = try JSONValue(parsing: Array(line))
+        #expect(metrics["id"] == "test")
+        #expect(metrics["properties"] == properties)
+        // utc_timestamp_ms, the two above, 22 groups and one for the drive.
+        #expect(metrics.members.names.count == 26)
+        #expect(metrics["block"].members.names == metrics["block_a"].members.names)
+        #expect(metrics["block"]["read_agg"] == ["min_us": 0, "max_us": 0, "sum_us": 0])
     }
 
     // MARK: - Disks
@@ -147,8 +170,19 @@ struct RunningMachineTests {
         #expect(drives[1]["path_on_host"] == other)
         #expect(drives[0]["rate_limiter"] == .null)
         #expect(try fixture.patch("/drives/c", ["drive_id": "c"]).fault == "There is no drive 'c'.")
-        #expect(try fixture.patch("/drives/b", ["drive_id": "b", "path_on_host": "/nowhere"]).status == 400)
+        #expect(try fixture.patch("/drives/b", ["drive_id": "b"]).fault == "Empty PATCH request.")
         #expect(try fixture.get("/vm/config")["drives"] == drives)
+        // What a change leaves out stays; zeros take a limit away.
+        let speed: JSONValue = ["bandwidth": ["size": 5000, "refill_time": 100, "one_time_burst": 0]]
+        try fixture.patch("/drives/b", ["drive_id": "b", "rate_limiter": speed]).succeed()
+        try fixture.patch("/drives/b", ["drive_id": "b", "rate_limiter": [:]]).succeed()
+        var limits = try fixture.get("/vm/config")["drives"][1]["rate_limiter"]
+        #expect(limits["ops"] == limit["ops"] && limits["bandwidth"] == speed["bandwidth"])
+        let none: JSONValue = ["bandwidth": ["size": 0, "refill_time": 0]]
+        try fixture.patch("/drives/b", ["drive_id": "b", "rate_limiter": none]).succeed()
+        limits = try fixture.get("/vm/config")["drives"][1]["rate_limiter"]
+        #expect(limits["ops"] == limit["ops"] && limits["bandwidth"] == .null)
+        #expect(try fixture.patch("/drives/b", ["drive_id": "b", "path_on_host": "/nowhere"]).status == 400)
     }
 
     @Test func `disks that have grown are found`() throws {

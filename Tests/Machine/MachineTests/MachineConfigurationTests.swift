@@ -26,11 +26,9 @@ import Testing
         #expect(message { $0.size.vcpuCount = 33 } == "machine-config.vcpu_count: must be 1 to 32, not 33")
     }
 
-    @Test func `memory up to the host's own is right`() {
+    @Test func `a guest may have more memory than the host`() {
         let host = Int(clamping: MachineConfiguration.hostMemoryByteCount >> 20)
-        for size in [16, host] { #expect(message { $0.size.memoryMiB = size } == nil) }
-        #expect(message { $0.size.memoryMiB = host + 1 }?.contains("this host has \(host) MiB") == true)
-        #expect(message { $0.size.memoryMiB = 1 << 30 }?.contains("this host has") == true)
+        for size in [16, host, host + 1, 1 << 20] { #expect(message { $0.size.memoryMiB = size } == nil) }
     }
 
     @Test func `a machine has room for so many disks, one less beside an entropy device`() {

@@ -2,12 +2,13 @@
 
 import Firmware
 import Host
+import MachineModel
 
 /// A kernel command line: one line of text, of which the kernel says how long it may be.
 package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     /// The longest command line that a Linux x86 kernel reads that does not say so itself: `COMMAND_LINE_SIZE`, less
     /// the terminating NUL.
-    package static let linuxLimit = 2047
+    package static let linuxLimit = BootSource.commandLineLimit
 
     /// The line without its terminating NUL, as text that stands for bytes (`String.hostBytes`).
     package let text: String

@@ -3,6 +3,7 @@
 import HTTP
 import Host
 import JSON
+import Logging
 import Machine
 import MachineModel
 import SystemPackage
@@ -36,7 +37,10 @@ extension MachineService {
     }
 
     func wholeConfiguration() -> JSONValue {
-        snapshot.configuration.json
+        switch dialect {
+        case .martlet: snapshot.configuration.json
+        case .firecracker: snapshot.configuration.firecrackerJSON
+        }
     }
 
     // MARK: - Before the start
@@ -50,20 +54,32 @@ extension MachineService {
         }
     }
 
-    func setSize(_ request: RoutedRequest) throws(APIError) {
+    func setSize(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         try configure { configuration throws(APIError) in
             let size: MachineSize = try request.body(named: "machine-config")
             try inAPITerms { () throws(ConfigurationError) in try size.validate() }
             configuration.size = size
+            return answer(to: request, usesTemplate: size.cpuTemplate != nil)
         }
     }
 
-    func changeSize(_ request: RoutedRequest) throws(APIError) {
+    func changeSize(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         try configure { configuration throws(APIError) in
-            try request.body(MachineSizeChange.self, named: "machine-config").apply(to: &configuration.size)
+            let wanted: MachineSizeChange = try request.body(named: "machine-config")
+            if wanted.isEmpty { throw APIError("Empty PATCH request.") }
+            wanted.apply(to: &configuration.size)
             let size = configuration.size
             try inAPITerms { () throws(ConfigurationError) in try size.validate() }
+            return answer(to: request, usesTemplate: wanted.cpuTemplate != nil)
         }
+    }
+
+    /// The answer to a change of the machine's size, which tells a client of a field that Firecracker wants to do without.
+    private func answer(to request: RoutedRequest, usesTemplate: Bool) -> HTTPResponse {
+        guard usesTemplate else { return .done }
+        requests.countDeprecated()
+        logger.warning("\(request.request.method) /machine-config: cpu_template field is deprecated.")
+        return HTTPResponse(204, headers: ["Deprecation": "true"])
     }
 
     func setDrive(_ request: RoutedRequest) throws(APIError) {
@@ -117,14 +133,16 @@ extension MachineService {
     }
 
     /// Changes what the machine will have, or nothing where the body is refused.
-    private func configure(_ change: (inout MachineConfiguration) throws(APIError) -> Void) throws(APIError) {
+    private func configure<R>(_ change: (inout MachineConfiguration) throws(APIError) -> R) throws(APIError) -> R {
         try checkConfigurable()
         var configuration = snapshot.configuration
-        try change(&configuration)
+        let result = try change(&configuration)
         self.change { [configuration] state in state.configuration = configuration }
+        return result
     }
 
     func setLogger(_ request: RoutedRequest) throws(APIError) {
+        if dialect == .firecracker { try checkConfigurable() }
         try set(try request.body(LoggerSettings.self, named: "logger"))
     }
 
@@ -149,7 +167,7 @@ extension MachineService {
         case .sendCtrlAltDel: try startedMachine().pressControlAltDelete()
         case .flushMetrics:
             _ = try startedMachine()
-            guard flushMetrics() else { throw APIError("There is no file for metrics: PUT /metrics names one.") }
+            flushMetrics()
         }
     }
 
@@ -166,11 +184,11 @@ extension MachineService {
     func setPhase(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let phase = try request.body(PhaseBody.self, named: "vm").state
         let machine = try startedMachine()
-        let responder = request.responder
-        let answer: @Sendable (Result<Void, MachineError>) -> Void = { result in
+        let received = request.received
+        let answer: @Sendable (Result<Void, MachineError>) -> Void = { [self] result in
             switch result {
-            case .success: responder.send(.done)
-            case .failure(let error): responder.send(.fault(APIError("\(error)")))
+            case .success: send(.done, to: received)
+            case .failure(let error): refuse(received, APIError("\(error)"))
             }
         }
         switch phase {
@@ -189,6 +207,7 @@ extension MachineService {
         guard let index = drives.firstIndex(where: { $0.id == wanted.id }) else {
             throw APIError("There is no drive '\(wanted.id)'.")
         }
+        if wanted.isEmpty { throw APIError("Empty PATCH request.") }
         wanted.apply(to: &drives[index])
         let drive = drives[index]
         if let path = wanted.path {

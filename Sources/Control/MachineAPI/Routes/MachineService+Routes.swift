@@ -12,8 +12,8 @@ extension MachineService {
         .get("/version", version),
         .get("/vm/config", wholeConfiguration),
         .get("/machine-config", machineSize),
-        .put("/machine-config", setSize),
-        .patch("/machine-config", changeSize),
+        Route("PUT", "/machine-config", setSize),
+        Route("PATCH", "/machine-config", changeSize),
         .put("/boot-source", setBootSource),
         .put("/drives/{drive_id}", setDrive),
         .patch("/drives/{drive_id}", changeDrive),
@@ -44,21 +44,71 @@ extension MachineService {
 
     /// Answers a request, now or later.
     package func handle(_ request: HTTPRequest, _ responder: HTTPResponder) {
+        let received = ReceivedRequest(request, responder)
+        let body =
+            request.body.isEmpty || request.hasSecretBody
+            ? "" : " with body \(String(reflecting: String(decoding: request.body, as: UTF8.self)))"
+        logger.log(
+            level: dialect == .firecracker ? .info : .debug,
+            "The API server received a \(request.method.capitalized) request on \"\(request.path)\"\(body)."
+        )
         do throws(APIError) {
-            if let response = try respond(to: request, responder) { responder.send(response) }
+            if let response = try respond(to: received) { send(response, to: received) }
         } catch {
-            logger.debug("\(request.method) \(request.path): \(error)")
-            responder.send(.fault(error))
+            refuse(received, error)
         }
     }
 
+    /// Answers a request, counts it and tells the log.
+    func send(_ response: HTTPResponse, to received: ReceivedRequest) {
+        requests.count(received.request, isRefused: false)
+        logger.log(
+            level: dialect == .firecracker ? .info : .debug,
+            "The request was executed successfully. Status code: \(response.status) \(response.reason)."
+        )
+        finish(response, received)
+    }
+
+    /// Refuses a request, counts it and tells the log.
+    func refuse(_ received: ReceivedRequest, _ error: APIError) {
+        requests.count(received.request, isRefused: true)
+        let response = HTTPResponse.fault(error)
+        logger.log(
+            level: dialect == .firecracker ? .error : .debug,
+            "Received Error. Status code: \(response.status) \(response.reason). Message: \(error)"
+        )
+        finish(response, received)
+    }
+
+    private func finish(_ response: HTTPResponse, _ received: ReceivedRequest) {
+        // Before the client goes on: whoever has an answer finds it in the log.
+        let time = received.time.duration(to: .now) / .microseconds(1)
+        logger.debug("Total previous API call duration: \(UInt64(time)) us.")
+        received.responder.send(response)
+    }
+
     /// - Returns: `nil` where the responder was taken over, for an answer later.
-    private func respond(to request: HTTPRequest, _ responder: HTTPResponder) throws(APIError) -> HTTPResponse? {
+    private func respond(to received: ReceivedRequest) throws(APIError) -> HTTPResponse? {
+        let request = received.request
         if request.method == "GET", !request.body.isEmpty { throw APIError("GET request cannot have a body.") }
-        for route in Self.routes {
-            if let routed = route.match(request, responder) { return try route.answer(self)(routed) }
+        let matches = Self.routes.compactMap { route in
+            route.match(received, allowsMore: dialect == .firecracker).map { (route, $0) }
+        }
+        // With Firecracker, segments may follow: then the path that says most is meant.
+        if let (route, routed) = matches.max(by: { $0.0.segmentCount < $1.0.segmentCount }) {
+            return try route.answer(self)(routed)
         }
         if let what = request.pathSegments.first.flatMap({ Self.notOffered[$0] }) { throw .notOffered(what) }
         throw APIError("Invalid request method and/or path: \(request.method) \(request.path).")
     }
+}
+
+extension HTTPRequest {
+    /// Whether the body is nothing for a log: what a guest may keep secret, or what is large.
+    fileprivate var hasSecretBody: Bool { ["mmds", "cpu-config"].contains(pathSegments.first) }
+}
+
+extension String {
+    /// The method of a request in a sentence: `Put` for PUT.
+    fileprivate var capitalized: String { prefix(1) + dropFirst().lowercased() }
 }

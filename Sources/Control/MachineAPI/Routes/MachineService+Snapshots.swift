@@ -26,16 +26,14 @@ extension MachineService {
         _ request: RoutedRequest
     ) throws(APIError) -> HTTPResponse? {
         let machine = try startedMachine()
-        let responder = request.responder
-        machine.save(options) { result in
+        let received = request.received
+        machine.save(options) { [self] result in
             switch result {
-            case .success: responder.send(.done)
+            case .success: send(.done, to: received)
             // Firecracker's words, which its clients know.
             case .failure(.notPaused):
-                responder.send(
-                    .fault(APIError(prefix + "Operation not allowed: save/restore unavailable while running"))
-                )
-            case .failure(let error): responder.send(.fault(APIError(prefix + "\(error)")))
+                refuse(received, APIError(prefix + "Operation not allowed: save/restore unavailable while running"))
+            case .failure(let error): refuse(received, APIError(prefix + "\(error)"))
             }
         }
         return nil

@@ -46,25 +46,52 @@ package struct Route: Sendable {
         }
     }
 
+    /// The number of segments that a path has to have.
+    var segmentCount: Int { segments.count }
+
     /// The request with what its path says, if it is one for this route.
-    func match(_ request: HTTPRequest, _ responder: HTTPResponder) -> RoutedRequest? {
-        guard request.method == method, request.pathSegments.count == segments.count else { return nil }
+    ///
+    /// - Parameters:
+    ///   - received: The request.
+    ///   - allowsMore: Whether empty segments, and those behind the path of the route, are passed by.
+    /// - Returns: `nil` where it is for another route.
+    func match(_ received: ReceivedRequest, allowsMore: Bool) -> RoutedRequest? {
+        var path = received.request.pathSegments
+        if allowsMore {
+            path.removeAll(where: \.isEmpty)
+            if segments != [""] { path = Array(path.prefix(segments.count)) }
+            if path.isEmpty { path = [""] }
+        }
+        guard received.request.method == method, path.count == segments.count else { return nil }
         var identifier = ""
-        for (segment, pattern) in zip(request.pathSegments, segments) {
+        for (segment, pattern) in zip(path, segments) {
             if pattern.hasPrefix("{") {
                 identifier = segment
             } else if segment != pattern {
                 return nil
             }
         }
-        return RoutedRequest(request: request, responder: responder, identifier: identifier)
+        return RoutedRequest(received: received, identifier: identifier)
+    }
+}
+
+/// A request as it came.
+struct ReceivedRequest: Sendable {
+    let request: HTTPRequest
+    let responder: HTTPResponder
+    /// The moment when it was whole.
+    let time = SuspendingClock.now
+
+    init(_ request: HTTPRequest, _ responder: HTTPResponder) {
+        (self.request, self.responder) = (request, responder)
     }
 }
 
 /// A request that has found its route.
 struct RoutedRequest {
-    let request: HTTPRequest
-    let responder: HTTPResponder
+    let received: ReceivedRequest
+    var request: HTTPRequest { received.request }
+    var responder: HTTPResponder { received.responder }
     /// The segment of the path that the request chooses; empty where there is none.
     let identifier: String
 

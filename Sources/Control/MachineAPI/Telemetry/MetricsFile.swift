@@ -9,6 +9,7 @@ import Synchronization
 final class MetricsFile: Sendable {
     private struct State: ~Copyable {
         var file: LineFile?
+        var frame = MetricsReport.Frame()
         var last: MachineStatistics?
         var timer: WorkThread.Timer?
     }
@@ -16,18 +17,23 @@ final class MetricsFile: Sendable {
     private let state = Mutex(State())
     private static let interval = Duration.seconds(60)
 
-    /// Names the file; lines begin with the next call of `write`.
-    func open(_ path: String) throws(APIError) {
-        try state.withLock { state throws(APIError) in state.file = try LineFile(path: path, "metrics") }
+    /// Opens the file; lines begin with the next call of `write`.
+    func open(_ settings: MetricsSettings, identifier: String, _ startTime: StartTime) throws(APIError) {
+        try state.withLock { state throws(APIError) in
+            state.file = try LineFile(path: settings.path, "metrics")
+            state.frame.settings = settings
+            (state.frame.identifier, state.frame.startTime) = (identifier, startTime)
+        }
     }
 
     var isOpen: Bool {
         state.withLock { $0.file != nil }
     }
 
-    /// Has the machine call `body` each minute, until `stop`; nothing where no file was named.
+    /// Calls `body`, and has the machine call it each minute, until `stop`; nothing where no file was named.
     func start(on machine: VirtualMachine, _ body: @escaping @Sendable () -> Void) {
         guard isOpen else { return }
+        body()
         let timer = machine.makeTimer { [weak self] in
             body()
             self?.state.withLock { $0.timer?.schedule(after: Self.interval) }
@@ -45,13 +51,13 @@ final class MetricsFile: Sendable {
     /// - Parameters:
     ///   - statistics: All that was counted.
     ///   - configuration: The machine's.
-    /// - Returns: False where no file was named.
-    func write(_ statistics: MachineStatistics, of configuration: MachineConfiguration) -> Bool {
+    ///   - requests: Takes what requests there were.
+    func write(_ statistics: MachineStatistics, of configuration: MachineConfiguration, _ requests: RequestCounters) {
         state.withLock { state in
-            guard state.file != nil else { return false }
-            state.file?.write(MetricsReport.line(statistics, since: state.last, of: configuration))
+            guard state.file != nil else { return }
+            state.frame.requests = requests.take()
+            state.file?.write(MetricsReport.line(statistics, since: state.last, of: configuration, state.frame))
             state.last = statistics
-            return true
         }
     }
 }

@@ -34,36 +34,70 @@ enum MetricsReport {
         ]
     }
 
+    /// What a line has besides the counters of the machine.
+    struct Frame {
+        var settings = MetricsSettings(path: "")
+        /// The name of the machine.
+        var identifier = ""
+        /// The time from the start of the process, or of the jailer before it, to its API.
+        var startTime = StartTime()
+        /// What requests there were.
+        var requests: [(group: String, fields: JSONObject)] = []
+    }
+
     /// One line, with what was counted since `last`, under the names that Firecracker has for it.
     static func line(
         _ now: MachineStatistics,
         since last: MachineStatistics?,
-        of configuration: MachineConfiguration
+        of configuration: MachineConfiguration,
+        _ frame: Frame
     ) -> String {
         var object: JSONObject = ["utc_timestamp_ms": .integer(Timestamp.now.millisecondsSinceEpoch)]
+        if frame.settings.showsIdentifier { object["id"] = .string(frame.identifier) }
+        if let properties = frame.settings.properties {
+            object["properties"] = .object(
+                JSONObject(properties.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
+            )
+        }
+        let zeros = Self.zeros
+        for name in zeros.names { object[name] = zeros[name] }
+        for (group, fields) in frame.requests { object.set(fields, in: group) }
+        object.set(
+            [
+                "process_startup_time_us": .count(frame.startTime.elapsed),
+                "process_startup_time_cpu_us": .count(frame.startTime.processor),
+            ],
+            in: "api_server"
+        )
         let exits = now.vcpus.total.minus(last?.vcpus.total ?? VCPUStatistics())
-        object["vcpu"] = [
-            "exit_io_in": .count(exits.portReads), "exit_io_out": .count(exits.portWrites),
-            "exit_mmio_read": .count(exits.mmioReads), "exit_mmio_write": .count(exits.mmioWrites),
-        ]
+        object.set(
+            [
+                "exit_io_in": .count(exits.portReads), "exit_io_out": .count(exits.portWrites),
+                "exit_mmio_read": .count(exits.mmioReads), "exit_mmio_write": .count(exits.mmioWrites),
+            ],
+            in: "vcpu"
+        )
         var total = BlockStatistics()
         for (index, (drive, disk)) in zip(configuration.orderedDrives, now.disks).enumerated() {
             let before = last.flatMap { $0.disks.indices.contains(index) ? $0.disks[index].requests : nil }
             let requests = disk.requests.minus(before ?? BlockStatistics())
-            object["block_\(drive.id)"] = requests.metrics
+            object["block_\(drive.id)"] = .object(Self.zeros(named: "block"))
+            object.set(requests.metrics, in: "block_\(drive.id)")
             total = total.plus(requests)
         }
-        object["block"] = total.metrics
+        object.set(total.metrics, in: "block")
         var network = NetworkStatistics().counters
         for (index, (interface, statistics)) in zip(configuration.networkInterfaces, now.interfaces).enumerated() {
             let before = last.flatMap { $0.interfaces.indices.contains(index) ? $0.interfaces[index] : nil }
             let counters = statistics.counters.minus(before?.counters)
-            object["net_\(interface.id)"] = .object(counters.json())
+            object["net_\(interface.id)"] = .object(Self.zeros(named: "net"))
+            object.set(counters.json(), in: "net_\(interface.id)")
             network = network.plus(counters)
         }
-        object["net"] = .object(network.json())
-        if let vsock = now.vsock { object["vsock"] = .object(vsock.counters.minus(last?.vsock?.counters).json()) }
-        object["uart"] = ["write_count": .count((now.consoleByteCount ?? 0) &- (last?.consoleByteCount ?? 0))]
+        object.set(network.json(), in: "net")
+        if let vsock = now.vsock { object.set(vsock.counters.minus(last?.vsock?.counters).json(), in: "vsock") }
+        let written = (now.consoleByteCount ?? 0) &- (last?.consoleByteCount ?? 0)
+        object.set(["write_count": .count(written)], in: "uart")
         return JSONValue.object(object).text
     }
 }
@@ -115,7 +149,7 @@ extension BlockStatistics {
         ]
     }
 
-    fileprivate var metrics: JSONValue {
+    fileprivate var metrics: JSONObject {
         [
             "read_count": .count(reads), "write_count": .count(writes), "flush_count": .count(flushes),
             "read_bytes": .count(bytesRead), "write_bytes": .count(bytesWritten),

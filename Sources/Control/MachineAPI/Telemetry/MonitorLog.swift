@@ -32,6 +32,11 @@ package final class MonitorLog: Sendable {
         (self.identifier, self.isVerbose, self.output) = (identifier, isVerbose, output)
     }
 
+    /// Writes which program it is, for the log's reader.
+    package func reportStart(_ dialect: APIDialect) {
+        logger.info("Running \(dialect.program)")
+    }
+
     /// Writes why the process ends into the log's file, where there is one, for those who do not see standard error.
     ///
     /// - Parameter text: The error.
@@ -60,11 +65,11 @@ package final class MonitorLog: Sendable {
                 if let settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
             guard let threshold, event.level >= threshold else { return }
             if let module = settings?.module, !event.source.hasPrefix(module) { return }
-            var details = [identifier]
-            if settings?.showsLevel ?? true { details.append("\(event.level)") }
+            var details = [identifier, HostThread.currentName]
+            if settings?.showsLevel ?? true { details.append(event.level.logName) }
             if settings?.showsOrigin == true { details.append("\(event.file):\(event.line)") }
             let text = printable(event.text, keepsLines: true)
-            let line = "\(Timestamp.now) [\(details.joined(separator: ":"))] \(text)"
+            let line = "\(Timestamp.now.logText) [\(details.joined(separator: ":"))] \(text)"
             if state.file == nil, let output {
                 output(event)
             } else if state.file == nil {
@@ -72,6 +77,19 @@ package final class MonitorLog: Sendable {
             } else {
                 state.file?.write(line)
             }
+        }
+    }
+}
+
+extension Logger.Level {
+    /// The name of the level in a line, as Firecracker writes it.
+    fileprivate var logName: String {
+        switch self {
+        case .trace: "TRACE"
+        case .debug: "DEBUG"
+        case .info, .notice: "INFO"
+        case .warning: "WARN"
+        case .error, .critical: "ERROR"
         }
     }
 }

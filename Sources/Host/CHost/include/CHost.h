@@ -10,6 +10,7 @@
 #include "Memory.h"
 #include "Processes.h"
 #include "Sockets.h"
+#include "Start.h"
 #include "Terminal.h"
 #include "Threads.h"
 

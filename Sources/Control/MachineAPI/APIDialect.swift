@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+
+/// The program that an API's clients expect behind its socket.
+package enum APIDialect: Sendable {
+    /// Martlet: what it does not know is refused, so that no wish is lost silently.
+    case martlet
+    /// Firecracker: whatever that program accepts without a word is accepted, and answers have its form.
+    case firecracker
+
+    /// The dialect of this process, by the name under which it was started.
+    package static var ofThisProcess: APIDialect {
+        ProcessArguments.standsInForFirecracker ? .firecracker : .martlet
+    }
+
+    /// The name and version of the program in its log.
+    var program: String {
+        switch self {
+        case .martlet: "\(APIVersion.name) v\(APIVersion.martlet)"
+        case .firecracker: "Firecracker v\(APIVersion.firecracker)"
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP
+import JSON
+import Synchronization
+
+/// The numbers of requests of each kind, under the names that Firecracker's metrics have for them.
+final class RequestCounters: Sendable {
+    /// By group, then by field: since the last time that they were taken.
+    private let counts = Mutex<[String: [String: UInt64]]>([:])
+
+    /// Counts an answered request; those that Firecracker does not count are left out.
+    func count(_ request: HTTPRequest, isRefused: Bool) {
+        let group: String
+        switch request.method {
+        case "GET": group = "get_api_requests"
+        case "PUT": group = "put_api_requests"
+        case "PATCH": group = "patch_api_requests"
+        default: return
+        }
+        guard let name = Self.name(request.pathSegments.first ?? "", request.method) else { return }
+        add(1, to: "\(name)_count", in: group)
+        if isRefused, request.method != "GET" { add(1, to: "\(name)_fails", in: group) }
+    }
+
+    /// Counts a request that has a field which should not be used any more.
+    func countDeprecated() { add(1, to: "deprecated_http_api_calls", in: "deprecated_api") }
+
+    /// Takes what was counted, and begins anew.
+    ///
+    /// - Returns: The groups with their fields.
+    func take() -> [(group: String, fields: JSONObject)] {
+        counts.withLock { counts in
+            defer { counts = [:] }
+            return counts.map { ($0.key, JSONObject($0.value.map { ($0.key, .count($0.value)) })) }
+        }
+    }
+
+    private func add(_ count: UInt64, to field: String, in group: String) {
+        counts.withLock { $0[group, default: [:]][field, default: 0] &+= count }
+    }
+
+    private static func name(_ resource: String, _ method: String) -> String? {
+        switch (resource, method) {
+        case ("", "GET"): "instance_info"
+        case ("version", "GET"): "vmm_version"
+        case ("machine-config", _): "machine_cfg"
+        case ("mmds", _): "mmds"
+        case ("hotplug", _): "hotplug_memory"
+        case (_, "GET"): nil
+        case ("drives", _): "drive"
+        case ("network-interfaces", _): "network"
+        case ("pmem", _): "pmem"
+        case (_, "PATCH"): nil
+        case ("boot-source", _): "boot_source"
+        case ("cpu-config", _): "cpu_cfg"
+        case ("actions", _), ("logger", _), ("metrics", _), ("serial", _), ("vsock", _): resource
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import HTTP
+import Host
+import SystemPackage
+import TestSupport
+import Testing
+
+/// `martlet-monitor` under the name `firecracker`, as that program's jailer and clients start it.
+struct StandInTests {
+    private let folder: TemporaryFolder
+    private let program: String
+
+    init() throws {
+        folder = try TemporaryFolder()
+        program = "\(folder.path)/firecracker"
+        let monitor = Martlet.program + "-monitor"
+        try #require(unsafe symlink(monitor, program) == 0)
+    }
+
+    /// A program with its output in the file `output`.
+    private func start(_ program: String, _ arguments: [String]) throws -> ChildProcess {
+        let output = try folder.write([], to: "output")
+        let descriptor = ChildProcess.Descriptor.file(output, flags: O_WRONLY | O_APPEND)
+        return try ChildProcess(program, arguments, descriptors: [.null, descriptor, descriptor])
+    }
+
+    private func output() throws -> String { String(decoding: try folder.read("output"), as: UTF8.self) }
+
+    private func run(_ arguments: String...) throws -> ChildProcess.Termination {
+        try start(program, arguments).wait()
+    }
+
+    /// The program with a socket that answers.
+    private func serve(_ arguments: String...) throws -> ChildProcess {
+        let socket = FilePath("\(folder.path)/api")
+        let process = try start(program, ["--api-sock", socket.string] + arguments)
+        let client = HTTPClient(connectingTo: socket)
+        try Deadline.wait(for: "the API") {
+            (try? client.request("GET", "/version", timeout: Deadline.standard))?.status == 200
+        }
+        return process
+    }
+
+    @Test func `the version is Firecracker's`() throws {
+        #expect(try run("--version") == .exited(0))
+        #expect(try output().hasPrefix("Firecracker v1."))
+    }
+
+    @Test func `wrong options have Firecracker's exit statuses under its name, and Martlet's under its own`() throws {
+        #expect(try run("--bogus") == .exited(153))
+        #expect(try run("--level", "Loud") == .exited(152))
+        #expect(try run("--start-time-us", "soon") == .exited(153))
+        #expect(try run("--no-api") == .exited(153))
+        let monitor = Martlet.program + "-monitor"
+        #expect(try start(monitor, ["--bogus"]).wait() == .exited(64))
+        #expect(try start(monitor, ["--level", "Loud"]).wait() == .exited(64))
+    }
+
+    @Test func `what the jailer and clients pass is accepted, and a signal ends the process as that signal`() throws {
+        let process = try serve(
+            "--id",
+            "a-1",
+            "--start-time-us",
+            "1",
+            "--start-time-cpu-us",
+            "2",
+            "--parent-cpu-time-us",
+            "3",
+            "--boot-timer",
+            "--no-seccomp",
+            "--enable-pci",
+            "--metadata",
+            "none",
+            "--mmds-size-limit",
+            "99",
+            "--http-api-max-payload-size",
+            "60000",
+            "--level",
+            "Info",
+            "--",
+            "--bogus"
+        )
+        process.send(SIGTERM)
+        #expect(try process.wait() == .signaled(SIGTERM))
+        let log = try output()
+        for text in ["Running Firecracker v1.", "--enable-pci has no effect", "API server started."] {
+            #expect(log.contains(text), "\(text)")
+        }
+    }
+
+    @Test func `SIGHUP ends it with Firecracker's status`() throws {
+        let process = try serve()
+        process.send(SIGHUP)
+        #expect(try process.wait() == .exited(156))
+    }
+
+    @Test func `what keeps a machine from starting is in the log`() throws {
+        let file = try folder.write(
+            Array(#"{"boot-source":{"kernel_image_path":"/nowhere"}}"#.utf8),
+            to: "machine.json"
+        )
+        let log = "\(folder.path)/log"
+        for broken in [file, "/nowhere/machine.json"] {
+            #expect(try run("--no-api", "--log-path", log, "--config-file", broken) == .exited(1))
+            let text = String(decoding: try folder.read("log"), as: UTF8.self)
+            #expect(text.contains("/nowhere"))
+            #expect(text.contains("Firecracker exiting with error. exit_code=1"))
+            unsafe unlink(log)
+        }
+        let process = try serve()
+        defer { process.send(SIGKILL) }
+        #expect(try run("--api-sock", "\(folder.path)/api", "--log-path", log) == .exited(1))
+        #expect(String(decoding: try folder.read("log"), as: UTF8.self).contains("\(folder.path)/api"))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root to make a mount namespace"))
+    func `it starts without /proc and with an empty environment, and sees its arguments`() throws {
+        let script = "umount -l /proc && exec /usr/bin/env -i \"$0\" --version"
+        let process = try start("/usr/bin/unshare", ["-m", "/bin/sh", "-c", script, program])
+        #expect(try process.wait() == .exited(0))
+        #expect(try output().hasPrefix("Firecracker v1."))
+    }
+}

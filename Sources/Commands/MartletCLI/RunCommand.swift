@@ -135,6 +135,25 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
     var exitStatusPort = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            The sandbox around the machine's process: on; log, where a system call that is not in its thread's list is told \
+            and made; off, for debuggers.
+            """,
+            valueName: "mode"
+        )
+    )
+    var sandbox = Sandbox.Mode.on
+
+    @Option(
+        help: ArgumentHelp(
+            "Become this user before the guest runs: NAME, UID or UID:GID; for root, and machines without a name.",
+            valueName: "user"
+        )
+    )
+    var user: HostUser?
+
     @Flag(help: "Say more of what happens.")
     var verbose = false
 
@@ -192,6 +211,7 @@ struct RunCommand: ParsableCommand {
         settings.escape = escape.filter
         settings.isVerbose = verbose
         settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
+        (settings.sandbox.mode, settings.sandbox.user) = (sandbox, user)
         return ExitCode(Int32(try MachineSession(settings).run(start)))
     }
 
@@ -287,3 +307,10 @@ struct RunCommand: ParsableCommand {
 }
 
 extension EntryChoice: ExpressibleByArgument {}
+extension Sandbox.Mode: ExpressibleByArgument {}
+
+extension HostUser: ExpressibleByArgument {
+    init?(argument: String) {
+        self.init(argument)
+    }
+}

@@ -39,6 +39,8 @@ package final class MachineService: Sendable {
     private let ended = DispatchGroup()
     private let descriptors: [String: CInt]
     private let onReady: @Sendable (VirtualMachine) throws -> Void
+    private let onStarted: @Sendable () -> Void
+    private let prepareThread: @Sendable (String) -> Void
     private let onEnd: @Sendable (MachineResult) -> Void
     private let onEvent: @Sendable (MachineEvent) -> Void
 
@@ -51,6 +53,8 @@ package final class MachineService: Sendable {
     ///   - startTime: The time that the process took to come here.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
     ///   - onReady: Called when a machine is made, just before its guest runs.
+    ///   - onStarted: Called when the guest runs, on the thread that has started it.
+    ///   - prepareThread: Called on each of the machine's threads with its name, before the guest runs.
     ///   - onEvent: Called from the machine's threads; must not block.
     ///   - onEnd: Called once, from a thread of the machine's, before those who wait for the end are told.
     package init(
@@ -62,6 +66,8 @@ package final class MachineService: Sendable {
         startTime: StartTime = StartTime(),
         descriptors: [String: CInt] = [:],
         onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
+        onStarted: @escaping @Sendable () -> Void = {},
+        prepareThread: @escaping @Sendable (String) -> Void = { _ in },
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
         onEnd: @escaping @Sendable (MachineResult) -> Void
     ) {
@@ -70,6 +76,7 @@ package final class MachineService: Sendable {
         attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
         (self.onReady, self.onEnd, self.onEvent) = (onReady, onEnd, onEvent)
+        (self.onStarted, self.prepareThread) = (onStarted, prepareThread)
         logger = log.logger
         ended.enter()
     }
@@ -128,7 +135,13 @@ package final class MachineService: Sendable {
             throw APIError("Cannot start microvm without kernel configuration.")
         }
         try start { () throws(MachineError) in
-            try VirtualMachine(resolved(configuration), console: attachment, logger: logger, onEvent: onEvent)
+            try VirtualMachine(
+                resolved(configuration),
+                console: attachment,
+                logger: logger,
+                onEvent: onEvent,
+                prepareThread: prepareThread
+            )
         }
     }
 
@@ -152,7 +165,8 @@ package final class MachineService: Sendable {
                 options: resolved,
                 console: attachment,
                 logger: logger,
-                onEvent: onEvent
+                onEvent: onEvent,
+                prepareThread: prepareThread
             )
             change { state in
                 let (logger, metrics) = (state.configuration.logger, state.configuration.metrics)
@@ -187,6 +201,7 @@ package final class MachineService: Sendable {
             throw APIError("\(error)")
         }
         metricsFile.start(on: machine) { [weak self] in self?.flushMetrics() }
+        onStarted()
     }
 
     /// Ends the machine soon, and its guest is not asked; one that was not started will not be any more.

@@ -19,6 +19,7 @@ package final class MachineSession: Sendable {
     private static let grace = Duration.seconds(1)
 
     private let settings: SessionSettings
+    private let sandbox: Sandbox
     private let onEnd: @Sendable (MachineResult) -> Void
     private let onExit: @Sendable (MachineResult?) throws -> Void
     /// The signal by which this process is to end, or 0.
@@ -37,6 +38,9 @@ package final class MachineSession: Sendable {
         onExit: @escaping @Sendable (MachineResult?) throws -> Void = { _ in }
     ) {
         (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
+        var wishes = settings.sandbox
+        wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
+        sandbox = Sandbox(wishes, opensFiles: settings.apiSocket != nil)
     }
 
     /// Runs a machine to its end, and says what the user should know.
@@ -45,6 +49,7 @@ package final class MachineSession: Sendable {
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: What keeps it from starting.
     package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
+        HostThread.prepareEach { [sandbox] name in sandbox.restrictNewThread(name) }
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -83,7 +88,13 @@ package final class MachineSession: Sendable {
             dialect: settings.dialect,
             startTime: settings.startTime,
             descriptors: settings.descriptors,
-            onReady: { [self] machine in try prepare(machine, log) },
+            onReady: { [self] machine in
+                try prepare(machine, log)
+                try sandbox.enter(log: log.fileDescriptor)
+            },
+            // A request has started it: the thread of the API has no more to open than what requests name.
+            onStarted: { [sandbox] in if HostThread.isCurrent("http") { sandbox.restrictThread("http") } },
+            prepareThread: { [sandbox] name in sandbox.restrictThread(name) },
             onEvent: { [self] event in handle(event, log) },
             onEnd: onEnd
         )
@@ -91,6 +102,11 @@ package final class MachineSession: Sendable {
         if let logger = settings.logger { try service.set(logger) }
         if settings.audience == .log { log.reportStart(settings.dialect) }
         for warning in settings.warnings { log.logger.warning("\(warning)") }
+        switch settings.sandbox.mode {
+        case .on: break
+        case .log: log.logger.warning("the sandbox only tells of system calls that it would refuse")
+        case .off: log.logger.warning("the sandbox is off: a guest that breaks into this process has all its rights")
+        }
         if let metrics = settings.metrics { try service.set(metrics) }
         let start = try start()
         // Before the machine: one that is stopped before it starts ends at once when it does.
@@ -116,6 +132,7 @@ package final class MachineSession: Sendable {
             log.logger.debug("Listening on API socket (\"\(path)\").")
             log.logger.info("API server started.")
         }
+        sandbox.restrictThread("main")
         return service.waitUntilEnded()
     }
 

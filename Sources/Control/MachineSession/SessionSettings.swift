@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Console
+package import Host
 package import Machine
 package import MachineAPI
 package import MachineModel
@@ -48,6 +49,8 @@ package struct SessionSettings: Sendable {
     package var metrics: MetricsSettings?
     /// The program that clients expect behind the API's socket.
     package var dialect = APIDialect.martlet
+    /// What the process gives away before its guest runs.
+    package var sandbox = Sandbox.Settings()
     /// The largest body of a request in bytes; `nil` for the usual one.
     package var requestByteLimit: Int?
     /// The time that the process took to come here.

@@ -68,8 +68,21 @@ struct MonitorOptions {
             case "--show-level": logger[settings: \.showsLevel] = true
             case "--show-log-origin": logger[settings: \.showsOrigin] = true
             case "--metrics-path": settings.metrics = MetricsSettings(path: try value())
-            // There are no filters to turn off.
-            case "--no-seccomp": break
+            case "--no-seccomp": settings.sandbox.filtersCalls = false
+            case "--seccomp-filter":
+                settings.warnings.append("\(name) \(try value()) has no effect: Martlet has a list of its own")
+            case "--sandbox":
+                let text = try value()
+                guard let mode = Sandbox.Mode(rawValue: text) else {
+                    throw .wrongUsage("--sandbox is on, log or off, not '\(text)'")
+                }
+                settings.sandbox.mode = mode
+            case "--user":
+                let text = try value()
+                guard let user = HostUser(text) else {
+                    throw .wrongUsage("--user is a user of this host, UID or UID:GID, and not root: not '\(text)'")
+                }
+                settings.sandbox.user = user
             case "--start-time-us": start = try number()
             case "--start-time-cpu-us": processorStart = try number()
             case "--parent-cpu-time-us": parentProcessor = try number()
@@ -83,7 +96,10 @@ struct MonitorOptions {
             case "--listen-fd": settings.listeningDescriptor = CInt(try value())
             case "--console-log": settings.consoleLog = FilePath(hostText: try value())
             case "--result-file": resultFile = FilePath(hostText: try value())
-            case "--lock-fd": lockDescriptor = CInt(try value())
+            case "--lock-fd":
+                lockDescriptor = CInt(try value())
+                // The lock, and the folder behind it.
+                if let lock = lockDescriptor { settings.sandbox.keptDescriptors += [lock, lock + 1] }
             case "--machine-folder": machineFolder = FilePath(hostText: try value())
             case "--remove-at-end": isRemovedAtEnd = true
             case "--path-fd":

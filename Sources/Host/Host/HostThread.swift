@@ -33,11 +33,19 @@ package final class HostThread: Sendable {
         _ body: @escaping @Sendable () -> Void
     ) throws(HostThreadError) {
         let entry: Body
+        let prepare = Self.preparation.withLock { $0 }
         if let gate {
             let ticket = gate.expect(name)
-            entry = Body(ended) { if gate.enter(ticket) { body() } }
+            entry = Body(ended) {
+                guard gate.enter(ticket) else { return }
+                prepare?(name)
+                body()
+            }
         } else {
-            entry = Body(ended, body)
+            entry = Body(ended) {
+                prepare?(name)
+                body()
+            }
         }
         let context = unsafe Unmanaged.passRetained(entry)
         var thread: pthread_t = 0
@@ -85,7 +93,21 @@ package final class HostThread: Sendable {
         body.ended.leave()
     }
 
+    // MARK: - Every thread
+
+    private static let preparation = Mutex<(@Sendable (String) -> Void)?>(nil)
+
+    /// Has each thread that starts from now on call a function first; one that passes a gate, when that is open.
+    ///
+    /// - Parameter body: Gets the name of the thread.
+    package static func prepareEach(_ body: @escaping @Sendable (String) -> Void) {
+        preparation.withLock { $0 = body }
+    }
+
     // MARK: - Names
+
+    /// Whether the calling thread has this name.
+    package static func isCurrent(_ name: String) -> Bool { currentName == shownName(name) }
 
     /// Calls `body` with another name for the calling thread, such as a worker of Dispatch's.
     package static func withName<R>(_ name: String, _ body: () -> R) -> R {

@@ -9,6 +9,7 @@ package enum ProcessStart {
     ///
     /// - Standard descriptors that are closed lead to /dev/null: else the next file that is opened has their number, and the guest's
     ///   console reads or writes that file. Writing there stays an error.
+    /// - All threads share one heap: one of its own would have a thread open a file of /sys at its first allocation.
     /// - A reader that goes away shows as an error of write(2), not as SIGPIPE.
     ///
     /// Signals that are ignored stay ignored: see `SignalWatch`.
@@ -18,6 +19,7 @@ package enum ProcessStart {
         let result = chost_open_standard_descriptors()
         guard result == 0 else { throw Errno(rawValue: -result) }
         chost_ignore_broken_pipes()
+        chost_share_heap()
     }
 
     /// Gives SIGPIPE back the action that it had, for the program that this process becomes by exec.

@@ -17,6 +17,7 @@ extension RunCommand {
         if let name, MachineName(name) == nil {
             throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
         }
+        if isNamed, user != nil { throw ValidationError("--user is for machines without a name.") }
         if remove, !isNamed { throw ValidationError("--rm is for machines with a --name; others leave nothing.") }
         if isNamed, apiSocket != nil {
             throw ValidationError("A machine with a name has its socket in its folder: leave out --api-socket.")
@@ -54,7 +55,7 @@ extension RunCommand {
     /// - Returns: The exit status.
     /// - Throws: `RegistryError` where it cannot be started.
     func launch(_ source: MachineSource, name: MachineName?) throws -> ExitCode {
-        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
+        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser(), sandbox: sandbox)
         var connection: ConsoleConnection?
         let client = try launcher.launch(
             name,

@@ -20,6 +20,9 @@ struct LineFile: ~Copyable, Sendable {
         file = OwnedDescriptor(adopting: raw)
     }
 
+    /// The file's descriptor.
+    var descriptor: CInt { file.rawValue }
+
     /// Writes one line, all of it or not at all where a pipe has no room.
     func write(_ line: String) {
         let bytes = Array((line + "\n").utf8)

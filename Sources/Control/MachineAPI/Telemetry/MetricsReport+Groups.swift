@@ -145,14 +145,14 @@ extension MetricsReport {
 }
 
 extension JSONObject {
-    /// Gives fields of a group values in place of those that it has.
+    /// Gives fields of a group values in place of those that it has; fields that it lacks are left out.
     ///
     /// - Parameters:
     ///   - fields: The new values.
     ///   - group: The name of the group.
     mutating func set(_ fields: JSONObject, in group: String) {
-        guard case .object(var object) = self[group] ?? .object([:]) else { return }
-        for name in fields.names { object[name] = fields[name] }
+        guard case .object(var object)? = self[group] else { return }
+        for name in fields.names where object[name] != nil { object[name] = fields[name] }
         self[group] = .object(object)
     }
 }

@@ -32,6 +32,9 @@ package final class MonitorLog: Sendable {
         (self.identifier, self.isVerbose, self.output) = (identifier, isVerbose, output)
     }
 
+    /// The descriptor of the log's file, which stays open until another file takes its place; `nil` for none.
+    package var fileDescriptor: CInt? { state.withLock { $0.file?.descriptor } }
+
     /// Writes which program it is, for the log's reader.
     package func reportStart(_ dialect: APIDialect) {
         logger.info("Running \(dialect.program)")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Host
+package import Host
 import JSON
 import Machine
 import MachineAPI
@@ -14,9 +14,13 @@ package struct MachineLauncher {
     private static let patience = Duration.seconds(120)
 
     private let runtime: RuntimeFolder
+    private let sandbox: Sandbox.Mode
 
-    package init(in runtime: RuntimeFolder) {
-        self.runtime = runtime
+    /// - Parameters:
+    ///   - runtime: The folder of all machines.
+    ///   - sandbox: The sandbox of the machines' processes.
+    package init(in runtime: RuntimeFolder, sandbox: Sandbox.Mode = .on) {
+        (self.runtime, self.sandbox) = (runtime, sandbox)
     }
 
     /// Starts a machine and returns when its guest runs.
@@ -83,7 +87,14 @@ package struct MachineLauncher {
             var source = source
             source.addDefaultVsock(at: folder.path(.vsock))
             try save(source.configuration.json, in: folder)
-            return (client, try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: isRemovedAtEnd))
+            let process = try MonitorProcess.start(
+                in: folder,
+                holding: hold,
+                source,
+                sandbox: sandbox,
+                isRemovedAtEnd: isRemovedAtEnd
+            )
+            return (client, process)
         } catch {
             hold.lock.release()
             try? folder.remove()

@@ -49,6 +49,7 @@ package enum MonitorProcess {
     ///   - folder: The machine's.
     ///   - hold: The locks of the folder, which are handed on.
     ///   - source: Its files are handed on; its description is in the folder.
+    ///   - sandbox: The sandbox of the process.
     ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.
     /// - Returns: The process.
     /// - Throws: `RegistryError` where it cannot be started.
@@ -56,6 +57,7 @@ package enum MonitorProcess {
         in folder: MachineFolder,
         holding hold: MachineFolder.Hold,
         _ source: MachineSource,
+        sandbox: Sandbox.Mode,
         isRemovedAtEnd: Bool
     ) throws(RegistryError) -> RunningProcess {
         let program = try program()
@@ -77,6 +79,7 @@ package enum MonitorProcess {
         if source.restoration == nil {
             launch.arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
         }
+        if sandbox != .on { launch.arguments += ["--sandbox", sandbox.rawValue] }
         if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
         for (index, file) in source.files.enumerated() {
             launch.arguments += ["--path-fd", "\(firstInherited + index)=\(file.path)"]

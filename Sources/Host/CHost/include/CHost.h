@@ -9,6 +9,7 @@
 #include "Files.h"
 #include "Memory.h"
 #include "Processes.h"
+#include "Sandbox.h"
 #include "Sockets.h"
 #include "Start.h"
 #include "Terminal.h"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import MachineModel
 import Interpreter
+import Host
 import KVM
 import Network
 
@@ -54,6 +56,7 @@ package struct HostReport: Sendable {
             add(.bad, path, error.description)
         }
         addNetwork()
+        addSandbox()
         add(.good, "memory", "\(MachineConfiguration.hostMemoryByteCount >> 20) MiB in this host")
     }
 
@@ -95,6 +98,33 @@ package struct HostReport: Sendable {
         } else {
             add(.good, "processor", "has VT-x or AMD-V: guest kernel code runs natively")
         }
+    }
+
+    /// The layers of the sandbox that a machine's process can enter here.
+    private mutating func addSandbox() {
+        if ProcessRights.canFilterCalls {
+            add(.good, "sandbox", "system calls are filtered, by the kind of thread")
+        } else {
+            add(.note, "sandbox", "this host or this build cannot filter system calls (CONFIG_SECCOMP_FILTER)")
+        }
+        switch ProcessRights.landlockVersion {
+        case nil:
+            add(
+                .note,
+                "sandbox",
+                "no Landlock: files are kept by permissions alone (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
+            )
+        case let version?:
+            let lacks = version < 4 ? ", without TCP and signals" : version < 7 ? ", without signals" : ""
+            add(.good, "sandbox", "Landlock ABI \(version)\(lacks)")
+        }
+        add(
+            .good,
+            "sandbox",
+            geteuid() == 0
+                ? "started as root: capabilities are dropped; --user has a machine run as another user"
+                : "no privileges to begin with"
+        )
     }
 
     private mutating func addCapabilities(of system: KVMSystem) {

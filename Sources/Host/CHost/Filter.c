@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The system calls that each kind of thread may make, as programs for seccomp(2).
+//
+// By hand and not by libseccomp, whose tables and tree of rules take more memory than the whole of this.
+
+#include "CHost.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/fiemap.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
+
+// MARK: - Lists
+
+enum {
+    V = CHOST_VCPU, D = CHOST_DEVICE, A = CHOST_API, C = CHOST_CONTROL,
+    // Short names for the table below.
+    DAC = D | A | C, AC = A | C, DC = D | C, VC = V | C, ALL = CHOST_ALL,
+};
+
+enum check {
+    ALWAYS,
+    // An argument is one of the values that the kinds of thread may give.
+    REQUEST,
+    FAMILY,
+    OPTION,
+    // Memory is never executable.
+    NO_CODE,
+    // A thread, and neither a process nor a namespace.
+    THREAD,
+    // Answered with ENOSYS: the C library falls back on a call whose arguments a filter can see.
+    ABSENT,
+};
+
+static const struct rule {
+    uint16_t number;
+    uint8_t kinds, check;
+} rules[] = {
+    // The calls that come most often, first.
+    {SYS_ioctl, ALL, REQUEST}, {SYS_futex, ALL}, {SYS_write, ALL}, {SYS_read, ALL}, {SYS_epoll_wait, DC},
+    {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DAC}, {SYS_preadv, AC}, {SYS_pwritev, AC}, {SYS_preadv2, DAC},
+    {SYS_pwritev2, DAC}, {SYS_readv, DAC}, {SYS_writev, DAC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
+    {SYS_recvmmsg, C}, {SYS_sendmmsg, C}, {SYS_recvfrom, DAC}, {SYS_sendto, DAC}, {SYS_poll, DAC},
+    {SYS_ppoll, AC}, {SYS_pread64, DAC}, {SYS_pwrite64, DAC}, {SYS_fdatasync, DC}, {SYS_fsync, DC},
+    {SYS_fallocate, DC},
+    // Every thread: memory, signals and time.
+    {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, ALL},
+    {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL}, {SYS_sigaltstack, DAC},
+    {SYS_tgkill, ALL}, {SYS_gettid, ALL}, {SYS_getpid, ALL}, {SYS_restart_syscall, ALL}, {SYS_sched_yield, ALL},
+    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DAC}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
+    {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
+    // Workers of Dispatch, which come and go.
+    {SYS_clone, DAC, THREAD}, {SYS_clone3, DAC, ABSENT}, {SYS_rseq, DAC}, {SYS_set_robust_list, DAC},
+    {SYS_setpriority, DAC}, {SYS_sched_getaffinity, AC},
+    // Events, and sockets that have a path.
+    {SYS_timerfd_settime, DC}, {SYS_timerfd_create, C}, {SYS_epoll_ctl, ALL}, {SYS_epoll_create1, C},
+    {SYS_eventfd2, AC}, {SYS_socket, DAC, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, DC}, {SYS_accept4, DAC},
+    {SYS_shutdown, DAC}, {SYS_getsockopt, DAC}, {SYS_setsockopt, DAC}, {SYS_getsockname, C}, {SYS_getpeername, C},
+    {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, DAC}, {SYS_newfstatat, AC}, {SYS_statx, AC},
+    {SYS_lseek, AC},
+    // Files by their path: console logs that rotate, another file for a disk, snapshots, counters.
+    {SYS_openat, AC}, {SYS_openat2, AC}, {SYS_access, AC}, {SYS_faccessat, AC}, {SYS_faccessat2, AC}, {SYS_readlink, AC},
+    {SYS_readlinkat, AC}, {SYS_stat, AC}, {SYS_lstat, AC}, {SYS_open, AC}, {SYS_flock, AC}, {SYS_ftruncate, AC},
+    {SYS_io_uring_setup, AC}, {SYS_io_uring_register, AC}, {SYS_unlink, AC}, {SYS_unlinkat, C}, {SYS_rename, C},
+    {SYS_renameat, C}, {SYS_renameat2, C}, {SYS_mkdir, C}, {SYS_mkdirat, C}, {SYS_rmdir, C}, {SYS_link, C}, {SYS_linkat, C},
+    {SYS_symlinkat, C}, {SYS_getdents64, AC}, {SYS_fchmod, C}, {SYS_chmod, C}, {SYS_fchmodat, C}, {SYS_fchown, C},
+    {SYS_utimensat, C}, {SYS_copy_file_range, C}, {SYS_sendfile, C}, {SYS_sync_file_range, C}, {SYS_fadvise64, C},
+    {SYS_fstatfs, C}, {SYS_statfs, C}, {SYS_umask, C}, {SYS_getcwd, C}, {SYS_chdir, C}, {SYS_dup, C}, {SYS_dup2, C},
+    {SYS_dup3, C}, {SYS_pipe2, C}, {SYS_memfd_create, C}, {SYS_mincore, C}, {SYS_msync, C}, {SYS_close_range, C},
+    {SYS_fgetxattr, C}, {SYS_fsetxattr, C}, {SYS_flistxattr, C},
+    // What a process asks about itself.
+    {SYS_getuid, AC}, {SYS_geteuid, AC}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
+    {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
+    {SYS_kill, C}, {SYS_wait4, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
+    // What a thread gives away before it passes the gate.
+    {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_restrict_self, C},
+    // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.
+    {449, ALL}, {454, C}, {455, C}, {456, C},
+};
+enum { RULE_COUNT = sizeof rules / sizeof *rules };
+
+// A value of an argument that the kinds may give.
+struct value {
+    uint32_t value;
+    uint8_t kinds;
+};
+
+static const struct value requests[] = {
+    {KVM_RUN, VC}, {KVM_GET_REGS, VC}, {KVM_SET_REGS, VC}, {KVM_GET_SREGS, VC}, {KVM_SET_SREGS, VC},
+    {KVM_GET_MP_STATE, VC}, {KVM_SET_MP_STATE, VC}, {KVM_KVMCLOCK_CTRL, VC}, {KVM_GET_MSRS, VC}, {KVM_SET_MSRS, VC},
+    {KVM_GET_XSAVE, VC}, {KVM_SET_XSAVE, VC}, {KVM_GET_XSAVE2, VC}, {KVM_GET_XCRS, VC}, {KVM_SET_XCRS, VC},
+    {KVM_GET_VCPU_EVENTS, VC}, {KVM_SET_VCPU_EVENTS, VC}, {KVM_GET_DEBUGREGS, VC}, {KVM_SET_DEBUGREGS, VC},
+    {KVM_GET_LAPIC, VC}, {KVM_SET_LAPIC, VC}, {KVM_TRANSLATE, VC}, {KVM_GET_TSC_KHZ, C}, {KVM_SET_TSC_KHZ, C},
+    {KVM_GET_CPUID2, C}, {KVM_HAS_DEVICE_ATTR, C}, {KVM_GET_DEVICE_ATTR, C}, {KVM_SET_DEVICE_ATTR, C},
+    {KVM_GET_CLOCK, C}, {KVM_SET_CLOCK, C}, {KVM_GET_IRQCHIP, C}, {KVM_SET_IRQCHIP, C}, {KVM_GET_PIT2, C},
+    {KVM_SET_PIT2, C}, {KVM_IRQFD, VC}, {KVM_IOEVENTFD, VC}, {KVM_IRQ_LINE, VC}, {KVM_CHECK_EXTENSION, C},
+    {KVM_GET_MSR_INDEX_LIST, C}, {KVM_GET_DIRTY_LOG, C}, {KVM_CLEAR_DIRTY_LOG, C}, {KVM_SET_USER_MEMORY_REGION, C},
+    // Disks.
+    {BLKGETSIZE64, AC}, {BLKSSZGET, AC}, {BLKPBSZGET, AC}, {BLKROGET, AC}, {BLKDISCARD, DC}, {BLKZEROOUT, DC},
+    {BLKFLSBUF, DC}, {FICLONE, C}, {FICLONERANGE, C}, {FS_IOC_GETFLAGS, C}, {FS_IOC_FIEMAP, C},
+    // Networks.
+    {TUNSETOFFLOAD, V | DC}, {TUNSETVNETHDRSZ, V | DC}, {TUNSETVNETLE, V | DC}, {TUNGETIFF, DC},
+    {SIOCGIFFLAGS, DC}, {SIOCGIFNAME, DC}, {SIOCGIFMTU, DC}, {SIOCGIFHWADDR, DC}, {FIONREAD, DAC}, {FIONBIO, DAC},
+    // Terminals: a thread that ends the process puts the user's back.
+    {TCGETS, ALL}, {TCSETS, ALL}, {TCSETSW, ALL}, {TIOCGPGRP, ALL}, {TIOCGWINSZ, C}, {FIOCLEX, C},
+};
+static const struct value families[] = {{AF_UNIX, ALL}};
+static const struct value options[] = {
+    {PR_SET_NAME, ALL}, {PR_GET_NAME, ALL}, {PR_SET_VMA, ALL}, {PR_SET_NO_NEW_PRIVS, C}, {PR_CAPBSET_READ, C},
+    {PR_CAPBSET_DROP, C}, {PR_CAP_AMBIENT, C}, {PR_GET_DUMPABLE, C}, {PR_GET_SECCOMP, C},
+};
+
+int chost_filter_count(int kinds) {
+    int count = 0;
+    for (int i = 0; i < RULE_COUNT; i++) count += (rules[i].kinds & kinds) && rules[i].check != ABSENT;
+    return count;
+}
+
+// MARK: - Calls that are refused
+
+// A system call that a filter in the log's mode lets through, because it is made here.
+long chost_call(long number, long a, long b, long c, long d, long e, long f);
+extern const char chost_call_end[];
+__asm__(".text\n.globl chost_call\n.hidden chost_call\n.type chost_call, @function\nchost_call:\n"
+        "mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\nmov %rcx, %rdx\nmov %r8, %r10\nmov %r9, %r8\nmov 8(%rsp), %r9\n"
+        "syscall\n.globl chost_call_end\n.hidden chost_call_end\nchost_call_end:\nret\n.size chost_call, .-chost_call\n");
+
+static struct {
+    enum chost_filter_mode mode;
+    int log, status;
+    // One bit a call and kind of thread, by a hash of the thread's name.
+    atomic_uchar told[16][64];
+} refusal = {.log = -1, .status = -1};
+
+static size_t append(char *line, size_t length, const char *text) {
+    while (*text && length < 240) line[length++] = *text++;
+    return length;
+}
+
+// All that is called from here is async-signal-safe (POSIX.1-2017, 2.4.3), and made by chost_call.
+static void tell_refusal(int number, const long *arguments) {
+    char line[256], name[16] = {0}, digits[64];
+    unsigned hash = 0;
+    chost_call(SYS_prctl, PR_GET_NAME, (long)name, 0, 0, 0, 0);
+    for (const char *c = name; *c; c++) hash = hash * 31 + (unsigned char)*c;
+    if (refusal.mode == CHOST_FILTER_LOG && number >= 0 && number < 512 &&
+        atomic_fetch_or(&refusal.told[hash % 16][number / 8], 1 << number % 8) & 1 << number % 8)
+        return;
+    size_t length = append(line, 0, "martlet: the system call ");
+    length = append(line, length, chost_system_call_name(number));
+    snprintf(digits, sizeof digits, " (%d, 0x%lx", number, (unsigned long)arguments[0]);
+    length = append(line, length, digits);
+    snprintf(digits, sizeof digits, ", 0x%lx", (unsigned long)arguments[1]);
+    length = append(line, length, digits);
+    snprintf(digits, sizeof digits, ", 0x%lx) of the thread '", (unsigned long)arguments[2]);
+    length = append(line, length, digits);
+    length = append(line, length, name);
+    length = append(line, length, refusal.mode == CHOST_FILTER_LOG
+        ? "' is not in its list" : "' is not in its list: it is refused, and the process ends");
+    line[length++] = '\n';
+    chost_call(SYS_write, STDERR_FILENO, (long)line, (long)length, 0, 0, 0);
+    if (refusal.log >= 0) chost_call(SYS_write, refusal.log, (long)line, (long)length, 0, 0, 0);
+}
+
+static void handle_refusal(int signal, siginfo_t *info, void *context) {
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    long a[6] = {registers[REG_RDI], registers[REG_RSI], registers[REG_RDX], registers[REG_R10], registers[REG_R8],
+                 registers[REG_R9]};
+    int number = info->si_code == 1 ? info->si_syscall : -1;  // SYS_SECCOMP
+    (void)signal;
+    if (number < 0) _exit(1);  // from outside
+    tell_refusal(number, a);
+    if (refusal.mode == CHOST_FILTER_LOG) {
+        registers[REG_RAX] = chost_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+        return;
+    }
+    chost_terminal_restore();
+    if (refusal.status >= 0) _exit(refusal.status);
+    // Blocked here, so that the kernel ends the process by it: for a call that no list has.
+    syscall(SYS_vhangup);
+    _exit(1);
+}
+
+int chost_filter_prepare(enum chost_filter_mode mode, int log, int status) {
+    // The C library opens /etc/localtime the first time that anybody asks for a date.
+    tzset();
+    refusal.mode = mode;
+    refusal.log = log;
+    refusal.status = status;
+    struct sigaction action = {.sa_sigaction = handle_refusal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigemptyset(&action.sa_mask);
+    return chost_result(sigaction(SIGSYS, &action, NULL));
+}
+
+// MARK: - Programs
+
+struct program {
+    struct sock_filter steps[1024];
+    unsigned short count;
+};
+
+static void add(struct program *p, unsigned short code, uint32_t k, uint8_t jt, uint8_t jf) {
+    p->steps[p->count++] = (struct sock_filter){code, jt, jf, k};
+}
+
+static void load(struct program *p, size_t offset) { add(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0); }
+static void load_argument(struct program *p, int index) {
+    // The lower half, which is all that the kernel looks at of these arguments.
+    load(p, offsetof(struct seccomp_data, args) + (size_t)index * 8);
+}
+static void answer(struct program *p, uint32_t action) { add(p, BPF_RET | BPF_K, action, 0, 0); }
+
+static void add_values(struct program *p, int index, const struct value *values, size_t count, int kinds) {
+    load_argument(p, index);
+    for (size_t i = 0; i < count; i++) {
+        if (!(values[i].kinds & kinds)) continue;
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, values[i].value, 0, 1);
+        answer(p, SECCOMP_RET_ALLOW);
+    }
+    answer(p, SECCOMP_RET_TRAP);
+}
+
+static void add_rule(struct program *p, const struct rule *rule, int kinds) {
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, rule->number, 0, 0);
+    unsigned short jump = (unsigned short)(p->count - 1);
+    switch (rule->check) {
+    case ALWAYS: answer(p, SECCOMP_RET_ALLOW); break;
+    case ABSENT: answer(p, SECCOMP_RET_ERRNO | ENOSYS); break;
+    case REQUEST: add_values(p, 1, requests, sizeof requests / sizeof *requests, kinds); break;
+    case FAMILY: add_values(p, 0, families, sizeof families / sizeof *families, kinds); break;
+    case OPTION: add_values(p, 0, options, sizeof options / sizeof *options, kinds); break;
+    case NO_CODE:
+        load_argument(p, 2);
+        add(p, BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0);
+        answer(p, SECCOMP_RET_ALLOW);
+        answer(p, SECCOMP_RET_TRAP);
+        break;
+    case THREAD:
+        // CLONE_VM and CLONE_THREAD, and none of the new namespaces.
+        load_argument(p, 0);
+        add(p, BPF_ALU | BPF_AND | BPF_K, 0x7e020080 | 0x10000 | 0x100, 0, 0);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, 0x10000 | 0x100, 0, 1);
+        answer(p, SECCOMP_RET_ALLOW);
+        answer(p, SECCOMP_RET_TRAP);
+        break;
+    }
+    p->steps[jump].jf = (uint8_t)(p->count - jump - 1);
+}
+
+static int build(struct program *p, int kinds) {
+    load(p, offsetof(struct seccomp_data, arch));
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+    answer(p, SECCOMP_RET_KILL_PROCESS);
+    if (refusal.mode == CHOST_FILTER_LOG) {
+        uint64_t site = (uint64_t)chost_call_end;
+        load(p, offsetof(struct seccomp_data, instruction_pointer));
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)site, 0, 3);
+        load(p, offsetof(struct seccomp_data, instruction_pointer) + 4);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(site >> 32), 0, 1);
+        answer(p, SECCOMP_RET_ALLOW);
+    }
+    load(p, offsetof(struct seccomp_data, nr));
+    // The calls of x32 have other numbers for the same.
+    add(p, BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1);
+    answer(p, SECCOMP_RET_TRAP);
+    for (int i = 0; i < RULE_COUNT; i++)
+        if (rules[i].kinds & kinds) add_rule(p, &rules[i], kinds);
+    answer(p, SECCOMP_RET_TRAP);
+    return p->count;
+}
+
+int chost_has_filters(void) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return 0;
+#endif
+#endif
+    return prctl(PR_GET_SECCOMP) >= 0;
+}
+
+int chost_filter_install(int kinds, int all_threads) {
+    struct program program = {.count = 0};
+    build(&program, kinds);
+    struct sock_fprog filter = {program.count, program.steps};
+    // Signals of this kind are blocked on the workers of Dispatch.
+    chost_unblock_signal(SIGSYS);
+    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0, &filter);
+    // The id of a thread that has filters of its own.
+    return result > 0 ? -EBUSY : chost_result((int)result);
+}
+
+long chost_raw_call(int number) { return syscall(number, 0, 0, 0, 0, 0, 0); }

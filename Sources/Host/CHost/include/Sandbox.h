@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a process and its threads give away: rights, files and system calls. Each function returns at least 0, or -errno.
+#ifndef MARTLET_CHOST_SANDBOX_H
+#define MARTLET_CHOST_SANDBOX_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+// MARK: - Rights
+
+/// Takes all capabilities from the calling thread, and from what it starts.
+int chost_drop_capabilities(void);
+/// No program that this process starts gets rights by its file; needed for filters without privileges.
+int chost_forbid_new_privileges(void);
+/// Keeps others, also of the same user, from reading this process's memory, and its memory from core files.
+int chost_hide_memory(void);
+/// The number of descriptors cannot be raised any more, and there are no core files.
+int chost_limit_resources(void);
+/// Becomes another user, with one group, on every thread.
+int chost_become(uid_t user, gid_t group);
+/// Closes the descriptors from 3 to 1023 that this process inherited, but for `count` of them.
+void chost_close_inherited(const int *_Nullable kept, int count);
+/// One heap for all threads: a heap of its own would make a new thread look at the number of processors in /sys.
+void chost_share_heap(void);
+
+// MARK: - Landlock
+
+/// The version of Landlock's interface that the kernel has (landlock(7)); 0 for none.
+int chost_landlock_version(void);
+/// Restricts the calling thread and what it starts: no programs, no device nodes, no TCP, no signals to other processes.
+///
+/// With `opens_files` 0 it opens and changes no file by its path any more either. Does nothing where the kernel has no Landlock.
+int chost_landlock_restrict(int opens_files);
+
+// MARK: - System calls
+
+/// What a thread does, as bits: each has a list of system calls.
+enum { CHOST_VCPU = 1, CHOST_DEVICE = 2, CHOST_API = 4, CHOST_CONTROL = 8, CHOST_ALL = 15 };
+
+enum chost_filter_mode {
+    /// A call that is not in the list ends the process.
+    CHOST_FILTER_ENFORCE,
+    /// Such a call is told once for each thread, and made.
+    CHOST_FILTER_LOG,
+};
+
+/// Whether this host and this program can have filters: under a sanitizer, which makes calls of its own, it cannot.
+int chost_has_filters(void);
+/// Sets up what happens at a call that is refused: it is named on standard error and on `log`, unless that is negative.
+///
+/// The process ends with `status`, or by SIGSYS where that is negative.
+int chost_filter_prepare(enum chost_filter_mode mode, int log, int status);
+/// Restricts the calling thread, or all threads, to the calls of `kinds`.
+int chost_filter_install(int kinds, int all_threads);
+/// How many calls the threads of one of `kinds` can make.
+int chost_filter_count(int kinds);
+/// Makes a system call whose arguments are all 0: for tests of what is refused.
+long chost_raw_call(int number);
+/// The name of a system call; "?" for a number without one.
+const char *chost_system_call_name(int number);
+
+#pragma clang assume_nonnull end
+
+#endif

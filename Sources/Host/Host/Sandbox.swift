@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// The rights that a process gives away when everything is opened and before its guest's first instruction.
+///
+/// The process enters as a whole: `enter`, once, on the thread that starts the machine. Capabilities, Landlock and the list of
+/// system calls are each thread's own: `restrictThread` runs on every one of them. `docs/security.md` has the layers.
+package final class Sandbox: Sendable {
+    /// The ways to run.
+    package enum Mode: String, Sendable, CaseIterable {
+        /// With all layers that the host has.
+        case on
+        /// The same, but a system call that is not in its thread's list is told and made.
+        case log
+        /// Without any, for debuggers.
+        case off
+    }
+
+    /// The wishes for a process.
+    package struct Settings: Sendable {
+        package var mode = Mode.on
+        /// Whether system calls are filtered.
+        package var filtersCalls = true
+        /// The user to become; `nil` to stay.
+        package var user: HostUser?
+        /// Inherited descriptors that stay open.
+        package var keptDescriptors: [CInt] = []
+
+        package init() {}
+    }
+
+    private let settings: Settings
+    /// Whether files are opened by their path after the start, for requests and logs.
+    private let opensFiles: Bool
+    private let hasEntered = Atomic<Bool>(false)
+
+    /// Makes a sandbox that is still to be entered.
+    ///
+    /// - Parameters:
+    ///   - settings: The wishes.
+    ///   - opensFiles: Whether the API and the machine's own threads may open files by their path after the start.
+    package init(_ settings: Settings, opensFiles: Bool) {
+        (self.settings, self.opensFiles) = (settings, opensFiles)
+    }
+
+    private var filtersCalls: Bool { settings.filtersCalls && chost_has_filters() != 0 }
+
+    // MARK: - The process
+
+    /// Gives away what the process has, and the calling thread's capabilities; nothing where the sandbox is off.
+    ///
+    /// Threads that are there already keep their capabilities until `restrictThread` runs on them.
+    ///
+    /// - Parameter log: The descriptor that a refused call is named on, besides standard error.
+    /// - Throws: `SandboxError`, which names the layer.
+    package func enter(log: CInt?) throws(SandboxError) {
+        guard settings.mode != .off, !hasEntered.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        unsafe chost_close_inherited(settings.keptDescriptors, CInt(settings.keptDescriptors.count))
+        if let user = settings.user {
+            try SandboxError.check("become the user \(user.userID)", chost_become(user.userID, user.groupID))
+        }
+        try SandboxError.check("limit resources", chost_limit_resources())
+        try SandboxError.check("forbid new privileges", chost_forbid_new_privileges())
+        try SandboxError.check("drop capabilities", chost_drop_capabilities())
+        try SandboxError.check("hide its memory", chost_hide_memory())
+        guard filtersCalls else { return }
+        let mode = settings.mode == .log ? CHOST_FILTER_LOG : CHOST_FILTER_ENFORCE
+        // Firecracker's own status for it.
+        let status: CInt = ProcessArguments.standsInForFirecracker ? 148 : -1
+        try SandboxError.check("watch system calls", chost_filter_prepare(mode, log ?? -1, status))
+        try SandboxError.check("filter system calls", chost_filter_install(CInt(CHOST_ALL), 1))
+    }
+
+    // MARK: - Threads
+
+    /// The kinds of threads: each has its list of system calls.
+    package enum ThreadKind: Sendable, CaseIterable {
+        /// Runs a guest's vCPU.
+        case vcpu
+        /// Serves a device.
+        case device
+        /// Serves the API.
+        case api
+        /// Everything else: console, timers, signals, snapshots.
+        case control
+
+        /// The kind of a thread of a machine's, by its name.
+        init(ofThread name: String) {
+            switch name {
+            case let name where name.hasPrefix("vcpu "): self = .vcpu
+            case "http": self = .api
+            case "control", "timers", "signals", "messages", "console", "console out", "main": self = .control
+            default: self = .device
+            }
+        }
+
+        fileprivate var bit: CInt {
+            switch self {
+            case .vcpu: CInt(CHOST_VCPU)
+            case .device: CInt(CHOST_DEVICE)
+            case .api: CInt(CHOST_API)
+            case .control: CInt(CHOST_CONTROL)
+            }
+        }
+
+        /// The number of system calls that such a thread can make.
+        package var callCount: Int { Int(chost_filter_count(bit)) }
+    }
+
+    /// Restricts the calling thread, which passes the gate before the guest runs.
+    ///
+    /// A thread that cannot be restricted ends the process.
+    ///
+    /// - Parameter name: Its name.
+    package func restrictThread(_ name: String) {
+        guard settings.mode != .off else { return }
+        let kind = ThreadKind(ofThread: name)
+        do throws(SandboxError) {
+            try giveAwayFiles(kind)
+            guard filtersCalls, hasEntered.load(ordering: .sequentiallyConsistent), kind != .control else { return }
+            try SandboxError.check("filter system calls", chost_filter_install(kind.bit, 0))
+        } catch {
+            try? FileDescriptor.standardError.write(all: "martlet: the thread '\(name)': \(error)\n".utf8)
+            _exit(1)
+        }
+    }
+
+    /// Restricts a thread that is no machine's, as it starts: one that starts a machine later keeps its rights until then.
+    ///
+    /// - Parameter name: Its name.
+    package func restrictNewThread(_ name: String) {
+        guard settings.mode != .off else { return }
+        switch name {
+        case "messages", "signals": restrictThread(name)
+        case "http": if hasEntered.load(ordering: .sequentiallyConsistent) { restrictThread(name) }
+        // A machine's own, which pass its gate.
+        default: break
+        }
+    }
+
+    private func giveAwayFiles(_ kind: ThreadKind) throws(SandboxError) {
+        try SandboxError.check("forbid new privileges", chost_forbid_new_privileges())
+        // One thread that lacks them could not follow the others to another user, which takes them away as well.
+        if settings.user == nil || hasEntered.load(ordering: .sequentiallyConsistent) {
+            try SandboxError.check("drop capabilities", chost_drop_capabilities())
+        }
+        let opensFiles = opensFiles && (kind == .api || kind == .control)
+        try SandboxError.check("restrict files", chost_landlock_restrict(opensFiles ? 1 : 0))
+    }
+}
+
+/// A layer of the sandbox that this host does not let a process enter.
+package struct SandboxError: Error, Hashable, CustomStringConvertible {
+    private let step: String
+    private let errno: Errno
+
+    fileprivate static func check(_ step: String, _ result: CInt) throws(SandboxError) {
+        guard result < 0 else { return }
+        throw SandboxError(step: step, errno: Errno(rawValue: -result))
+    }
+
+    package var description: String {
+        "the sandbox cannot \(step): \(errno); with --sandbox off the machine runs without"
+    }
+}

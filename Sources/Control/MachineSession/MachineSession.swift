@@ -40,7 +40,8 @@ package final class MachineSession: Sendable {
         (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
         var wishes = settings.sandbox
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
-        sandbox = Sandbox(wishes, opensFiles: settings.apiSocket != nil)
+        // Requests name files, and a machine that is saved on the way writes some.
+        sandbox = Sandbox(wishes, opensFiles: settings.apiSocket != nil || settings.prepare != nil)
     }
 
     /// Runs a machine to its end, and says what the user should know.

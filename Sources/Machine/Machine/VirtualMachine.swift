@@ -311,12 +311,20 @@ package final class VirtualMachine: Sendable {
         whileStarted(completion) { [self] in
             let isRunning = phase == .running
             guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
-            // One that was paused before it ran has its threads on their way to where they stand.
-            parts.pause()
-            let rest = Result { () throws(MachineError) in try body() }
-            if isRunning { parts.resume() }
-            completion(Result { () throws(MachineError) in try rest.get()() })
+            // What the work holds is gone when it is said to be done.
+            completion(Result { () throws(MachineError) in try standAndFinish(isRunning: isRunning, body) })
         }
+    }
+
+    private func standAndFinish(
+        isRunning: Bool,
+        _ body: () throws(MachineError) -> () throws(MachineError) -> Void
+    ) throws(MachineError) {
+        // One that was paused before it ran has its threads on their way to where they stand.
+        parts.pause()
+        let rest = Result { () throws(MachineError) in try body() }
+        if isRunning { parts.resume() }
+        try rest.get()()
     }
 
     /// Has the control thread call `body`; fails with `MachineError.notRunning` where there is none.

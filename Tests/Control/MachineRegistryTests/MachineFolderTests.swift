@@ -157,7 +157,7 @@ import Testing
             let (folder, hold) = try MachineFolder.make(name, in: runtime, isRemovedAtEnd: false)
             try base.write(configuration.json.text, to: "web/config.json")
             let source = MachineSource(configuration)
-            _ = try MonitorProcess.start(in: folder, holding: hold, source, isRemovedAtEnd: false)
+            _ = try MonitorProcess.start(in: folder, holding: hold, source, sandbox: .on, isRemovedAtEnd: false)
             client = try MachineClient(folder)
         }
         let machine = client.machine

@@ -68,6 +68,7 @@ struct ExecCommand: ParsableCommand {
     ///   - input: Standard input, or the terminal; `nil` for none.
     ///   - connect: Connects to the agent.
     /// - Returns: The exit status.
+    /// - Throws: What `connect` throws, or where the host has no thread or descriptor left.
     static func run(
         _ program: GuestProgram,
         input: FileDescriptor?,

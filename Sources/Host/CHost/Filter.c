@@ -93,7 +93,7 @@ static const struct rule {
     // What a process asks about itself.
     {SYS_getuid, AC}, {SYS_geteuid, AC}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
     {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
-    {SYS_kill, C}, {SYS_wait4, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
+    {SYS_kill, C}, {SYS_pidfd_send_signal, C}, {SYS_wait4, C}, {SYS_waitid, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
     // What a thread gives away before it passes the gate.
     {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_restrict_self, C},
     // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.

@@ -141,7 +141,7 @@ import Testing
         #expect(rig.output.droppedByteCount > 1000)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `the end does not wait for a terminal that takes nothing`() throws {
         let terminal = try PseudoTerminal()
         let file = FileDescriptor(rawValue: unsafe open(terminal.path, O_WRONLY | O_NOCTTY))

@@ -48,7 +48,7 @@ struct VirtualMachineTests {
         #expect(await machine.wait() == .exited(5))
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `the command that stops a machine waits for no reader of its console`() async throws {
         let folder = try TemporaryFolder()
         let pipe = try TestSupport.Pipe()

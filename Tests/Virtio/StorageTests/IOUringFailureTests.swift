@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Errors of io_uring_enter(2) itself, as a sandbox or a host without memory gives them.
-@Suite(.timeLimit(.minutes(1))) struct IOUringFailureTests {
+@Suite(.timeLimit(.minutes(10))) struct IOUringFailureTests {
     private let folder: TemporaryFolder
     private let file: DiskFile
 

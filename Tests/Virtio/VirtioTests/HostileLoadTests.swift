@@ -13,7 +13,7 @@ import Virtio
 /// A driver that orders as much work as it can by one kick; what it costs its device is bounded.
 ///
 /// Without the bounds each of these takes minutes, in which the device's lock is held.
-@Suite(.timeLimit(.minutes(2))) struct HostileLoadTests {
+@Suite(.timeLimit(.minutes(10))) struct HostileLoadTests {
     private static let memoryByteCount: UInt64 = 512 << 20
 
     /// Makes all 256 heads of a queue name one chain, of a header and as many descriptors as fit, and the status byte.

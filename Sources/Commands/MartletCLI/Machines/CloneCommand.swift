@@ -44,7 +44,8 @@ struct CloneCommand: ParsableCommand {
         let folder = try TemporarySnapshot(
             in: FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/var/tmp").absolute
         )
-        // It may have the size of the guest's memory.
+        // It may have the size of the guest's memory. The watch keeps it for as long as the process lives.
+        defer { folder.remove() }
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { signal in
             folder.remove()
             Terminal.endProcess(bySignal: signal)

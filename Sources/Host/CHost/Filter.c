@@ -69,7 +69,7 @@ static const struct rule {
     {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, ALL},
     {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL}, {SYS_sigaltstack, DAC},
     {SYS_tgkill, ALL}, {SYS_gettid, ALL}, {SYS_getpid, ALL}, {SYS_restart_syscall, ALL}, {SYS_sched_yield, ALL},
-    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, ALL}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
+    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DAC}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
     {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
     // Workers of Dispatch, which come and go.
     {SYS_clone, DAC, THREAD}, {SYS_clone3, DAC, ABSENT}, {SYS_rseq, DAC}, {SYS_set_robust_list, DAC},
@@ -78,7 +78,7 @@ static const struct rule {
     {SYS_timerfd_settime, DC}, {SYS_timerfd_create, C}, {SYS_epoll_ctl, ALL}, {SYS_epoll_create1, C},
     {SYS_eventfd2, AC}, {SYS_socket, DAC, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, DC}, {SYS_accept4, DAC},
     {SYS_shutdown, DAC}, {SYS_getsockopt, DAC}, {SYS_setsockopt, DAC}, {SYS_getsockname, C}, {SYS_getpeername, C},
-    {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, ALL}, {SYS_newfstatat, V | AC}, {SYS_statx, AC},
+    {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, DAC}, {SYS_newfstatat, V | AC}, {SYS_statx, AC},
     {SYS_lseek, AC},
     // Files by their path: console logs that rotate, another file for a disk, snapshots, counters.
     {SYS_openat, AC}, {SYS_openat2, AC}, {SYS_access, AC}, {SYS_faccessat, AC}, {SYS_faccessat2, AC}, {SYS_readlink, AC},
@@ -122,7 +122,7 @@ static const struct value requests[] = {
     {BLKFLSBUF, DC}, {FICLONE, C}, {FICLONERANGE, C}, {FS_IOC_GETFLAGS, C}, {FS_IOC_FIEMAP, C},
     // Networks.
     {TUNSETOFFLOAD, V | DC}, {TUNSETVNETHDRSZ, V | DC}, {TUNSETVNETLE, V | DC}, {TUNGETIFF, DC},
-    {SIOCGIFFLAGS, DC}, {SIOCGIFNAME, DC}, {SIOCGIFMTU, DC}, {SIOCGIFHWADDR, DC}, {FIONREAD, DAC}, {FIONBIO, DAC},
+    {SIOCGIFFLAGS, V | DC}, {SIOCGIFNAME, V | DC}, {SIOCGIFMTU, DC}, {SIOCGIFHWADDR, DC}, {FIONREAD, DAC}, {FIONBIO, DAC},
     // Terminals: a thread that ends the process puts the user's back.
     {TCGETS, ALL}, {TCSETS, ALL}, {TCSETSW, ALL}, {TIOCGPGRP, ALL}, {TIOCGWINSZ, C}, {FIOCLEX, C},
 };

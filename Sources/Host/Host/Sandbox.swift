@@ -164,6 +164,6 @@ package struct SandboxError: Error, Hashable, CustomStringConvertible {
     }
 
     package var description: String {
-        "the sandbox cannot \(step): \(errno); with --sandbox off the machine runs without"
+        "the sandbox cannot \(step): \(errno.inWords); with --sandbox off the machine runs without"
     }
 }

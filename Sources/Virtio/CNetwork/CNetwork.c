@@ -92,5 +92,5 @@ int cnetwork_link_events(void) {
 void cnetwork_link_events_take(int socket) {
     char message[1];
     // ENOBUFS says that some were lost, which is news as well.
-    while (recv(socket, message, sizeof message, MSG_TRUNC) >= 0 || errno == ENOBUFS || errno == EINTR) {}
+    while (read(socket, message, sizeof message) >= 0 || errno == ENOBUFS || errno == EINTR) {}
 }

@@ -15,13 +15,21 @@ package final class Passt: Sendable {
     private let process: RunningProcess
     /// What passt says; never read while it runs, so what is more than a pipe holds is lost.
     private let messages: OwnedDescriptor
+    /// The machine's end of the socket: passt ends when it is shut down, and a signal may be refused (docs/security.md).
+    private let connection: OwnedDescriptor
     private let hasEnded = Mutex(false)
 
-    private init(_ program: FilePath, _ network: UserNetwork, socket: FileDescriptor) throws(NetworkError) {
+    private init(
+        _ program: FilePath,
+        _ network: UserNetwork,
+        socket: FileDescriptor,
+        connection: FileDescriptor
+    ) throws(NetworkError) {
         let output = try Ends(isPipe: true)
         var launch = ProcessLaunch(program, arguments: network.arguments(descriptor: 3))
         launch.descriptors = [nil, nil, output.other.borrowed, socket]
         do throws(Errno) {
+            self.connection = try OwnedDescriptor(duplicating: connection)
             process = try launch.start()
         } catch {
             throw .failed("\(program)", operation: "start", error)
@@ -68,7 +76,7 @@ package final class Passt: Sendable {
             }
         }
         let socket = try Ends(isPipe: false)
-        let passt = try Passt(program, network, socket: socket.other.borrowed)
+        let passt = try Passt(program, network, socket: socket.other.borrowed, connection: socket.own.borrowed)
         let backend = StreamBackend(adopting: socket.takeOwn(), name: "user network (passt)")
         try passt.waitUntilReady(backend, network, address)
         return (passt, NetworkConnection(backends: [backend], mtu: network.mtu))
@@ -114,10 +122,13 @@ package final class Passt: Sendable {
             return !hasEnded
         }
         guard isFirst else { return }
-        try? process.send(SIGTERM)
-        if !process.waitUntilEnded(timeout: .seconds(2)) { try? process.send(SIGKILL) }
+        shutdown(connection.rawValue, CInt(SHUT_RDWR))
+        if !process.waitUntilEnded(timeout: .seconds(2)) {
+            try? process.send(SIGKILL)
+            _ = process.waitUntilEnded(timeout: .seconds(2))
+        }
         var status: CInt = 0
-        while unsafe waitpid(process.id, &status, 0) < 0 && errno == EINTR {}
+        _ = unsafe waitpid(process.id, &status, WNOHANG)
     }
 
     // MARK: - Descriptors

@@ -144,7 +144,8 @@ final class VCPURunner: Sendable {
         guard try !vcpu.isParked() else { return nil }
         attempts += 1
         guard attempts > 1 else { return nil }
-        usleep(10_000)
+        // By a futex: a vCPU's thread may make no call that sleeps.
+        _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(10))
         guard attempts > 100 else { return nil }
         return failure(
             """

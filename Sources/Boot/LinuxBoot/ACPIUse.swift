@@ -2,7 +2,7 @@
 
 import GuestMemory
 
-/// Whether a Linux kernel finds its devices by the ACPI tables.
+/// Indicates whether a Linux kernel finds its devices by the ACPI tables.
 ///
 /// One that does not has to be told of its virtio devices on the command line; one that does must not, or it would have
 /// each of them twice.
@@ -10,7 +10,7 @@ enum ACPIUse {
     /// In every kernel with `CONFIG_ACPI`: `__setup("acpi_osi=", …)` in drivers/acpi/osi.c.
     private static let marker = Array("acpi_osi=".utf8) + [0]
 
-    /// Whether the kernel has ACPI.
+    /// Returns whether the kernel has ACPI.
     ///
     /// - Parameters:
     ///   - kernel: The kernel, in guest memory.
@@ -25,7 +25,7 @@ enum ACPIUse {
         return try memory.contains(marker, in: kernel.range)
     }
 
-    /// Whether the command line turns ACPI off, as `parse_acpi` in arch/x86/kernel/acpi/boot.c reads it.
+    /// Returns whether the command line turns ACPI off, as `parse_acpi` in arch/x86/kernel/acpi/boot.c reads it.
     ///
     /// Of "off" and "force" the last one counts. All other values leave ACPI as it is, "ht" among them: kernels that
     /// knew it are older than `virtio_mmio.device=`.

@@ -4,7 +4,7 @@ package import GuestMemory
 import Host
 package import SystemPackage
 
-/// Why a guest could not be loaded, in words for the person who chose the files.
+/// The reason why a guest could not be loaded, in words for the person who chose the files.
 package enum BootError: Error, Hashable, CustomStringConvertible {
     /// A file cannot be read at all.
     case file(ImageRole, path: String, FileProblem)
@@ -47,7 +47,7 @@ package enum BootError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// What a file is to the guest.
+/// The role of a file for the guest.
 package enum ImageRole: String, Hashable, Sendable, CustomStringConvertible {
     case kernel
     case initrd
@@ -55,7 +55,7 @@ package enum ImageRole: String, Hashable, Sendable, CustomStringConvertible {
     package var description: String { rawValue }
 }
 
-/// Why a file cannot be read.
+/// The reason why a file cannot be read.
 package enum FileProblem: Hashable, Sendable, CustomStringConvertible {
     case system(operation: String, Errno)
     case notRegular(kind: String)

@@ -3,7 +3,7 @@
 import MachineModel
 import GuestMemory
 
-/// Where and how an ELF image is entered; <doc:EntryPoints> has the rules in prose.
+/// The entry point and mode of an ELF image; <doc:EntryPoints> has the rules in prose.
 struct ELFEntry: Hashable {
     let entryProtocol: EntryProtocol
     let address: UInt64

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a kernel finds in registers and memory when it is entered.
+/// The registers and memory that a kernel finds when it is entered.
 package enum EntryProtocol: String, Hashable, Sendable, CustomStringConvertible {
     /// Linux's 64-bit boot protocol: long mode, `boot_params` in RSI.
     case linux64

@@ -3,7 +3,7 @@
 import GuestMemory
 import SystemPackage
 
-/// Whether a Linux kernel can unpack its initial RAM disk.
+/// Indicates whether a Linux kernel can unpack its initial RAM disk.
 ///
 /// One that cannot goes on without, and panics for want of a root, long after its one line about it.
 enum InitrdSupport {

@@ -4,7 +4,7 @@ package import MachineModel
 import Platform
 package import GuestMemory
 
-/// Why a kernel image cannot be booted.
+/// The reason why a kernel image cannot be booted.
 package enum KernelProblem: Error, Hashable, CustomStringConvertible {
     /// The file is something else; what, and what to do about it.
     case notAKernel(String)

@@ -11,7 +11,7 @@ struct PlacedKernel: Hashable {
     let range: Range<GuestAddress>
     /// The setup header of the bzImage that it came from.
     var header: SetupHeader?
-    /// Where the image's protected-mode part lies, when it is entered through its own code.
+    /// The place of the image's protected-mode part, when it is entered through its own code.
     var imageAddress: GuestAddress?
     var note: String?
 }
@@ -22,7 +22,7 @@ struct KernelProgram {
     /// all its debug information, which can be unpacked by hand.
     private static let unpackedByteCountLimit: UInt64 = 1 << 30
 
-    /// Where the 64-bit entry point of a bzImage's protected-mode part is (Documentation/x86/boot.rst).
+    /// The 64-bit entry point of a bzImage's protected-mode part (Documentation/x86/boot.rst).
     private static let entryOffset: UInt64 = 0x200
 
     let memory: GuestMemory
@@ -118,7 +118,7 @@ struct KernelProgram {
         }
     }
 
-    /// What a compressed file holds that is no ELF image.
+    /// The content of a compressed file that is no ELF image.
     private static func foreignProblem(_ start: ByteReader, _ compression: Compression) -> KernelProblem {
         if SetupHeader.isPresent(in: start) {
             return .notAKernel("it is a \(compression.adjective) bzImage; unpack it first")

@@ -97,7 +97,7 @@ package struct LinuxLoader: Sendable {
         )
     }
 
-    /// Whether the kernel finds devices by the tables, and not by its command line.
+    /// Returns whether the kernel finds devices by the tables, and not by its command line.
     private func usesACPI(
         _ kernel: PlacedKernel,
         _ commandLine: KernelCommandLine,

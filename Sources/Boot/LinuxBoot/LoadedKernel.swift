@@ -2,7 +2,7 @@
 
 package import GuestMemory
 
-/// What a loader put into guest memory, and how to start it.
+/// The image that a loader put into guest memory, and the way to start it.
 package struct LoadedKernel: Hashable, Sendable {
     /// The state in which the first vCPU starts.
     package let state: BootState
@@ -12,8 +12,8 @@ package struct LoadedKernel: Hashable, Sendable {
     package let initrdRange: Range<GuestAddress>?
     /// The memory map that the guest was given.
     package let memoryMap: MemoryMap
-    /// Whether the kernel has ACPI and uses it; also where nobody can tell.
+    /// Indicates whether the kernel has ACPI and uses it; also where nobody can tell.
     package let usesACPI: Bool
-    /// What the user should know, such as why the image's own entry is used; one line each.
+    /// Notes for the user, such as the reason for using the image's own entry; one line each.
     package let notes: [String]
 }

@@ -3,7 +3,7 @@
 import Platform
 import GuestMemory
 
-/// Who uses which part of guest memory while the kernel starts.
+/// The users of guest memory while the kernel starts.
 ///
 /// A small ELF image may use what the boot structures leave below 1 MiB: with Linux's protocol 0x530 to 0x6fff and
 /// 0xf000 to 0x1ffff, with PVH 0x530 to 0x5fff and 0x7000 to 0x1ffff, with both all below 0x500, from behind the command

@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// Why a comparison, or a part of it, did not come about.
+/// The reason why a comparison, or a part of it, did not come about.
 package enum ComparisonError: Error, Hashable, CustomStringConvertible {
     /// The user or the system asked for the end; all that was started is gone.
     case interrupted(signal: CInt)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What to compare, and with what.
+/// The choice of what to compare.
 package struct ComparisonOptions: Sendable {
     /// In the order in which they are shown.
     package var topics = Topic.allCases
-    /// How many samples each number has, where it is measured from outside.
+    /// The number of samples of each number that is measured from outside.
     package var repetitions = 5
     /// A static program of the user's.
     package var workload: String?
     /// The container runtime, a name or a path; `nil` for the first of those that are known that works.
     package var runtime: String?
-    /// How many instances run at the same time, for density.
+    /// The number of instances that run at the same time, for density.
     package var instanceCounts = [1, 2, 5, 10, 20]
     /// The folder with what guest-images/compare.sh built.
     package var images: String
     /// The virtual machine, or why there is none.
     package var machine: Result<MachineImages, ComparisonError>
-    /// Whether this host's KVM interprets guest kernel code.
+    /// Indicates whether this host's KVM interprets guest kernel code.
     package var interpretsGuestKernels: Bool
     /// Martlet's version, for the report.
     package var martletVersion: String

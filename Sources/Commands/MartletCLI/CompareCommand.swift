@@ -130,7 +130,7 @@ final class ProgressLine {
         if isTerminal { write("\r\u{1b}[K") }
     }
 
-    /// How many columns the terminal has; 100 where there is none.
+    /// The number of the terminal's columns; 100 where there is none.
     var width: Int {
         Terminal.size(of: .standardOutput).map { Int($0.columns) } ?? 100
     }

@@ -7,7 +7,7 @@ import SystemPackage
 
 /// The root of the default guest, for one machine: a copy, so that nothing ever changes what is shipped.
 final class DefaultDisk: Sendable {
-    /// Where the machine opens it.
+    /// The path at which the machine opens it.
     let path: FilePath
     /// Keeps a copy without a name alive.
     private let copy: PrivateCopy?

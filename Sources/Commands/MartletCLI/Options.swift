@@ -36,7 +36,7 @@ struct MemorySize: ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 }
 
-/// Where the console of a machine leads.
+/// The ends of a machine's console.
 enum ConsoleOption: ExpressibleByArgument, CustomStringConvertible {
     case stdio
     case file(String)

@@ -154,7 +154,7 @@ struct ReadySnapshots {
 }
 
 extension RunCommand {
-    /// Whether the machine is the default guest as it is, in this process: one that may go on from a ready snapshot.
+    /// Indicates whether the machine is the default guest as it is, in this process: one that may go on from a ready snapshot.
     var isPlain: Bool {
         let isOther =
             kernel != nil || config != nil || !disks.isEmpty || keep != nil || cmdline != nil || cmdlineOnly != nil

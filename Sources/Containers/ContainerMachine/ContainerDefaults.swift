@@ -2,7 +2,7 @@
 
 package import GuestAgent
 
-/// What every container has that nobody said anything else about: as Docker's.
+/// The defaults of a container, as Docker has them.
 package enum ContainerDefaults {
     package static let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

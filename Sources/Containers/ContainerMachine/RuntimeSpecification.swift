@@ -7,7 +7,7 @@ import SystemPackage
 
 /// The parts of OCI's runtime specification that a guest can serve: `config.json` and `process` of an exec.
 package enum RuntimeSpecification {
-    /// Why a specification cannot be served.
+    /// The reason why a specification cannot be served.
     package struct Problem: Error, Hashable, CustomStringConvertible {
         package let description: String
 

@@ -18,17 +18,17 @@ package struct FileTree: TarSink {
     }
 
     private let root: Handle
-    /// Whether owners, devices and attributes can be set: for root.
+    /// Indicates whether owners, devices and attributes can be set: for root.
     private let isPrivileged: Bool
-    /// Who owns what, where this user cannot give files away.
+    /// The owners of files, where this user cannot give files away.
     package private(set) var owners: [String: (user: UInt32, group: UInt32)] = [:]
-    /// What the current layer has made: whiteouts hide only what is below it.
+    /// The names that the current layer has made: whiteouts hide only what is below it.
     private var ofThisLayer: Set<String> = []
     private var byteCount: Int64 = 0
     private let byteLimit: Int64
     private var file: Handle?
     private var path = ""
-    /// Whether whiteouts are looked at: in layers.
+    /// Indicates whether whiteouts are looked at: in layers.
     private let hasLayers: Bool
 
     /// - Parameters:

@@ -2,7 +2,7 @@
 
 package import JSON
 
-/// What an image says about the program that it is for.
+/// The settings of an image for its program.
 package struct ImageConfiguration: Hashable, Sendable {
     package var entrypoint: [String] = []
     package var command: [String] = []

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why an image cannot be used.
+/// The reason why an image cannot be used.
 package struct ImageError: Error, Hashable, CustomStringConvertible {
     package let description: String
 

@@ -14,7 +14,7 @@ package struct ImageLayout {
         package let digest: String?
     }
 
-    /// What has a name in the image, from the lowest layer up.
+    /// The names in the image, from the lowest layer up.
     package let layers: [Blob]
     package let configuration: ImageConfiguration
 

@@ -4,7 +4,7 @@ import Glibc
 import Host
 package import SystemPackage
 
-/// Where an image is, as users write it.
+/// The place of an image, as users write it.
 package enum ImageReference: Hashable, Sendable {
     /// An OCI image layout, and the name of an image there.
     case layout(FilePath, tag: String?)
@@ -12,7 +12,7 @@ package enum ImageReference: Hashable, Sendable {
     case archive(FilePath, tag: String?)
     /// A root file system.
     case folder(FilePath)
-    /// What skopeo finds.
+    /// An image that skopeo finds.
     case name(String)
 
     /// The form, for help texts.

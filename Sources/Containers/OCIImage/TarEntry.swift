@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an archive says about a file.
+/// The entry of an archive for a file.
 package struct TarEntry: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         case file
@@ -21,7 +21,7 @@ package struct TarEntry: Hashable, Sendable {
     package var group: UInt32
     /// Seconds since 1970.
     package var time: Int64
-    /// How many bytes of data follow.
+    /// The number of bytes of data follow.
     package var byteCount: Int64
     package var attributes: [Attribute] = []
 

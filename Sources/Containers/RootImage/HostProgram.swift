@@ -16,7 +16,7 @@ package enum HostProgram {
         return nil
     }
 
-    /// How a program ended, and what it wrote.
+    /// The end of a program, and its output.
     package struct Ending: Sendable {
         package let status: CInt
         package let text: String

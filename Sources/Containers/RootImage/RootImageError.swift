@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a container's root file system cannot be made.
+/// The reason why a container's root file system cannot be made.
 package struct RootImageError: Error, Hashable, CustomStringConvertible {
     package let description: String
 

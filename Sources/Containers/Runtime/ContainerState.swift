@@ -6,12 +6,12 @@ import JSON
 import RootImage
 import SystemPackage
 
-/// What Martlet keeps about one container beside what runc keeps.
+/// The files that Martlet keeps about one container, beside those of runc.
 struct ContainerState {
     /// The folder that runc takes for the bundle.
     let folder: FilePath
 
-    /// What the container's process can read and write there.
+    /// The files that the container's process can read and write there.
     var shared: FilePath { folder.appending("c") }
     /// The empty root of what runs on the host.
     var outer: FilePath { folder.appending("root") }

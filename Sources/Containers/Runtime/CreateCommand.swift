@@ -9,9 +9,9 @@ import SystemPackage
 
 /// `create`: makes the container's disk, and a bundle in which runc runs Martlet in place of the program.
 struct CreateCommand {
-    /// What the process takes beside the guest's memory.
+    /// The memory that the process takes beside the guest's.
     static let overheadMiB: Int64 = 64
-    /// What a guest has that nobody limited.
+    /// The memory of a guest that nobody limited.
     static let defaultMemoryMiB: Int64 = 128
 
     private let options: RuntimeOptions

@@ -4,7 +4,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// Where the command `martlet` and the guest are: beside this program, or where its source was built.
+/// The folders of the command `martlet` and the guest: beside this program, or where its source was built.
 struct Installation {
     let command: FilePath
     let images: FilePath

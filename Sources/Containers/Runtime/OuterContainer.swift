@@ -19,7 +19,7 @@ struct OuterContainer {
         self.memoryMiB = memoryMiB
     }
 
-    /// What stays of the engine's own mounts: nothing of them is the host's.
+    /// The mounts of the engine that stay: nothing of them is the host's.
     private static let kept: Set<String> = ["/proc", "/dev", "/dev/pts", "/dev/mqueue", "/sys"]
 
     /// The container's `config.json`, with another root, other mounts and another program.

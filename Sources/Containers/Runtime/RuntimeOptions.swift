@@ -18,7 +18,7 @@ struct RuntimeOptions {
     private(set) var rest: [String] = []
     /// Options of the command with a value, by their long names.
     private var values: [String: String] = [:]
-    /// Where those values are in `arguments`: whole words, or behind an equals sign.
+    /// The places of those values in `arguments`: whole words, or behind an equals sign.
     private var places: [String: Int] = [:]
     private var flags: Set<String> = []
 

@@ -3,7 +3,7 @@
 import Host
 import JSON
 
-/// What a machine cannot give a container, refused before anything is made.
+/// The wishes that a machine cannot grant a container, refused before anything is made.
 enum Unserved {
     /// - Throws: `RuntimeProblem`, which says what and why.
     static func check(_ configuration: JSONValue) throws(RuntimeProblem) {

@@ -3,7 +3,7 @@
 import Host
 package import SystemPackage
 
-/// Why the guest's agent did not do what it was asked for.
+/// The reason why the guest's agent did not do what it was asked for.
 package enum AgentError: Error, Hashable, CustomStringConvertible {
     /// The agent says that something failed in the guest.
     case failed(Errno, String)
@@ -13,7 +13,7 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
     case hungUp
     /// The guest sent what no agent sends.
     case malformed(String)
-    /// What was asked for has no place in a message.
+    /// The request has no place in a message.
     case unusable(String)
     /// A file of the host.
     case host(String)
@@ -28,12 +28,12 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether the guest has no container of that name, or not yet.
+    /// Indicates whether the guest has no container of that name, or not yet.
     package var isOfMissingContainer: Bool {
         if case .failed(.noSuchProcess, let text) = self { text.hasPrefix("no such container") } else { false }
     }
 
-    /// Whether no agent answered.
+    /// Indicates whether no agent answered.
     package var isUnreachable: Bool {
         if case .unreachable = self { true } else { false }
     }
@@ -48,7 +48,7 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// How a program of the guest ended.
+/// The end of a program of the guest.
 package enum WaitStatus: Hashable, Sendable {
     case exited(UInt8)
     case killed(signal: UInt8)

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// Files and folders on their way between host and guest: an ENTRY for each, then its DATA.
 enum FileTransfer {
-    /// What may be sent in all.
+    /// The number of bytes that may be sent in all.
     struct Budget {
         var byteCount: Int
         var entryCount: Int

@@ -2,7 +2,7 @@
 
 /// A program that is to run in a guest: OCI's `process`, and the place where it runs.
 package struct GuestProgram: Hashable, Sendable {
-    /// Where in the guest a program runs.
+    /// The root file system in which a program runs.
     package enum Place: Hashable, Sendable {
         /// Beside the guest's own programs.
         case guest

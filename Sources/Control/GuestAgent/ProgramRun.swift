@@ -43,7 +43,7 @@ package final class ProgramRun {
     private var hasStarted = false
     private var inputIsOpen: Bool
     private var window = AgentMessage.inputWindow
-    /// What one of the outputs has not taken yet.
+    /// The bytes that one of the outputs has not taken yet.
     private var waiting: ArraySlice<UInt8> = []
     private var waitingFor = FileDescriptor.standardOutput
     private var brokenOutputs: Set<CInt> = []

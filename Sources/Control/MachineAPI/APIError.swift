@@ -7,7 +7,7 @@ package import MachineModel
 package struct APIError: Error, Hashable, CustomStringConvertible {
     /// The status of the response.
     package var status = 400
-    /// What is wrong, in words.
+    /// The error, in words.
     package let description: String
 
     package init(_ description: String, status: Int = 400) {

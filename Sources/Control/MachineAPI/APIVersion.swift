@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What this is, for clients that ask.
+/// The identity of this program, for clients that ask.
 package enum APIVersion {
     package static let name = "Martlet"
     package static let martlet = "0.1.0"

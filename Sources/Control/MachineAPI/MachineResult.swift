@@ -7,9 +7,9 @@ package struct MachineResult: Codable, Hashable, Sendable {
     /// One word, such as `powered-off` or `panicked`.
     package let outcome: String
     package let exitStatus: UInt8
-    /// What its user should read about the end, if anything.
+    /// The message to the user about the end, if any.
     package var message: String?
-    /// What its user should know besides: lost output, disks that the guest never used.
+    /// Further notes for the user: lost output, disks that the guest never used.
     package let notes: [String]
     /// The time of the end; `nil` over the API, where it is now.
     package var endedAt: String?

@@ -22,7 +22,7 @@ package final class MachineService: Sendable {
         var result: MachineResult?
         /// Stopped before there was a machine.
         var isAbandoned = false
-        /// Who waits for the end.
+        /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
     }
 
@@ -86,7 +86,7 @@ package final class MachineService: Sendable {
 
     // MARK: - Life
 
-    /// Whether the machine was started.
+    /// Indicates whether the machine was started.
     package var isStarted: Bool {
         state.withLock { $0.machine != nil }
     }
@@ -250,7 +250,7 @@ package final class MachineService: Sendable {
 
     // MARK: - For requests
 
-    /// What the API shows: changes of it come from requests only.
+    /// The state that the API shows: it changes by requests only.
     var snapshot: State {
         state.withLock { $0 }
     }

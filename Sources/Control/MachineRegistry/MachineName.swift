@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a machine is called: also the name of its folder, so nothing that could lead out of it.
+/// The name of a machine and of its folder: it contains nothing that could lead out of the folder.
 package struct MachineName: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let text: String
 

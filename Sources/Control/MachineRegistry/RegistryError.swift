@@ -4,7 +4,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// Why a machine cannot be found, made, reached or removed, in words for its user.
+/// The reason why a machine cannot be found, made, reached or removed, in words for its user.
 package struct RegistryError: Error, Hashable, CustomStringConvertible {
     package let description: String
 

@@ -211,7 +211,8 @@ package final class MachineSession: Sendable {
         }
     }
 
-    /// Whether a machine ends when its terminal goes: one with a socket has other clients, and under nohup the guest goes on.
+    /// Indicates whether a machine ends when its terminal goes: one with a socket has other clients, and under nohup the
+    /// guest goes on.
     private var endsWithTerminal: Bool { settings.apiSocket == nil && !ProcessStart.isIgnored(SIGHUP) }
 
     // MARK: - The end

@@ -31,7 +31,7 @@ package struct SessionSettings: Sendable {
     /// The key before console commands; only a terminal's keys are looked at.
     package var escape = EscapeFilter(prefix: nil)
     package var audience = Audience.user
-    /// Whether the log tells more than warnings, unless the configuration chooses a level.
+    /// Indicates whether the log tells more than warnings, unless the configuration chooses a level.
     package var isVerbose = false
     /// The path of the API's socket; `nil` for no socket.
     package var apiSocket: FilePath?
@@ -39,23 +39,23 @@ package struct SessionSettings: Sendable {
     package var listeningDescriptor: CInt?
     /// The file that keeps what the guest sends, for machines that have a folder.
     package var consoleLog: FilePath?
-    /// Whether the process ends when the last client leaves a machine that was not started.
+    /// Indicates whether the process ends when the last client leaves a machine that was not started.
     package var endsWhenUnused = false
-    /// Whether a machine that has a description starts at once.
+    /// Indicates whether a machine that has a description starts at once.
     package var startsMachine = true
-    /// Where messages go and which, in place of the configuration's choice.
+    /// The destination and level of messages, in place of the configuration's choice.
     package var logger: LoggerSettings?
     /// The file of counters, in place of the configuration's choice.
     package var metrics: MetricsSettings?
     /// The program that clients expect behind the API's socket.
     package var dialect = APIDialect.martlet
-    /// What the process gives away before its guest runs.
+    /// The rights that the process gives away before its guest runs.
     package var sandbox = Sandbox.Settings()
     /// The largest body of a request in bytes; `nil` for the usual one.
     package var requestByteLimit: Int?
     /// The time that the process took to come here.
     package var startTime = StartTime()
-    /// What a user should know of the settings, for the log.
+    /// Notes for the user on the settings, for the log.
     package var warnings: [String] = []
     /// Descriptors of this process that stand for paths of the configuration.
     package var descriptors: [String: CInt] = [:]

@@ -19,10 +19,10 @@ struct MonitorOptions {
     var lockDescriptor: CInt?
     /// The machine's folder, where it has one.
     var machineFolder: FilePath?
-    /// Whether the folder goes with the process.
+    /// Indicates whether the folder goes with the process.
     var isRemovedAtEnd = false
 
-    /// What else than a monitor is wanted.
+    /// A task other than a monitor's.
     enum Request: Error {
         case help
         case version

@@ -11,12 +11,12 @@ enum ASCII {
     /// Visible: neither space nor control character.
     static func isVisible(_ byte: UInt8) -> Bool { (0x21...0x7e).contains(byte) }
 
-    /// What methods and the names of fields consist of.
+    /// The bytes of methods and of the names of fields.
     static func isToken(_ byte: UInt8) -> Bool {
         isDigit(byte) || isLetter(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
     }
 
-    /// What the values of fields consist of; bytes beyond ASCII are allowed and mean nothing.
+    /// The bytes of field values; bytes beyond ASCII are allowed and mean nothing.
     static func isFieldValue(_ byte: UInt8) -> Bool { (byte >= 0x20 || byte == 0x09) && byte != 0x7f }
 
     static func lowercased(_ byte: UInt8) -> UInt8 {

@@ -2,7 +2,7 @@
 
 /// The body of a message while it comes in (RFC 9112, 6 and 7).
 struct BodyDecoder {
-    /// How the end of a body is found.
+    /// The ways to find the end of a body.
     enum Framing: Hashable {
         case length(Int)
         case chunked
@@ -33,7 +33,7 @@ struct BodyDecoder {
         }
     }
 
-    /// How the body of a message with these fields ends; nil where they do not say.
+    /// The framing of the body of a message with these fields; nil where they do not tell.
     static func framing(of headers: HTTPHeaders, _ version: HTTPVersion) throws(HTTPFault) -> Framing? {
         let lengths = headers.values(of: "Content-Length")
         if let coding = headers["Transfer-Encoding"] {

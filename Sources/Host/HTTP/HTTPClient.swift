@@ -137,7 +137,7 @@ package final class HTTPClient {
         }
     }
 
-    /// How many bytes came; 0 at the end, which may be an unfriendly one; nil where there are none yet.
+    /// The number of bytes that came; 0 at the end, which may be an unfriendly one; nil where there are none yet.
     private func receive(from socket: UnixSocket) -> Int? {
         do {
             return try socket.receive(into: &buffer)

@@ -2,7 +2,7 @@
 
 package import Host
 
-/// Why a request got no answer, in words.
+/// The reason why a request got no answer, in words.
 package enum HTTPClientError: Error, Hashable, CustomStringConvertible {
     /// There is no server, or its socket cannot be used.
     case socket(UnixSocketError)
@@ -10,7 +10,7 @@ package enum HTTPClientError: Error, Hashable, CustomStringConvertible {
     case timedOut
     /// The server closed the connection before the answer was whole.
     case closed
-    /// What came is no HTTP, or more than is taken.
+    /// The bytes are no HTTP, or more than is taken.
     case malformed(String)
     /// Method, target or header fields cannot be sent.
     case unusableRequest

@@ -18,7 +18,7 @@ final class HTTPConnection {
         case closed
     }
 
-    /// What comes after the output.
+    /// The step after the output.
     private enum Next {
         case read
         case linger
@@ -34,7 +34,7 @@ final class HTTPConnection {
 
     let id: UInt64
     let socket: UnixSocket
-    /// Whether it is here only to be told so.
+    /// Indicates whether it is here only to be told so.
     private(set) var isRefused = false
     private let peer: PeerCredentials
     private let context: HTTPServerContext
@@ -42,16 +42,16 @@ final class HTTPConnection {
     private var phase = Phase.reading {
         didSet { phaseStart = .now }
     }
-    /// When the phase began.
+    /// The start of the phase.
     private var phaseStart = SuspendingClock.now
     private var parser: HTTPRequestParser
     private var current = Current()
     private var output: ArraySlice<UInt8> = []
-    /// Whether the client has said that it sends nothing more.
+    /// Indicates whether the client has said that it sends nothing more.
     private var hasInputEnded = false
-    /// When it has to be done with what the phase waits for.
+    /// The time by which the phase must be over.
     private(set) var deadline: SuspendingClock.Instant?
-    /// When a request has to be whole whose first byte has come.
+    /// The time by which a request must be whole whose first byte has come.
     private var requestDeadline: SuspendingClock.Instant?
 
     init(id: UInt64, socket: UnixSocket, peer: PeerCredentials, context: HTTPServerContext) {
@@ -62,10 +62,10 @@ final class HTTPConnection {
 
     var isClosed: Bool { if case .closed = phase { true } else { false } }
 
-    /// Whether a response is on its way to the client.
+    /// Indicates whether a response is on its way to the client.
     var isWriting: Bool { if case .writing = phase { true } else { false } }
 
-    /// What poll(2) has to wait for, besides the client's hanging up.
+    /// The events to wait for with poll(2), besides the client's hanging up.
     var events: CInt {
         switch phase {
         case .reading, .lingering: POLLIN
@@ -131,7 +131,7 @@ final class HTTPConnection {
         refuse(fault)
     }
 
-    /// How well a client can do without its connection.
+    /// The ease with which a client can do without its connection.
     struct Dispensability: Comparable {
         enum Reason: Int {
             case waits, isSlow, isIdle

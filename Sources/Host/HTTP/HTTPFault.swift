@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a peer's bytes are no message that we take, with the status that answers a request of this kind.
+/// The reason why a peer's bytes are no message that we take, with the status that answers a request of this kind.
 package struct HTTPFault: Error, Hashable, CustomStringConvertible {
     /// The status of the answer, 400 to 599.
     package let status: Int
-    /// What is wrong, in words of ours: without quotes and backslashes, so it can stand in a JSON string.
+    /// The error in words of ours: without quotes and backslashes, so it can stand in a JSON string.
     package let description: String
 
     init(_ status: Int, _ description: String) {

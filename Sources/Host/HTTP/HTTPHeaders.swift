@@ -47,7 +47,7 @@ package struct HTTPHeaders: Hashable, Sendable {
         fields.filter { Self.isSame($0.name, name) }.map(\.value)
     }
 
-    /// Whether a field that is a list has an element.
+    /// Returns whether a field that is a list has an element.
     ///
     /// - Parameters:
     ///   - name: The name of the field, in whatever case.

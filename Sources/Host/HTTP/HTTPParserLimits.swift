@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How large a message may be.
+/// The limits on the size of a message.
 package struct HTTPParserLimits: Sendable {
     /// The start line and all header fields with it, in bytes.
     package var headByteCount = 8 << 10

@@ -39,7 +39,7 @@ package struct HTTPRequest: Hashable, Sendable {
     /// The path, percent-decoded.
     package var path: String { "/" + pathSegments.joined(separator: "/") }
 
-    /// Whether the client would like to go on with another protocol (RFC 9110, 7.8).
+    /// Returns whether the client would like to go on with another protocol (RFC 9110, 7.8).
     ///
     /// - Parameter name: The protocol, in whatever case.
     /// - Returns: Whether it is one that the client asks for.
@@ -48,7 +48,7 @@ package struct HTTPRequest: Hashable, Sendable {
             && headers.list("Upgrade", contains: name)
     }
 
-    /// Whether the connection is there for another request after this (RFC 9112, 9.3).
+    /// Indicates whether the connection is there for another request after this (RFC 9112, 9.3).
     var keepsAlive: Bool {
         switch version {
         case .http10: headers.list("Connection", contains: "keep-alive")

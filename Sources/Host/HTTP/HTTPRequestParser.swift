@@ -21,9 +21,9 @@ package struct HTTPRequestParser {
     private let limits: HTTPParserLimits
     private var input = InputBuffer()
     private var state = State.requestLine
-    /// Whether there was an empty line before the request.
+    /// Indicates whether there was an empty line before the request.
     private var hasSkippedLine = false
-    /// Whether the client waits for "100 Continue" before it sends the body.
+    /// Indicates whether the client waits for "100 Continue" before it sends the body.
     private var expectsContinue = false
 
     /// Makes a parser at the start of a connection.
@@ -33,7 +33,7 @@ package struct HTTPRequestParser {
         self.limits = limits
     }
 
-    /// Whether no byte of a request has come.
+    /// Indicates whether no byte of a request has come.
     package var isIdle: Bool {
         if case .requestLine = state { input.isEmpty } else { false }
     }
@@ -94,7 +94,7 @@ package struct HTTPRequestParser {
         }
     }
 
-    /// Whether "100 Continue" has to be sent now, as `next()` gave no request.
+    /// Returns whether "100 Continue" has to be sent now, as `next()` gave no request.
     ///
     /// - Returns: True at most once for each request.
     package mutating func takeExpectation() -> Bool {

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// The first answer counts, others are ignored. If it goes away without one, the client gets 500.
 package final class HTTPResponder: Sendable {
-    /// Who asks.
+    /// The peer that asks.
     package let peer: PeerCredentials
     private let connection: UInt64
     private let mailbox: ServerMailbox

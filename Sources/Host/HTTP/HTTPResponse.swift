@@ -24,7 +24,7 @@ package struct HTTPResponse: Hashable, Sendable {
         self.init(fault.status, body: Array("{\"fault_message\":\"\(fault.description)\"}".utf8))
     }
 
-    /// What the status means (RFC 9110, 15); empty for those that are not used here.
+    /// The meaning of the status (RFC 9110, 15); empty for those that are not used here.
     package var reason: String {
         switch status {
         case 100: "Continue"

@@ -19,7 +19,7 @@ struct HTTPResponseParser {
     private var input = InputBuffer()
     private var state = State.statusLine
     private var endsWithConnection = false
-    /// Whether the connection can be used for another request, once the response is whole.
+    /// Indicates whether the connection can be used for another request, once the response is whole.
     private(set) var keepsAlive = false
 
     init(limits: HTTPParserLimits, isAnswerToHead: Bool) {

@@ -58,7 +58,7 @@ package final class HTTPServer: Sendable {
         )
     }
 
-    /// How many connections are open; those that were refused or given away do not count.
+    /// The number of open connections; those that were refused or given away do not count.
     package var openConnectionCount: Int { connectionCount.value.load(ordering: .relaxed) }
 
     /// Makes the server's thread, which waits for `start`: for a process that makes no thread later.

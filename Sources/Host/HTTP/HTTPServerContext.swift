@@ -2,7 +2,7 @@
 
 import Host
 
-/// What a server and all its connections share.
+/// The values that a server and all its connections share.
 struct HTTPServerContext: Sendable {
     let limits: HTTPServerLimits
     let serverName: String

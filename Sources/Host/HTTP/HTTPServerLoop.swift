@@ -4,11 +4,11 @@ import Glibc
 import Host
 import SystemPackage
 
-/// What the thread of a server does.
+/// The work of a server's thread.
 struct HTTPServerLoop {
-    /// How many clients there may be that are only told that there is no place.
+    /// The greatest number of clients that are only told that there is no place.
     private static let refusedCount = 16
-    /// How long no connection is accepted after the host had no descriptor left.
+    /// The time for which no connection is accepted after the host had no descriptor left.
     private static let acceptPause = Duration.milliseconds(100)
 
     private let context: HTTPServerContext
@@ -19,7 +19,7 @@ struct HTTPServerLoop {
     private var buffer = [UInt8](repeating: 0, count: 16 << 10)
     /// Until when no connection is accepted.
     private var acceptDeadline: SuspendingClock.Instant?
-    /// When it ends at the latest.
+    /// The time by which it ends.
     private var stopDeadline: SuspendingClock.Instant?
 
     init(context: HTTPServerContext, listener: UnixSocket) {

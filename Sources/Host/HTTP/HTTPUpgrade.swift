@@ -6,7 +6,7 @@ package import Host
 package struct HTTPUpgrade: Sendable {
     /// The connection, which blocks.
     package let socket: UnixSocket
-    /// What the server has sent of the new protocol already.
+    /// The bytes of the new protocol that the server has sent already.
     package let leftover: [UInt8]
     /// The header fields of the 101 response.
     package let headers: HTTPHeaders

@@ -4,7 +4,7 @@
 struct HeaderSection {
     private(set) var headers = HTTPHeaders()
     private let limits: HTTPParserLimits
-    /// What is left of the limit for the head, in bytes; the empty line at the end is free.
+    /// The rest of the limit for the head, in bytes; the empty line at the end is free.
     private var allowance: Int
 
     /// - Parameters:

@@ -4,7 +4,7 @@ import Host
 import Synchronization
 import SystemPackage
 
-/// What other threads tell the server's.
+/// The messages of other threads to the server's thread.
 final class ServerMailbox: Sendable {
     /// A protocol that a connection goes on with.
     struct Upgrade: Sendable {

@@ -8,7 +8,7 @@ package import SystemPackage
 /// Each event is told once (edge-triggered), so the owner reads or writes until `EAGAIN`. Any thread may add and remove;
 /// one thread takes events.
 package final class DescriptorSet: Sendable {
-    /// What a descriptor is waited for.
+    /// The events for which a descriptor is watched.
     package struct Interest: OptionSet, Hashable, Sendable {
         package let rawValue: UInt32
 
@@ -18,7 +18,7 @@ package final class DescriptorSet: Sendable {
         package static let writable = Self(rawValue: UInt32(CHOST_WRITABLE))
     }
 
-    /// What has happened to a descriptor.
+    /// An event of a descriptor.
     package struct Event: Hashable, Sendable {
         /// The token of the descriptor.
         ///

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// Reads whole files that others may have put there: bounded, and never waiting.
 package enum FileContents {
-    /// Why a file is not read.
+    /// The reason why a file is not read.
     package enum Failure: Error, Hashable, CustomStringConvertible {
         case system(Errno)
         /// It is a folder, a device, a socket, or a named pipe, which could make the reader wait for ever.

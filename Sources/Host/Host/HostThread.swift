@@ -76,7 +76,7 @@ package final class HostThread: Sendable {
         if !isReleased.exchange(true, ordering: .relaxed) { _ = chost_thread_join(handle) }
     }
 
-    /// What a thread runs, on its way through C.
+    /// The body of a thread, on its way through C.
     private final class Body: Sendable {
         let ended: DispatchGroup
         let call: @Sendable () -> Void
@@ -106,7 +106,7 @@ package final class HostThread: Sendable {
 
     // MARK: - Names
 
-    /// Whether the calling thread has this name.
+    /// Returns whether the calling thread has this name.
     package static func isCurrent(_ name: String) -> Bool { currentName == shownName(name) }
 
     /// Calls `body` with another name for the calling thread, such as a worker of Dispatch's.

@@ -12,7 +12,7 @@ package final class MessageQueue: Sendable {
     /// The messages of this process to its user.
     package static let standardError = MessageQueue(.standardError) { Terminal.lineEnd }
 
-    /// How many bytes may wait.
+    /// The number of bytes that may wait.
     package static let capacity = 64 << 10
 
     private struct State {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who is at the other end of a Unix socket, as the kernel noted it when that end connected or listened.
+/// The process at the other end of a Unix socket, as the kernel noted it when that end connected or listened.
 package struct PeerCredentials: Hashable, Sendable {
     /// 0 for a process that our PID namespace does not show.
     package let processID: Int32

@@ -7,7 +7,7 @@ package import SystemPackage
 ///
 /// For descriptors that come and go; `EventSet` is for those that stay.
 package enum Poll {
-    /// What can be asked of a descriptor, and what it answers.
+    /// The events of a descriptor: those asked for, and those that have come.
     package struct Events: OptionSet, Sendable {
         package let rawValue: Int16
 

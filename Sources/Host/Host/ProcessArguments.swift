@@ -14,7 +14,8 @@ package enum ProcessArguments {
         }
     }
 
-    /// Whether this process was started under the name `firecracker`, or a name that begins so, and stands in for that program.
+    /// Indicates whether this process was started under the name `firecracker`, or a name that begins so, and stands in for
+    /// that program.
     package static let standsInForFirecracker = unsafe String(hostString: chost_program_name()).hasPrefix("firecracker")
 
     /// The value of an environment variable that is set and not empty.

@@ -20,7 +20,7 @@ package struct ProcessLaunch {
     package var descriptors: [FileDescriptor?] = [.standardInput, .standardOutput, .standardError]
     /// The child's environment, as `NAME=VALUE`; `nil` for this process's.
     package var environment: [String]?
-    /// Whether the child leads a session of its own, which no terminal ends.
+    /// Indicates whether the child leads a session of its own, which no terminal ends.
     package var startsSession = false
     /// The child's working folder; `nil` for this process's.
     package var folder: FilePath?
@@ -113,7 +113,7 @@ package final class RunningProcess: Sendable {
     /// Readable when the process has ended.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Whether the process has ended.
+    /// Indicates whether the process has ended.
     package var hasEnded: Bool { waitUntilEnded(timeout: .zero) }
 
     /// Waits for the end of the process.

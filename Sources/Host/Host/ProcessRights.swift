@@ -5,14 +5,14 @@ import SystemPackage
 
 /// The rights of a process as its kernel shows them: what its sandbox has come to.
 package struct ProcessRights: Hashable, Sendable {
-    /// Whether system calls are filtered, and by how many filters on its first thread.
+    /// Indicates whether system calls are filtered, and by how many filters on its first thread.
     package let filterCount: Int
     package let gainsNoPrivileges: Bool
     /// The capabilities in effect, as bits; in hexadecimal.
     package let capabilities: String
     package let userID: Int
     package let groupID: Int
-    /// How many descriptors it may open.
+    /// The number of descriptors it that may open.
     package let descriptorLimit: String
 
     /// Looks at a process.
@@ -45,6 +45,6 @@ package struct ProcessRights: Hashable, Sendable {
         return version > 0 ? version : nil
     }
 
-    /// Whether this host and this program can filter system calls.
+    /// Indicates whether this host and this program can filter system calls.
     package static var canFilterCalls: Bool { chost_has_filters() != 0 }
 }

@@ -27,7 +27,7 @@ package enum ProcessStart {
         chost_restore_broken_pipes()
     }
 
-    /// Whether a signal has no effect on this process.
+    /// Returns whether a signal has no effect on this process.
     package static func isIgnored(_ signal: CInt) -> Bool {
         chost_is_ignored(signal) != 0
     }

@@ -14,7 +14,7 @@ package enum ResourceLimits {
         return limits
     }
 
-    /// How many descriptors may be open; `nil` for no limit.
+    /// The number of descriptors that may be open; `nil` for no limit.
     package static var descriptorCount: UInt64? { value(of: CInt(RLIMIT_NOFILE.rawValue)) }
 
     /// RLIMIT_NPROC, which the Glibc module does not show.

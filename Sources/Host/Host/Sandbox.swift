@@ -23,7 +23,7 @@ package final class Sandbox: Sendable {
     /// The wishes for a process.
     package struct Settings: Sendable {
         package var mode = Mode.on
-        /// Whether system calls are filtered.
+        /// Indicates whether system calls are filtered.
         package var filtersCalls = true
         /// The user to become; `nil` to stay.
         package var user: HostUser?
@@ -34,7 +34,7 @@ package final class Sandbox: Sendable {
     }
 
     private let settings: Settings
-    /// Whether files are opened by their path after the start, for requests and logs.
+    /// Indicates whether files are opened by their path after the start, for requests and logs.
     private let opensFiles: Bool
     private let hasEntered = Atomic<Bool>(false)
 

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The terminal that this process runs on.
 package enum Terminal {
-    /// Whether `file` is a terminal.
+    /// Returns whether `file` is a terminal.
     package static func isTerminal(_ file: FileDescriptor) -> Bool {
         isatty(file.rawValue) == 1
     }
@@ -31,7 +31,7 @@ package enum Terminal {
         chost_terminal_restore()
     }
 
-    /// What ends a line for the user to read: a raw terminal does not return the carriage by itself.
+    /// The end of a line for the user to read: a raw terminal does not return the carriage by itself.
     package static var lineEnd: String {
         chost_terminal_is_raw() != 0 ? "\r\n" : "\n"
     }

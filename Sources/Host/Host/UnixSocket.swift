@@ -167,7 +167,7 @@ package final class UnixSocket: Sendable {
         }
     }
 
-    /// Who is at the other end; nil for a socket that has none.
+    /// The process at the other end; nil for a socket that has none.
     package var peer: PeerCredentials? {
         var (processID, userID, groupID): (pid_t, uid_t, gid_t) = (0, 0, 0)
         guard unsafe chost_peer(owned.rawValue, &processID, &userID, &groupID) == 0 else { return nil }
@@ -220,7 +220,7 @@ package final class UnixSocket: Sendable {
 
     // MARK: - Details
 
-    /// What a client that takes nothing holds of the kernel's memory, whatever the host's default is.
+    /// The kernel memory that a client holds when it takes nothing, whatever the host's default is.
     private static let sendBufferByteCount = 128 << 10
 
     private func setSendBuffer(byteCount: Int) {

@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// Why a Unix socket cannot be had, in words.
+/// The reason why a Unix socket cannot be had, in words.
 package enum UnixSocketError: Error, Hashable, CustomStringConvertible {
     /// A server is there already.
     case inUse(FilePath)

@@ -15,7 +15,7 @@ package final class WorkThread: Sendable {
         var isFinishing = false
     }
 
-    /// What the thread and its owner share: the thread does not keep its owner.
+    /// The state that the thread and its owner share: the thread does not keep its owner.
     fileprivate final class Core: Sendable {
         let state = Mutex(State())
         let wake = DispatchSemaphore(value: 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What is wrong with a JSON text, or with the value that was wanted from it, in words.
+/// An error in a JSON text, or in the value that was wanted from it, in words.
 package enum JSONError: Error, Hashable, CustomStringConvertible {
     /// The text is no JSON, or none that we take; lines and columns count from 1.
     case syntax(line: Int, column: Int, reason: String)

@@ -3,7 +3,7 @@
 import CJansson
 
 extension JSONValue {
-    /// How deep arrays and objects may lie in each other.
+    /// The greatest depth of arrays and objects in each other.
     package static let depthLimit = 64
 
     /// Parses a whole JSON text, strictly.

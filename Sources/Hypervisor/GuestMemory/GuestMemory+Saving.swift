@@ -125,7 +125,7 @@ private final class PageMap {
         if file >= 0 { close(file) }
     }
 
-    /// Whether each page is in memory or swapped out; where the kernel does not tell, all are.
+    /// Returns whether each page is in memory or swapped out; where the kernel does not tell, all are.
     func touched(from address: UnsafeRawPointer, pageCount: Int) -> [Bool] {
         var entries = [UInt64](repeating: .max, count: pageCount)
         let page = UInt(sysconf(CInt(_SC_PAGESIZE)))

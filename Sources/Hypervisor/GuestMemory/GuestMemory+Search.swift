@@ -3,7 +3,7 @@
 import Glibc
 
 extension GuestMemory {
-    /// Whether the bytes `pattern` are somewhere in `range`.
+    /// Returns whether the bytes `pattern` are somewhere in `range`.
     ///
     /// Looks at copies of a piece each, so that the guest may write meanwhile and a pattern may lie in two regions.
     ///

@@ -10,7 +10,7 @@ package import SystemPackage
 package final class GuestMemory: Sendable {
     /// The regions, in ascending order of address.
     package let regions: [GuestMemoryRegion]
-    /// Where each of the regions lies.
+    /// The place of each region.
     ///
     /// A look-up here counts no references, and each request of a disk needs several.
     package let extents: [GuestMemoryExtent]
@@ -32,7 +32,7 @@ package final class GuestMemory: Sendable {
         regions.reduce(0) { $0 + $1.byteCount }
     }
 
-    /// Whether the bytes `address ..< address + byteCount` are all guest RAM.
+    /// Returns whether the bytes `address ..< address + byteCount` are all guest RAM.
     package func contains(_ address: GuestAddress, byteCount: UInt64) -> Bool {
         // Nearly every range lies in one region; a virtqueue asks for each descriptor.
         for extent in extents where extent.contiguousByteCount(from: address) >= byteCount { return true }

@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// Why guest memory could not be made or reached.
+/// The reason why guest memory could not be made or reached.
 package enum GuestMemoryError: Error, Hashable, CustomStringConvertible {
     /// The bytes `address ..< address + byteCount` are not all guest RAM.
     case outOfRange(GuestAddress, byteCount: UInt64)

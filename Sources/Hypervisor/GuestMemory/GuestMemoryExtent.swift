@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a region lies, in the guest and in this process: a plain value, good for as long as its region lives.
+/// The place of a region, in the guest and in this process: a plain value, good for as long as its region lives.
 @safe
 package struct GuestMemoryExtent: Sendable {
     /// The first guest physical address.
@@ -15,7 +15,7 @@ package struct GuestMemoryExtent: Sendable {
         unsafe self.base = base
     }
 
-    /// How many of the bytes from `address` on lie in the region; 0 when `address` does not.
+    /// The number of bytes from `address` on that lie in the region; 0 when `address` does not.
     package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
         guard let offset = address.distance(from: start), offset < byteCount else { return 0 }
         return byteCount - offset

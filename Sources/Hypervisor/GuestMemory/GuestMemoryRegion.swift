@@ -102,12 +102,12 @@ package final class GuestMemoryRegion: Sendable {
         unsafe UInt64(UInt(bitPattern: base))
     }
 
-    /// Where the region lies, for as long as it lives.
+    /// The place of the region, for as long as it lives.
     var extent: GuestMemoryExtent {
         unsafe GuestMemoryExtent(start: start, byteCount: byteCount, base: base)
     }
 
-    /// How many of the bytes from `address` on lie in this region; 0 when `address` does not.
+    /// The number of bytes from `address` on that lie in this region; 0 when `address` does not.
     package func contiguousByteCount(from address: GuestAddress) -> UInt64 {
         extent.contiguousByteCount(from: address)
     }

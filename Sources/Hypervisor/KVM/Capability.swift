@@ -19,7 +19,7 @@ package enum Capability: CaseIterable, Hashable, Sendable, CustomStringConvertib
     case kvmclockControl
     case tscControl
 
-    /// What Martlet cannot do without, on any host.
+    /// The capabilities that Martlet needs on any host.
     package static let required: [Capability] = [
         .userMemory, .setTSSAddress, .irqchip, .pit2, .irqfd, .ioeventfd, .extendedCPUID, .mpState, .vcpuEvents,
         .immediateExit,

@@ -2,9 +2,9 @@
 
 import CKVM
 
-/// What the host's processor says of itself.
+/// The identity of the host's processor.
 package enum HostProcessor {
-    /// Whether it offers hardware virtualisation, VT-x or AMD-V, to this kernel.
+    /// Indicates whether it offers hardware virtualisation, VT-x or AMD-V, to this kernel.
     ///
     /// The bits are those that `kvm_intel` and `kvm_amd` demand. Where neither is set and `/dev/kvm` works all the
     /// same, KVM interprets guest kernel code. Intel SDM volume 2, CPUID leaf 1; AMD APM volume 3, leaf 8000_0001h.

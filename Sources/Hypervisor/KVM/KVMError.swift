@@ -3,7 +3,7 @@
 import Host
 package import SystemPackage
 
-/// Why KVM could not be used, in words that say what to do.
+/// The reason why KVM could not be used, in words that say what to do.
 package enum KVMError: Error, Hashable, CustomStringConvertible {
     /// `/dev/kvm` could not be opened.
     case unavailable(path: String, Errno)

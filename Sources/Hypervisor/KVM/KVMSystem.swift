@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The host's KVM: an open `/dev/kvm` (api.rst, "System ioctls").
 package final class KVMSystem: Sendable {
-    /// Where every distribution puts the device.
+    /// The path of the device on every distribution.
     package static let defaultPath = "/dev/kvm"
 
     private let descriptor: OwnedDescriptor
@@ -29,7 +29,7 @@ package final class KVMSystem: Sendable {
         self.descriptor = descriptor
     }
 
-    /// What the kernel answers for a capability: 0 for "absent", else 1 or a number with a meaning of its own.
+    /// The kernel's answer for a capability: 0 for "absent", else 1 or a number with a meaning of its own.
     package func value(of capability: Capability) -> Int {
         value(ofCapability: capability.number)
     }
@@ -39,12 +39,12 @@ package final class KVMSystem: Sendable {
         wanted.filter { value(of: $0) == 0 }
     }
 
-    /// How many vCPUs a machine should have at most (the host's processors, as a rule).
+    /// The recommended greatest number of a machine's vCPUs (the host's processors, as a rule).
     package var recommendedVCPUCount: Int {
         max(1, value(ofCapability: KVM_CAP_NR_VCPUS))
     }
 
-    /// How many vCPUs a machine can have at most.
+    /// The greatest number of a machine's vCPUs.
     package var maximumVCPUCount: Int {
         let maximum = value(ofCapability: KVM_CAP_MAX_VCPUS)
         return maximum > 0 ? maximum : recommendedVCPUCount

@@ -17,7 +17,7 @@ package final class KVMVCPU: Sendable {
     let descriptor: OwnedDescriptor
     /// The size of the XSAVE area in bytes: 4096, or more where the guest has larger state (`KVM_CAP_XSAVE2`).
     let extendedStateByteCount: Int
-    /// What CPUID was set to: KVM changes some of its copy while the guest runs.
+    /// The CPUID that was set: KVM changes some of its copy while the guest runs.
     let cpuid = Mutex<[kvm_cpuid_entry2]>([])
     // The kernel writes to the page only inside KVM_RUN, which the one running thread calls; `immediate_exit` alone is
     // written by other threads, and atomically.
@@ -246,8 +246,8 @@ package final class KVMVCPU: Sendable {
         return value
     }
 
-    /// Whether this vCPU can go on only if another one, a reset or an NMI makes it: it is halted with interrupts off, or
-    /// waits for INIT and SIPI.
+    /// Returns whether this vCPU can go on only if another one, a reset or an NMI makes it: it is halted with interrupts
+    /// off, or waits for INIT and SIPI.
     package func isParked() throws(KVMError) -> Bool {
         var state = kvm_mp_state()
         try kvmCall("KVM_GET_MP_STATE") { unsafe ckvm_get_mp_state(descriptor.rawValue, &state) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a guest asks for by a system event (`KVM_SYSTEM_EVENT_…`).
+/// A guest's request by a system event (`KVM_SYSTEM_EVENT_…`).
 package enum SystemEvent: Hashable, Sendable {
     case shutdown
     case reset
@@ -8,7 +8,7 @@ package enum SystemEvent: Hashable, Sendable {
     case other(type: UInt32)
 }
 
-/// Why `KVM_RUN` came back (api.rst, "The kvm_run structure").
+/// The reason why `KVM_RUN` came back (api.rst, "The kvm_run structure").
 ///
 /// The data of port and MMIO accesses stays in the vCPU's shared page: see `KVMVCPU.withPortData` and `withMMIOData`.
 package enum VCPUExit: Hashable, Sendable {

@@ -3,7 +3,7 @@
 package import MachineModel
 package import SystemPackage
 
-/// Where the two directions of a machine's serial console lead.
+/// The ends of the two directions of a machine's serial console.
 package struct ConsoleAttachment: Sendable {
     /// Takes what the guest sends; `nil` drops it.
     package var output: FileDescriptor?
@@ -13,7 +13,7 @@ package struct ConsoleAttachment: Sendable {
     package var filter = EscapeFilter(prefix: nil)
     /// Takes part besides `output` and `input`: for viewers that come and go, a log, and code in this process.
     package var console: MachineConsole?
-    /// How many bytes the guest may send; what is beyond is dropped.
+    /// The number of bytes that the guest may send; what is beyond is dropped.
     package var outputLimit: RateLimit.Bucket?
 
     package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, console: MachineConsole? = nil) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a user can ask Martlet for, by the escape key and another one: the table for `run`, `attach` and `api`.
+/// A user's command to Martlet, by the escape key and another one: the table for `run`, `attach` and `api`.
 package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
     case stop = 0x78  // x
     case detach = 0x64  // d
@@ -13,7 +13,7 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
     /// The key, as the help shows it.
     var key: Character { Character(UnicodeScalar(rawValue)) }
 
-    /// What it does, as the help shows it.
+    /// The effect, as the help shows it.
     var summary: String {
         switch self {
         case .stop: "stop the machine at once"

@@ -4,13 +4,13 @@ package import Host
 
 /// The part of a console that a snapshot keeps: what was typed and the guest has not taken, and the last bytes that it sent.
 package struct ConsoleState: Codable, Hashable, Sendable {
-    /// What the guest has not taken of what was typed.
+    /// The typed bytes that the guest has not taken.
     package var typed = Base64([])
     /// Before which of these bytes a break comes.
     package var lineBreaks: [Int] = []
     /// The last bytes that the guest sent, for those that attach later.
     package var sent = Base64([])
-    /// How many bytes the guest has sent.
+    /// The number of bytes that the guest has sent.
     package var sentByteCount: UInt64 = 0
 
     enum CodingKeys: String, CodingKey {

@@ -13,7 +13,7 @@ package final class ConsoleViewer: Sendable {
     let identifier: UInt64
     /// The first byte that it sees: how many the guest had sent before.
     package let firstPosition: UInt64
-    /// Whether what it sends reaches the guest.
+    /// Indicates whether what it sends reaches the guest.
     package let isTyping: Bool
     private let console: MachineConsole
     private let wasConnected = Atomic<Bool>(false)

@@ -18,7 +18,7 @@ package struct EscapeFilter: Sendable {
         self.prefix = prefix
     }
 
-    /// What `byte` means; `nil` while a command is not complete, and for a key that is none.
+    /// The meaning of `byte`; `nil` while a command is not complete, and for an unknown key.
     package mutating func process(_ byte: UInt8) -> Event? {
         guard let prefix else { return .byte(byte) }
         if !isAfterPrefix {

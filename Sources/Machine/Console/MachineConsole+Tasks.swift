@@ -68,7 +68,7 @@ extension MachineConsole {
         }
     }
 
-    /// How far a reader may be behind before the guest waits, and how much a new one gets of what was before.
+    /// The number of bytes that a reader may be behind before the guest waits, and that a new reader gets of earlier output.
     package var readerMark: Int { shared.withLock { $0.ring.capacity / 2 } }
 
     /// Makes a reader, which begins up to `readerMark` bytes back.
@@ -86,7 +86,7 @@ extension MachineConsole {
         return Reader(self, identifier)
     }
 
-    /// How many bytes were lost to readers, because the guest sent them without a look at its line.
+    /// The number of bytes that were lost to readers, because the guest sent them without a look at its line.
     package var lostByteCount: UInt64 {
         shared.withLock { $0.lostToReaders }
     }

@@ -40,7 +40,7 @@ final class OwnedInput: Sendable {
 /// The console's thread: the input, the viewers and the log.
 extension MachineConsole {
     static let pieceByteCount = 64 << 10
-    /// How long viewers may take for the last bytes.
+    /// The time that viewers may take for the last bytes.
     private static let farewellPatience = Duration.seconds(1)
 
     /// One viewer, as the thread sees it.
@@ -50,22 +50,22 @@ extension MachineConsole {
         let isTyping: Bool
         /// The next byte that it gets.
         var position: UInt64
-        /// What it was too slow for, and has not been told of.
+        /// The number of bytes that it was too slow for and has not been told of.
         var missedByteCount: UInt64 = 0
         var typed: [UInt8]
-        /// What poll(2) said last.
+        /// The last result of poll(2).
         var events: Poll.Events = []
         /// It sends nothing more, and may watch on.
         var hasInputEnded = false
         var hasEnded = false
 
-        /// Whether what it sends is read now; a watcher's is thrown away.
+        /// Returns whether what it sends is read now; a watcher's is thrown away.
         func isRead(whileRoom hasRoom: Bool) -> Bool {
             !hasInputEnded && (hasRoom || !isTyping)
         }
     }
 
-    /// What the thread alone has.
+    /// The state of the thread alone.
     private struct Work {
         var input: OwnedInput?
         var filter: EscapeFilter

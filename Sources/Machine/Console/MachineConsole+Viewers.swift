@@ -58,7 +58,7 @@ extension MachineConsole.Shared {
         if typist == identifier { (typist, typistStream) = (nil, nil) }
     }
 
-    /// Whether who types has left, which the console's thread may be about to see.
+    /// Indicates whether who types has left, which the console's thread may be about to see.
     fileprivate var hasTypistLeft: Bool {
         guard let typistStream else { return false }
         let events = Poll.wait(for: typistStream.descriptor, .peerClosed, timeout: .zero)

@@ -25,24 +25,24 @@ package import SystemPackage
 /// `console` reads the input, serves viewers and writes the log; `console out` writes to the output, which may block for long: a
 /// reader that stops reading stops no vCPU, and no key.
 package final class MachineConsole: SerialOutput, SerialInput {
-    /// How much is kept, unless chosen otherwise.
+    /// The number of bytes that are kept, unless chosen otherwise.
     package static let capacity = 1 << 20
-    /// How many viewers there may be.
+    /// The greatest number of viewers.
     package static let viewerLimit = 32
-    /// How far the output may be behind before the guest waits.
+    /// The number of bytes that the output may be behind before the guest waits.
     package static let outputMark: UInt64 = 64 << 10
-    /// How much of what the guest sent a snapshot keeps.
+    /// The number of bytes of the guest's output that a snapshot keeps.
     static let savedByteCount: UInt64 = 64 << 10
-    /// How far the log may be behind.
+    /// The number of bytes that the log may be behind.
     static let logMark: UInt64 = 256 << 10
 
     /// A place in the ring that the guest may have to wait for.
     struct Place {
         /// The next byte to read.
         var position: UInt64
-        /// How far it may be behind before the guest waits; `nil` for a reader that nobody waits for now.
+        /// The number of bytes that it may be behind before the guest waits; `nil` for a reader that nobody waits for now.
         var mark: UInt64?
-        /// What was overwritten before it was read.
+        /// The number of bytes that were overwritten before they were read.
         var lostByteCount: UInt64 = 0
     }
 
@@ -55,13 +55,13 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
     typealias Waiter = CheckedContinuation<Void, Never>
 
-    /// What vCPUs, readers and threads share.
+    /// The state that vCPUs, readers and threads share.
     struct Shared {
         var ring: ReplayRing
         var places: [PlaceName: Place] = [:]
         /// The end of the ring at which the guest has to wait.
         var endOfRoom: UInt64 = .max
-        /// Whether the guest is told to wait.
+        /// Indicates whether the guest is told to wait.
         var isFull = false
         var limit: TokenBucket?
 
@@ -75,12 +75,12 @@ package final class MachineConsole: SerialOutput, SerialInput {
         // Viewers.
         var nextIdentifier: UInt64 = 1
         var viewerCount = 0
-        /// Who types, and the connection where there is one already.
+        /// The viewer that types, and its connection where there is one already.
         var typist: UInt64?
         var typistStream: (any ConsoleStream)?
         var joining: [Connection] = []
 
-        /// How many bytes were overwritten before a `Reader` read them.
+        /// The number of bytes that were overwritten before a `Reader` read them.
         var lostToReaders: UInt64 = 0
         /// Code in this process that waits for bytes to read, or for room to type: each looks again when it is woken.
         var waiters: [UInt64: Waiter] = [:]
@@ -89,7 +89,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         weak var port: SerialPort?
     }
 
-    /// What goes to the guest.
+    /// The packets for the guest.
     struct Feed {
         var feed = SerialFeed()
         /// The machine is paused: nothing reaches the guest.
@@ -108,11 +108,11 @@ package final class MachineConsole: SerialOutput, SerialInput {
     let abandonment: EventFD
     let connected = Mutex(Connected())
     private let threads = Mutex<[HostThread]>([])
-    /// Whether the ring keeps what all have read, for those who come.
+    /// Indicates whether the ring keeps what all have read, for those who come.
     let replays: Bool
     let terminalPatience: Duration
 
-    /// What `connect` was given.
+    /// The address that `connect` was given.
     struct Connected {
         var output: FileDescriptor?
         /// Copies, which are closed when the console ends: by then the number may be another file's.
@@ -184,7 +184,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         }
     }
 
-    /// How many bytes the guest has sent.
+    /// The number of bytes that the guest has sent.
     package var byteCount: UInt64 {
         shared.withLock { $0.ring.end }
     }
@@ -218,12 +218,12 @@ package final class MachineConsole: SerialOutput, SerialInput {
         wake.signal()
     }
 
-    /// Whether anything can be typed; without, the port's line is silent.
+    /// Indicates whether anything can be typed; without, the port's line is silent.
     package var takesInput: Bool {
         replays || hasInput
     }
 
-    /// Whether `ConsoleAttachment.input` leads to the guest.
+    /// Indicates whether `ConsoleAttachment.input` leads to the guest.
     package var hasInput: Bool { connected.withLock { $0.input != nil } }
 
     // MARK: - Places in the ring
@@ -341,7 +341,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         work.signal()
     }
 
-    /// How many bytes did not reach the output, because nothing took them in time.
+    /// The number of bytes that did not reach the output, because nothing took them in time.
     package var droppedByteCount: UInt64 {
         shared.withLock { shared in
             guard let place = shared.places[.output] else { return 0 }
@@ -373,7 +373,7 @@ extension MachineConsole.Shared {
         places[name] = place
     }
 
-    /// Whether the limit of the output allows one more byte.
+    /// Returns whether the limit of the output allows one more byte.
     fileprivate mutating func isAllowed() -> Bool {
         guard let wait = limit?.wait(for: 1, at: .now) else { return true }
         guard wait == .zero else { return false }
@@ -382,7 +382,7 @@ extension MachineConsole.Shared {
     }
 }
 
-/// What a console tells its machine.
+/// The events of a console, for its machine.
 package enum ConsoleEvent: Sendable {
     case command(ConsoleCommand)
     /// The terminal of the input is gone.

@@ -3,7 +3,7 @@
 /// The last bytes of a stream, each known by how many came before it.
 struct ReplayRing {
     let capacity: Int
-    /// How many bytes ever came.
+    /// The number of bytes that ever came.
     private(set) var end: UInt64
     /// Grows up to `capacity`; then the oldest byte, at `oldest`, gives way.
     private var bytes: [UInt8]

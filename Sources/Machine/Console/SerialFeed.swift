@@ -2,9 +2,9 @@
 
 import Devices
 
-/// What was typed and the guest has not taken yet: feeds a serial port as fast as the guest takes it.
+/// The typed input that the guest has not taken yet: feeds a serial port as fast as the guest takes it.
 struct SerialFeed {
-    /// How much is kept ahead of the guest.
+    /// The number of bytes that are kept ahead of the guest.
     ///
     /// Generous, because an escape command behind it is only seen when it is read.
     static let capacity = 1 << 20
@@ -21,7 +21,7 @@ struct SerialFeed {
         self.lineBreaks = lineBreaks.prefix(Self.capacity).map { min(max($0, 0), end) }.sorted()
     }
 
-    /// How much more is taken; whoever sends waits for some, so that nothing is lost.
+    /// The number of bytes that are taken at once; senders wait for more room, so nothing is lost.
     var room: Int { max(0, Self.capacity - (bytes.count - taken) - lineBreaks.count) }
 
     mutating func append(_ byte: UInt8) {
@@ -37,7 +37,7 @@ struct SerialFeed {
         if room > 0 { lineBreaks.append(bytes.count) }
     }
 
-    /// What the guest has not taken.
+    /// The bytes that the guest has not taken.
     var waiting: (bytes: [UInt8], lineBreaks: [Int]) {
         (Array(bytes[taken...]), lineBreaks.map { $0 - taken })
     }

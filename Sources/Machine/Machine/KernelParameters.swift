@@ -7,7 +7,7 @@ package import MachineModel
 package struct KernelParameters: Sendable {
     /// All of them, in order.
     package let values: [String]
-    /// Whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
+    /// Indicates whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
     let reportsPanicByReset: Bool
 
     /// The console is the serial port; a panic resets at once, as everything else that ends a machine does.
@@ -21,7 +21,7 @@ package struct KernelParameters: Sendable {
     /// tells a panic from a reboot all the same (kernel/reboot.c, arch/x86/kernel/reboot.c).
     private static let warmResetOnPanic = "reboot=k,panic_warm"
 
-    /// What the configuration says of the root file system, unless the other parameters say otherwise.
+    /// The parameters for the root file system, unless the other parameters say otherwise.
     private static func root(for configuration: MachineConfiguration, _ others: [String]) -> [String] {
         guard let disk = configuration.drives.first(where: \.isRoot), !others.contains(where: { $0.hasPrefix("root=") })
         else { return [] }

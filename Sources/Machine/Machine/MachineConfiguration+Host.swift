@@ -13,7 +13,7 @@ extension MachineConfiguration {
         drives.count + networkInterfaces.count + (entropy == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
     }
 
-    /// Whether the machine may have one more device.
+    /// Indicates whether the machine may have one more device.
     package var hasRoomForDevice: Bool { deviceCount < Self.deviceCapacity }
 
     /// The size of the host's RAM in bytes.
@@ -53,7 +53,7 @@ extension MachineConfiguration {
         }
     }
 
-    /// What a user should know of a description that asks for more than there is: one line each.
+    /// Notes for the user on a description that asks for more than there is: one line each.
     var notes: [String] {
         var notes: [String] = []
         let host = Self.hostMemoryByteCount

@@ -10,7 +10,7 @@ package import Snapshot
 package import Storage
 package import SystemPackage
 
-/// Why a machine cannot be made, or could not go on.
+/// The reason why a machine cannot be made, or could not go on.
 package enum MachineError: Error, Hashable, CustomStringConvertible {
     /// The configuration asks for what cannot be.
     case configuration(ConfigurationError)
@@ -34,9 +34,9 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case assembly(String)
     /// A machine was told to start a second time.
     case startedBefore
-    /// What was asked for needs a machine that runs or is paused.
+    /// The request needs a machine that runs or is paused.
     case notRunning
-    /// What was asked for needs a machine that is paused.
+    /// The request needs a machine that is paused.
     case notPaused
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)

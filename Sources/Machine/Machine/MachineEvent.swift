@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// What a running machine tells whoever started it, besides its outcome.
+/// The events of a running machine, besides its outcome, for the code that started it.
 package enum MachineEvent: Sendable {
     /// The answer to a console command, for the user.
     case message(String)

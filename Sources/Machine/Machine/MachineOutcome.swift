@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a machine ended.
+/// The end of a machine.
 package enum MachineOutcome: Hashable, Sendable {
     /// The guest powered off (ACPI S5).
     case poweredOff
@@ -30,7 +30,7 @@ package enum MachineOutcome: Hashable, Sendable {
         }
     }
 
-    /// What a user should read about the end, if anything.
+    /// The message to the user about the end, if any.
     package var message: String? {
         switch self {
         case .poweredOff, .reset, .exited: nil

@@ -17,7 +17,7 @@ import SystemPackage
 /// Everything that a machine consists of, put together in the one order in which it can be.
 final class MachineParts: Sendable {
     let notes: [String]
-    /// Whether the guest's kernel finds devices, and the power button, by ACPI.
+    /// Indicates whether the guest's kernel finds devices, and the power button, by ACPI.
     let guestUsesACPI: Bool
     let devices: DeviceManager
     let console: MachineConsole
@@ -31,7 +31,7 @@ final class MachineParts: Sendable {
     let configuration: MachineConfiguration
     /// The way to a guest that takes part in snapshots.
     let snapshotPoint: SnapshotPoint?
-    /// Whether the guest's kernel leaves a mark before a reset that is for a panic: see `KernelParameters`.
+    /// Indicates whether the guest's kernel leaves a mark before a reset that is for a panic: see `KernelParameters`.
     let reportsPanicByReset: Bool
 
     /// Assembles a machine, then loads its kernel or its saved state.
@@ -125,12 +125,12 @@ final class MachineParts: Sendable {
         (self.memory, self.vm) = (memory, vm)
     }
 
-    /// Where guest memory is mapped in this process.
+    /// The addresses of guest memory in this process.
     var guestMemoryRanges: [Range<UInt64>] {
         memory.regions.map { $0.hostAddress..<$0.hostAddress + $0.byteCount }
     }
 
-    /// Whether the guest, which is being reset, was to be reset because it panicked: see `KernelParameters`.
+    /// Returns whether the guest, which is being reset, was to be reset because it panicked: see `KernelParameters`.
     func isResetAfterPanic() -> Bool {
         let resetFlag: GuestAddress = 0x472
         let warm: UInt16 = 0x1234

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a machine does.
+/// The activity of a machine.
 package enum MachinePhase: Hashable, Sendable {
     case notStarted
     case running

@@ -3,7 +3,7 @@
 package import SystemPackage
 package import Virtio
 
-/// What a machine has done since it started.
+/// The counters of a machine since it started.
 package struct MachineStatistics: Hashable, Sendable {
     /// One for each vCPU, in their order.
     package var vcpus: [VCPUStatistics]
@@ -13,7 +13,7 @@ package struct MachineStatistics: Hashable, Sendable {
     package var interfaces: [NetworkStatistics] = []
     /// Connections of guest and host, where there is a vsock device.
     package var vsock: VsockStatistics?
-    /// What the guest sent to its console, in bytes.
+    /// The guest's output to its console, in bytes.
     package var consoleByteCount: UInt64?
     /// Resident memory of the process that is not the guest's, in bytes; `nil` where the host does not tell.
     package var overheadByteCount: UInt64?

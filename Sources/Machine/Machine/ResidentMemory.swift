@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How much of this process is in the host's memory, the guest's part apart.
+/// The memory of the host that this process takes, guest memory apart.
 ///
 /// As Firecracker counts: all mappings that are not guest memory, program text and shared pages included.
 struct ResidentMemory {

@@ -4,7 +4,7 @@ import Console
 import Synchronization
 
 extension VirtualMachine {
-    /// What its user should know when a machine has ended, besides the outcome: one line each.
+    /// Notes for the user when a machine has ended, besides the outcome: one line each.
     package var closingNotes: [String] {
         var notes: [String] = []
         if droppedConsoleByteCount > 0 {
@@ -18,6 +18,6 @@ extension VirtualMachine {
             }
     }
 
-    /// Whether anything that is typed or piped into this process reaches the guest.
+    /// Indicates whether anything that is typed or piped into this process reaches the guest.
     package var readsInput: Bool { parts.console.hasInput }
 }

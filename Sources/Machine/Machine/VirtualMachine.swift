@@ -21,14 +21,14 @@ package final class VirtualMachine: Sendable {
     struct State {
         var isStarted = false
         var isPaused = false
-        /// Why the vCPUs were told to stop: the first reason counts.
+        /// The reason why the vCPUs were told to stop: the first one counts.
         var reason: MachineOutcome?
         /// Set when nothing runs any more.
         var outcome: MachineOutcome?
         var endHandlers: [@Sendable (MachineOutcome) -> Void] = []
     }
 
-    /// What a user should know before the guest starts: one line each.
+    /// Notes for the user before the guest starts: one line each.
     package let notes: [String]
 
     let parts: MachineParts
@@ -43,11 +43,11 @@ package final class VirtualMachine: Sendable {
     /// The thread that timers fire on: never blocked, unlike `control`, which waits for output that may have to be given up.
     private let timers = WorkThread("timers")
     private let pendingTimers = Mutex(PendingTimers())
-    /// Whether every vCPU was parked when it was last asked.
+    /// Indicates whether every vCPU was parked when it was last asked.
     private let wereParked = Atomic<Bool>(false)
-    /// How often the machine looks whether its guest has halted for good.
+    /// The interval at which the machine checks whether its guest has halted for good.
     private static let haltWatchInterval = Duration.seconds(1)
-    /// How long all threads may take to start.
+    /// The time that all threads may take to start.
     private static let startPatience = Duration.seconds(5)
 
     private struct PendingTimers {
@@ -229,7 +229,7 @@ package final class VirtualMachine: Sendable {
         end(.stopped)
     }
 
-    /// How the machine ended, when it has.
+    /// The machine's end, when it has ended.
     package func wait() async -> MachineOutcome {
         await withCheckedContinuation { continuation in
             whenEnded { continuation.resume(returning: $0) }
@@ -255,7 +255,7 @@ package final class VirtualMachine: Sendable {
         if let outcome { body(outcome) }
     }
 
-    /// What the machine does now.
+    /// The machine's present activity.
     package var phase: MachinePhase {
         state.withLock { state in
             if state.outcome != nil { return .ended }
@@ -264,7 +264,7 @@ package final class VirtualMachine: Sendable {
         }
     }
 
-    /// Whether the machine was told to end and has not ended yet.
+    /// Indicates whether the machine was told to end and has not ended yet.
     package var isEnding: Bool {
         state.withLock { $0.reason != nil && $0.outcome == nil }
     }
@@ -352,12 +352,12 @@ package final class VirtualMachine: Sendable {
 
     // MARK: - Statistics
 
-    /// How many bytes of the guest's console output were dropped because nothing took them in time.
+    /// The number of bytes of that the guest's console output were dropped because nothing took them in time.
     package var droppedConsoleByteCount: UInt64 {
         parts.console.droppedByteCount
     }
 
-    /// What vCPUs and devices have done so far; takes some milliseconds, for a look at the process's mappings.
+    /// The counters of vCPUs and devices so far; takes some milliseconds, for a look at the process's mappings.
     package var statistics: MachineStatistics {
         let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
         return MachineStatistics(
@@ -409,7 +409,7 @@ package final class VirtualMachine: Sendable {
         parts.devices.legacy.power.pressPowerButton()
     }
 
-    /// How a guest is asked to end.
+    /// The way in which a guest is asked to end.
     package enum ShutdownRequest: String, Hashable, Sendable {
         case powerButton = "power-button"
         case controlAltDelete = "ctrl-alt-del"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension SerialConsole {
-    /// What the guest sends, line by line.
+    /// The guest's output, line by line.
     ///
     ///     for await line in machine.console.lines { print(line) }
     ///

@@ -3,7 +3,7 @@
 import Machine
 import MachineModel
 
-/// Why something could not be done: a code for programs, and words for people.
+/// The reason why something could not be done: a code for programs, and words for people.
 public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of an error.
     ///
@@ -54,7 +54,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of the error.
     public let code: Code
 
-    /// What happened, and what to change where that helps: words for whoever runs the program.
+    /// The cause, and the change that helps, in words for whoever runs the program.
     public let message: String
 
     /// The field of the configuration that is wrong, as it is named in JSON: `machine-config.vcpu_count`, or

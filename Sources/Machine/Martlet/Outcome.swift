@@ -3,7 +3,7 @@
 import Machine
 
 extension VirtualMachine {
-    /// How a machine ended.
+    /// The end of a machine.
     public enum Outcome: Hashable, Sendable, CustomStringConvertible {
         /// The guest powered off.
         case poweredOff

@@ -26,7 +26,7 @@ public struct SerialConsole: AsyncSequence, Sendable {
     /// Reading does not fail.
     public typealias Failure = Never
 
-    /// What is kept of what the guest sent: twice as far as a reader may be behind.
+    /// The capacity for the guest's output: twice as far as a reader may be behind.
     static let keptByteCount = 256 << 10
 
     private let channel: MachineConsole
@@ -42,12 +42,12 @@ public struct SerialConsole: AsyncSequence, Sendable {
         Iterator(channel.makeReader())
     }
 
-    /// How many bytes the guest has sent so far.
+    /// The number of bytes that the guest has sent so far.
     public var byteCount: UInt64 {
         channel.byteCount
     }
 
-    /// How many bytes were lost to iterators, because the guest sent them without a look at its line.
+    /// The number of bytes that were lost to iterators, because the guest sent them without a look at its line.
     public var lostByteCount: UInt64 {
         channel.lostByteCount
     }

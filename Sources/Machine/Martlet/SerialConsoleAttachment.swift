@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the two directions of a machine's serial console lead.
+/// The ends of the two directions of a machine's serial console.
 public enum SerialConsoleAttachment: Hashable, Sendable {
     /// To ``VirtualMachine/console``: this process reads and writes it.
     case stream

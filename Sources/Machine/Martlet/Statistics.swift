@@ -3,9 +3,9 @@
 import Machine
 
 extension VirtualMachine {
-    /// What a machine has done since it was made.
+    /// The counters of a machine since it was made.
     public struct Statistics: Hashable, Sendable {
-        /// How often a vCPU left its guest, by reason.
+        /// The number of times that a vCPU left its guest, by reason.
         public struct CPU: Hashable, Sendable {
             /// Reads of I/O ports.
             public var portReadCount: UInt64
@@ -26,10 +26,10 @@ extension VirtualMachine {
         /// One for each vCPU, in their order.
         public var cpus: [CPU]
 
-        /// How much of the guest's memory the host has given so far, in bytes; `nil` where the host does not tell.
+        /// The guest memory that the host has provided so far, in bytes; `nil` where the host does not tell.
         public var residentMemorySize: UInt64?
 
-        /// How many bytes of the console were dropped because a file descriptor took nothing for long, from a guest that
+        /// The number of console bytes that were dropped because a file descriptor took nothing for long, from a guest that
         /// did not look at its line.
         public var droppedConsoleByteCount: UInt64
 

@@ -11,7 +11,7 @@ import Virtio
 /// ``VirtualMachine/storageDevices`` has one for each disk of the configuration, the root first. It keeps the disk's
 /// file open, so let go of it together with the machine.
 public struct StorageDevice: Sendable {
-    /// What a disk has done since its machine was made.
+    /// The counters of a disk since its machine was made.
     public struct Statistics: Hashable, Sendable {
         /// Reads that were answered; those that failed are among them, as with all other requests.
         public var readCount: UInt64
@@ -21,9 +21,9 @@ public struct StorageDevice: Sendable {
         public var flushCount: UInt64
         /// Discards and write-zeroes that were answered.
         public var discardCount: UInt64
-        /// How many bytes were read.
+        /// The number of bytes that were read.
         public var bytesRead: UInt64
-        /// How many bytes were written.
+        /// The number of bytes that were written.
         public var bytesWritten: UInt64
         /// Requests that were answered with an error.
         public var failureCount: UInt64
@@ -41,10 +41,10 @@ public struct StorageDevice: Sendable {
     /// The path of the disk's file, or block device, as it is now.
     public var path: String { disk.path.hostText }
 
-    /// Whether the guest has found the disk and has a driver for it.
+    /// Indicates whether the guest has found the disk and has a driver for it.
     public var isUsedByGuest: Bool { machine.isUsed(disk.id) }
 
-    /// What the disk has done so far.
+    /// The disk's counters so far.
     public var statistics: Statistics {
         let counts = disk.statistics
         return Statistics(

@@ -16,7 +16,7 @@ import SystemPackage
 /// All functions may be called from any task at any time. A machine that is no longer referred to is stopped at once, and
 /// all that it has of the host is given back.
 public final class VirtualMachine: Sendable {
-    /// What a machine does.
+    /// The activity of a machine.
     public enum State: Hashable, Sendable {
         /// It was not started yet.
         case stopped
@@ -35,15 +35,15 @@ public final class VirtualMachine: Sendable {
 
     private let machine: Machine.VirtualMachine
     private let channel: MachineConsole
-    /// How long files and pipes may take for the last bytes of a machine that its owner ends.
+    /// The time that files and pipes may take for the last bytes of a machine that its owner ends.
     private static let outputGrace = Duration.seconds(1)
 
-    /// Whether machines can run on this host: the processor, KVM, and the right to use it.
+    /// Indicates whether machines can run on this host: the processor, KVM, and the right to use it.
     ///
     /// Takes some milliseconds: the host is tried.
     public static var isSupported: Bool { HostReport().isUsable }
 
-    /// What keeps machines from running on this host and how to mend it, a line for each; nothing where they can.
+    /// The obstacles to machines on this host and the ways to mend them, a line for each; none where machines can run.
     public static var hostProblems: [String] {
         HostReport().findings.filter { $0.verdict == .bad }.map { "\($0.subject): \($0.detail)" }
     }
@@ -103,7 +103,7 @@ public final class VirtualMachine: Sendable {
 
     // MARK: - State
 
-    /// What the machine does now.
+    /// The machine's present activity.
     public var state: State {
         switch machine.phase {
         case .notStarted: .stopped
@@ -117,7 +117,7 @@ public final class VirtualMachine: Sendable {
         machine.disks.map { StorageDevice(machine, $0) }
     }
 
-    /// What the machine has done so far.
+    /// The machine's counters so far.
     ///
     /// Takes some milliseconds, for a look at this process's memory.
     public var statistics: Statistics {

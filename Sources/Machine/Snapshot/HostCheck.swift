@@ -11,9 +11,9 @@ package struct HostCheck {
     package var supported: [kvm_cpuid_entry2]
     /// The frequency of its time-stamp counter in kHz, or 0 where it is not known.
     package var timeStampKilohertz: UInt32
-    /// Whether KVM can give a guest another frequency.
+    /// Indicates whether KVM can give a guest another frequency.
     package var canScaleTimeStampCounter: Bool
-    /// Whether a value given to a guest's counter takes effect: see `KVMVCPU.canSetTimeStampCounter`.
+    /// Indicates whether a value given to a guest's counter takes effect: see `KVMVCPU.canSetTimeStampCounter`.
     package var canSetTimeStampCounter: Bool
 
     package init(

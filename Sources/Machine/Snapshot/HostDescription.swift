@@ -13,7 +13,7 @@ package struct HostDescription: Codable, Hashable, Sendable {
     package var vendor: String
     /// The processor's name: for information.
     package var processor: String
-    /// Whether KVM interprets guest kernel code here, instead of having the processor run it.
+    /// Indicates whether KVM interprets guest kernel code here, instead of having the processor run it.
     package var isInterpreting: Bool
 
     enum CodingKeys: String, CodingKey {

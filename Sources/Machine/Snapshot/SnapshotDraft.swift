@@ -211,7 +211,7 @@ package final class SnapshotDraft {
 /// A folder of files that have no name yet: gone with this object, or by the next one for the same path.
 private final class PartialFolder {
     private let folder: LockedFolder
-    /// Whether it has another name by now.
+    /// Indicates whether it has another name by now.
     var isKept = false
 
     init(beside target: FilePath) throws(SnapshotError) {

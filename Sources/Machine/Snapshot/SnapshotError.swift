@@ -3,7 +3,7 @@
 import GuestMemory
 package import SystemPackage
 
-/// Why a snapshot could not be saved or used, in words that say what to do.
+/// The reason why a snapshot could not be saved or used, in words that say what to do.
 package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     /// A call on one of its files or folders failed.
     case file(operation: String, FilePath, Errno)
@@ -65,7 +65,7 @@ package struct SnapshotVersion: Hashable, Sendable, CustomStringConvertible {
         (self.major, self.minor) = (major, minor)
     }
 
-    /// Whether this Martlet can read it.
+    /// Indicates whether this Martlet can read it.
     package var isReadable: Bool { major == Self.current.major && minor <= Self.current.minor }
 
     package var description: String { "\(major).\(minor)" }

@@ -24,7 +24,7 @@ public struct BootSource: Codable, Hashable, Sendable {
         /// Parameters that the guest image needs, between Martlet's own and ``BootSource/commandLine``.
         public var imageParameters: String?
 
-        /// Whether ``BootSource/commandLine`` is the whole command line, so that Martlet adds nothing.
+        /// Indicates whether ``BootSource/commandLine`` is the whole command line, so that Martlet adds nothing.
         @DefaultWhenAbsent public var isCommandLineComplete: Bool
 
         enum CodingKeys: String, CodingKey {
@@ -69,7 +69,7 @@ public struct BootSource: Codable, Hashable, Sendable {
         set { martlet[setting: \.imageParameters] = newValue.isEmpty ? nil : newValue }
     }
 
-    /// Whether ``commandLine`` is the whole command line, so that Martlet adds nothing.
+    /// Indicates whether ``commandLine`` is the whole command line, so that Martlet adds nothing.
     public var isCommandLineComplete: Bool {
         get { martlet?.isCommandLineComplete ?? false }
         set { martlet[setting: \.isCommandLineComplete] = newValue }

@@ -10,13 +10,13 @@ public struct Drive: Codable, Hashable, Sendable {
     /// It is locked while the machine is there: for itself alone, or among readers where ``isReadOnly`` is set.
     @DefaultWhenAbsent public var path: String
 
-    /// Whether the guest's root file system is on the disk; on one disk at most, which the guest finds first.
+    /// Indicates whether the guest's root file system is on the disk; on one disk at most, which the guest finds first.
     public var isRoot: Bool
 
     /// The identifier of the partition with the root file system (`PARTUUID`); `nil` where it is the whole disk.
     public var partitionID: String?
 
-    /// Whether the guest can only read it.
+    /// Indicates whether the guest can only read it.
     @DefaultWhenAbsent public var isReadOnly: Bool
 
     /// The cache of the disk as Firecracker has it; without effect, as a flush of the guest's always reaches the host's disk.
@@ -52,7 +52,7 @@ public struct Drive: Codable, Hashable, Sendable {
 
     /// Settings of a disk that Firecracker does not have.
     public struct Extensions: HasDefault, Sendable {
-        /// Whether the host's page cache is passed by (`O_DIRECT`).
+        /// Indicates whether the host's page cache is passed by (`O_DIRECT`).
         @DefaultWhenAbsent public var isDirect: Bool
 
         /// The serial number that the guest sees: 1 to 20 printable ASCII characters, without spaces.
@@ -102,7 +102,7 @@ public struct Drive: Codable, Hashable, Sendable {
         self.isReadOnly = isReadOnly
     }
 
-    /// Whether the host's page cache is passed by (`O_DIRECT`).
+    /// Indicates whether the host's page cache is passed by (`O_DIRECT`).
     public var isDirect: Bool {
         get { martlet?.isDirect ?? false }
         set { martlet[setting: \.isDirect] = newValue }

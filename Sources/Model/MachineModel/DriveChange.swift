@@ -14,7 +14,7 @@ package struct DriveChange: Codable, Hashable, Sendable {
         case rateLimit = "rate_limiter"
     }
 
-    /// Whether the change says nothing.
+    /// Indicates whether the change says nothing.
     package var isEmpty: Bool { path == nil && rateLimit == nil }
 
     /// Checks the change.

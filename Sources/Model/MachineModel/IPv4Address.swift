@@ -38,7 +38,7 @@ package struct IPv4Interface: Hashable, Sendable, CustomStringConvertible {
 
     package var netmask: IPv4Address { IPv4Address(rawValue: ~0 << UInt32(32 - prefixLength)) }
 
-    /// Whether an address lies in the same network.
+    /// Returns whether an address lies in the same network.
     package func contains(_ other: IPv4Address) -> Bool {
         (address.rawValue ^ other.rawValue) & netmask.rawValue == 0
     }

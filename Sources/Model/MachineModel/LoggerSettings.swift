@@ -8,10 +8,10 @@ public struct LoggerSettings: HasDefault, Sendable {
     /// The least important messages that are written.
     @DefaultWhenAbsent public var level: Level
 
-    /// Whether a message shows its level.
+    /// Indicates whether a message shows its level.
     @DefaultWhenAbsent public var showsLevel: Bool
 
-    /// Whether a message shows the line of the source that wrote it.
+    /// Indicates whether a message shows the line of the source that wrote it.
     @DefaultWhenAbsent public var showsOrigin: Bool
 
     /// The beginning of the names of the parts whose messages are written; `nil` for all parts.

@@ -46,11 +46,11 @@ public struct MachineSize: HasDefault, Sendable {
 
     /// Settings of a machine's size that Firecracker does not have.
     public struct Extensions: HasDefault, Sendable {
-        /// Whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
+        /// Indicates whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
         @DefaultWhenAbsent public var hasExitStatusPort: Bool
 
-        /// Whether the guest takes part in snapshots, as the default guest does: it is told when the machine is saved and
-        /// when it goes on as another one; `nil` for no.
+        /// Indicates whether the guest takes part in snapshots, as the default guest does: it is told when the machine is
+        /// saved and when it goes on as another one; `nil` for no.
         public var hasSnapshotPoint: Bool?
 
         enum CodingKeys: String, CodingKey {
@@ -95,13 +95,13 @@ public struct MachineSize: HasDefault, Sendable {
         (self.vcpuCount, self.memoryMiB) = (vcpuCount, memoryMiB)
     }
 
-    /// Whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
+    /// Indicates whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
     public var hasExitStatusPort: Bool {
         get { martlet?.hasExitStatusPort ?? false }
         set { martlet[setting: \.hasExitStatusPort] = newValue }
     }
 
-    /// Whether the guest takes part in snapshots, as the default guest does.
+    /// Indicates whether the guest takes part in snapshots, as the default guest does.
     public var hasSnapshotPoint: Bool {
         get { martlet?.hasSnapshotPoint ?? false }
         set { martlet[setting: \.hasSnapshotPoint] = newValue ? true : nil }

@@ -22,7 +22,7 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
 
     typealias CodingKeys = MachineSize.CodingKeys
 
-    /// Whether the change says nothing.
+    /// Indicates whether the change says nothing.
     package var isEmpty: Bool { self == Self() }
 
     /// Changes a size.

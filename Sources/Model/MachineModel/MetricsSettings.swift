@@ -5,7 +5,7 @@ public struct MetricsSettings: Codable, Hashable, Sendable {
     /// The path of the file or named pipe.
     public var path: String
 
-    /// Whether each line has the name of the machine, as `id`.
+    /// Indicates whether each line has the name of the machine, as `id`.
     @DefaultWhenAbsent public var showsIdentifier: Bool
 
     /// Words of the operator's that each line repeats, as `properties`; `nil` for none.

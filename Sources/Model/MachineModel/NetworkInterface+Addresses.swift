@@ -19,7 +19,7 @@ package struct GuestAddresses: Hashable, Sendable {
 extension NetworkInterface {
     /// A link-local network: no host can have it on another link, so nothing is hidden from the guest.
     private static let userAddress = "169.254.2.15/24"
-    /// Where the router, and the host's name servers, are in a network of the machine's own.
+    /// The addresses of the router and of the host's name servers in a network of the machine's own.
     private static let (gatewayOffset, nameServerOffset): (UInt32, UInt32) = (2, 3)
 
     /// The addresses of the guest's interface.

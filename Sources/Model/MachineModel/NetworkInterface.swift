@@ -55,7 +55,8 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         public var nameServer: String?
         /// Ports of the host that lead to the guest of a ``Backend-swift.enum/user``: `[IP:]HOST:GUEST[/tcp|udp]`.
         @DefaultWhenAbsent public var forwards: [String]
-        /// Whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback interface.
+        /// Indicates whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback
+        /// interface.
         @DefaultWhenAbsent public var hasHostLoopback: Bool
 
         enum CodingKeys: String, CodingKey {
@@ -141,7 +142,7 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         set { martlet[setting: \.forwards] = newValue }
     }
 
-    /// Whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback interface.
+    /// Indicates whether the router of a ``Backend-swift.enum/user`` leads to services of the host's own loopback interface.
     public var hasHostLoopback: Bool {
         get { martlet?.hasHostLoopback ?? false }
         set { martlet[setting: \.hasHostLoopback] = newValue }

@@ -33,7 +33,7 @@ public struct RateLimit: Codable, Hashable, Sendable {
             self.oneTimeBurst = oneTimeBurst
         }
 
-        /// Whether the bucket limits anything.
+        /// Indicates whether the bucket limits anything.
         package var isLimiting: Bool { capacity > 0 && refillMilliseconds > 0 }
     }
 

@@ -9,7 +9,7 @@ import Synchronization
 /// nothing else for a year writes fewer than 64 more lines. No clock is needed, nothing is stored per fault, and a
 /// fault that is not logged costs one atomic addition; its message is never made.
 package final class GuestFaultLog: Sendable {
-    /// How many faults are logged before the rate falls.
+    /// The number of faults that are logged before the rate falls.
     package static let verboseCount: UInt64 = 8
 
     private let device: String
@@ -31,7 +31,7 @@ package final class GuestFaultLog: Sendable {
         self.level = level
     }
 
-    /// How many faults there were, logged or not.
+    /// The number of faults, logged or not.
     package var count: UInt64 { total.load(ordering: .relaxed) }
 
     /// Counts one fault; makes and logs `fault` only if this one is due.

@@ -39,7 +39,7 @@ extension ACPITables {
         return [softOff, .scope("_SB", devices)]
     }
 
-    /// What to write as `SLP_TYP` for soft off (7.4.2): 5, as the sleep control port expects.
+    /// The `SLP_TYP` of soft off (7.4.2): 5, as the sleep control port expects.
     private static let softOff = AML.name(
         "_S5",
         .package([.integer(5), .integer(0), .integer(0), .integer(0)])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a term has no encoding in the ACPI Machine Language.
+/// The reason why a term has no encoding in the ACPI Machine Language.
 package enum AMLError: Error, Hashable, CustomStringConvertible {
     /// A text that is no name or path of the ACPI namespace.
     case invalidName(String)

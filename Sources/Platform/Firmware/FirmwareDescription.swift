@@ -3,7 +3,7 @@
 import Platform
 package import GuestMemory
 
-/// What the firmware tables tell a guest about its machine: a plain value, from which the same bytes follow each time.
+/// The description of a machine in its firmware tables: a plain value, from which the same bytes follow each time.
 package struct FirmwareDescription: Hashable, Sendable {
     /// The devices that a machine may have or lack.
     package struct Devices: OptionSet, Hashable, Sendable {

@@ -3,7 +3,7 @@
 import Platform
 package import GuestMemory
 
-/// Why firmware tables could not be made or put into guest memory.
+/// The reason why firmware tables could not be made or put into guest memory.
 package enum FirmwareError: Error, Hashable, CustomStringConvertible {
     case noProcessors
     /// Two neighbouring APIC ids of which the second is not the larger, or the broadcast id.

@@ -10,7 +10,7 @@ package import GuestMemory
 /// first: its search costs two page-table updates and a TLB flush for each 16 bytes without one, and it searches
 /// whether or not there is ACPI, so on a slow host the copy is worth seconds of boot time.
 package struct MPTable: Hashable, Sendable {
-    /// Where the floating pointer lies, and behind it the configuration table.
+    /// The address of the floating pointer, behind which the configuration table lies.
     package let address: GuestAddress
     /// The floating pointer, which holds the address of the configuration table.
     package let floatingPointer: [UInt8]

@@ -36,7 +36,7 @@ package enum X86Layout {
 
     // MARK: - Firmware tables, in RAM that E820 reserves
 
-    /// Where the conventional RAM below the legacy hole ends for the kernel, and the MP table begins.
+    /// The end of the kernel's conventional RAM below the legacy hole, and the start of the MP table.
     ///
     /// MP Specification 1.4, section 4: the last kilobyte of base memory (or the EBDA) is searched for the floating pointer.
     package static let mpTable: GuestAddress = 0x9_fc00
@@ -56,9 +56,9 @@ package enum X86Layout {
     package static let setupData: GuestAddress = 0xf_d000
     /// The payload of the first entry, where that is the identity page: behind a header of 16 bytes.
     package static let identityPage: GuestAddress = 0xf_d010
-    /// Where a processor starts after a reset in real mode, F000:FFF0: a kernel may jump there to reboot.
+    /// The reset vector in real mode, F000:FFF0: a kernel may jump there to reboot.
     package static let resetVector: GuestAddress = 0xf_fff0
-    /// Where RAM for the kernel and its initrd begins.
+    /// The start of RAM for the kernel and its initrd.
     package static let highMemory: GuestAddress = 0x10_0000
 
     // MARK: - The hole below 4 GiB

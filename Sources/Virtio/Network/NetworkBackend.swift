@@ -9,7 +9,7 @@ package import SystemPackage
 package protocol NetworkBackend: AnyObject {
     /// Readable when a frame has come, writable when there is place again; stays open as long as the back end.
     var descriptor: FileDescriptor { get }
-    /// Whether a header of 12 bytes precedes each frame in both directions, which says what is unfinished about it.
+    /// Indicates whether a header of 12 bytes precedes each frame in both directions, which says what is unfinished about it.
     ///
     /// The kernel's `struct virtio_net_hdr_v1`; its last field, the number of buffers, is nobody's but the receiver's.
     var hasOffloadHeader: Bool { get }

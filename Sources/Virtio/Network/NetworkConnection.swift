@@ -6,7 +6,7 @@ package struct NetworkConnection {
     package let backends: [any NetworkBackend]
     /// The size of the largest packet on this network; nil where nobody says.
     package let mtu: UInt16?
-    /// What either side may leave unfinished for the other.
+    /// The work that either side may leave unfinished for the other.
     package let offloads: NetworkOffloads
     /// Tells whether the host's interface is up; nil where there is none.
     package let link: LinkWatch?

@@ -7,7 +7,7 @@ import SystemPackage
 
 /// A TAP or macvtap interface of the host, with all queues that were opened of it.
 enum NetworkInterface {
-    /// How often an interface that is in use is tried again: the kernel frees one late that a process has just left.
+    /// The number of attempts at an interface that is in use: the kernel is late to free one that a process has just left.
     private static let attempts = 20
     private static let pauseMicroseconds: UInt32 = 50_000
 

@@ -8,12 +8,12 @@ package import SystemPackage
 
 /// A passt(1) process, which is one machine's network: this process starts it, watches it, and ends it.
 package final class Passt: Sendable {
-    /// How long passt may take to answer; it needs some tens of milliseconds.
+    /// The time that passt may take to answer; it needs some tens of milliseconds.
     private static let patience = Duration.seconds(20)
     private static let folders = ["/usr/bin", "/usr/local/bin", "/bin"]
 
     private let process: RunningProcess
-    /// What passt says; never read while it runs, so what is more than a pipe holds is lost.
+    /// The messages of passt; never read while it runs, so those beyond a pipe's room are lost.
     private let messages: OwnedDescriptor
     /// The machine's end of the socket: passt ends when it is shut down, and a signal may be refused (docs/security.md).
     private let connection: OwnedDescriptor
@@ -48,7 +48,7 @@ package final class Passt: Sendable {
         }
     }
 
-    /// Whether the kernel lets processes without rights send pings, as passt does for its guest (`ping_group_range`).
+    /// Indicates whether the kernel lets processes without rights send pings, as passt does for its guest (`ping_group_range`).
     package static var canPing: Bool {
         let path = FilePath("/proc/sys/net/ipv4/ping_group_range")
         guard let text = try? FileContents.text(of: path, limit: 64) else { return false }
@@ -104,7 +104,7 @@ package final class Passt: Sendable {
         throw .passtFailed("it does not answer")
     }
 
-    /// What passt has said that is news.
+    /// The new messages of passt.
     private var lastWords: String {
         var bytes = [UInt8](repeating: 0, count: 1 << 16)
         let count = unsafe read(messages.rawValue, &bytes, bytes.count)

@@ -14,7 +14,7 @@ package final class StreamBackend: NetworkBackend {
 
     private let owned: OwnedDescriptor
     private let name: String
-    /// What is still to be sent of the last frame.
+    /// The rest of the last frame that is still to be sent.
     private var unsent: [UInt8] = []
     private var unsentStart = 0
     private var received: ReceiveBuffer
@@ -122,7 +122,7 @@ package final class StreamBackend: NetworkBackend {
     }
 }
 
-/// What has come over a stream and was not taken yet.
+/// The bytes that have come over a stream and were not taken yet.
 @safe
 private struct ReceiveBuffer: ~Copyable {
     // Owned by this value alone, and freed with it.

@@ -10,7 +10,7 @@ package struct UserNetwork: Hashable, Sendable {
     package let gateway: IPv4Address
     /// The address that the guest sends its questions for names to; `nil` for none.
     package let nameServer: IPv4Address?
-    /// Whether passt answers there with what the host's name servers say.
+    /// Indicates whether passt answers there with what the host's name servers say.
     package let asksHost: Bool
     package let hasHostLoopback: Bool
     package let forwards: [PortForward]
@@ -35,7 +35,7 @@ package struct UserNetwork: Hashable, Sendable {
         self.mtu = configuration.mtu.map { UInt16(clamping: $0) } ?? mtu
     }
 
-    /// What passt is started with.
+    /// The arguments of passt.
     ///
     /// - Parameter descriptor: The number that its end of the socket has there.
     /// - Returns: The arguments behind its name.
@@ -70,7 +70,7 @@ package struct UserNetwork: Hashable, Sendable {
         return frame + [UInt8](repeating: 0, count: 60 - frame.count)
     }
 
-    /// Whether a frame is the router's answer to that.
+    /// Returns whether a frame is the router's answer to that.
     func isAnswer(_ frame: [UInt8]) -> Bool {
         frame.count >= 42 && frame[12..<14] == [0x08, 0x06] && frame[20..<22] == [0, 2]
             && Array(frame[28..<32]) == gateway.bytes

@@ -7,11 +7,11 @@ import Glibc
 /// Most are copies, and take less time than a change of thread. One that waits, for the disk to catch up or for a flush,
 /// would keep the disk's other requests waiting: after such a one the next go where they keep nobody waiting.
 struct CachedWriteBudget {
-    /// What takes longer than this has waited, in nanoseconds as all times here.
+    /// The time beyond which a call has waited, in nanoseconds as all times here.
     private static let copyMaximum: UInt64 = 1_000_000
-    /// How long the writes of one commit may take together: so late does another request come.
+    /// The time that the writes of one commit may take together, by which another request is delayed.
     private static let commitMaximum: UInt64 = 2_000_000
-    /// How many writes go elsewhere after one that has waited.
+    /// The number of writes that go elsewhere after one that has waited.
     private static let pauseCount = 64
 
     private var leftToPause = 0

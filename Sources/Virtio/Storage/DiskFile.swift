@@ -19,15 +19,15 @@ package final class DiskFile: Sendable {
     package let physicalBlockSize: Int
     /// The optimal size of input and output in bytes; 0 where nobody knows.
     package let optimalIOSize: Int
-    /// What addresses of memory must be multiples of; 1 unless `isDirect`.
+    /// The alignment of memory addresses; 1 unless `isDirect`.
     package let memoryAlignment: Int
-    /// Whether ranges can be given back.
+    /// Indicates whether ranges can be given back.
     package let canDiscard: Bool
 
     private let owned: OwnedDescriptor
     private let isBlockDevice: Bool
 
-    /// Whether this is the file that `path` names now.
+    /// Returns whether this is the file that `path` names now.
     package func isNamed(_ path: FilePath) -> Bool {
         var mine = stat()
         guard unsafe fstat(owned.rawValue, &mine) == 0, let other = try? Self.status(of: path) else { return false }
@@ -105,7 +105,7 @@ package final class DiskFile: Sendable {
         return unsafe fstat(descriptor, &status) == 0 ? UInt64(clamping: status.st_size) : 0
     }
 
-    /// What ranges of `fallocate` must be multiples of.
+    /// The alignment of ranges for `fallocate`.
     var allocationAlignment: UInt64 { isBlockDevice ? UInt64(logicalBlockSize) : 1 }
 
     // MARK: - Opening
@@ -163,7 +163,7 @@ package final class DiskFile: Sendable {
         }
     }
 
-    /// What the device says in sysfs; a partition's folder lies in its disk's.
+    /// An attribute of the device in sysfs; a partition's folder lies in its disk's.
     private static func deviceCanDiscard(_ file: CInt) -> Bool {
         var status = stat()
         guard unsafe fstat(file, &status) == 0 else { return false }

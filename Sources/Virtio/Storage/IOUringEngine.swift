@@ -21,7 +21,7 @@ final class IOUringEngine: StorageEngine {
     private static let directBatch: UInt32 = 4
 
     let capacity: Int
-    /// How many requests this engine has itself.
+    /// The number of requests that this engine has itself.
     private var ownCount = 0
 
     private let file: DiskFile
@@ -30,7 +30,7 @@ final class IOUringEngine: StorageEngine {
     private let enter: @Sendable (OpaquePointer) -> CInt
     /// Does everything from the moment on at which the ring failed.
     private var fallback: ThreadPoolEngine?
-    /// How many calls the kernel has.
+    /// The number of calls that the kernel has.
     private var kernelCount = 0
     private var isCancelling = false
     /// The slots of what is prepared and not submitted, in order.
@@ -40,12 +40,12 @@ final class IOUringEngine: StorageEngine {
     private let ring: OpaquePointer
     // Unchecked here and below: the owner's lock lets one thread in, and nothing that is called while one of these changes
     // comes back here. The checks at run time were a seventh of the instructions of a small read.
-    /// What is under way, by slot.
+    /// The requests under way, by slot.
     @safe @exclusivity(unchecked) private var jobs: [StorageJob?]
     /// One request, or writes, with nothing beside them so far: if that stays so until `commit`, the page cache is asked first.
     @safe @exclusivity(unchecked) private var held: [StorageJob] = []
     @safe @exclusivity(unchecked) private var writes = CachedWriteBudget()
-    /// What is complete without the kernel.
+    /// The parts that are complete without the kernel.
     @safe @exclusivity(unchecked) private var completed: [StorageCompletion] = []
     /// The vectors of what is prepared: the kernel reads them in the submission, which may come later than `submit`.
     private let vectors: UnsafeMutableBufferPointer<iovec>
@@ -97,7 +97,7 @@ final class IOUringEngine: StorageEngine {
         if file.isDirect, unsafe cstorage_ring_pending(ring) >= Self.directBatch { commit() }
     }
 
-    /// Whether there may be no call of the ring for it.
+    /// Returns whether there may be no call of the ring for it.
     private func mayHold(_ job: StorageJob) -> Bool {
         guard !file.isDirect, ownCount == completed.count + held.count + 1 else { return false }
         guard let last = held.last else { return true }

@@ -61,7 +61,7 @@ package struct TokenBucket: Sendable {
     private let capacity: Double
     private let tokensPerSecond: Double
     private var tokens: Double
-    /// What is left of the one-time burst, which is used up first.
+    /// The rest of the one-time burst, which is used up first.
     private var burst: Double
     private var filledAt: ContinuousClock.Instant?
 
@@ -74,7 +74,7 @@ package struct TokenBucket: Sendable {
         burst = Double(bucket.oneTimeBurst)
     }
 
-    /// How long until `count` tokens are there, or the bucket is full.
+    /// The time until `count` tokens are there, or the bucket is full.
     package mutating func wait(for count: UInt64, at now: ContinuousClock.Instant) -> Duration {
         if let filledAt, filledAt < now {
             tokens = min(capacity, tokens + tokensPerSecond * ((now - filledAt) / .seconds(1)))

@@ -7,9 +7,9 @@ package import Host
 /// Not for two threads at once: the owner calls it under one lock. Short reads and writes are carried on, interrupted
 /// calls repeated; each request completes exactly once.
 package protocol StorageEngine: AnyObject {
-    /// How many requests may be in flight.
+    /// The number of requests that may be in flight.
     var capacity: Int { get }
-    /// How many were submitted and not yet taken back by `takeCompletion`.
+    /// The number of requests that were submitted and not yet taken back by `takeCompletion`.
     var inFlightCount: Int { get }
     /// Happens when there may be completions that were not there when `commit` returned; the owner takes the event, then
     /// the completions.

@@ -3,7 +3,7 @@
 package import Host
 import SystemPackage
 
-/// How a disk's input and output are done.
+/// The way in which a disk's input and output are done.
 package enum StorageEngineKind: String, CaseIterable, Sendable {
     /// io_uring where the kernel allows it, else threads.
     case automatic = "auto"

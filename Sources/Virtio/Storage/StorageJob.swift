@@ -31,7 +31,7 @@ struct StorageJob {
     private var firstVector = 0
     /// The disk's block: a file that ends within one reads as zeros from there to the block's end.
     private let blockByteCount: UInt64
-    /// How many calls in a row were to be repeated.
+    /// The number of calls in a row that were to be repeated.
     private var repeatCount = 0
 
     /// So many calls may be interrupted, or find the host short of something, before that is the request's error.
@@ -53,7 +53,7 @@ struct StorageJob {
         }
     }
 
-    /// Whether it moves data, and nothing else.
+    /// Indicates whether it moves data, and nothing else.
     var isTransfer: Bool {
         switch request.operation {
         case .read, .write: true
@@ -61,17 +61,17 @@ struct StorageJob {
         }
     }
 
-    /// Whether it reads from the disk.
+    /// Indicates whether it reads from the disk.
     var isRead: Bool {
         if case .read = request.operation { true } else { false }
     }
 
-    /// Whether it writes, and the page cache may keep it.
+    /// Indicates whether it writes, and the page cache may keep it.
     var isCachedWrite: Bool {
         if case .write(isDurable: false) = request.operation { true } else { false }
     }
 
-    /// What is still to be read or written; at least one vector, at most `vectorMaximum`.
+    /// The vectors that are still to be read or written: at least one, at most `vectorMaximum`.
     ///
     /// The pointer is good for the call of `body` only.
     func withVectors<R>(_ body: (UnsafeBufferPointer<iovec>) -> R) -> R {

@@ -22,10 +22,10 @@ package struct StorageRequest {
         case writeZeroes(mayUnmap: Bool)
     }
 
-    /// What its owner and its completion know it by; an index below the engine's capacity, used by one request at a time.
+    /// The identity for its owner and its completion: an index below the engine's capacity, used by one request at a time.
     package let slot: Int
     package var operation = Operation.flush
-    /// Where on the disk, in bytes.
+    /// The offset on the disk, in bytes.
     package var offset: UInt64 = 0
     /// The size of the range in bytes; for reads and writes the sum of the vectors.
     package var byteCount: UInt64 = 0
@@ -37,11 +37,11 @@ package struct StorageRequest {
     }
 }
 
-/// What became of a request: complete, with an error of the host's or without.
+/// The result of a request: complete, with an error of the host's or without.
 package struct StorageCompletion: Sendable {
     /// The slot of the request.
     package let slot: Int
-    /// What went wrong, or `nil` when all of it was done; data that ends early, as in a truncated file, is `ioError`.
+    /// The error, or `nil` when all of it was done; data that ends early, as in a truncated file, is `ioError`.
     package let error: Errno?
 
     package init(slot: Int, error: Errno?) {

@@ -34,12 +34,12 @@ final class StorageThreadPool: Sendable {
     }
 
     private struct State {
-        /// What only the threads do.
+        /// The work that only the threads do.
         var waiting: JobQueue
-        /// What the engine takes back when it has time.
+        /// The requests that the engine takes back when it has time.
         var offered: JobQueue
         var completed: [StorageCompletion] = []
-        /// How many jobs there are that touch the memory of their vectors.
+        /// The number of jobs that touch the memory of their vectors.
         var transferCount = 0
         var idleWorkers: [Int]
 
@@ -65,10 +65,10 @@ final class StorageThreadPool: Sendable {
     let event: EventFD
     private let file: DiskFile
     private let state: Mutex<State>
-    /// Whether jobs that move data are to end as soon as they can.
+    /// Indicates whether jobs that move data are to end as soon as they can.
     private let isCancelling = Atomic<Bool>(false)
     private let workers: [WorkThread]
-    /// How many threads work for what is offered: the engine's has a processor of its own.
+    /// The number of threads that work for what is offered: the engine's has a processor of its own.
     private let helperMaximum = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)) - 1)
 
     /// - Parameters:
@@ -89,7 +89,7 @@ final class StorageThreadPool: Sendable {
         )
     }
 
-    /// Whether there is any thread.
+    /// Indicates whether there is any thread.
     var hasThreads: Bool { !workers.isEmpty }
 
     /// Gives jobs to the threads, of which there are some.

@@ -23,11 +23,11 @@ final class ThreadPoolEngine: StorageEngine {
     // Unchecked here and below: the owner's lock lets one thread in, and nothing that is called while one of these changes
     // comes back here. The checks at run time were a seventh of the instructions of a small read.
     @safe @exclusivity(unchecked) private var submitted: [StorageJob] = []
-    /// How many requests the threads have.
+    /// The number of the threads' requests.
     private var handedCount = 0
-    /// What was done at once.
+    /// The requests that were done at once.
     @safe @exclusivity(unchecked) private var completed: [StorageCompletion] = []
-    /// How many requests in a row had nothing beside them.
+    /// The number of requests in a row that had nothing beside them.
     private var aloneCount = 0
     @safe @exclusivity(unchecked) private var writes = CachedWriteBudget()
 
@@ -109,7 +109,7 @@ final class ThreadPoolEngine: StorageEngine {
 
     // MARK: - Jobs
 
-    /// Whether the caller waits for the disk itself.
+    /// Indicates whether the caller waits for the disk itself.
     ///
     /// Now and then a request goes to the threads all the same: only then can another one come beside it and be seen.
     private var mayWait: Bool { aloneCount > 16 && aloneCount % 64 != 0 }
@@ -147,7 +147,7 @@ final class ThreadPoolEngine: StorageEngine {
         pool.run(jobs, mayBeTakenBack: mayBeTakenBack)
     }
 
-    /// When nothing else is complete.
+    /// The choice when nothing else is complete.
     private func takeFromThreads() {
         guard handedCount > 0 else { return }
         pool.takeCompletions(into: &completed)

@@ -11,11 +11,11 @@ package import Host
 package protocol VirtioDevice: AnyObject, Sendable {
     /// The device's kind (virtio 1.2, section 5): 2 for block, 4 for entropy.
     var deviceID: UInt32 { get }
-    /// What the device offers, the transport's own bits (`VIRTIO_F_VERSION_1`) included.
+    /// The features that the device offers, the transport's own bits (`VIRTIO_F_VERSION_1`) included.
     var features: VirtioFeatures { get }
     /// The largest size of each virtqueue, a power of two each; as many as the device has queues.
     var queueMaximumSizes: [UInt16] { get }
-    /// What else than kicks the device waits for: completions, timers.
+    /// The device's events besides kicks: completions, timers.
     var eventSources: [EventLoop.Source] { get }
 
     /// Tells the device its way to the driver; once, before anything else.
@@ -89,14 +89,14 @@ package struct FeatureRefusal: Error, Hashable, Sendable {
     package init(_ reason: String) { self.reason = reason }
 }
 
-/// What a device gets from its transport when the driver is ready.
+/// The values that a device gets from its transport when the driver is ready.
 package struct ActivationContext: Sendable {
     package let memory: GuestMemory
-    /// What both sides agreed upon.
+    /// The features that both sides agreed upon.
     package let features: VirtioFeatures
     /// One for each of the device's queues; `nil` for those that the driver left alone.
     package let queues: [VirtqueueConfiguration?]
-    /// Where a device goes on that is restored; `nil` for one that begins.
+    /// The state of a restored device; `nil` for a new one.
     package let state: QueueServerState?
 
     package init(

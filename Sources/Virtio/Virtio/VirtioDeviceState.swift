@@ -2,11 +2,11 @@
 
 /// Everything that a snapshot has to keep of a virtio device, besides its transport.
 package struct VirtioDeviceState: Codable, Hashable, Sendable {
-    /// Where its virtqueues stand.
+    /// The positions of its virtqueues.
     package var queues: QueueServerState
-    /// What a block device has besides; `nil` for other devices.
+    /// The state of a block device; `nil` for other devices.
     package var block: BlockDeviceState?
-    /// What a vsock device has besides; `nil` for other devices.
+    /// The state of a vsock device; `nil` for other devices.
     package var vsock: VsockDeviceState?
 
     package init(

@@ -4,7 +4,7 @@
 struct ByteReader: Hashable, Sendable {
     /// An access would have left the bytes.
     struct OutOfBytes: Error, Hashable {
-        /// How many bytes there would have to be.
+        /// The number of bytes that there would have to be.
         let needed: UInt64
     }
 
@@ -31,12 +31,12 @@ struct ByteReader: Hashable, Sendable {
         return Array(bytes[start..<start + count])
     }
 
-    /// Whether `magic` stands at `offset`.
+    /// Returns whether `magic` stands at `offset`.
     func has(_ magic: [UInt8], at offset: UInt64 = 0) -> Bool {
         (try? slice(at: offset, byteCount: UInt64(magic.count))) == magic
     }
 
-    /// Whether the ASCII characters of `magic` stand at `offset`.
+    /// Returns whether the ASCII characters of `magic` stand at `offset`.
     func has(_ magic: String, at offset: UInt64 = 0) -> Bool {
         has(Array(magic.utf8), at: offset)
     }

@@ -121,7 +121,7 @@ struct ELFImage: Hashable, Sendable {
         return segment.physicalAddress + (header.entry - segment.virtualAddress)
     }
 
-    /// Whether the entry point is given as Linux gives it: as the physical address of code linked at another one.
+    /// Indicates whether the entry point is given as Linux gives it: as the physical address of code linked at another one.
     var hasLinuxEntry: Bool {
         segments.contains { $0.containsPhysical(header.entry) && $0.virtualAddress != $0.physicalAddress }
     }

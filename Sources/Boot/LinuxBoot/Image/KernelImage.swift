@@ -4,7 +4,7 @@ package import SystemPackage
 
 /// A kernel image whose headers were read and found usable; the file stays open.
 package final class KernelImage: Sendable {
-    /// What kind of file it is.
+    /// The kind of the file.
     package enum Format: Hashable, Sendable, CustomStringConvertible {
         case bzImage
         case elf
@@ -20,7 +20,7 @@ package final class KernelImage: Sendable {
         }
     }
 
-    /// What the headers said.
+    /// The framing that the headers gave.
     enum Contents: Hashable, Sendable {
         case bzImage(SetupHeader)
         case elf(ELFImage)

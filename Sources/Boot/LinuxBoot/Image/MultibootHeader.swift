@@ -11,7 +11,7 @@ enum MultibootHeader {
             + "kernels, and other kernels that have a PVH note"
     )
 
-    /// Whether the first bytes of a file hold a header with the right checksum (Multiboot 0.6.96, 3.1; 2.0, 3.1).
+    /// Returns whether the first bytes of a file hold a header with the right checksum (Multiboot 0.6.96, 3.1; 2.0, 3.1).
     static func isPresent(in start: ByteReader) -> Bool {
         let end = UInt64(min(start.bytes.count, reach))
         return stride(from: 0, to: end, by: 4).contains { offset in

@@ -37,10 +37,10 @@ struct SetupHeader: Hashable, Sendable {
     /// The raw header, from `setup_sects` to its end, to be copied into `boot_params`.
     let bytes: [UInt8]
     let version: UInt16
-    /// Where the protected-mode part begins in the file, and its size there.
+    /// The offset of the protected-mode part in the file, and its size there.
     let protectedModeOffset: UInt64
     let protectedModeByteCount: UInt64
-    /// Where the compressed kernel lies in the file; `nil` where the image does not say so.
+    /// The range of the compressed kernel in the file; `nil` where the image does not say so.
     let payload: Range<UInt64>?
     /// The highest address that the initrd may occupy.
     let initrdLast: UInt64
@@ -49,11 +49,11 @@ struct SetupHeader: Hashable, Sendable {
     /// `XLF_KERNEL_64`: there is a 64-bit entry point at offset 0x200 of the protected-mode part.
     let has64BitEntry: Bool
     let commandLineLimit: Int
-    /// Where the kernel wants to run, and how much memory it needs from there on.
+    /// The address at which the kernel wants to run, and the memory that it needs from there on.
     let preferredAddress: UInt64
     let initSize: UInt64
 
-    /// Whether `start`, the first bytes of a file, are those of a Linux boot sector.
+    /// Returns whether `start`, the first bytes of a file, are those of a Linux boot sector.
     static func isPresent(in start: ByteReader) -> Bool {
         start.has([0x55, 0xaa], at: Field.bootFlag) && start.has("HdrS", at: Field.magic)
     }

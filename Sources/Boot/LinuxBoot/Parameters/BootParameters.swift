@@ -47,7 +47,7 @@ struct BootParameters {
 
     /// The header of the bzImage; without one, a header is made up as a bzImage of Linux 6 has it.
     let header: SetupHeader?
-    /// Where the protected-mode part was loaded, when the image's own entry is used.
+    /// The address of the loaded protected-mode part, when the image's own entry is used.
     let imageAddress: GuestAddress?
     let commandLine: GuestAddress
     let initrd: Range<GuestAddress>?

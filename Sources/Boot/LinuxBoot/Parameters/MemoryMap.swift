@@ -3,7 +3,7 @@
 import Platform
 package import GuestMemory
 
-/// What the guest is told about its physical address space: E820 for Linux, the same list for PVH.
+/// The guest's map of its physical address space: E820 for Linux, the same list for PVH.
 package struct MemoryMap: Hashable, Sendable {
     /// The types that ACPI and PVH number alike.
     package enum Kind: UInt32, Sendable {

@@ -15,11 +15,11 @@ struct SetupData {
     /// More randomness than the kernel's pool holds serves nobody.
     static let seedLimit = 4096
 
-    /// Whether the identity page is there.
+    /// Indicates whether the identity page is there.
     var hasIdentityPage = false
     let rngSeed: [UInt8]
 
-    /// Where the list begins, or `nil` without an entry.
+    /// The start of the list, or `nil` without an entry.
     var address: GuestAddress? { rngSeed.isEmpty && !hasIdentityPage ? nil : X86Layout.setupData }
 
     /// The list to be put at `X86Layout.setupData`.

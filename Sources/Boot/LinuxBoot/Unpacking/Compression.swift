@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a kernel may be compressed.
+/// The compression of a kernel.
 package enum Compression: String, Hashable, Sendable, CaseIterable, CustomStringConvertible {
     case gzip
     case bzip2
@@ -44,7 +44,7 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
         }
     }
 
-    /// Whether a file of this format goes on with the bytes in `start`, behind a complete member, stream or frame.
+    /// Returns whether a file of this format goes on with the bytes in `start`, behind a complete member, stream or frame.
     ///
     /// pigz, pbzip2, pixz, pzstd, bgzip and `cat a.gz b.gz` make files of several parts.
     func continues(with start: ByteReader) -> Bool {
@@ -73,7 +73,7 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
 }
 
 extension ByteReader {
-    /// Whether a skippable frame of the lz4 and zstd formats begins at `offset`.
+    /// Returns whether a skippable frame of the lz4 and zstd formats begins at `offset`.
     fileprivate func hasSkippableFrame(at offset: UInt64) -> Bool {
         guard let magic: UInt32 = try? load(at: offset) else { return false }
         return magic & 0xffff_fff0 == 0x184d_2a50

@@ -17,7 +17,7 @@ struct ELFStream: ~Copyable {
     private let path: String
     /// The most bytes that may come.
     private let limit: UInt64
-    /// What to say of a stream that begins with these bytes and is no ELF image.
+    /// The message about a stream that begins with these bytes and is no ELF image.
     private let foreign: (ByteReader) -> KernelProblem
 
     /// Everything so far, until the headers are complete; then as much as a multiboot header needs.

@@ -9,7 +9,7 @@ package protocol StreamDecoder: ~Copyable {
     ) throws(DecodingFailure) -> DecodingStep
 }
 
-/// What one call of a decoder did.
+/// The result of one call of a decoder.
 package struct DecodingStep: Hashable {
     package let consumedByteCount: Int
     package let producedByteCount: Int
@@ -17,7 +17,7 @@ package struct DecodingStep: Hashable {
     package let isComplete: Bool
 }
 
-/// Why a decoder cannot go on.
+/// The reason why a decoder cannot go on.
 package enum DecodingFailure: Error, Hashable {
     /// The data contradict the format or their checksum.
     case damaged(String)

@@ -30,7 +30,7 @@ int ccompare_watch_signals(void);
 /// The first of these signals, or 0.
 int ccompare_first_signal(void);
 
-/// Whether the file system of `path` is in memory (tmpfs, ramfs): 1 or 0.
+/// Indicates whether the file system of `path` is in memory (tmpfs, ramfs): 1 or 0.
 int ccompare_is_in_memory(const char *path);
 
 /// The numbers of the device that holds `path`.

@@ -6,7 +6,7 @@ import Glibc
 enum CGroup {
     private static let mountPoint = "/sys/fs/cgroup"
 
-    /// What a process's memory cgroup counts, if it has one that is not the caller's own.
+    /// The memory that a process's cgroup counts, if it has one that is not the caller's own.
     ///
     /// - Parameter process: A process in it.
     /// - Returns: Bytes, kernel memory of the group included, or `nil`.

@@ -3,9 +3,9 @@
 /// A way to run a program.
 protocol ComparedEnvironment: AnyObject {
     var kind: EnvironmentKind { get }
-    /// What provides it, with its version.
+    /// The program that provides it, with its version.
     var provider: String { get }
-    /// What it needs on disk, by name: of its own for each instance, and once for all.
+    /// The space that it needs on disk, by name: of its own for each instance, and once for all.
     var ownFiles: [(name: String, path: String)] { get }
     var sharedFiles: [(name: String, path: String)] { get }
 

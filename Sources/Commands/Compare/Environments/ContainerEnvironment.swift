@@ -15,7 +15,7 @@ final class ContainerEnvironment: ComparedEnvironment {
 
     private var state: String { "\(folder.path)/runtime" }
 
-    /// Whether a container gets a cgroup of its own.
+    /// Indicates whether a container gets a cgroup of its own.
     var hasCGroups: Bool { runtime.hasCGroups }
 
     /// Finds a runtime that can run a container, by running one.

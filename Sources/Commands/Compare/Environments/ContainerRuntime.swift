@@ -12,7 +12,7 @@ struct ContainerRuntime {
     var hasCGroups = true
     var hasSeccomp = true
 
-    /// What the report says about the way it is called, if that is not the plain one.
+    /// The report's remark on the way it is called, if that is not the plain one.
     var remarks: [String] {
         (geteuid() == 0 ? [] : ["without root rights"])
             + (hidesCGroup2 ? ["cgroup v1 only (it knows no host with v1 and v2)"] : [])
@@ -20,7 +20,7 @@ struct ContainerRuntime {
             + (hasSeccomp ? [] : ["without seccomp"])
     }
 
-    /// What is looked for, in this order.
+    /// The candidates, in this order.
     static let known = ["crun", "runc"]
 
     /// The ways to try, best first: each runtime plainly; then what an odd host needs.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What must be known of a program before it is put where no library is.
+/// The facts about a program that matter before it is put where no library is.
 enum ELFProgram {
-    /// Whether a 64-bit ELF program names a dynamic linker (a program header PT_INTERP).
+    /// Returns whether a 64-bit ELF program names a dynamic linker (a program header PT_INTERP).
     ///
     /// - Parameter bytes: The program.
     /// - Returns: Whether it does; no for what is no such program.

@@ -9,7 +9,7 @@ package enum EnvironmentKind: String, CaseIterable, Sendable {
     /// A virtual machine.
     case machine
 
-    /// What users call it.
+    /// The name that users know.
     var name: String {
         switch self {
         case .process: "process"

@@ -7,10 +7,10 @@ import Glibc
 /// In a machine the first process says when things happen, in lines that begin with a mark; they are kept apart from what
 /// the program prints.
 final class Instance {
-    /// What begins a line of the machine's first process.
+    /// The prefix of a line of the machine's first process.
     static let mark: Character = "\u{1e}"
 
-    /// What the machine's first process said: `i`, `p`, `e` with a number, see guest-images/compare/init.c.
+    /// The message of the machine's first process: `i`, `p`, `e` with a number, see guest-images/compare/init.c.
     struct Event {
         let name: String
         let number: Double
@@ -21,9 +21,9 @@ final class Instance {
     /// The process of the host that was started: the program, the container's runtime, or the monitor.
     let process: HostProcess
     private(set) var events: [Event] = []
-    /// What went wrong inside, in the first process's words.
+    /// The error inside, in the first process's words.
     private(set) var complaints: [String] = []
-    /// When the machine's processor was there, which is when its kernel is in memory.
+    /// The time at which the machine's processor was there, with its kernel in memory.
     private(set) var processorReady: Moment?
     /// Removes what it leaves; nil once that is done.
     private var cleanUp: (() -> Void)?
@@ -60,7 +60,7 @@ final class Instance {
         return nil
     }
 
-    /// Whether a line is the kernel's: "[   12.104391] reboot: Restarting system".
+    /// Returns whether a line is the kernel's: "[   12.104391] reboot: Restarting system".
     private static func isOfKernel(_ line: String) -> Bool {
         let time = line.dropFirst().prefix { $0 != "]" }.drop { $0 == " " }
         return line.hasPrefix("[") && line.contains("] ") && time.contains(".") && Double(time) != nil
@@ -84,7 +84,7 @@ final class Instance {
         return line
     }
 
-    /// Why nothing came, in the best words that there are.
+    /// The reason why nothing came, in the best words that there are.
     func explanation(instead wanted: String) -> String {
         if let complaint = complaints.first { return complaint }
         // What was killed had no last words: its messages are about something else.
@@ -95,7 +95,7 @@ final class Instance {
         return "it ended\(status) without \(wanted)"
     }
 
-    /// When the machine's first process said this.
+    /// The time of this message of the machine's first process.
     func event(_ name: String) -> Event? {
         events.first { $0.name == name }
     }

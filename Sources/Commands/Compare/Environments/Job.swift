@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What is to run in an environment.
+/// The program to run in an environment.
 struct Job {
     /// A word of a command line.
     enum Word: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
@@ -11,7 +11,7 @@ struct Job {
         init(stringLiteral text: String) { self = .text(text) }
     }
 
-    /// What an environment may use at most.
+    /// The limits of an environment.
     struct Limits {
         var memoryByteCount: Int?
         var processCount: Int?
@@ -22,7 +22,7 @@ struct Job {
     var arguments: [Word] = []
     var needsData = false
     var limits = Limits()
-    /// Whether it is to run as one of many: a machine in the smaller process that machines with a name have.
+    /// Indicates whether it is to run as one of many: a machine in the smaller process that machines with a name have.
     var isOneOfMany = false
 
     /// A job of the program that is made for comparing.

@@ -5,7 +5,7 @@ import JSON
 import Storage
 import SystemPackage
 
-/// What the virtual machine of a comparison consists of.
+/// The parts of a comparison's virtual machine.
 package struct MachineImages: Sendable {
     /// The program `martlet`, of which `martlet run` is the monitor.
     package var monitor: String
@@ -27,7 +27,7 @@ package struct MachineImages: Sendable {
 
 /// Programs in virtual machines of their own: `martlet run`, as users run it; `martlet-monitor`, where there are many.
 final class MachineEnvironment: ComparedEnvironment {
-    /// What a machine has where nothing else is asked for, as `martlet run` does it.
+    /// The parts of a machine where nothing else is asked for, as `martlet run` makes it.
     static let memoryByteCount = 128 << 20
 
     let kind = EnvironmentKind.machine
@@ -114,7 +114,7 @@ final class MachineEnvironment: ComparedEnvironment {
         ]
     }
 
-    /// Whether a monitor has made its first vCPU, the last thing before the guest runs.
+    /// Returns whether a monitor has made its first vCPU, the last thing before the guest runs.
     ///
     /// - Parameter process: The monitor's process.
     /// - Returns: Whether it holds such a descriptor now.

@@ -14,7 +14,7 @@ struct UserSpace {
     let root: String
     /// The archive, for machines.
     let archive: String
-    /// Where in the root folder programs are.
+    /// The folders of the root folder that hold programs.
     var programs: String { "\(root)/bin" }
 
     /// Folders that containers and machines mount things on, or want.

@@ -2,7 +2,7 @@
 
 import CCompare
 
-/// What a program can see and do of its host: attempts that really happen, as root inside each environment.
+/// The attempts of a program to see and change its host: they really happen, as root inside each environment.
 ///
 /// None of them changes the host: a module that is none, a clock set to what it shows, limits with a bound of their own. A
 /// kernel is crashed in a machine only.
@@ -32,7 +32,7 @@ struct IsolationProbes {
 
     // MARK: - What one program tries after the other
 
-    /// What a system call gave: a number that it found, and 0 or the error.
+    /// The result of a system call: a number that it found, and 0 or the error.
     struct Answer {
         let number: Int
         let error: CInt

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How memory grows with the number of instances, and how many would fit.
+/// The growth of memory with the number of instances, and the number that would fit.
 struct DensityMeasurement {
     let context: MeasurementContext
 
@@ -73,14 +73,14 @@ struct DensityMeasurement {
         return (loads, Double(tasks) / Double(max(1, instances.count)))
     }
 
-    /// How many processes and threads the host's kernel allows.
+    /// The number of processes and threads that the host's kernel allows.
     private static var taskLimit: Double {
         ["pid_max", "threads-max"].compactMap { name in
             (try? Files.text("/proc/sys/kernel/\(name)")).flatMap { Double($0.trimmed) }
         }.min() ?? .infinity
     }
 
-    /// What one more instance takes: the slope of the straight line that fits best (least squares).
+    /// The memory that one more instance takes: the slope of the straight line that fits best (least squares).
     ///
     /// - Parameter loads: What so many took.
     /// - Returns: Bytes for each instance.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What each environment needs on the host's disk.
+/// The space that each environment needs on the host's disk.
 struct DiskSize {
     let context: MeasurementContext
 

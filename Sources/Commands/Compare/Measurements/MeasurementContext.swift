@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What all measurements need: the environments that are there, why others are not, and a way to say what goes on.
+/// The context of all measurements: the environments, the reasons for those that are missing, and a way to report progress.
 final class MeasurementContext {
     /// A row before anything is measured.
     struct Plan {
         var title: String
         var unit = Unit.count
-        /// Whether a guest's kernel has a part in it, so that an interpreting host distorts the machine's number.
+        /// Indicates whether a guest's kernel has a part in it, so that an interpreting host distorts the machine's number.
         var involvesGuestKernel = false
         var largerIsBetter = false
         var hasRatio = true
@@ -57,7 +57,7 @@ final class MeasurementContext {
         }
     }
 
-    /// How long one step may take in an environment, far more than it does.
+    /// The time that one step may take in an environment, far more than it does.
     func patience(_ kind: EnvironmentKind) -> Double {
         kind == .machine && host.interpretsGuestKernels ? 900 : 120
     }

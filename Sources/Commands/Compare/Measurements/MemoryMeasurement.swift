@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// What one instance adds to the host's memory: idle, loaded, and after it has given its memory back.
+/// The memory of the host that one instance adds: idle, loaded, and after it has given its memory back.
 struct MemoryMeasurement {
     private static let loadMebibytes = 32
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How long it takes from the decision to run a program to its first output, and to the end of everything.
+/// The time from the decision to run a program to its first output, and to the end of everything.
 struct StartupMeasurement {
     let context: MeasurementContext
 

@@ -78,7 +78,7 @@ enum Files {
         (try? FolderListing.names(in: path)) ?? []
     }
 
-    /// What a file or folder takes on its disk: blocks, so that holes do not count.
+    /// The size of a file or folder on its disk: blocks, so holes do not count.
     static func allocatedByteCount(_ path: String) -> Double {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return 0 }
@@ -87,7 +87,7 @@ enum Files {
         return names(in: path).reduce(own) { $0 + allocatedByteCount("\(path)/\($1)") }
     }
 
-    /// Whether this is a folder, no link to one, that belongs to this user.
+    /// Returns whether this is a folder, no link to one, that belongs to this user.
     static func isOwnFolder(_ path: String) -> Bool {
         var status = stat()
         return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
@@ -101,7 +101,7 @@ enum Files {
         unsafe access(path, X_OK) == 0
     }
 
-    /// Where a symbolic link points, if it is one.
+    /// The target of a symbolic link, if it is one.
     static func linkTarget(_ path: String) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink(path, &buffer, buffer.count)

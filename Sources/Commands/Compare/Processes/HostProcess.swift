@@ -12,7 +12,7 @@ final class HostProcess {
         let time: Moment
     }
 
-    /// How it ended, and what it took.
+    /// Its end, and the time and memory that it took.
     struct Ending {
         /// As a shell shows it: 128 and more for a signal.
         let status: CInt
@@ -151,7 +151,7 @@ final class HostProcess {
         }
     }
 
-    /// Whether `descriptor` became readable in time.
+    /// Returns whether `descriptor` became readable in time.
     private func wait(for descriptor: CInt, milliseconds: CInt) throws(ComparisonError) -> Bool {
         var set = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
@@ -180,7 +180,7 @@ final class HostProcess {
         return ending ?? Ending(status: 127, time: .now, processorSeconds: 0, maximumResidentByteCount: 0)
     }
 
-    /// Whether it has ended, reaped or not.
+    /// Indicates whether it has ended, reaped or not.
     var hasEnded: Bool {
         var set = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
         return unsafe ending != nil || poll(&set, 1, 0) > 0

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// What processes have in the host's memory.
+/// The memory of the host that processes take.
 enum MemoryUse {
     /// The proportional set size of some processes: their own pages, and of each shared page their part of it.
     ///

@@ -41,7 +41,7 @@ enum ProcessTable {
         return words.count > 1 ? pid_t(words[1]) : nil
     }
 
-    /// How many processes the host has.
+    /// The number of the host's processes.
     static var count: Int {
         Files.names(in: "/proc").count { Int($0) != nil }
     }

@@ -54,7 +54,7 @@ final class WorkFolder {
 
     static let prefix = "martlet-compare-"
 
-    /// Whether a sync of a file in it reaches no disk.
+    /// Indicates whether a sync of a file in it reaches no disk.
     var isInMemory: Bool { unsafe ccompare_is_in_memory(path) == 1 }
 
     deinit {

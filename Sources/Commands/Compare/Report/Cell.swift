@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one environment has in one row of a table.
+/// The cell of one environment in one row of a table.
 struct Cell: Hashable, Sendable {
     enum Content: Hashable, Sendable {
         case samples(Samples)
         case text(String)
-        /// Why there is nothing.
+        /// The reason why there is nothing.
         case missing(String)
     }
 
-    /// How an attempt to get out of an environment went.
+    /// The result of an attempt to get out of an environment.
     enum Outcome: String, Hashable, Sendable {
         /// It was refused, or met something that belongs to the environment alone.
         case contained
@@ -20,7 +20,7 @@ struct Cell: Hashable, Sendable {
     }
 
     var content: Content
-    /// Whether this host distorts it: its KVM interprets guest kernel code.
+    /// Indicates whether this host distorts it: its KVM interprets guest kernel code.
     var isDistorted = false
     /// Calculated, not measured.
     var isExtrapolated = false

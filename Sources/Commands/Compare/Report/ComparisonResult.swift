@@ -5,9 +5,9 @@ package struct ComparisonResult: Sendable {
     /// An environment as it was found here.
     struct Column: Sendable {
         let kind: EnvironmentKind
-        /// What provides it, with its version; empty where there is none.
+        /// The program that provides it, with its version; empty where there is none.
         let provider: String
-        /// Why there is none.
+        /// The reason why there is none.
         let problem: String?
     }
 
@@ -18,7 +18,7 @@ package struct ComparisonResult: Sendable {
     let repetitions: Int
     var sections: [Section] = []
 
-    /// What must be said before any number: what on this host is not as elsewhere.
+    /// The warning before any number: the ways in which this host differs from others.
     var warnings: [String] {
         var warnings: [String] = []
         if host.interpretsGuestKernels {

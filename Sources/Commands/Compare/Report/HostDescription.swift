@@ -12,10 +12,10 @@ struct HostDescription: Sendable {
     let martletVersion: String
     let interpretsGuestKernels: Bool
     let workFolderIsInMemory: Bool
-    /// How many processes wanted to run when it began, on average over a minute: whether the host was idle.
+    /// The number of processes that wanted to run when it began, on average over a minute: it tells whether the host was idle.
     let load: Double
 
-    /// Whether more wanted to run than there are processors, before this began.
+    /// Indicates whether more wanted to run than there are processors, before this began.
     var isBusy: Bool { load > Double(processorCount) }
 
     init(martletVersion: String, interpretsGuestKernels: Bool, workFolderIsInMemory: Bool) {
@@ -46,7 +46,7 @@ struct HostDescription: Sendable {
     }
 }
 
-/// What `/proc/meminfo` says.
+/// The figures of `/proc/meminfo`.
 enum MemoryInformation {
     /// One of its values, in bytes.
     static func value(_ name: String) -> Double? {

@@ -5,14 +5,14 @@ struct Row: Sendable {
     var title: String
     var unit = Unit.count
     var cells: [EnvironmentKind: Cell]
-    /// What a reader should know of this row.
+    /// A note for readers of this row.
     var note: String?
-    /// Whether more is better, so that a ratio says "slower" the right way round.
+    /// Indicates whether more is better, so that a ratio says "slower" the right way round.
     var largerIsBetter = false
-    /// Whether a multiple of the process's number means anything.
+    /// Indicates whether a multiple of the process's number means anything.
     var hasRatio = true
 
-    /// How many times as much of it an environment takes as the process does, or how many times less it gets.
+    /// The factor by which an environment takes more of it than the process does, or gets less.
     ///
     /// - Parameter kind: The environment.
     /// - Returns: 1 where it is the same, above 1 where it costs more.

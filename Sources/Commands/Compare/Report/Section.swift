@@ -6,28 +6,28 @@ struct Section: Sendable {
     struct Step: Sendable {
         let name: String
         let seconds: Samples
-        /// What happens in it, and how its limits are known.
+        /// The events in it, and the source of its limits.
         let explanation: String
         let isDistorted: Bool
     }
 
-    /// What so many instances took, in all.
+    /// The memory of so many instances, in all.
     struct Load: Hashable, Sendable {
         let instances: Int
         let byteCount: Double
     }
 
-    /// How an environment's memory grows with its instances.
+    /// The growth of an environment's memory with its instances.
     struct Growth: Sendable {
         var kind: EnvironmentKind
         var loads: [Load]
-        /// What one more instance takes, and how many would fit: calculated from the loads.
+        /// The memory that one more instance takes, and the number that would fit: calculated from the loads.
         var byteCountPerInstance: Double
         var limit: Double
     }
 
     let topic: Topic
-    /// What is measured, and how, in a sentence or two.
+    /// The measurement and its method, in a sentence or two.
     let explanation: String
     var rows: [Row] = []
     /// The machine's start in parts.

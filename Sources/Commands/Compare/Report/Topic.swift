@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What can be compared.
+/// The environments that can be compared.
 package enum Topic: String, CaseIterable, Sendable {
     /// Which kernel the program runs on.
     case kernel
     /// Time to the first output and to the end.
     case startup
-    /// What is needed on disk.
+    /// The space that is needed on disk.
     case size
-    /// What one instance adds to the host's memory.
+    /// The memory of the host that one instance adds.
     case memory
-    /// How memory grows with the number of instances.
+    /// The growth of memory with the number of instances.
     case density
     /// Work in user mode.
     case cpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a number counts, and how people write it.
+/// The unit of a number, and its notation.
 enum Unit: String, Sendable {
     case seconds
     case bytes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the numbers of one comparison say, in words; nothing that is not in these numbers.
+/// The findings of one comparison, in words: nothing that is not in its numbers.
 struct Verdict {
     private let result: ComparisonResult
 

@@ -12,7 +12,7 @@ import SystemPackage
 
 /// This terminal, or this pipe, at the console of a machine that has a process of its own.
 final class ConsoleClient {
-    /// Why it is over.
+    /// The reason for the end.
     enum End {
         /// The user left, or their terminal did; the machine runs on.
         case detached
@@ -20,7 +20,7 @@ final class ConsoleClient {
         case closed
     }
 
-    /// How much may wait to be sent before nothing more is read.
+    /// The number of bytes that may wait to be sent before nothing more is read.
     private static let sendLimit = 64 << 10
 
     private let machine: MachineClient
@@ -29,7 +29,7 @@ final class ConsoleClient {
     private var unsent: [UInt8] = []
     private var isInputOpen = true
     private var end: End?
-    /// Why standard output takes nothing more.
+    /// The reason why standard output takes nothing more.
     private var failure: StandardOutput.Failure?
 
     /// - Parameters:

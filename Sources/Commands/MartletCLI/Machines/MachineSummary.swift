@@ -4,9 +4,9 @@ import JSON
 import MachineAPI
 import MachineRegistry
 
-/// What `martlet ps` shows of a machine.
+/// The row of `martlet ps` for a machine.
 struct MachineSummary: Sendable {
-    /// How long machines may take to answer, all of them together.
+    /// The time that machines may take to answer, all of them together.
     static let patience = Duration.milliseconds(1500)
 
     let name: String
@@ -19,7 +19,7 @@ struct MachineSummary: Sendable {
     var startedAt: Timestamp?
     var exitStatus: Int64?
 
-    /// Whether the machine has not ended.
+    /// Indicates whether the machine has not ended.
     var isThereStill: Bool { !["ended", "died", "broken"].contains(state) }
 
     /// Asks the machine; one that has ended is looked up in its folder.
@@ -70,7 +70,7 @@ struct MachineSummary: Sendable {
         return true
     }
 
-    /// How long it has run: `3m 12s`.
+    /// The time for which it has run: `3m 12s`.
     var uptime: String? {
         guard let startedAt else { return nil }
         let (time, isPastAll) = Timestamp.now.millisecondsSinceEpoch.subtractingReportingOverflow(

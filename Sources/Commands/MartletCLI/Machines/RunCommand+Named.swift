@@ -10,7 +10,7 @@ import MachineSession
 
 /// Machines that have a process of their own.
 extension RunCommand {
-    /// Whether the machine outlives this command.
+    /// Indicates whether the machine outlives this command.
     var isNamed: Bool { name != nil || detach }
 
     func validateNamed() throws {

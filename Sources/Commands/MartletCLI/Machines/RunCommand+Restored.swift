@@ -40,7 +40,7 @@ struct RestoreArguments: ParsableArguments {
     @Flag(help: "Keep the guest's identity: its random numbers go on where they were saved. For one machine only.")
     var sameIdentity = false
 
-    /// Whether anything is said but the folder.
+    /// Indicates whether anything is said but the folder.
     var areOthersGiven: Bool { count != nil || paused || clock != nil || sameIdentity }
 }
 

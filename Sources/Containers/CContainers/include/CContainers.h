@@ -27,7 +27,7 @@ int ccontainers_open_in_root(int root, const char *path, int flags);
 /// O_PATH, which the Glibc module does not show.
 static const int ccontainers_path_only = 010000000;
 
-/// Whether a path is on a tmpfs.
+/// Indicates whether a path is on a tmpfs.
 int ccontainers_is_in_memory(const char *path);
 
 /// setxattr(2) on an open file of any kind, one of O_PATH too; -errno.

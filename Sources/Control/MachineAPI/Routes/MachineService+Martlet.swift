@@ -10,7 +10,7 @@ import Machine
 import MachineModel
 import SystemPackage
 
-/// What only Martlet has: under `/martlet/`.
+/// The resources that only Martlet has: under `/martlet/`.
 extension MachineService {
     /// The protocol of a console's connection: the guest's bytes one way, what is typed the other, and nothing else.
     package static let consoleProtocol = "martlet-console"

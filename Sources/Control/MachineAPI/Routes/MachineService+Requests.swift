@@ -8,7 +8,7 @@ import Machine
 import MachineModel
 import SystemPackage
 
-/// What Firecracker has as well.
+/// The paths that Firecracker has as well.
 extension MachineService {
     // MARK: - What is
 

@@ -36,7 +36,7 @@ extension MachineService {
         .put("/snapshot/load", loadSnapshot),
     ]
 
-    /// What Firecracker has and Martlet has not, by the first part of its path.
+    /// The resources that Firecracker has and Martlet has not, by the first part of their paths.
     private static let notOffered: [String: String] = [
         "balloon": "a balloon device", "cpu-config": "CPU templates", "hotplug": "memory hotplug",
         "mmds": "a metadata service", "pmem": "pmem devices",
@@ -104,7 +104,7 @@ extension MachineService {
 }
 
 extension HTTPRequest {
-    /// Whether the body is nothing for a log: what a guest may keep secret, or what is large.
+    /// Indicates whether the body is nothing for a log: what a guest may keep secret, or what is large.
     fileprivate var hasSecretBody: Bool { ["mmds", "cpu-config"].contains(pathSegments.first) }
 }
 

@@ -64,7 +64,7 @@ extension MachineService {
         }
     }
 
-    /// Whether anything but messages and counters was described already.
+    /// Indicates whether anything but messages and counters was described already.
     private var isConfigured: Bool {
         var configuration = snapshot.configuration
         (configuration.logger, configuration.metrics) = (nil, nil)

@@ -34,14 +34,14 @@ enum MetricsReport {
         ]
     }
 
-    /// What a line has besides the counters of the machine.
+    /// The parts of a line besides the counters of the machine.
     struct Frame {
         var settings = MetricsSettings(path: "")
         /// The name of the machine.
         var identifier = ""
         /// The time from the start of the process, or of the jailer before it, to its API.
         var startTime = StartTime()
-        /// What requests there were.
+        /// The counts of requests.
         var requests: [(group: String, fields: JSONObject)] = []
     }
 
@@ -129,7 +129,7 @@ extension VCPUStatistics {
 }
 
 extension [VCPUStatistics] {
-    /// What Firecracker's metrics tell, of all vCPUs together.
+    /// The figures of Firecracker's metrics, for all vCPUs together.
     fileprivate var total: VCPUStatistics {
         reduce(into: VCPUStatistics()) { total, vcpu in
             total.portReads &+= vcpu.portReads

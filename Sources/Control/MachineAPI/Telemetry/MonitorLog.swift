@@ -6,7 +6,7 @@ import Machine
 import MachineModel
 import Synchronization
 
-/// Where a monitor's own messages go: to standard error, until `/logger` names a file.
+/// The destination of a monitor's own messages: standard error, until `/logger` names a file.
 package final class MonitorLog: Sendable {
     private struct State: ~Copyable {
         var settings: LoggerSettings?

@@ -6,7 +6,7 @@ import Glibc
 package struct Timestamp: Hashable, Sendable, CustomStringConvertible {
     /// Since 1970-01-01 00:00.
     package let millisecondsSinceEpoch: Int64
-    /// What is beyond the milliseconds, below 1,000,000.
+    /// The part beyond the milliseconds, below 1,000,000.
     private var nanoseconds: Int64 = 0
 
     package init(millisecondsSinceEpoch: Int64) {

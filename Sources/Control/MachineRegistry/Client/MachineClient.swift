@@ -9,7 +9,7 @@ import SystemPackage
 
 /// Talks to a machine over its control socket.
 package final class MachineClient {
-    /// How long a machine may take for what it answers at once.
+    /// The time that a machine may take for what it answers at once.
     package static let patience = Duration.seconds(60)
 
     package let folder: MachineFolder
@@ -153,7 +153,7 @@ package final class MachineClient {
 /// A connection to a console.
 package struct ConsoleConnection: Sendable {
     package let socket: UnixSocket
-    /// What came with the answer already.
+    /// The bytes that came with the answer already.
     package let received: [UInt8]
     package let isTyping: Bool
 }

@@ -10,7 +10,7 @@ package import SystemPackage
 /// and to ask for one takes nothing: commands that only look do not get in each other's way. `owner` is a lock of a process
 /// (F_SETLK): the kernel tells which process holds it, at this moment, and drops it with that process.
 package final class FolderLock: Sendable {
-    /// What is locked: a byte of the file each.
+    /// The locks: a byte of the file each.
     private enum Part: off_t {
         /// Held by the monitor for its whole life, and never again.
         case life
@@ -51,7 +51,7 @@ package final class FolderLock: Sendable {
     /// To be inherited by the monitor.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Whether a monitor lives.
+    /// Indicates whether a monitor lives.
     var isTaken: Bool {
         guard let found = lock(.life, F_WRLCK, by: Self.ask) else { return true }
         return found.l_type != Int16(F_UNLCK)
@@ -103,7 +103,7 @@ package final class FolderLock: Sendable {
         return isNamed(path) && !isTaken
     }
 
-    /// Whether `path` names the file of this lock.
+    /// Returns whether `path` names the file of this lock.
     func isNamed(_ path: FilePath) -> Bool {
         var (opened, named) = (stat(), stat())
         guard unsafe fstat(owned.rawValue, &opened) == 0,

@@ -15,12 +15,12 @@ package struct MachineFolder: Hashable, Sendable {
         /// Leads to ports of the guest.
         case vsock = "vsock.sock"
         case configuration = "config.json"
-        /// What the guest sent to its console; what was before is in `olderConsoleLog`.
+        /// The guest's output to its console; earlier output is in `olderConsoleLog`.
         case consoleLog = "console.log"
         case olderConsoleLog = "console.log.1"
         /// The monitor's own messages.
         case monitorLog = "monitor.log"
-        /// How the machine ended.
+        /// The machine's end.
         case result = "result.json"
         /// Says that the folder goes when the machine has ended.
         case removal = "remove-at-end"
@@ -36,13 +36,13 @@ package struct MachineFolder: Hashable, Sendable {
 
     package func path(_ item: Item) -> FilePath { path.appending(item.rawValue) }
 
-    /// Whether there is something with this name, be it a machine that has ended.
+    /// Indicates whether there is something with this name, be it a machine that has ended.
     package var isThere: Bool {
         var status = stat()
         return unsafe path.withPlatformString { unsafe lstat($0, &status) == 0 }
     }
 
-    /// Whether its monitor lives.
+    /// Indicates whether its monitor lives.
     package var isAlive: Bool {
         (try? open())?.isAlive ?? false
     }
@@ -61,7 +61,7 @@ package struct MachineFolder: Hashable, Sendable {
 
     // MARK: - Life
 
-    /// What a new machine's monitor inherits.
+    /// The descriptors and settings that a new machine's monitor inherits.
     struct Hold {
         let lock: FolderLock
         /// The folder itself, which nothing may clean up as long as it is open: systemd-tmpfiles leaves a folder alone that

@@ -82,7 +82,8 @@ final class OpenFolder: Sendable {
         throw .tooLarge(limit)
     }
 
-    /// Whether a monitor holds the folder, as it does for its whole life (flock(2), which keeps systemd-tmpfiles away).
+    /// Indicates whether a monitor holds the folder, as it does for its whole life (flock(2), which keeps systemd-tmpfiles
+    /// away).
     var isHeld: Bool {
         guard flock(owned.rawValue, LOCK_SH | LOCK_NB) != 0 else {
             _ = flock(owned.rawValue, LOCK_UN)
@@ -105,7 +106,7 @@ final class OpenFolder: Sendable {
     }
 }
 
-/// What is wrong with a file or folder, in words that follow its path.
+/// An error of a file or folder, in words that follow its path.
 enum FileFault: Error, Hashable, CustomStringConvertible {
     case missing
     case wrongKind(String)

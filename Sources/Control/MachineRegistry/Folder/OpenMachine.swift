@@ -41,7 +41,7 @@ package final class OpenMachine {
 
     // MARK: - The monitor's life
 
-    /// Whether the monitor lives.
+    /// Indicates whether the monitor lives.
     package var isAlive: Bool {
         // A lock that was deleted says nothing; the monitor holds the folder, too.
         lock?.isTaken ?? files.isHeld
@@ -70,7 +70,7 @@ package final class OpenMachine {
         return lock.owner == .process(id) ? process : nil
     }
 
-    /// Whether some process holds the lock that is no monitor, for longer than a monitor takes to start.
+    /// Returns whether some process holds the lock that is no monitor, for longer than a monitor takes to start.
     package func isHeldByStranger(patience: Duration = .seconds(2)) -> Bool {
         let limit = TimeLimit.after(patience)
         while isAlive, lock?.owner ?? .nobody == .nobody {
@@ -106,7 +106,7 @@ package final class OpenMachine {
 
     // MARK: - Files
 
-    /// How the machine ended, once its monitor has.
+    /// The machine's end, once its monitor has ended.
     ///
     /// - Throws: `RegistryError` where the monitor left no result: it was killed.
     package func result() throws(RegistryError) -> MachineResult {
@@ -174,7 +174,7 @@ package final class OpenMachine {
         }
     }
 
-    /// Whether the folder goes when the machine has ended.
+    /// Indicates whether the folder goes when the machine has ended.
     var isRemovedAtEnd: Bool {
         (try? files.open(MachineFolder.Item.removal.rawValue)) != nil
     }

@@ -5,9 +5,9 @@ import Host
 import SystemPackage
 
 extension RuntimeFolder {
-    /// How many bytes the logs of machines that have ended may have together, where the file system is large.
+    /// The number of bytes that the logs of ended machines may have together, where the file system is large.
     package static let logLimit = 64 << 20
-    /// How much stays of each log beyond that: the last words.
+    /// The number of bytes that stay of each log beyond that: the last words.
     package static let logRest = 64 << 10
 
     /// Cuts the logs of machines that have ended, the longest ended first: they must not fill the file system, which is often

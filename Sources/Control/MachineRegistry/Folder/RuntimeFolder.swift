@@ -39,13 +39,13 @@ package struct RuntimeFolder: Hashable, Sendable {
 
     // MARK: - Choosing
 
-    /// What the choice of a folder depends on.
+    /// The facts on which the choice of a folder depends.
     package struct Surroundings {
         /// `$MARTLET_RUNTIME_DIR`.
         package var named: FilePath?
         /// `$XDG_RUNTIME_DIR`.
         package var session: FilePath?
-        /// Whether the session's folder goes when the user logs out.
+        /// Indicates whether the session's folder goes when the user logs out.
         package var endsWithSession: Bool
         /// A folder that stays until the host's next start.
         package var lasting: FilePath

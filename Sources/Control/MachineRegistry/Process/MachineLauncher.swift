@@ -10,7 +10,7 @@ import SystemPackage
 
 /// Starts machines that have a process of their own.
 package struct MachineLauncher {
-    /// How long a start may take, of which unpacking the kernel is the most.
+    /// The time that a start may take, of which unpacking the kernel is the most.
     private static let patience = Duration.seconds(120)
 
     private let runtime: RuntimeFolder

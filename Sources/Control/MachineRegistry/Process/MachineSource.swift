@@ -22,7 +22,7 @@ package struct MachineSource {
         let options: RestoreOptions
     }
 
-    /// Whether the machine gets a vsock with a socket in its folder, where its description has none.
+    /// Indicates whether the machine gets a vsock with a socket in its folder, where its description has none.
     package var takesDefaultVsock = true
 
     /// Makes the paths of a description absolute, and finds the files behind those that name a descriptor.

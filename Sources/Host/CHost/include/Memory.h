@@ -17,11 +17,11 @@ uint32_t chost_crc32c(uint32_t crc, const void *bytes, size_t length);
 int chost_guard_mapping(const void *start, size_t length, const char *message);
 void chost_unguard_mapping(int number);
 
-/// Where the next data, or the next hole, of a file begins (lseek(2)), or -1: -ENXIO as errno for none.
+/// The offset of the next data, or the next hole, of a file (lseek(2)), or -1: -ENXIO as errno for none.
 int64_t chost_seek_data(int file, int64_t offset);
 int64_t chost_seek_hole(int file, int64_t offset);
 
-/// Whether a handler of SIGBUS that puts the terminal back is installed.
+/// Indicates whether a handler of SIGBUS that puts the terminal back is installed.
 int chost_guards_mappings(void);
 
 /// Gives the kernel back what is free of the heap, and all pages of files that are mapped without a right to write them.

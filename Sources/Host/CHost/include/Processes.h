@@ -11,13 +11,13 @@
 /// Opens /dev/null in the place of each standard descriptor that is closed: an output for reading, so that a write fails.
 int chost_open_standard_descriptors(void);
 
-/// Whether the disposition of `signal` is to ignore it.
+/// Indicates whether the disposition of `signal` is to ignore it.
 int chost_is_ignored(int signal);
 /// Ignores SIGPIPE from now on; remembers whether it was ignored before.
 void chost_ignore_broken_pipes(void);
 /// Gives SIGPIPE the action that it had before.
 void chost_restore_broken_pipes(void);
-/// Whether `chost_ignore_broken_pipes` found SIGPIPE ignored: by whoever started this process.
+/// Indicates whether `chost_ignore_broken_pipes` found SIGPIPE ignored: by whoever started this process.
 int chost_broken_pipes_were_ignored(void);
 
 struct chost_launch {
@@ -28,7 +28,7 @@ struct chost_launch {
     /// Entry i becomes descriptor i of the child; -1 opens /dev/null there. All other descriptors are closed.
     const int *_Nonnull descriptors;
     int descriptor_count;
-    /// Whether the child leads a session of its own.
+    /// Indicates whether the child leads a session of its own.
     int starts_session;
     /// The child's working folder; NULL for this process's.
     const char *_Nullable folder;

@@ -37,7 +37,7 @@ int chost_landlock_restrict(int opens_files);
 
 // MARK: - System calls
 
-/// What a thread does, as bits: each has a list of system calls.
+/// The kinds of thread, as bits: each has a list of system calls.
 enum { CHOST_VCPU = 1, CHOST_DEVICE = 2, CHOST_API = 4, CHOST_CONTROL = 8, CHOST_ALL = 15 };
 
 enum chost_filter_mode {
@@ -47,7 +47,7 @@ enum chost_filter_mode {
     CHOST_FILTER_LOG,
 };
 
-/// Whether this host and this program can have filters: under a sanitizer, which makes calls of its own, it cannot.
+/// Indicates whether this host and this program can have filters: under a sanitizer, which makes calls of its own, it cannot.
 int chost_has_filters(void);
 /// Sets up what happens at a call that is refused: it is named on standard error and on `log`, unless that is negative.
 ///
@@ -55,7 +55,7 @@ int chost_has_filters(void);
 int chost_filter_prepare(enum chost_filter_mode mode, int log, int status);
 /// Restricts the calling thread, or all threads, to the calls of `kinds`.
 int chost_filter_install(int kinds, int all_threads);
-/// How many calls the threads of one of `kinds` can make.
+/// The number of calls the threads of one of `kinds` that can make.
 int chost_filter_count(int kinds);
 /// Makes a system call whose arguments are all 0: for tests of what is refused.
 long chost_raw_call(int number);

@@ -11,7 +11,7 @@
 /// accept4(2): a connection that is non-blocking and closed on exec.
 int chost_accept(int listener);
 
-/// Who connected, or who listened (SO_PEERCRED).
+/// The process that connected, or that listened (SO_PEERCRED).
 int chost_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
 
 /// A folder, to reach what is in it whoever may read it (O_PATH), closed on exec.

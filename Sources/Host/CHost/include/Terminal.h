@@ -14,7 +14,7 @@ int chost_terminal_enter_raw(int fd);
 /// Puts the terminal back; nothing where it is not raw. From any thread, any number of times.
 void chost_terminal_restore(void);
 
-/// Whether a terminal is in raw mode now: then a line ends with \r\n.
+/// Indicates whether a terminal is in raw mode now: then a line ends with \r\n.
 int chost_terminal_is_raw(void);
 
 /// Ends the process by `signal` as if nothing had handled it, so that a shell sees what happened.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the emulator needs from a virtual CPU that stands before an instruction.
+/// The interface of the emulator to a virtual CPU that stands before an instruction.
 ///
 /// Getters are called only for what the instruction at hand uses, so an adapter may fetch each part of the state on
 /// first use. No setter is called, and nothing is written, when the instruction faults.

@@ -28,7 +28,7 @@ package struct CPUException: Error, Hashable, Sendable {
     package var vector: Vector
     /// The error code to push, for the exceptions that have one.
     package var errorCode: UInt32?
-    /// What KVM calls the payload: CR2 for #PF, the bits to set in DR6 for #DB.
+    /// The payload in KVM's words: CR2 for #PF, the bits to set in DR6 for #DB.
     package var payload: UInt64?
 
     /// Describes an exception.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a table of segment descriptors lies: the GDT or the LDT.
+/// The place of a table of segment descriptors: the GDT or the LDT.
 package struct DescriptorTable: Hashable, Sendable {
     /// The linear address of the first byte.
     package var base: UInt64

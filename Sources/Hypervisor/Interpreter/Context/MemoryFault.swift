@@ -2,7 +2,7 @@
 
 /// A guest-linear access that the context could not make.
 package struct MemoryFault: Error, Hashable, Sendable {
-    /// Why an access failed.
+    /// The reason why an access failed.
     package enum Cause: Hashable, Sendable {
         /// No translation: the page is not present.
         case notPresent
@@ -16,9 +16,9 @@ package struct MemoryFault: Error, Hashable, Sendable {
 
     /// The first linear address that failed.
     package var address: UInt64
-    /// Whether the access was a write.
+    /// Indicates whether the access was a write.
     package var isWrite: Bool
-    /// Why it failed.
+    /// The cause of the failure.
     package var cause: Cause
 
     /// Describes a failed access.

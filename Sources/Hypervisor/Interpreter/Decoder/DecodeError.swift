@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why bytes are not an instruction that the decoder knows.
+/// The reason why bytes are not an instruction that the decoder knows.
 package enum DecodeError: Error, Hashable, Sendable {
     /// The bytes end before the instruction does.
     case truncated

@@ -170,7 +170,7 @@ package struct InstructionDecoder {
         return bytes[position]
     }
 
-    /// Whether the byte before is a VEX or EVEX prefix: outside 64-bit code it may be `les`, `lds` or `bound`.
+    /// Returns whether the byte before is a VEX or EVEX prefix: outside 64-bit code it may be `les`, `lds` or `bound`.
     private func isVEX() throws(DecodeError) -> Bool {
         if instruction.codeSize == .bits64 { return true }
         return try peek() >= 0xC0

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How an instruction forms the address of its memory operand.
+/// The parts that form the address of an instruction's memory operand.
 package struct MemoryOperand: Hashable, Sendable {
     /// The base register.
     package var base: GeneralRegister?
     /// The index register.
     package var index: GeneralRegister?
-    /// What the index is shifted by: 0 to 3.
+    /// The shift of the index: 0 to 3.
     package var scale: UInt8 = 0
     /// The displacement, sign-extended.
     package var displacement: Int64 = 0
-    /// Whether the address is relative to the next instruction.
+    /// Indicates whether the address is relative to the next instruction.
     package var isRIPRelative = false
     /// The size of the address: a sum is truncated to it.
     package var addressWidth: OperandWidth

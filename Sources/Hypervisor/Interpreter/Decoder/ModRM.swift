@@ -9,7 +9,7 @@ package struct ModRM: Hashable, Sendable {
     /// `rm`, extended to four bits.
     package var rm: UInt8
 
-    /// Whether `rm` names a register.
+    /// Indicates whether `rm` names a register.
     package var isRegister: Bool { mod == 3 }
     /// The three bits of `reg` that select an instruction in a group.
     var group: UInt8 { reg & 7 }

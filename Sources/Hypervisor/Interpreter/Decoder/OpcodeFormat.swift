@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What follows an opcode.
+/// The bytes that follow an opcode.
 ///
 /// Intel SDM volume 2, appendix A "Opcode Map", which uses the same letters for the immediates.
 struct OpcodeFormat: Hashable, Sendable {

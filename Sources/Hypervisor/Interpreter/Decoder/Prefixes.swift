@@ -51,6 +51,6 @@ package struct MandatoryPrefix: OptionSet, Hashable, Sendable {
     package static let pF2 = MandatoryPrefix(rawValue: 1 << 3)
     /// Every prefix: they do not select.
     static let any: MandatoryPrefix = [.none, .p66, .pF3, .pF2]
-    /// What the manual writes as NFx: `66` only changes the operand size.
+    /// NFx in the manual: `66` only changes the operand size.
     static let noRepeat: MandatoryPrefix = [.none, .p66]
 }

@@ -32,7 +32,7 @@ extension Executor {
         return address
     }
 
-    /// Whether the upper bits of an address are all equal to its most significant bit.
+    /// Returns whether the upper bits of an address are all equal to its most significant bit.
     func isCanonical(_ address: UInt64, on context: some CPUContext) -> Bool {
         let unused: Int64 = context.cr4.contains(.linearAddress57) ? 7 : 16
         return (Int64(bitPattern: address) << unused) >> unused == Int64(bitPattern: address)
@@ -118,7 +118,7 @@ extension Executor {
         }
     }
 
-    /// What a failed access means for the instruction.
+    /// Translates a failed access into the instruction's failure.
     func failure(for fault: MemoryFault, on context: some CPUContext) -> ExecutionFailure {
         if fault.cause == .notMemory { return .unsupported(.operandOutsideMemory(fault.address)) }
         return .exception(.pageFault(fault, isUser: context.currentPrivilegeLevel == 3))

@@ -4,7 +4,7 @@ extension Executor {
     /// The state component that holds the upper halves of YMM0 to YMM15 (Intel SDM volume 1, 13.5.3).
     private static let upperHalves = 2
 
-    /// Whether the instruction has a VEX prefix, which clears what a result does not reach.
+    /// Indicates whether the instruction has a VEX prefix, which clears what a result does not reach.
     var isVEX: Bool { instruction.prefixes.contains(.vex) }
 
     private var vectorByteCount: Int { instruction.isVector256 ? 32 : 16 }
@@ -78,7 +78,7 @@ extension Executor {
         }
     }
 
-    /// Whether the count of a shift is the lower half of its operand, whatever the vector's length.
+    /// Indicates whether the count of a shift is the lower half of its operand, whatever the vector's length.
     private var isShiftByVector: Bool {
         guard instruction.map == .map0F else { return false }
         return switch instruction.opcode {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What became of an instruction.
+/// The result of an instruction.
 package enum Outcome: Hashable, Sendable {
     /// The instruction is done, and RIP is after it.
     case completed
@@ -13,7 +13,7 @@ package enum Outcome: Hashable, Sendable {
     case unsupported(UnsupportedReason)
 }
 
-/// Why an operation ended early.
+/// The reason why an operation ended early.
 enum ExecutionFailure: Error, Hashable, Sendable {
     case exception(CPUException)
     case unsupported(UnsupportedReason)

@@ -4,7 +4,7 @@
 struct SegmentDescriptor {
     let rawValue: UInt64
 
-    /// What a selector is tested for (Intel SDM volume 2, "LAR", "LSL", "VERR/VERW").
+    /// The test of a selector (Intel SDM volume 2, "LAR", "LSL", "VERR/VERW").
     enum Test: Sendable {
         /// `lar`.
         case accessRights
@@ -33,7 +33,7 @@ struct SegmentDescriptor {
         return rawValue >> 55 & 1 == 0 ? limit : limit << 12 | 0xFFF
     }
 
-    /// Whether a test succeeds at a privilege level: the greater number of CPL and RPL.
+    /// Returns whether a test succeeds at a privilege level: the greater number of CPL and RPL.
     func passes(_ test: Test, privilegeLevel: UInt8, isLongMode: Bool) -> Bool {
         guard isConforming || privilegeLevel <= self.privilegeLevel else { return false }
         return switch test {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why the emulator gives an instruction back.
+/// The reason why the emulator gives an instruction back.
 package enum UnsupportedReason: Hashable, Sendable, CustomStringConvertible {
     /// There are too few bytes to tell what the instruction is.
     case truncated

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where state components lie in an XSAVE area.
+/// The places of state components in an XSAVE area.
 ///
 /// Intel SDM volume 1, 13.4 "XSAVE Area".
 struct XSAVELayout {
@@ -54,7 +54,7 @@ struct XSAVELayout {
 }
 
 extension UInt64 {
-    /// Whether a bitmap of state components has one of them.
+    /// Returns whether a bitmap of state components has one of them.
     func contains(_ component: ExtendedState.Component) -> Bool {
         self >> UInt64(component.index) & 1 != 0
     }

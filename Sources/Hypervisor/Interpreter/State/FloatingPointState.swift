@@ -78,7 +78,7 @@ extension FloatingPointState {
 }
 
 extension FloatingPointState: Equatable {
-    /// Whether every field and register is the same.
+    /// Returns whether every field and register is the same.
     package static func == (lhs: FloatingPointState, rhs: FloatingPointState) -> Bool {
         lhs.controlWord == rhs.controlWord && lhs.statusWord == rhs.statusWord
             && lhs.abridgedTagWord == rhs.abridgedTagWord && lhs.lastOpcode == rhs.lastOpcode

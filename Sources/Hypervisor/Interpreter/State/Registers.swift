@@ -44,7 +44,7 @@ package struct Registers: Sendable {
 }
 
 extension Registers: Equatable {
-    /// Whether all registers have the same values.
+    /// Returns whether all registers have the same values.
     package static func == (lhs: Registers, rhs: Registers) -> Bool {
         lhs.rip == rhs.rip && lhs.rflags == rhs.rflags
             && GeneralRegister.allCases.allSatisfy { lhs[$0] == rhs[$0] }

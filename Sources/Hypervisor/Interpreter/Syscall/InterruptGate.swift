@@ -13,7 +13,7 @@ package struct InterruptGate: Hashable, Sendable {
     package var handler: UInt64
     /// The handler's code segment.
     package var selector: UInt16
-    /// Whether the entry is present and an interrupt or trap gate.
+    /// Indicates whether the entry is present and an interrupt or trap gate.
     package var isUsable: Bool
 
     /// Makes a gate.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the processor pushes when it enters a page fault handler in 64-bit mode, lowest address first.
+/// The frame that the processor pushes when it enters a page fault handler in 64-bit mode, lowest address first.
 ///
 /// Intel SDM volume 3A, 6.14.2 "64-Bit Mode Stack Frame".
 package struct PageFaultFrame: Hashable, Sendable {

@@ -34,7 +34,7 @@ package struct SyscallRepair: Hashable, Sendable {
     /// The processor sets the last bit only with EFER.NXE or CR4.SMEP; Linux always has NXE where there is SYSCALL.
     private static let errorCode: UInt64 = 0x15
 
-    /// Whether the rule can ever apply; when it cannot, the CPU's tables need not be read.
+    /// Indicates whether the rule can ever apply; when it cannot, the CPU's tables need not be read.
     package var isArmed: Bool {
         lstar != 0 && maskedFlags.contains(.interruptEnable)
     }
@@ -73,7 +73,7 @@ package struct SyscallRepair: Hashable, Sendable {
         return repaired
     }
 
-    /// Whether flags are what SYSCALL makes of the flags that it saves in R11.
+    /// Returns whether flags are what SYSCALL makes of the flags that it saves in R11.
     ///
     /// RF is left out: SYSCALL clears it, and the fault that follows may push it set.
     private func isFromSyscall(_ flags: RFlags, savedFlags: RFlags) -> Bool {

@@ -2,7 +2,7 @@
 
 /// One row of the instruction table: which encodings it covers, and what they do.
 struct InstructionEntry: Sendable {
-    /// What `rm` of ModRM has to be.
+    /// The form that `rm` of ModRM must have.
     enum Form: Sendable {
         /// A register or memory, or there is no ModRM.
         case any
@@ -40,7 +40,7 @@ struct InstructionEntry: Sendable {
     let form: Form
     let isLockable: Bool
     let vectorLength: VectorLength
-    /// What VEX.W has to be; `nil` where it does not select.
+    /// The value that VEX.W must have; `nil` where it does not select.
     let isWide: Bool?
     let operation: Operation
 
@@ -68,7 +68,7 @@ struct InstructionEntry: Sendable {
         self.operation = operation
     }
 
-    /// Whether the row covers an instruction of its map and opcode.
+    /// Returns whether the row covers an instruction of its map and opcode.
     func matches(_ instruction: Instruction) -> Bool {
         guard prefix.contains(instruction.mandatoryPrefix) else { return false }
         guard (encoding == .legacy) != instruction.prefixes.contains(.vex) else { return false }

@@ -28,13 +28,13 @@ struct IntegerOperands {
 
 /// An instruction whose result goes to one general-purpose register.
 struct IntegerOperation: Sendable {
-    /// Where the result goes.
+    /// The destination of the result.
     enum Destination: Sendable {
         case register
         case vexRegister
     }
 
-    /// How the size of an operand is found.
+    /// The rule for the size of an operand.
     enum Width: Sendable {
         /// From REX.W and `66`.
         case operand

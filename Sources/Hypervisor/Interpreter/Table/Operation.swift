@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an instruction does.
+/// The effect of an instruction.
 ///
 /// The first cases are families: a table row gives them a pure function, and the executor moves the operands. The others
 /// are one instruction each, or a few that differ in a parameter.

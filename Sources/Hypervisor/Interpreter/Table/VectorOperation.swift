@@ -10,7 +10,7 @@ struct VectorOperands {
     var immediate: UInt8 = 0
     /// XMM0, which a few instructions use without naming it.
     var implicit = Vector128()
-    /// Whether the instruction moves 64-bit rather than 32-bit integers.
+    /// Indicates whether the instruction moves 64-bit rather than 32-bit integers.
     var isWide = false
 }
 
@@ -20,7 +20,7 @@ typealias VectorFunction = @Sendable (VectorOperands) -> Vector128
 /// A pure function from an XMM register, the operand `source`, to an integer.
 typealias VectorExtraction = @Sendable (VectorOperands) -> UInt64
 
-/// How an instruction accesses its vector in memory.
+/// The way in which an instruction accesses its vector in memory.
 enum VectorMemory: Sendable {
     /// 16 bytes at a multiple of 16.
     case aligned

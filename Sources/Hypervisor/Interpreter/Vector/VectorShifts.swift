@@ -4,7 +4,7 @@
 ///
 /// Swift's `<<` and `>>` treat a count beyond the lane as the instructions do: zeros, or copies of the sign.
 enum VectorShifts {
-    /// Where the count of a shift comes from.
+    /// The source of a shift's count.
     typealias Count = @Sendable (VectorOperands) -> UInt64
 
     /// The low 64 bits of the source.

@@ -229,7 +229,8 @@ extension VCPUState {
 }
 
 extension kvm_lapic_state {
-    /// Whether the timer is in TSC-deadline mode (bits 18:17 of its vector table entry) and none of its interrupts is on its way.
+    /// Indicates whether the timer is in TSC-deadline mode (bits 18:17 of its vector table entry) and none of its
+    /// interrupts is on its way.
     fileprivate var isWaitingForDeadline: Bool {
         unsafe withUnsafeBytes(of: regs) { registers -> Bool in
             let timer = unsafe registers.loadUnaligned(fromByteOffset: 0x320, as: UInt32.self)

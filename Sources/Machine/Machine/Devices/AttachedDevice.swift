@@ -12,9 +12,9 @@ package import Virtio
 
 /// A device in its place: registers, interrupt line, kicks, and the thread that serves it.
 final class AttachedDevice: Sendable {
-    /// What the machine has given the device.
+    /// The resources that the machine has given the device.
     struct Resources: Hashable, Sendable {
-        /// Where its registers begin.
+        /// The address of its registers.
         let window: GuestAddress
         /// Its interrupt line.
         let gsi: UInt32
@@ -24,7 +24,7 @@ final class AttachedDevice: Sendable {
     enum Transport: Sendable {
         case mmio(MMIOTransport)
 
-        /// Whether a driver has ever started the device.
+        /// Indicates whether a driver has ever started the device.
         var wasActivated: Bool {
             switch self {
             case .mmio(let transport): transport.wasActivated

@@ -18,7 +18,7 @@ import Virtio
 ///
 /// `docs/add-a-device.md` shows how another one comes in.
 final class DeviceManager: Sendable {
-    /// How many virtio devices there may be: each has an interrupt line of its own.
+    /// The greatest number of virtio devices: each has an interrupt line of its own.
     static let capacity = X86Layout.deviceGSIs.count
 
     let ports: Bus
@@ -104,7 +104,7 @@ final class DeviceManager: Sendable {
         self.memory = memoryBuilder.build(faults: GuestFaultLog(device: "MMIO bus", logger: logger))
     }
 
-    /// What the firmware tables and the command line tell of the virtio devices.
+    /// The virtio devices, for the firmware tables and the command line.
     var firmwareDescriptions: [FirmwareDescription.VirtioDevice] {
         attached.map { FirmwareDescription.VirtioDevice(base: $0.resources.window, gsi: $0.resources.gsi) }
     }

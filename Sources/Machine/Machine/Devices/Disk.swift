@@ -69,7 +69,7 @@ package final class Disk: Sendable {
     /// The path of its file, as it is now.
     package var path: FilePath { file.withLock { $0.path } }
 
-    /// What the disk has done so far.
+    /// The disk's counters so far.
     package var statistics: BlockStatistics { device.statistics }
 
     /// Limits how fast the disk is from now on.
@@ -138,7 +138,7 @@ extension DiskFile {
 }
 
 extension DiskProperties {
-    /// What the guest is told of a file.
+    /// The answer to the guest about a file.
     fileprivate init(of file: DiskFile, _ configuration: Drive) {
         self.init(byteCount: file.byteCount)
         isReadOnly = configuration.isReadOnly

@@ -55,7 +55,7 @@ package final class Interface: Sendable {
     /// Ends the host's side; the guest does not run any more.
     func stop() { passt?.end() }
 
-    /// What the interface has done so far.
+    /// The interface's counters so far.
     package var statistics: NetworkStatistics { device.statistics }
 
     /// Limits how fast the interface is from now on.

@@ -7,9 +7,9 @@ import Host
 import KVM
 import Network
 
-/// What this host can do for a machine, what is missing, and how to mend it.
+/// The abilities of this host for machines, its lacks, and the ways to mend them.
 package struct HostReport: Sendable {
-    /// How a finding bears on machines.
+    /// The bearing of a finding on machines.
     package enum Verdict: String, Sendable {
         case good = "ok"
         case note
@@ -31,7 +31,7 @@ package struct HostReport: Sendable {
 
     package private(set) var findings: [Finding] = []
 
-    /// Whether a machine can run here.
+    /// Indicates whether a machine can run here.
     package var isUsable: Bool {
         !findings.contains { $0.verdict == .bad }
     }

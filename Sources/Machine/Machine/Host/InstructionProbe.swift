@@ -7,7 +7,7 @@ import SystemPackage
 
 /// Runs single instructions as guest kernel code, to see which of them this host's KVM executes.
 struct InstructionProbe {
-    /// What became of an instruction.
+    /// The result of an instruction.
     enum Result: Hashable, Sendable {
         /// It was executed.
         case executed

@@ -100,7 +100,7 @@ private enum ModelSpecificRegister {
 }
 
 extension KVMCPUContext {
-    /// What `parse` makes of the guest's bytes at a linear address, or `nil` where they cannot be read.
+    /// Parses the guest's bytes at a linear address; `nil` where they cannot be read.
     fileprivate mutating func value<T>(at address: UInt64, byteCount: Int, _ parse: (RawSpan) -> T) -> T? {
         var bytes: [48 of UInt8] = [48 of UInt8](repeating: 0)
         var elements = bytes.mutableSpan

@@ -3,11 +3,11 @@
 import KVM
 package import MachineModel
 
-/// What Martlet does on a host that offers `/dev/kvm` without VT-x and AMD-V, where KVM interprets guest kernel code.
+/// The measures for a host that offers `/dev/kvm` without VT-x and AMD-V, where KVM interprets guest kernel code.
 ///
 /// On any other host nothing here is used. docs/host-support.md tells the whole story.
 package enum InterpretedHost {
-    /// Whether this host is of that kind.
+    /// Indicates whether this host is of that kind.
     ///
     /// `kvm_intel` and `kvm_amd` load only where CPUID shows VMX or SVM; so a KVM that works without either runs guest
     /// kernels by other means.
@@ -32,7 +32,7 @@ package enum InterpretedHost {
     /// CMPXCHG16B (CPUID leaf 1, ECX), which Linux uses where it is shown and KVM does not emulate.
     static let compareExchange16B: UInt32 = 1 << 13
 
-    /// What a user should know of such a host before the guest starts; nothing on other hosts.
+    /// Notes about such a host for the user before the guest starts; none on other hosts.
     package static func notes(for configuration: MachineConfiguration) -> [String] {
         guard isThisHost else { return [] }
         let line = "no VT-x or AMD-V here: KVM interprets guest kernel code, which makes it slow"

@@ -14,7 +14,7 @@ package struct PageWalk: Sendable {
         package var cr3: UInt64
         package var cr4: UInt64
         package var efer: UInt64
-        /// Whether the access is made at CPL 3.
+        /// Indicates whether the access is made at CPL 3.
         package var isUser: Bool
         /// RFLAGS.AC, which lets the kernel reach user pages in spite of SMAP.
         package var hasAlignmentCheckFlag: Bool

@@ -2,7 +2,7 @@
 
 package import CKVM
 
-/// What CPUID tells the vCPUs of one machine: the host's leaves as KVM can give them, with the machine's own topology,
+/// The CPUID of one machine's vCPUs: the host's leaves as KVM can give them, with the machine's own topology,
 /// one socket of `vcpuCount` cores with one thread each.
 ///
 /// Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E; Documentation/virt/kvm/x86/cpuid.rst.
@@ -94,7 +94,7 @@ package struct CPUIDTopology {
         ]
     }
 
-    /// Whether the processor is AMD's or Hygon's, which say their topology in leaves of their own.
+    /// Indicates whether the processor is AMD's or Hygon's, which say their topology in leaves of their own.
     private var isAMD: Bool {
         // EBX of leaf 0: "Auth" of "AuthenticAMD", "Hygo" of "HygonGenuine".
         supported.contains { $0.function == 0 && ($0.ebx == 0x6874_7541 || $0.ebx == 0x6f67_7948) }

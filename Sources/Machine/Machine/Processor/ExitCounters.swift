@@ -31,7 +31,7 @@ struct ExitCounters: ~Copyable, Sendable {
         counter.store(counter.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     var statistics: VCPUStatistics {
         var statistics = VCPUStatistics()
         statistics.portReads = portReads.load(ordering: .relaxed)
@@ -45,7 +45,7 @@ struct ExitCounters: ~Copyable, Sendable {
     }
 }
 
-/// How often a vCPU left its guest, by reason.
+/// The number of times that a vCPU left its guest, by reason.
 package struct VCPUStatistics: Hashable, Sendable {
     package var portReads: UInt64 = 0
     package var portWrites: UInt64 = 0

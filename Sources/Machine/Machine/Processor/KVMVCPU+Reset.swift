@@ -15,7 +15,8 @@ extension KVMVCPU {
         try connectLocalInterrupts()
     }
 
-    /// Whether the vCPU is the first one and stands where INIT has put it: at FFFF_FFF0h, where this machine has no firmware.
+    /// Indicates whether the vCPU is the first one and stands where INIT has put it: at FFFF_FFF0h, where this machine has
+    /// no firmware.
     ///
     /// An application processor that gets INIT waits for SIPI instead (SDM volume 3A, 10.4.1).
     var isAtResetVector: Bool {

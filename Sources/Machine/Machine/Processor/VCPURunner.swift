@@ -13,7 +13,7 @@ final class VCPURunner: Sendable {
     private let ports: Bus
     private let memory: Bus
     private let emulation: (any GuestCodeEmulation)?
-    /// What the vCPU has asked of this process so far.
+    /// The vCPU's exits to this process so far.
     let exits = ExitCounters()
     private let isStopping = Atomic<Bool>(false)
     private let pausePoint = PausePoint()
@@ -92,7 +92,7 @@ final class VCPURunner: Sendable {
         try vcpu.state(msrs: registers)
     }
 
-    /// Whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
+    /// Returns whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
     ///
     /// The kernel answers no question about a vCPU that is in `KVM_RUN`, so it is kicked out for a moment.
     func wasParked() -> Bool {

@@ -192,7 +192,7 @@ extension MachineParts {
         )
     }
 
-    /// Whether the guest is told that it goes on from a snapshot, so that its random numbers become its own.
+    /// Indicates whether the guest is told that it goes on from a snapshot, so that its random numbers become its own.
     var guestLearnsIdentity: Bool { guestUsesACPI || snapshotPoint?.isUsed ?? false }
 }
 

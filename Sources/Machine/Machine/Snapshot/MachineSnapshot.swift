@@ -162,13 +162,14 @@ package struct MachineSnapshot: Sendable {
 
 /// The wishes of whoever lets a saved machine go on.
 package struct RestoreOptions: Sendable {
-    /// Whether the guest waits for `resume` first.
+    /// Indicates whether the guest waits for `resume` first.
     package var isPaused = false
-    /// Whether the guest keeps its identity: it is not told that it may be one of several machines of this snapshot.
+    /// Indicates whether the guest keeps its identity: it is not told that it may be one of several machines of this snapshot.
     package var keepsIdentity = false
     /// The name that a guest which takes part in snapshots gets; `nil` for the one that it has.
     package var hostName: String?
-    /// Whether a guest on KVM's paravirtual clock finds the host's time, as if it had run all the time; else that of the save.
+    /// Indicates whether a guest on KVM's paravirtual clock finds the host's time, as if it had run all the time; else that
+    /// of the save.
     package var followsHostClock = true
     /// Files for disks, by their ids in the description, instead of those in the snapshot.
     package var drives: [String: FilePath] = [:]
@@ -176,7 +177,8 @@ package struct RestoreOptions: Sendable {
     package var networks: [String: NetworkInterface] = [:]
     /// The socket for connections between guest and host.
     package var vsockPath: FilePath?
-    /// Whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a vsock leads nowhere.
+    /// Indicates whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a
+    /// vsock leads nowhere.
     package var usesSavedHostSides = false
 
     package init() {}

@@ -37,9 +37,9 @@ package struct SavedMachine: Codable, Hashable, Sendable {
 
 /// The facts about a guest that were found when it was booted.
 package struct SavedGuest: Codable, Hashable, Sendable {
-    /// Whether the guest's kernel finds devices, and the power button, by ACPI.
+    /// Indicates whether the guest's kernel finds devices, and the power button, by ACPI.
     package var usesACPI: Bool
-    /// Whether the guest's kernel leaves a mark in memory before it resets after a panic.
+    /// Indicates whether the guest's kernel leaves a mark in memory before it resets after a panic.
     package var reportsPanicByReset: Bool
 
     enum CodingKeys: String, CodingKey {
@@ -54,7 +54,7 @@ package struct SavedDisk: Codable, Hashable, Sendable {
     package var id: String
     /// The size of its file in bytes.
     package var byteCount: UInt64
-    /// Whether the snapshot has a copy of it.
+    /// Indicates whether the snapshot has a copy of it.
     package var isCopied: Bool
 
     package init(id: String, byteCount: UInt64, isCopied: Bool) {

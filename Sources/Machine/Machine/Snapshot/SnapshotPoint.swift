@@ -29,7 +29,7 @@ package final class SnapshotPoint: Sendable {
         (self.page, self.keyboard) = (page, keyboard)
     }
 
-    /// Whether the guest takes part.
+    /// Indicates whether the guest takes part.
     package var isUsed: Bool { keyboard.keyboardLights & Self.takesPart != 0 }
 
     /// Takes what the guest says.

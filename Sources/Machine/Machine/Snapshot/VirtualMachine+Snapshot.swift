@@ -92,9 +92,9 @@ package struct SaveOptions: Sendable {
 
     package var place: Place
     package var disks = Disks.writable
-    /// Whether the machine ends when it is saved, without another step.
+    /// Indicates whether the machine ends when it is saved, without another step.
     package var isStopping = false
-    /// Whether only a machine that is paused is saved.
+    /// Indicates whether only a machine that is paused is saved.
     package var isPauseRequired = false
 
     package init(_ place: Place) { self.place = place }

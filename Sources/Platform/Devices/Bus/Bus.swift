@@ -30,12 +30,12 @@ package final class Bus: Sendable {
         self.faults = faults
     }
 
-    /// Where devices answer, lowest address first, with their names.
+    /// The windows of the devices, lowest address first, with their names.
     package var ranges: [(name: String, range: BusRange)] {
         zip(names, windows).map { ($0, $1.range) }
     }
 
-    /// How many accesses, or bytes of accesses that straddle a window, found no device.
+    /// The number of accesses, or of bytes of accesses that straddle a window, that found no device.
     package var unclaimedAccessCount: UInt64 { faults.count }
 
     /// Answers a guest read of `data.byteCount` bytes at `address`.

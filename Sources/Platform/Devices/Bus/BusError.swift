@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a device could not be given its window on a bus: always a mistake in how the machine is put together.
+/// The reason why a device could not be given its window on a bus: always a mistake in how the machine is put together.
 package enum BusError: Error, Hashable, CustomStringConvertible {
     /// The window has no addresses.
     case empty(device: String, BusRange)

@@ -205,7 +205,7 @@ struct ClockCore {
         interruptLevel = isRequested
     }
 
-    /// How long until the interrupt line can rise, in ticks; nil if it cannot without the guest doing something.
+    /// The time until the interrupt line can rise, in ticks; nil if it cannot without an act of the guest.
     func ticksToInterrupt(at host: Int64) -> Int64? {
         guard !interruptLevel else { return nil }
         let now = host + offset

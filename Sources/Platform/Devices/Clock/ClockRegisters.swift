@@ -19,7 +19,7 @@ enum ClockRegister: UInt8 {
     /// Two digits of the century, where PC firmware and the FADT put them.
     case century = 0x32
 
-    /// Whether this byte follows the time while the clock runs.
+    /// Indicates whether this byte follows the time while the clock runs.
     var isTime: Bool {
         switch self {
         case .seconds, .minutes, .hours, .weekday, .day, .month, .year, .century: true
@@ -91,7 +91,7 @@ struct ClockRegisterC: OptionSet {
     static let events: Self = [.update, .alarm, .periodic]
 }
 
-/// How register B says that numbers are written.
+/// The notation of numbers that register B selects.
 struct ClockEncoding {
     let mode: ClockRegisterB
 

@@ -58,7 +58,7 @@ package final class RealTimeClock: ByteWideDevice {
         self.clock = clock
     }
 
-    /// What a snapshot has to keep.
+    /// The state for a snapshot.
     ///
     /// After `init(state:…)` from it, call `timerFired()` once to set the timer going.
     package var state: RealTimeClockState { core.withLock { $0.state } }

@@ -28,7 +28,7 @@ package final class I8042: Sendable {
         self.onRequest = onRequest
     }
 
-    /// What a snapshot has to keep.
+    /// The state for a snapshot.
     package var state: I8042State { controller.withLock { $0.state } }
 
     /// Goes on from a state, once the machine can take interrupts.

@@ -2,7 +2,7 @@
 
 /// The logic of the keyboard controller as a plain value; `I8042` gives it a lock and a world.
 struct I8042Controller {
-    /// What one operation asks of the world.
+    /// The effects of one operation outside the device.
     struct Effects {
         /// The keyboard's interrupt line rose.
         var interrupt = false

@@ -5,7 +5,7 @@ package struct I8042State: Codable, Hashable, Sendable {
     /// The controller's 32 bytes of RAM; byte 0 is its configuration.
     package var memory: [UInt8] = I8042Controller.initialMemory
     package var outputPort: UInt8 = I8042Controller.initialOutputPort
-    /// What a read of the data port gives.
+    /// The byte that a read of the data port returns.
     package var outputBuffer: UInt8 = 0
     package var isOutputBufferFull = false
     /// The last write went to the command port.

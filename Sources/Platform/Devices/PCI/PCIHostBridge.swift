@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What has to survive a snapshot of a `PCIHostBridge`.
+/// The state of a `PCIHostBridge` for a snapshot.
 package struct PCIHostBridgeState: Codable, Hashable, Sendable {
     /// `CONFIG_ADDRESS`, as it is read.
     package var address: UInt32 = 0

@@ -2,11 +2,11 @@
 
 import Synchronization
 
-/// What has to survive a snapshot of an `ACPIPowerPort`.
+/// The state of an `ACPIPowerPort` for a snapshot.
 package struct ACPIPowerState: Codable, Hashable, Sendable {
     /// Events that the guest has not read yet, as the event register shows them.
     package var pendingEvents: UInt8 = 0
-    /// Whether `WAK_STS` is set.
+    /// Indicates whether `WAK_STS` is set.
     package var hasWoken = false
 
     package init() {}
@@ -38,7 +38,7 @@ package final class ACPIPowerPort: ByteWideDevice {
 
     /// `SLP_TYPx` of the soft-off state: the DSDT's `\_S5` package holds the same number.
     package static let softOffSleepType: UInt8 = 5
-    /// What the FADT's `RESET_VALUE` must be.
+    /// The FADT's `RESET_VALUE`.
     package static let resetValue: UInt8 = 1
     /// The power button's bit in the event register.
     package static let powerButtonEvent: UInt8 = 1 << 0

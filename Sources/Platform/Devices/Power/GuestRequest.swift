@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a guest asks of the machine as a whole, by whichever device.
+/// A guest's request to the machine as a whole, by whichever device.
 ///
 /// Handlers run on the vCPU thread that made the request, outside every device lock. They must not block: note the
 /// request and let the machine act on it.

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What a guest can announce through pvpanic (QEMU, docs/specs/pvpanic.rst).
+/// The events that a guest can announce through pvpanic (QEMU, docs/specs/pvpanic.rst).
 package struct PvpanicEvents: OptionSet, Codable, Hashable, Sendable {
     package let rawValue: UInt8
 
@@ -19,7 +19,7 @@ package struct PvpanicEvents: OptionSet, Codable, Hashable, Sendable {
     package static let supported: Self = [.panicked, .crashLoaded, .shutDown]
 }
 
-/// What has to survive a snapshot of a `Pvpanic`.
+/// The state of a `Pvpanic` for a snapshot.
 package struct PvpanicState: Codable, Hashable, Sendable {
     /// Everything that the guest has announced so far.
     package var announced: PvpanicEvents = []

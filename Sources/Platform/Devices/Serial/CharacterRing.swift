@@ -20,7 +20,7 @@ struct CharacterRing {
     var isEmpty: Bool { count == 0 }
     var isFull: Bool { count == Self.capacity }
 
-    /// How many characters came from the host.
+    /// The number of characters that came from the host.
     var hostCharacterCount: Int {
         var result = 0
         for index in 0..<count where !self[index].isLoopedBack {

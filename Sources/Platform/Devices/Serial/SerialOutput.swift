@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the bytes go that a guest sends: a terminal, a file, a buffer.
+/// The destination of the bytes that a guest sends: a terminal, a file, a buffer.
 ///
 /// Both calls come from vCPU threads, outside every lock of the port. They must not block.
 package protocol SerialOutput: Sendable {
-    /// Whether the output is below its high-water mark.
+    /// Indicates whether the output is below its high-water mark.
     ///
     /// Whoever gives `false`, here or by `write`, must call `SerialPort.outputBecameReady()` some time after it would give `true`.
     var hasRoom: Bool { get }

@@ -65,7 +65,7 @@ package final class SerialPort: ByteWideDevice {
         self.faults = faults
     }
 
-    /// What a snapshot has to keep.
+    /// The state for a snapshot.
     package var state: SerialPortState { uart.withLock { $0.state } }
 
     /// Goes on from a state, once the machine can take interrupts.
@@ -124,7 +124,7 @@ package final class SerialPort: ByteWideDevice {
         operate { $0.setModemInputs(inputs) }
     }
 
-    /// Whether the guest holds DTR active: its driver has the port open.
+    /// Indicates whether the guest holds DTR active: its driver has the port open.
     ///
     /// False in loopback, as the pin is.
     package var isDataTerminalReady: Bool {

@@ -18,7 +18,7 @@ package struct SerialPortState: Codable, Hashable, Sendable {
     package var modemDeltas: UInt8 = 0
     /// LSR bits 4:1 that stay until LSR is read, apart from those in the FIFO.
     package var latchedLineErrors: UInt8 = 0
-    /// What RBR gives when nothing is there.
+    /// The value of RBR when no character is there.
     package var lastReceived: UInt8 = 0
     /// The receiver FIFO, or in 16450 mode the one RBR.
     package var receiverFIFO: [ReceivedCharacter] = []
@@ -32,7 +32,7 @@ package struct SerialPortState: Codable, Hashable, Sendable {
     /// LSR polls that no transmission explains; see "When the guest gets its input" at `SerialPort`.
     package var idlePollCount: UInt8 = 0
     package var isPolledReceiver = false
-    /// Whether the guest's last access wrote THR.
+    /// Indicates whether the guest's last access wrote THR.
     package var lastAccessWasTransmit = false
 
     package init() {}

@@ -50,10 +50,10 @@ struct FIFOControl: OptionSet {
     static let enable = Self(rawValue: 1 << 0)
     static let resetReceiver = Self(rawValue: 1 << 1)
     static let resetTransmitter = Self(rawValue: 1 << 2)
-    /// What the UART keeps of a written value.
+    /// The bits of a written value that the UART keeps.
     static let stored = Self(rawValue: 0b1100_0001)
 
-    /// How many received bytes raise the received-data interrupt: bits 7:6.
+    /// The number of received bytes that raise the received-data interrupt: bits 7:6.
     var triggerLevel: Int {
         switch rawValue >> 6 {
         case 0: 1
@@ -128,6 +128,6 @@ package struct ModemInputs: OptionSet, Codable, Hashable, Sendable {
     package static let ringIndicator = Self(rawValue: 1 << 6)
     package static let dataCarrierDetect = Self(rawValue: 1 << 7)
 
-    /// What a connected terminal that is ready shows.
+    /// The status of a connected terminal that is ready.
     package static let connected: Self = [.clearToSend, .dataSetReady, .dataCarrierDetect]
 }

@@ -3,7 +3,7 @@
 extension UART16550 {
     // MARK: - From the host
 
-    /// How many characters of the host may wait here, seen by the guest or not.
+    /// The number of characters of the host that may wait here, seen by the guest or not.
     private var hostRoom: Int {
         // Looped-back characters take FIFO slots but none of the host's room: what they displace waits in `held`.
         max(0, CharacterRing.capacity - fifo.count - held.count)

@@ -4,7 +4,7 @@
 ///
 /// Each operation notes in `effects` what has to happen outside; the owner takes them with `takeEffects()`.
 struct UART16550 {
-    /// What one operation asks of the world.
+    /// The effects of one operation outside the device.
     struct Effects {
         /// INTR rose.
         var interrupt = false
@@ -12,7 +12,7 @@ struct UART16550 {
         var inputReady = false
         /// THR was written: this byte leaves through the output pin.
         var transmit: UInt8?
-        /// Whether the state is already that behind a byte that left at once: right unless the output says otherwise.
+        /// Indicates whether the state is already that behind a byte that left at once: right unless the output says otherwise.
         var expectsRoom = false
         /// The break condition on the output pin changed.
         var lineBreak: Bool?
@@ -107,7 +107,7 @@ struct UART16550 {
     var isLoopback: Bool { modemControl.contains(.loopback) }
     var hasFIFOs: Bool { fifoControl.contains(.enable) }
 
-    /// How many characters the guest can be shown at once.
+    /// The number of characters that the guest can be shown at once.
     var receiverCapacity: Int { hasFIFOs ? CharacterRing.capacity : 1 }
 
     /// The modem inputs as MSR bits 7:4; in loopback they are the four outputs (PC16550D, 8.8, bit 4).

@@ -25,7 +25,7 @@ int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint
 /// The two halves of a device number.
 unsigned cstorage_device_major(uint64_t device);
 unsigned cstorage_device_minor(uint64_t device);
-/// What O_DIRECT demands of a file's offsets and of memory (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
+/// The alignment of offsets and of memory for O_DIRECT (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
 int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
 /// Makes `to` share all blocks of `from` (FICLONE).
 int cstorage_clone(int to, int from);
@@ -36,7 +36,7 @@ ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_
 
 // MARK: - Input and output
 
-/// How a call is done.
+/// The way in which a call is done.
 enum cstorage_how {
     CSTORAGE_PLAIN = 0,
     /// A write is complete on stable storage only (RWF_DSYNC).
@@ -50,7 +50,7 @@ ssize_t cstorage_read(int file, const struct iovec *vectors, int count, uint64_t
 ssize_t cstorage_write(int file, const struct iovec *vectors, int count, uint64_t offset, enum cstorage_how how);
 int cstorage_sync(int file);
 
-/// What becomes of a range of bytes.
+/// The treatment of a range of bytes.
 enum cstorage_range {
     /// A hole: no space, reads as zeros.
     CSTORAGE_HOLE,
@@ -78,7 +78,7 @@ int cstorage_ring_write(
 int cstorage_ring_sync(struct io_uring *ring, uint64_t tag);
 int cstorage_ring_allocate(
     struct io_uring *ring, uint64_t tag, enum cstorage_range what, uint64_t offset, uint64_t count);
-/// How many requests are prepared and not yet taken by the kernel.
+/// The number of requests that are prepared and not yet taken by the kernel.
 unsigned cstorage_ring_pending(const struct io_uring *ring);
 /// Submits what was prepared: how many the kernel took. Look for completions afterwards: some come without an event.
 int cstorage_ring_submit(struct io_uring *ring);

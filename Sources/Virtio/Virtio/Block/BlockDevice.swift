@@ -13,7 +13,7 @@ package import SystemPackage
 package final class BlockDevice: QueuedDevice {
     /// The size of each virtqueue.
     package static let queueSize: UInt16 = 256
-    /// How many requests may be in flight; what the driver sends beyond waits in its virtqueue.
+    /// The number of requests that may be in flight; what the driver sends beyond waits in its virtqueue.
     package static let requestCapacity = 256
     package static let queueCounts = 1...16
 
@@ -130,7 +130,7 @@ package final class BlockDevice: QueuedDevice {
         queues.setLimiter(limits, at: 0)
     }
 
-    /// What the device has done so far.
+    /// The device's counters so far.
     package var statistics: BlockStatistics { counters.statistics }
 
     /// Puts another disk in the place of this one, as soon as nothing is in flight; the driver is told of its size.

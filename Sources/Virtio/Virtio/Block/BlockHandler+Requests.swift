@@ -5,7 +5,7 @@ import Storage
 import Synchronization
 import SystemPackage
 
-/// What happens to one request: checked, counted against the limits, started or answered (virtio 1.2, 5.2.6).
+/// The path of one request: checked, counted against the limits, started or answered (virtio 1.2, 5.2.6).
 extension BlockHandler {
     mutating func handle(_ slot: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ChainOutcome {
         takeReplacement(&queues)

@@ -17,7 +17,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
 
     /// By slot; changed in place only, so that a request costs no reference counts.
     var requests: [BlockRequest]
-    /// How many requests the engine has that touch guest memory.
+    /// The number of the engine's requests that touch guest memory.
     var transferCount = 0
     var flushes = BlockFlushes()
     /// Something was submitted while completions were taken.

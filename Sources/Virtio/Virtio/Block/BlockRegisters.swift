@@ -21,9 +21,9 @@ final class BlockRegisters: Sendable {
 
     /// In sectors of 512 bytes.
     let capacity: Atomic<UInt64>
-    /// Whether completed writes may wait for a flush.
+    /// Indicates whether completed writes may wait for a flush.
     let isWriteback = Atomic<Bool>(true)
-    /// Whether the driver may change that.
+    /// Indicates whether the driver may change that.
     let canSetWriteback = Atomic<Bool>(false)
 
     /// All of it but the two fields that change.
@@ -72,7 +72,7 @@ final class BlockRegisters: Sendable {
         isWriteback.store(true, ordering: .relaxed)
     }
 
-    /// Whether the sectors are all on the disk.
+    /// Returns whether the sectors are all on the disk.
     func contains(sector: UInt64, count: UInt64) -> Bool {
         let capacity = capacity.load(ordering: .relaxed)
         return sector <= capacity && count <= capacity - sector

@@ -44,13 +44,13 @@ struct BlockRequest {
     /// The first 16 bytes of every request: the kind, a reserved word, and the sector of reads and writes.
     static let headerByteCount = 16
 
-    /// What the engine is asked to do.
+    /// The operations of the engine.
     var order: StorageRequest
     /// `nil` for a request that this device does not know.
     var kind: Kind?
     /// The ranges of a discard or write-zeroes request that are still to be done, last first.
     var ranges: [Range] = []
-    /// Whether the engine has the order.
+    /// Indicates whether the engine has the order.
     var isWithEngine = false
     /// A reset came while the engine did what does not touch guest memory: nobody waits for the answer.
     var isAbandoned = false
@@ -59,7 +59,7 @@ struct BlockRequest {
         order = StorageRequest(slot: slot)
     }
 
-    /// Whether the engine moves data between guest memory and the disk for it.
+    /// Indicates whether the engine moves data between guest memory and the disk for it.
     var isTransfer: Bool { kind == .read || kind == .write }
 
     /// Points the order's vectors to the guest's bytes, wherever the driver cut the buffer into pieces (2.7.4.1).

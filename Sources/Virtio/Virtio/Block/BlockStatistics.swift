@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What a block device has done since it was made.
+/// The counters of a block device since it was made.
 package struct BlockStatistics: Codable, Hashable, Sendable {
     /// Requests that were answered, by kind; those that failed are among them.
     package var reads: UInt64 = 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a block device tells its driver about the disk behind it.
+/// The facts about its disk that a block device tells its driver.
 package struct DiskProperties: Hashable, Sendable {
     /// The size; a tail of less than 512 bytes is out of the guest's reach.
     package var byteCount: UInt64
@@ -11,9 +11,9 @@ package struct DiskProperties: Hashable, Sendable {
     package var physicalBlockByteCount: UInt32 = 512
     /// The optimal size of input and output in bytes; 0 where nobody knows.
     package var optimalIOByteCount: UInt32 = 0
-    /// Whether ranges can be given back, and zeroed without writing.
+    /// Indicates whether ranges can be given back, and zeroed without writing.
     package var canDiscard = false
-    /// What the driver gets as the disk's serial number; at most 20 bytes, the rest is cut off.
+    /// The disk's serial number for the driver; at most 20 bytes, the rest is cut off.
     package var identifier = ""
 
     package init(byteCount: UInt64) {

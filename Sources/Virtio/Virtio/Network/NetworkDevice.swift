@@ -135,7 +135,7 @@ package final class NetworkDevice: QueuedDevice {
 
     // MARK: - The machine's side
 
-    /// What the device has done so far.
+    /// The device's counters so far.
     package var statistics: NetworkStatistics {
         var statistics = queues.withQueues { handler, _ in handler.statistics }
         statistics.receiveKicks = receiveKicks.count
@@ -144,7 +144,7 @@ package final class NetworkDevice: QueuedDevice {
         return statistics
     }
 
-    /// Whether the driver sees a link.
+    /// Indicates whether the driver sees a link.
     package var isLinkUp: Bool { link.isUp }
 
     /// Limits the rates from now on.

@@ -49,14 +49,14 @@ extension VirtioFeatures {
         }
     }
 
-    /// What the driver takes unfinished.
+    /// The state in which the driver takes checksums and segments.
     var guestNetworkOffloads: NetworkOffloads { offloads(Self.guestOffloads) }
 
     private func offloads(_ table: [(Self, NetworkOffloads)]) -> NetworkOffloads {
         table.reduce(into: []) { if contains($1.0) { $0.formUnion($1.1) } }
     }
 
-    /// Whether a frame may be larger than the link's MTU, because the driver cuts it (5.1.6.3.1).
+    /// Indicates whether a frame may be larger than the link's MTU, because the driver cuts it (5.1.6.3.1).
     var hasLargeNetworkFrames: Bool {
         !guestNetworkOffloads.isDisjoint(with: [.tcp4, .tcp6, .udpFragments, .udp4, .udp6])
     }

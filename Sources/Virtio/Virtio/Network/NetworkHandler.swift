@@ -11,7 +11,7 @@ struct NetworkHandler: QueueHandler {
     /// Header and frame; Firecracker's limit, too.
     static let byteCountMaximum = NetworkFrame.headerByteCount + NetworkFrame.maximumByteCount
 
-    /// How many frames the guest gets before other events have their turn.
+    /// The number of frames that the guest gets before other events have their turn.
     private static let turnFrameMaximum = 256
 
     private var pairs: [Pair]

@@ -3,7 +3,7 @@
 import Network
 import Synchronization
 
-/// What the driver reads about its link, `struct virtio_net_config` (virtio 1.2, 5.1.4).
+/// The driver's view of its link, `struct virtio_net_config` (virtio 1.2, 5.1.4).
 final class NetworkLink: Sendable {
     private struct State {
         var space: ConfigurationSpace

@@ -4,7 +4,7 @@ import Storage
 
 /// What arrives has a size that is known only when it is there.
 extension ServedQueues {
-    /// How long what arrives has to wait before it is read, or `nil` where it may be read now.
+    /// The time that arriving data has to wait before it is read, or `nil` where it may be read now.
     mutating func delay(limiter: Int) -> Duration? {
         limiters[limiter]?.delay(at: .now)
     }
@@ -15,6 +15,6 @@ extension ServedQueues {
         turnByteCount -= byteCount
     }
 
-    /// How many writable bytes of `queue` are reserved.
+    /// The number of writable bytes of `queue` that are reserved.
     func reservedByteCount(in queue: Int) -> Int { reserved[queue].byteCount }
 }

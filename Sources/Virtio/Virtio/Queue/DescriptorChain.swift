@@ -8,9 +8,9 @@ package import GuestMemory
 package struct DescriptorChain: Sendable {
     /// The index of the first descriptor, by which the buffer is returned.
     package private(set) var head: UInt16 = 0
-    /// What the device may read; never empty ranges, all of them guest memory.
+    /// The ranges that the device may read: never empty, all of them guest memory.
     package private(set) var readable: [GuestRange] = []
-    /// What the device may write; never empty ranges, all of them guest memory.
+    /// The ranges that the device may write: never empty, all of them guest memory.
     package private(set) var writable: [GuestRange] = []
     /// The sum of the readable ranges, below 4 GiB together with `writableByteCount`.
     package private(set) var readableByteCount = 0

@@ -39,10 +39,10 @@ package final class Virtqueue {
         hasEventIndex = features.contains(.ringEventIndex)
     }
 
-    /// What a snapshot has to keep; it is taken when nothing is in flight.
+    /// The state for a snapshot, taken when nothing is in flight.
     package var state: VirtqueueState { counters }
 
-    /// How many buffers were taken and not yet returned.
+    /// The number of buffers that were taken and not yet returned.
     package var inFlightCount: Int { inFlight }
 
     // MARK: - Taking buffers
@@ -67,7 +67,7 @@ package final class Virtqueue {
         return true
     }
 
-    /// How many buffers wait; acquires what the driver wrote before it said so.
+    /// The number of buffers that wait; acquires what the driver wrote before it said so.
     private func availableCount() throws(VirtqueueFault) -> UInt16 {
         let index = rings.availableIndex
         let count = index &- counters.nextAvailable
@@ -150,7 +150,7 @@ package final class Virtqueue {
         counters.nextAvailable &-= UInt16(truncatingIfNeeded: count)
     }
 
-    /// Whether the driver wants to hear of what was returned since the last call (2.7.7.2).
+    /// Returns whether the driver wants to hear of what was returned since the last call (2.7.7.2).
     package func takeNotification() -> Bool {
         let (old, new) = (counters.lastNotified, counters.nextUsed)
         guard old != new, fault == nil else { return false }

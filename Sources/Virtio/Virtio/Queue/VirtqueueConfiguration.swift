@@ -2,7 +2,7 @@
 
 package import GuestMemory
 
-/// What a driver tells about one split virtqueue (virtio 1.2, 2.7): a plain value, not checked yet.
+/// A driver's description of one split virtqueue (virtio 1.2, 2.7): a plain value, not checked yet.
 package struct VirtqueueConfiguration: Hashable, Sendable {
     /// The number of descriptors.
     package var size: UInt16

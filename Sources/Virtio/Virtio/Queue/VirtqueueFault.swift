@@ -2,7 +2,7 @@
 
 package import GuestMemory
 
-/// What a driver did that leaves its device unusable until it is reset (virtio 1.2, 2.7).
+/// A driver's mistake that leaves its device unusable until it is reset (virtio 1.2, 2.7).
 package enum VirtqueueFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// The size is no power of two from 1 to 32768 (2.7).
     case badSize(UInt16)

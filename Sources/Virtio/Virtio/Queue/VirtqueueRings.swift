@@ -42,7 +42,7 @@ struct VirtqueueRings {
 
     /// Bit 0: no interrupts, please.
     var availableFlags: UInt16 { available.load(UInt16.self, at: 0) }
-    /// Where the driver puts the next buffer.
+    /// The place of the driver's next buffer.
     var availableIndex: UInt16 { available.loadAcquiring(at: 2) }
     /// The index at which the driver wants an interrupt.
     var usedEvent: UInt16 { available.load(UInt16.self, at: 4 + 2 * size) }

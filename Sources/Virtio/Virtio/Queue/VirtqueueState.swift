@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a snapshot has to keep of a virtqueue, besides its configuration and guest memory.
+/// The state of a virtqueue for a snapshot, besides its configuration and guest memory.
 package struct VirtqueueState: Codable, Hashable, Sendable {
     /// The number of the next buffer that the device takes.
     package var nextAvailable: UInt16 = 0

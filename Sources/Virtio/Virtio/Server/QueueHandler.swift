@@ -5,7 +5,7 @@
 /// A `QueueServer` owns everything else and calls these functions under its lock, so none of them may block for long.
 /// A device thus needs one `handle`, or one `receive`, and a value to keep its state in.
 package protocol QueueHandler: ~Copyable, SendableMetatype {
-    /// Whether the driver fills queue `queue` with empty buffers for what arrives from the host.
+    /// Returns whether the driver fills queue `queue` with empty buffers for what arrives from the host.
     ///
     /// The server calls `receive` for such a queue, and `handle` for all others.
     func isReceiving(_ queue: Int) -> Bool
@@ -58,7 +58,7 @@ extension QueueHandler where Self: ~Copyable {
     package mutating func cancel(_ queues: inout ServedQueues) {}
 }
 
-/// How much of what is in flight is waited for.
+/// The part of the requests in flight that is waited for.
 package enum DrainExtent: Hashable, Sendable {
     /// All that touches guest memory: enough for a pause, and never long.
     case guestMemory

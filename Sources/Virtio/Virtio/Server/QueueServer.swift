@@ -54,7 +54,7 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
 
     // MARK: - Events
 
-    /// What the server waits for itself; a device adds its own.
+    /// The events that the server itself waits for; a device adds its own.
     package var eventSources: [EventLoop.Source] {
         [
             EventLoop.Source(continuation.descriptor) { [self] in resume() },
@@ -127,10 +127,10 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
     }
 }
 
-/// What a transport asks of the server of a device, whatever its kind.
+/// The requests of a transport to the server of a device of any kind.
 package protocol QueueServing: AnyObject, Sendable {
     var eventSources: [EventLoop.Source] { get }
-    /// Where the virtqueues stand; exact after `drain`.
+    /// The positions of the virtqueues; exact after `drain`.
     var serverState: QueueServerState { get }
     func connect(_ interrupt: any VirtioInterrupt)
     func activate(_ context: ActivationContext) throws(VirtqueueFault)

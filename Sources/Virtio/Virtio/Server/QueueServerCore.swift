@@ -2,7 +2,7 @@
 
 import Host
 
-/// What the lock of a `QueueServer` protects: the virtqueues, the handler, and what has to wait.
+/// The state behind the lock of a `QueueServer`: the virtqueues, the handler, and the chains that have to wait.
 struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
     var queues: ServedQueues
     var handler: Handler
@@ -15,7 +15,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
     private var throttled = QueueSet()
     /// Those that wait for any event.
     private var blocked = QueueSet()
-    /// When the timer fires next.
+    /// The next time at which the timer fires.
     private var throttleEnd: ContinuousClock.Instant?
     /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
     private var isFaulty = false
@@ -162,7 +162,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
         } while try queue.enableKicks()
     }
 
-    /// Whether another chain may be taken.
+    /// Indicates whether another chain may be taken.
     private var hasRoom: Bool {
         queues.hasFreeSlot && queues.inFlightByteCount < QueueServerLimits.inFlightByteMaximum
     }
@@ -221,7 +221,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
     }
 }
 
-/// How much a device may do at a time.
+/// The limits on the work that a device does at a time.
 enum QueueServerLimits {
     /// The bytes of one turn: a few milliseconds of copying.
     static let turnByteMaximum = 16 << 20

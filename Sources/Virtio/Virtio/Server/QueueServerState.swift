@@ -6,7 +6,7 @@
 package struct QueueServerState: Codable, Hashable, Sendable {
     /// One for each virtqueue, `nil` for those that the driver left alone; empty while no driver has started the device.
     package var queues: [VirtqueueState?] = []
-    /// Whether the driver broke a virtqueue, so that the device needs a reset.
+    /// Indicates whether the driver broke a virtqueue, so that the device needs a reset.
     package var isFaulty = false
 
     package init(queues: [VirtqueueState?] = [], isFaulty: Bool = false) {

@@ -4,7 +4,7 @@
 struct QueueSet: Hashable {
     private(set) var bits: UInt64 = 0
 
-    /// How many virtqueues a device may have.
+    /// The greatest number of a device's virtqueues.
     static let capacity = 64
 
     var isEmpty: Bool { bits == 0 }

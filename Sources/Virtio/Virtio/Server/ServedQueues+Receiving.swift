@@ -44,7 +44,7 @@ struct ReservedBuffers {
     }
 }
 
-/// What arrives from the host: buffers are reserved before it is read, and several are returned at once.
+/// Data from the host: buffers are reserved before it is read, and several are returned at once.
 ///
 ///     guard try queues.reserve(65_562, in: 0) else { return .noBuffer }
 ///     queues.appendReservedVectors(byteCount: 65_562, in: 0, to: &vectors)
@@ -79,7 +79,7 @@ extension ServedQueues {
         throw .malformedRequest("a buffer for what arrives is smaller than \(byteCount) bytes")
     }
 
-    /// How many buffers of `queue` are reserved.
+    /// The number of buffers of `queue` that are reserved.
     package func reservedCount(in queue: Int) -> Int { reserved[queue].count }
 
     /// The reserved buffer number `index`, 0 for the one that is filled first.
@@ -105,7 +105,7 @@ extension ServedQueues {
         }
     }
 
-    /// How many of the reserved buffers it takes to hold `byteCount` bytes; at least one.
+    /// The number of reserved buffers that hold `byteCount` bytes; at least one.
     package func bufferCount(for byteCount: Int, in queue: Int) -> Int {
         var (left, count) = (byteCount, 0)
         while left > 0 || count == 0, count < reserved[queue].count {

@@ -10,7 +10,7 @@ package import Storage
 package struct ServedQueues: ~Copyable {
     /// The guest's memory; `nil` while no driver has started the device.
     package private(set) var memory: GuestMemory?
-    /// What both sides agreed upon.
+    /// The features that both sides agreed upon.
     package private(set) var features: VirtioFeatures = []
     /// The chains by slot.
     package private(set) var chains: [DescriptorChain]
@@ -24,15 +24,15 @@ package struct ServedQueues: ~Copyable {
 
     /// The virtqueue of each slot.
     private var origins: [Int]
-    /// How many bytes each slot moves, as `admit` was told.
+    /// The number of bytes that each slot moves, as `admit` was told.
     private var movedByteCounts: [Int]
     /// The slots that are not in use.
     private var free: [Int]
-    /// Whether a slot is taken although its chain is forgotten.
+    /// Indicates whether a slot is taken although its chain is forgotten.
     private var isAbandoned: [Bool]
     /// The bytes that are on their way.
     private(set) var inFlightByteCount = 0
-    /// How many bytes may still be moved before other events have their turn.
+    /// The number of bytes that may still be moved before other events have their turn.
     var turnByteCount = 0
     /// The virtqueues to which buffers were returned since their driver was last told.
     private var returned = QueueSet()
@@ -82,7 +82,7 @@ package struct ServedQueues: ~Copyable {
         return nil
     }
 
-    /// Whether as many bytes were moved as other events can wait for: `receive` then returns `.again`.
+    /// Indicates whether as many bytes were moved as other events can wait for: `receive` then returns `.again`.
     package var isTurnOver: Bool { turnByteCount <= 0 }
 
     /// Returns a chain to the driver.
@@ -100,7 +100,7 @@ package struct ServedQueues: ~Copyable {
 
     // MARK: - The server
 
-    /// Whether a driver has started the device.
+    /// Indicates whether a driver has started the device.
     var isActive: Bool { memory != nil }
 
     var hasFreeSlot: Bool { !free.isEmpty }

@@ -3,7 +3,7 @@
 import Devices
 import Synchronization
 
-/// What a device and its transport share: the registers that change without the driver doing anything.
+/// The registers that a device and its transport share: they change without an act of the driver.
 ///
 /// It stands between them, so that neither owns the other. There is no lock: a device may call from anywhere, also
 /// while its transport waits for it, and reads of these registers never wait.

@@ -33,14 +33,14 @@ package enum MMIORegister: UInt64, CaseIterable, Sendable {
     case sharedMemoryBaseHigh = 0x0bc
     case configurationGeneration = 0x0fc
 
-    /// What `magicValue` reads as: "virt".
+    /// The value of `magicValue`: "virt".
     package static let magic: UInt32 = 0x7472_6976
-    /// What `version` reads as; 1 is the legacy interface.
+    /// The value of `version`; 1 is the legacy interface.
     package static let currentVersion: UInt32 = 2
-    /// What `vendorID` reads as: "MTLT", in the order of `magic`.
+    /// The value of `vendorID`: "MTLT", in the order of `magic`.
     ///
     /// No registry has it, and no driver looks at it.
     package static let martletVendorID: UInt32 = 0x544c_544d
-    /// Where the device-specific configuration begins.
+    /// The start of the device-specific configuration.
     package static let configurationSpace: UInt64 = 0x100
 }

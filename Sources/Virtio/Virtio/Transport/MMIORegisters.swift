@@ -2,7 +2,7 @@
 
 /// The registers that only the driver changes, and the rules for each write; without effects on anything else.
 struct MMIORegisters {
-    /// Why a write was ignored, in words.
+    /// The reason why a write was ignored, in words.
     struct Fault: Error {
         let reason: String
 
@@ -58,7 +58,7 @@ struct MMIORegisters {
 
     // MARK: - Features
 
-    /// Why `FEATURES_OK` has to be refused, or `nil` (virtio 1.2, 2.2).
+    /// The reason why `FEATURES_OK` has to be refused, or `nil` (virtio 1.2, 2.2).
     var featureProblem: String? {
         let extra = driverFeatures.subtracting(offeredFeatures)
         guard extra.isEmpty else { return "features 0x\(String(extra.rawValue, radix: 16)) were not offered" }
@@ -96,7 +96,7 @@ struct MMIORegisters {
 
     var selectedQueueMaximumSize: UInt32 { selectedIndex.map { UInt32(queueMaximumSizes[$0]) } ?? 0 }
 
-    /// What `ActivationContext` wants: the queues that the driver made ready.
+    /// The queues that the driver made ready, as `ActivationContext` takes them.
     var readyQueues: [VirtqueueConfiguration?] { queues.map { $0.isReady ? $0.configuration : nil } }
 
     mutating func selectQueue(_ value: UInt32) { queueSelect = value }

@@ -56,10 +56,10 @@ package final class MMIOTransport: BusDevice {
         device.connect(self.interrupt)
     }
 
-    /// Whether a driver has ever set `DRIVER_OK`.
+    /// Indicates whether a driver has ever set `DRIVER_OK`.
     package var wasActivated: Bool { activated.load(ordering: .relaxed) }
 
-    /// What a snapshot has to keep.
+    /// The state for a snapshot.
     package var state: MMIOTransportState {
         registers.withLock { registers in
             var state = MMIOTransportState()
@@ -133,7 +133,7 @@ package final class MMIOTransport: BusDevice {
         data.storeBytes(of: value.littleEndian, as: UInt32.self)
     }
 
-    /// What `register` reads as, or `nil` when it is for writing only.
+    /// The value of `register`, or `nil` when it is for writing only.
     private func value(of register: MMIORegister) -> UInt32? {
         switch register {
         case .magicValue: MMIORegister.magic

@@ -18,7 +18,7 @@ package struct MMIOTransportState: Codable, Hashable, Sendable {
 
         package init() {}
 
-        /// What the device is told about the queue.
+        /// The description of the queue for the device.
         var configuration: VirtqueueConfiguration {
             VirtqueueConfiguration(
                 size: size,

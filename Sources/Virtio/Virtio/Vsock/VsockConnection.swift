@@ -35,11 +35,11 @@ final class VsockConnection {
     }
 
     let socket: UnixSocket
-    /// What events of its socket bear.
+    /// The tag of its socket's events.
     let token: UInt64
     var state: State
     var key = VsockKey(hostPort: 0, guestPort: 0)
-    /// What has come of `CONNECT port`.
+    /// The part of `CONNECT port` that has come.
     var greeting: [UInt8] = []
 
     // MARK: For the guest
@@ -52,7 +52,7 @@ final class VsockConnection {
     var isReadable = false
     /// The end has been read, and the guest told of it.
     var hasEnded = false
-    /// What the guest was told that the host will do no more.
+    /// The directions that the guest was told are closed on the host's side.
     var hostShutdown: VsockPacket.Shutdown = []
     /// The host's program was told that nothing more comes.
     private var isFinished = false
@@ -82,18 +82,18 @@ final class VsockConnection {
         pending.remove(.creditRequest)
     }
 
-    /// How many bytes the guest has room for; 0 where its numbers make no sense.
+    /// The number of bytes for which the guest has room; 0 where its numbers make no sense.
     var guestRoom: Int {
         let onTheWay = sentCount &- guestForwardedCount
         return onTheWay > guestBufferByteCount ? 0 : Int(guestBufferByteCount - onTheWay)
     }
 
-    /// Whether there is room for so many bytes more from the guest.
+    /// Returns whether there is room for so many bytes more from the guest.
     func hasRoom(for byteCount: Int) -> Bool {
         unsent.count - unsentStart + byteCount <= Int(Self.bufferByteCount)
     }
 
-    /// Whether the guest should hear of the room that it has again: when it was told of half of it at most.
+    /// Indicates whether the guest should hear of the room that it has again: when it was told of half of it at most.
     var isCreditDue: Bool { forwardedCount &- toldForwardedCount >= Self.bufferByteCount / 2 }
 
     /// A packet of this connection to the guest, which also tells of the room.
@@ -113,7 +113,7 @@ final class VsockConnection {
 
     // MARK: - Data
 
-    /// Whether all that came from the guest is written.
+    /// Indicates whether all that came from the guest is written.
     var isFlushed: Bool { unsentStart == unsent.count }
 
     /// Tells the host's program that nothing more comes, once.
@@ -166,7 +166,7 @@ final class VsockConnection {
         return count
     }
 
-    /// Whether the program at the other end has gone altogether, and not only finished sending.
+    /// Indicates whether the program at the other end has gone altogether, and not only finished sending.
     var isPeerGone: Bool {
         var set = pollfd(fd: socket.descriptor.rawValue, events: 0, revents: 0)
         return unsafe poll(&set, 1, 0) == 1 && set.revents & Int16(POLLHUP | POLLERR) != 0

@@ -94,7 +94,7 @@ package final class VsockDevice: QueuedDevice {
 
     // MARK: - The machine's side
 
-    /// What the device has done so far.
+    /// The device's counters so far.
     package var statistics: VsockStatistics {
         var statistics = queues.withQueues { handler, _ in handler.muxer.statistics }
         statistics.receiveKicks = kicks[VsockHandler.receiveQueue].count
@@ -103,7 +103,7 @@ package final class VsockDevice: QueuedDevice {
         return statistics
     }
 
-    /// How many connections there are, those included whose program has not yet said where it wants to go.
+    /// The number of connections, those included whose program has not yet said where it wants to go.
     package var connectionCount: Int { queues.withQueues { handler, _ in handler.muxer.connectionCount } }
 
     /// Removes the socket's file.

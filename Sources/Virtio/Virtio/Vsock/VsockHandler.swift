@@ -9,7 +9,7 @@ struct VsockHandler: QueueHandler {
     static let eventQueue = 2
     /// Header and data; Linux takes no more data in one packet.
     private static let packetByteMaximum = VsockPacket.headerByteCount + 65_536
-    /// How many packets the guest gets before other events have their turn.
+    /// The number of packets that the guest gets before other events have their turn.
     private static let turnPacketMaximum = 256
 
     var muxer: VsockMuxer
@@ -17,7 +17,7 @@ struct VsockHandler: QueueHandler {
     private var header = [UInt8](repeating: 0, count: VsockPacket.headerByteCount)
     private var resetNews = ResetNews.none
 
-    /// How far the guest knows that its connections have ended, because it was restored (5.10.6.7).
+    /// The progress of telling a restored guest that its connections have ended (5.10.6.7).
     private enum ResetNews: Equatable {
         case none
         case due

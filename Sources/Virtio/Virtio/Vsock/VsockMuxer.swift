@@ -19,7 +19,7 @@ struct VsockMuxer {
     static let greetingByteMaximum = 32
     /// The ports that the host's side of connections to the guest has.
     static let hostPorts: ClosedRange<UInt32> = 1 << 30...UInt32.max >> 1
-    /// What a guest is owed that takes nothing; what is beyond is lost, and only to that guest.
+    /// The packets that are kept for a guest that takes none; more are lost, and only to that guest.
     static let resetMaximum = 1024
 
     let guestCID: UInt64
@@ -161,7 +161,7 @@ struct VsockMuxer {
 
     // MARK: - Packets for the guest
 
-    /// Whether there is something for the guest, or may be.
+    /// Indicates whether there is something for the guest, or may be.
     var hasPackets: Bool { !resets.isEmpty || !listed.isEmpty }
 
     /// Gives the next packet for the guest.

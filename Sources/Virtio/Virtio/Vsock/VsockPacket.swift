@@ -20,7 +20,7 @@ package struct VsockPacket: Hashable, Sendable {
         case creditRequest = 7
     }
 
-    /// What the sender of a shutdown will do no more.
+    /// The directions that the sender of a shutdown closes.
     package struct Shutdown: OptionSet, Hashable, Sendable {
         package let rawValue: UInt32
 
@@ -41,7 +41,7 @@ package struct VsockPacket: Hashable, Sendable {
     /// An `Operation`, or anything that a driver writes.
     package var operation: UInt16 = 0
     package var flags: UInt32 = 0
-    /// How many bytes the sender can hold, and how many it has passed on so far.
+    /// The number of bytes that the sender can hold, and the number that it has passed on so far.
     package var bufferByteCount: UInt32 = 0
     package var forwardedCount: UInt32 = 0
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a vsock device has done; the names are close to those of Firecracker's metrics.
+/// The counters of a vsock device; the names are close to those of Firecracker's metrics.
 package struct VsockStatistics: Hashable, Sendable {
     package var connectionsAdded: UInt64 = 0
     package var connectionsRemoved: UInt64 = 0

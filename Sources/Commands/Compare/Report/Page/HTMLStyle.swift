@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How the page looks: light or dark as the reader's system says, on screens of any width.
+/// The style of the page: light or dark by the reader's system, for screens of any width.
 enum HTMLStyle {
     static let text = """
         :root {

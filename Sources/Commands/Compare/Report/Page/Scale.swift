@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// Where values are on a chart: from zero on where they are alike, else with each step ten times the one before.
+/// The scale of a chart: from zero on where values are alike, else with each step ten times the one before.
 struct Scale {
     let isLogarithmic: Bool
     /// The values at its ends.
@@ -32,7 +32,7 @@ struct Scale {
         }
     }
 
-    /// Where a value is, from 0 to 1.
+    /// The place of a value, from 0 to 1.
     func position(_ value: Double) -> Double {
         guard value > 0 else { return 0 }
         let part = isLogarithmic ? log10(value / lowest) / log10(highest / lowest) : value / highest

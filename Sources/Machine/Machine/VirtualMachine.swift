@@ -10,7 +10,7 @@ package import MachineModel
 import Snapshot
 import Storage
 import Synchronization
-package import SystemPackage
+import SystemPackage
 import Virtio
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
@@ -311,7 +311,7 @@ package final class VirtualMachine: Sendable {
         whileStarted(completion) { [self] in
             let isRunning = phase == .running
             guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
-            // What the work holds is gone when it is said to be done.
+            // The work has released its locks and files when the completion is called.
             completion(Result { () throws(MachineError) in try standAndFinish(isRunning: isRunning, body) })
         }
     }
@@ -348,89 +348,6 @@ package final class VirtualMachine: Sendable {
     /// Like `resume(_:)`.
     package func resume() async throws(MachineError) {
         try await withCheckedContinuation { continuation in resume { continuation.resume(returning: $0) } }.get()
-    }
-
-    // MARK: - Statistics
-
-    /// The number of bytes of that the guest's console output were dropped because nothing took them in time.
-    package var droppedConsoleByteCount: UInt64 {
-        parts.console.droppedByteCount
-    }
-
-    /// The counters of vCPUs and devices so far; takes some milliseconds, for a look at the process's mappings.
-    package var statistics: MachineStatistics {
-        let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
-        return MachineStatistics(
-            vcpus: parts.runners.map { $0.exits.statistics },
-            disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
-            interfaces: interfaces.map(\.statistics),
-            vsock: parts.devices.vsock?.statistics,
-            consoleByteCount: parts.console.byteCount,
-            overheadByteCount: resident?.overheadByteCount,
-            guestByteCount: resident?.guestByteCount
-        )
-    }
-
-    // MARK: - Disks
-
-    /// The disks of the configuration, in its order.
-    package var disks: [Disk] { parts.devices.disks }
-
-    /// The network interfaces of the configuration, in its order.
-    package var interfaces: [Interface] { parts.devices.interfaces }
-
-    /// Looks whether the guest has found a device and has a driver for it.
-    package func isUsed(_ id: DeviceID) -> Bool {
-        parts.devices.attached(id)?.transport.wasActivated ?? false
-    }
-
-    /// Looks how large the disks are now, and tells the guest.
-    ///
-    /// - Returns: The paths of those that have another size than before.
-    @discardableResult
-    package func rescanDisks() -> [FilePath] {
-        disks.filter { $0.rescan() }.map(\.path)
-    }
-
-    /// The disks that the guest has not found, or has no driver for.
-    package var unusedDisks: [FilePath] {
-        disks.filter { !isUsed($0.id) }.map(\.path)
-    }
-
-    // MARK: - Keys and buttons
-
-    /// Presses Ctrl-Alt-Del on the guest's keyboard.
-    package func pressControlAltDelete() {
-        _ = parts.devices.legacy.keyboardController.pressCtrlAltDelete()
-    }
-
-    /// Presses the power button.
-    package func pressPowerButton() {
-        parts.devices.legacy.power.pressPowerButton()
-    }
-
-    /// The way in which a guest is asked to end.
-    package enum ShutdownRequest: String, Hashable, Sendable {
-        case powerButton = "power-button"
-        case controlAltDelete = "ctrl-alt-del"
-    }
-
-    /// Asks the guest to shut down, in the way that its kernel can hear: whether it does is the guest's.
-    ///
-    /// - Returns: The way.
-    @discardableResult
-    package func requestShutdown() -> ShutdownRequest {
-        if parts.guestUsesACPI {
-            pressPowerButton()
-            return .powerButton
-        }
-        pressControlAltDelete()
-        return .controlAltDelete
-    }
-
-    /// Sends a break on the serial line to the guest: Magic SysRq on a Linux console.
-    package func sendSerialBreak() {
-        parts.console.sendBreak()
     }
 
     // MARK: - The end

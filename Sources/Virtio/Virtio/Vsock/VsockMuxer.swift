@@ -24,19 +24,19 @@ struct VsockMuxer {
 
     let guestCID: UInt64
     private let path: FilePath?
-    private let listener: UnixSocket?
-    private let set: DescriptorSet
+    let listener: UnixSocket?
+    let set: DescriptorSet
     private let log: GuestFaultLog
 
-    private var connections: [UInt64: VsockConnection] = [:]
-    private var keys: [VsockKey: VsockConnection] = [:]
+    var connections: [UInt64: VsockConnection] = [:]
+    var keys: [VsockKey: VsockConnection] = [:]
     /// Those that have something for the guest, in their order.
     private var listed = RingQueue<VsockConnection>()
     private var resets = RingQueue<VsockKey>()
-    private var nextToken: UInt64 = 1
-    private(set) var nextHostPort = VsockMuxer.hostPorts.lowerBound
+    var nextToken: UInt64 = 1
+    var nextHostPort = VsockMuxer.hostPorts.lowerBound
     /// Connections wait that could not be taken for want of descriptors.
-    private var isAcceptDue = false
+    var isAcceptDue = false
     var statistics = VsockStatistics()
 
     static let listenerToken: UInt64 = 0
@@ -138,7 +138,7 @@ struct VsockMuxer {
     }
 
     /// Tells the host's program that nothing more comes, once it has all of it.
-    private func finishIfFlushed(_ connection: VsockConnection) {
+    func finishIfFlushed(_ connection: VsockConnection) {
         if connection.guestShutdown.contains(.send), connection.isFlushed { connection.finishSending() }
     }
 
@@ -248,118 +248,10 @@ struct VsockMuxer {
             && !connection.guestShutdown.contains(.receive) && connection.guestRoom > 0
     }
 
-    private mutating func list(_ connection: VsockConnection) {
+    mutating func list(_ connection: VsockConnection) {
         guard !connection.isListed, !connection.pending.isEmpty || wantsToRead(connection) else { return }
         connection.isListed = true
         listed.append(connection)
-    }
-
-    // MARK: - The host's sockets
-
-    /// Takes an event of the set.
-    mutating func handle(_ event: DescriptorSet.Event) {
-        guard event.token != Self.listenerToken else { return accept() }
-        // It may have been removed after the event was taken.
-        guard let connection = connections[event.token] else { return }
-        switch connection.state {
-        case .greeting: readGreeting(of: connection)
-        case .requested:
-            // Its program gave up, or writes already.
-            if connection.isPeerGone {
-                if connection.isRequestSent { reset(connection.key) }
-                remove(connection)
-            }
-        case .established:
-            guard !event.isWritable || connection.flush() else { return resetAndRemove(connection) }
-            finishIfFlushed(connection)
-            if connection.isCreditDue { connection.pending.insert(.creditUpdate) }
-            if event.isReadable || event.isHungUp || event.hasFailed { connection.isReadable = true }
-            list(connection)
-        case .lingering:
-            if !connection.flush() || connection.isFlushed || event.hasFailed { remove(connection) }
-        }
-    }
-
-    private mutating func accept() {
-        while true {
-            do throws(Errno) {
-                guard let socket = try listener?.accept() else {
-                    isAcceptDue = false
-                    return
-                }
-                if connections.count >= Self.connectionMaximum { removeOldestGreeting() }
-                // Closed without a byte, as where the guest refuses.
-                guard connections.count < Self.connectionMaximum, let connection = add(socket, .greeting) else {
-                    continue
-                }
-                readGreeting(of: connection)
-            } catch {
-                // No event comes again for those that wait: the next connection that is removed makes room.
-                isAcceptDue = true
-                return
-            }
-        }
-    }
-
-    /// A client that never says where it wants to go must not keep others out.
-    private mutating func removeOldestGreeting() {
-        let oldest = connections.values.filter { $0.state == .greeting }.min { $0.token < $1.token }
-        if let oldest { remove(oldest) }
-    }
-
-    private mutating func add(_ socket: UnixSocket, _ state: VsockConnection.State) -> VsockConnection? {
-        let connection = VsockConnection(socket, token: nextToken, state: state)
-        guard (try? set.add(socket.descriptor, for: [.readable, .writable], token: nextToken)) != nil else {
-            return nil
-        }
-        connections[nextToken] = connection
-        nextToken += 1
-        statistics.connectionsAdded += 1
-        return connection
-    }
-
-    /// Reads `CONNECT port` byte by byte: what follows is for the guest.
-    private mutating func readGreeting(of connection: VsockConnection) {
-        var byte: [UInt8] = [0]
-        while true {
-            let count: Int
-            do throws(Errno) {
-                count = try connection.socket.receive(into: &byte)
-            } catch {
-                if error != .wouldBlock { remove(connection) }
-                return
-            }
-            guard count > 0 else { return remove(connection) }
-            if byte[0] == UInt8(ascii: "\n") { break }
-            connection.greeting.append(byte[0])
-            guard connection.greeting.count < Self.greetingByteMaximum else { return remove(connection) }
-        }
-        guard let port = Self.port(in: connection.greeting), let hostPort = freeHostPort(for: port) else {
-            return remove(connection)
-        }
-        connection.state = .requested
-        connection.key = VsockKey(hostPort: hostPort, guestPort: port)
-        connection.pending = .request
-        keys[connection.key] = connection
-        list(connection)
-    }
-
-    /// The port in a line `CONNECT port`, in whatever case its word is written.
-    static func port(in line: [UInt8]) -> UInt32? {
-        let words = line.split(omittingEmptySubsequences: true) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
-        guard words.count == 2, String(decoding: words[0], as: UTF8.self).lowercased() == "connect",
-            words[1].allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
-        else { return nil }
-        return UInt32(String(decoding: words[1], as: UTF8.self))
-    }
-
-    private mutating func freeHostPort(for guestPort: UInt32) -> UInt32? {
-        for _ in 0...Self.connectionMaximum {
-            let port = nextHostPort
-            nextHostPort = port == Self.hostPorts.upperBound ? Self.hostPorts.lowerBound : port + 1
-            if keys[VsockKey(hostPort: port, guestPort: guestPort)] == nil { return port }
-        }
-        return nil
     }
 
     // MARK: - Ends
@@ -373,11 +265,11 @@ struct VsockMuxer {
         if let connection = keys[key] { remove(connection) }
     }
 
-    private mutating func reset(_ key: VsockKey) {
+    mutating func reset(_ key: VsockKey) {
         if resets.count < Self.resetMaximum { resets.append(key) }
     }
 
-    private mutating func resetAndRemove(_ connection: VsockConnection) {
+    mutating func resetAndRemove(_ connection: VsockConnection) {
         reset(connection.key)
         remove(connection)
     }
@@ -389,7 +281,7 @@ struct VsockMuxer {
         connection.state = .lingering
     }
 
-    private mutating func remove(_ connection: VsockConnection) {
+    mutating func remove(_ connection: VsockConnection) {
         if keys[connection.key] === connection { keys[connection.key] = nil }
         guard connections.removeValue(forKey: connection.token) != nil else { return }
         set.remove(connection.socket.descriptor)

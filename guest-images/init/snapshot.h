@@ -70,7 +70,7 @@ static int64_t milliseconds(void) {
 
 static void freeze_user_space(void) {
     write_text(USER_SPACE "/cgroup.freeze", "1");
-    // What waits for a disk freezes when that has answered.
+    // A task that waits for a disk freezes when the disk has answered.
     for (int64_t end = milliseconds() + 1000; milliseconds() < end;) {
         char events[64];
         if (read_text(USER_SPACE "/cgroup.events", events, sizeof events) < 0) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tests of vsock run inside the guest.
+// The program that tests of vsock run inside the guest.
 //
 //     nettool echo PORT          sends what comes on each connection to PORT back, one after the other, until it is killed
 //     nettool send CID PORT TEXT connects, sends TEXT, ends its direction, and prints what comes until the other side ends

@@ -21,7 +21,7 @@ package enum ImageReference: Hashable, Sendable {
 
     package init(_ text: String) {
         func parts(_ rest: Substring) -> (FilePath, String?) {
-            // What exists as a whole has no tag, whatever colons there are in its name.
+            // A path that exists as a whole has no tag, even with colons in its name.
             guard unsafe access(String(rest), F_OK) != 0, let colon = rest.firstIndex(of: ":") else {
                 return (FilePath(hostText: String(rest)), nil)
             }

@@ -21,7 +21,7 @@ enum ProgramLookup {
         let targets = mounts.compactMap { $0["destination"].string }
         if name.contains("/") {
             let path = name.hasPrefix("/") ? name : (process["cwd"].string ?? "/") + "/" + name
-            // What a mount brings is not in the root.
+            // A mount covers this part of the root: its files are not here.
             if targets.contains(where: { path == $0 || path.hasPrefix($0 == "/" ? "/" : $0 + "/") }) { return }
             let error = Self.error(of: path, in: folder.rawValue)
             guard error == 0 else {

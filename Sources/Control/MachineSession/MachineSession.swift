@@ -253,7 +253,7 @@ package final class MachineSession: Sendable {
             name: APIVersion.name,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings] count in
-                // Whoever wanted to start a machine has gone before that.
+                // The client that wanted to start a machine has gone before that.
                 if settings.endsWhenUnused, count == 0, !service.isStarted { service.stop() }
             },
             handler: service.handle

@@ -52,7 +52,7 @@ struct MonitorOptions {
                 guard let number = UInt64(text) else { throw .wrongUsage("\(name) is a number, not '\(text)'") }
                 return number
             }
-            // What follows is nothing for this program.
+            // This program ignores all that follows.
             if argument == "--" { break }
             switch name {
             case "--api-sock": settings.apiSocket = FilePath(hostText: try value())

@@ -90,11 +90,11 @@ static const struct rule {
     {SYS_fstatfs, C}, {SYS_statfs, C}, {SYS_umask, C}, {SYS_getcwd, C}, {SYS_chdir, C}, {SYS_dup, C}, {SYS_dup2, C},
     {SYS_dup3, C}, {SYS_pipe2, C}, {SYS_memfd_create, C}, {SYS_mincore, C}, {SYS_msync, C}, {SYS_close_range, C},
     {SYS_fgetxattr, C}, {SYS_fsetxattr, C}, {SYS_flistxattr, C},
-    // What a process asks about itself.
+    // A process's questions about itself.
     {SYS_getuid, AC}, {SYS_geteuid, AC}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
     {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
     {SYS_kill, C}, {SYS_pidfd_send_signal, C}, {SYS_wait4, C}, {SYS_waitid, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
-    // What a thread gives away before it passes the gate.
+    // A thread gives rights away before it passes the gate.
     {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_restrict_self, C},
     // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.
     {449, ALL}, {454, C}, {455, C}, {456, C},

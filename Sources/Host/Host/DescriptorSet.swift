@@ -83,8 +83,8 @@ package final class DescriptorSet: Sendable {
 
     /// Calls `body` for everything that has happened, without waiting.
     ///
-    /// What happens meanwhile is left for the next call, for which the set's own descriptor is readable: events that come as
-    /// fast as they are taken do not keep the thread here.
+    /// Events that come meanwhile are left for the next call, for which the set's own descriptor is readable. So events that come
+    /// as fast as they are taken do not keep the thread here.
     package func takeEvents(_ body: (Event) -> Void) {
         var ready = [chost_ready](repeating: chost_ready(), count: Self.batchCount)
         // Behind as many descriptors as a set has, all events are newer than the call.

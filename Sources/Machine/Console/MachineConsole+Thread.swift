@@ -91,7 +91,7 @@ extension MachineConsole {
         }
         writeLog(&work.buffer)
         for index in work.connections.indices { serve(&work.connections[index], &work.buffer) }
-        // What comes with the end is somebody else's: the shell's, after martlet.
+        // Input that comes with the end belongs to the shell, which reads it after martlet.
         guard !isClosing else { return false }
         if work.isInputReady { readInput(&work) }
         deliver()
@@ -135,7 +135,7 @@ extension MachineConsole {
             if !feed.isHeld { feed.feed.deliver(to: port) }
             return before
         }
-        // Whoever types waits only where there was none.
+        // A viewer that types waits only where there was none.
         guard before == 0 else { return }
         for waiter in shared.withLock({ $0.takeWaiters() }).values { waiter.resume() }
     }

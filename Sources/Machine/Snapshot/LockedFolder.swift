@@ -25,7 +25,7 @@ final class LockedFolder: Sendable {
             let path = FilePath(platformString: template)
             let folder = try OwnedDescriptor(openingFolder: path)
             var status = stat()
-            // Whoever removes abandoned folders may have been faster than the lock.
+            // Another process, which removes abandoned folders, may have been faster than the lock.
             if chost_try_lock(folder.rawValue) >= 0, unsafe fstat(folder.rawValue, &status) == 0, status.st_nlink > 0 {
                 self.path = path
                 descriptor = folder

@@ -7,8 +7,8 @@ package import SystemPackage
 
 /// A snapshot that is being written: a folder beside the one that it will be, or beside each of its two files.
 ///
-/// What is in it gets its name when all is on the disk. So whatever ends the process, at the snapshot's path is nothing, the
-/// snapshot that was there before, or the whole new one; of two files the first may be new and the second old, which
+/// The snapshot gets its name when all of it is on the disk. However the process ends, the snapshot's path leads to nothing,
+/// to the snapshot that was there before, or to the whole new one; of two files the first may be new and the second old, which
 /// their ids tell. The next save to the same path removes what is left.
 package final class SnapshotDraft {
     /// The paths that the snapshot's files will have.

@@ -17,7 +17,7 @@ final class ZstdWriter {
         unsafe self.context = context
         self.file = file
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Self.level)
-        // What is cut or changed on its way is found when it is unpacked.
+        // A pack that was cut or changed on its way is found out when it is unpacked.
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
     }
 

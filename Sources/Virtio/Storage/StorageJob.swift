@@ -22,7 +22,7 @@ struct StorageJob {
     /// The most vectors that a call takes (IOV_MAX).
     static let vectorMaximum = 1024
 
-    /// What is left of its vectors counts, the rest is as it was asked for.
+    /// The request, with the vectors that are still to be moved; all else is as it was asked for.
     private(set) var request: StorageRequest
     private(set) var step: Step
     private(set) var offset: UInt64

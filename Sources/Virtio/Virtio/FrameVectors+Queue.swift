@@ -9,7 +9,7 @@ extension FrameVectors {
     mutating func fill(_ ranges: [GuestRange], in memory: GuestMemory) {
         removeAll()
         for range in ranges {
-            // What was guest memory when the chain was taken still is.
+            // Ranges that were guest memory when the chain was taken still are.
             try? unsafe append(byteCount: Int(range.byteCount)) { vectors throws(GuestMemoryError) in
                 try unsafe memory.appendHostVectors(of: range, to: &vectors)
             }

@@ -20,7 +20,7 @@ struct LinuxSnapshotTests {
 
     /// Types a command at the shell of a machine, and reads the lines of its output.
     private func run(_ command: String, on name: String) throws -> [String] {
-        // What was said before comes again: each command has a mark of its own. The echo of it has the quotes.
+        // Earlier output is replayed, so each command has a mark of its own. The echo of the command has the quotes.
         let mark = String(UInt32.random(in: .min ... .max), radix: 16)
         return try machines.martlet("attach", name).onTerminal.run { martlet in
             try martlet.input.write("echo be'gin'\(mark); \(command); echo e'nd'\(mark)\n")
@@ -60,7 +60,7 @@ struct LinuxSnapshotTests {
             #expect(Set(answers.map { $0[0] }).count == 3, "\(answers)")
             #expect(answers.map { $0[1] } == ["martlet"] + names)
             for answer in answers { #expect(abs((Int(answer[2]) ?? 0) - time(nil)) < 60, "\(answer)") }
-            // What slept when it was saved wakes.
+            // A program that slept when the machine was saved wakes.
             for name in names { #expect(try run("sleep 3; cat /tmp/note", on: name) == ["done"]) }
             try succeed("rm", "--force", names[0], names[1])
         }

@@ -34,7 +34,7 @@ struct SnapshotTests {
             try running.input.write(text)
             let result = try running.end()
             #expect(result.termination == .exited(7), "\(result.messages)")
-            // What the guest said before it was saved comes first, where that was in this process.
+            // The guest's output from before the save comes first, where this process saved it.
             #expect(result.text.hasSuffix(text))
         }
     }

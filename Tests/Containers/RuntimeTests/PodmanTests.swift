@@ -21,7 +21,7 @@ struct PodmanTests {
     /// An image of busybox alone, in a store of its own.
     init() throws {
         folder = try WorkFolder()
-        // What containers ask for by default is more than some hosts may give.
+        // Containers ask by default for more than some hosts may give.
         try folder.write(
             """
             [containers]

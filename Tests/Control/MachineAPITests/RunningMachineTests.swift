@@ -172,7 +172,7 @@ struct RunningMachineTests {
         #expect(try fixture.patch("/drives/c", ["drive_id": "c"]).fault == "There is no drive 'c'.")
         #expect(try fixture.patch("/drives/b", ["drive_id": "b"]).fault == "Empty PATCH request.")
         #expect(try fixture.get("/vm/config")["drives"] == drives)
-        // What a change leaves out stays; zeros take a limit away.
+        // Buckets that a change leaves out stay; zeros take a limit away.
         let speed: JSONValue = ["bandwidth": ["size": 5000, "refill_time": 100, "one_time_burst": 0]]
         try fixture.patch("/drives/b", ["drive_id": "b", "rate_limiter": speed]).succeed()
         try fixture.patch("/drives/b", ["drive_id": "b", "rate_limiter": [:]]).succeed()

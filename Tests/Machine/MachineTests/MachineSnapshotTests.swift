@@ -66,7 +66,7 @@ struct MachineSnapshotTests {
         for round in 1...6 {
             try machine.start()
             try Deadline.wait(for: "output") { try folder.read("output").count > round * 100 }
-            // What is sent up to here is written when the machine has ended; nothing is sent after it.
+            // Output sent up to here is written when the machine has ended; nothing is sent after it.
             try await machine.pause()
             try await machine.save(to: path, replacing: round > 1)
             machine.stop()

@@ -59,7 +59,7 @@ private struct StandardStreams {
                     socket.finishSending()
                 }
             }
-            // What the other side does not take any more shows when its end is read.
+            // An error shows when the end of the other side's data is read.
             if !unsent.isEmpty, let count = try? socket.send(unsent) { unsent = unsent.dropFirst(count) }
             guard !events[0].isDisjoint(with: [.readable, .hangUp, .error]) else { continue }
             let count: Int

@@ -58,7 +58,7 @@ package struct MachineSource {
     ///   - folder: The snapshot's folder, as an absolute path.
     ///   - options: The caller's wishes, whose paths mean what they mean in this process.
     package init(restoring snapshot: MachineSnapshot, from folder: FilePath, _ options: RestoreOptions) {
-        // What comes from the snapshot is shown and not opened.
+        // Only the caller's networks and socket are given: those of the snapshot are shown and not opened.
         var given = MachineConfiguration()
         given.networkInterfaces = Array(options.networks.values)
         given.vsock = options.vsockPath.map { Vsock(path: $0.hostText) }

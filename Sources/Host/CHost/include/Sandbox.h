@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a process and its threads give away: rights, files and system calls. Each function returns at least 0, or -errno.
+// The rights, files and system calls that a process and its threads give away. Each function returns at least 0, or -errno.
 #ifndef MARTLET_CHOST_SANDBOX_H
 #define MARTLET_CHOST_SANDBOX_H
 

@@ -153,7 +153,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
         if let last = queues.chains[slot].writable.last,
             let address = last.address.advanced(by: UInt64(last.byteCount) - 1)
         {
-            // What was guest memory when the chain was taken still is.
+            // Ranges that were guest memory when the chain was taken still are.
             try? queues.memory?.store(status.rawValue, at: address)
         }
         let byteCount = queues.chains[slot].writableByteCount

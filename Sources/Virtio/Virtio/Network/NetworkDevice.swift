@@ -125,7 +125,7 @@ package final class NetworkDevice: QueuedDevice {
         }
         if let error { throw .malformedRequest("\(error)") }
         try queues.activate(context)
-        // What has come before is no news to the set any more.
+        // The set does not report data that has come before.
         lookAtLink()
         for index in 0..<backendCount { queues.receive(into: 2 * index) }
     }

@@ -2,7 +2,7 @@
 
 import Storage
 
-/// What arrives has a size that is known only when it is there.
+/// Rate limits for received data, whose size is known only when it has arrived.
 extension ServedQueues {
     /// The time that arriving data has to wait before it is read, or `nil` where it may be read now.
     mutating func delay(limiter: Int) -> Duration? {

@@ -99,7 +99,7 @@ extension ServedQueues {
             for var range in reserved[queue][index].writable where left > 0 {
                 range.byteCount = UInt32(min(left, Int(range.byteCount)))
                 left -= Int(range.byteCount)
-                // What was guest memory when the chain was taken still is.
+                // Ranges that were guest memory when the chain was taken still are.
                 try? unsafe memory.appendHostVectors(of: range, to: &vectors)
             }
         }

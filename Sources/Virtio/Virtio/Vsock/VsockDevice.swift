@@ -53,7 +53,7 @@ package final class VsockDevice: QueuedDevice {
     // MARK: - Events
 
     package var eventSources: [EventLoop.Source] {
-        // What the server goes on with may have answers for the guest.
+        // The server may go on with work that has answers for the guest.
         queues.eventSources.map { source in
             EventLoop.Source(source.descriptor) { [self] in
                 source.handle()

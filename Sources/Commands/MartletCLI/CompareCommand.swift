@@ -79,7 +79,7 @@ struct CompareCommand: ParsableCommand {
             let guest = try DefaultGuest.find(vcpuCount: 1)
             images = guest.kernel.removingLastComponent()
             let monitor = MachineImages(
-                monitor: DefaultGuest.executable?.string ?? "/proc/self/exe",
+                monitor: ProcessArguments.executable?.string ?? "/proc/self/exe",
                 kernel: guest.kernel.string,
                 parameters: guest.parameters
             )

@@ -11,9 +11,6 @@ struct DefaultGuest {
     let root: FilePath
     let parameters: [String]
 
-    /// The environment variable that names another folder, which alone is looked in then.
-    static let environmentVariable = "MARTLET_GUEST_IMAGES"
-
     /// Finds the images.
     ///
     /// - Parameter vcpuCount: More than one takes the kernel that can use them; the other one boots faster.
@@ -23,12 +20,12 @@ struct DefaultGuest {
         let suffix = vcpuCount > 1 ? "-smp" : ""
         // The second file holds what makes the guest bearable where its kernel's code is interpreted.
         let parameterFiles = ["cmdline"] + (InterpretedHost.isThisHost ? ["cmdline-interpreting\(suffix)"] : [])
-        if let named = ProcessArguments.environment(environmentVariable) {
+        if let named = ProcessArguments.environment(GuestImageFolders.environmentVariable) {
             let folder = FilePath(hostText: named)
             guard let guest = try guest(in: folder, suffix, parameterFiles) else { throw NotFound() }
             return guest
         }
-        for folder in executable.map(folders(of:)) ?? [] {
+        for folder in ProcessArguments.executable.map(GuestImageFolders.folders(of:)) ?? [] {
             guard let guest = try guest(in: folder, suffix, parameterFiles) else { continue }
             for path in [folder, guest.kernel, guest.root] + parameterFiles.map({ folder.appending($0) }) {
                 try checkOwner(of: path)
@@ -56,7 +53,7 @@ struct DefaultGuest {
         var description: String {
             """
             the default guest is not built yet: run `make guest-images` where Martlet's source is (about six minutes), \
-            set \(environmentVariable) to the folder that holds it, or name a KERNEL
+            set \(GuestImageFolders.environmentVariable) to the folder that holds it, or name a KERNEL
             """
         }
     }
@@ -67,44 +64,21 @@ struct DefaultGuest {
         var description: String {
             """
             \(path) belongs to another user or may be written by everybody, so it is not run: mend its owner and mode, or \
-            set \(environmentVariable) to the folder that holds the guest
+            set \(GuestImageFolders.environmentVariable) to the folder that holds the guest
             """
         }
-    }
-
-    /// The folders of an installation or a build tree that hold its images; never those of folders above them.
-    ///
-    /// - Parameter executable: `PREFIX/bin/martlet`, or `SOURCE/.build/TRIPLE/CONFIGURATION/martlet`.
-    /// - Returns: None for a program at another place.
-    static func folders(of executable: FilePath) -> [FilePath] {
-        let folder = executable.removingLastComponent()
-        let parent = folder.removingLastComponent()
-        if folder.lastComponent == "bin" { return [parent.appending("share").appending("martlet")] }
-        if parent.lastComponent == "libexec", folder.lastComponent == "martlet" {
-            return [parent.removingLastComponent().appending("share").appending("martlet")]
-        }
-        let build = parent.removingLastComponent()
-        guard build.lastComponent == ".build" else { return [] }
-        return [build.removingLastComponent().appending("guest-images").appending("build")]
     }
 
     /// Makes sure that a file is root's, this user's, or that of the program's owner, and nobody else writes it.
     private static func checkOwner(of path: FilePath) throws {
         guard let status = status(of: path) else { return }
-        let owners = [0, geteuid(), executable.flatMap(status(of:))?.st_uid ?? 0]
+        let owners = [0, geteuid(), ProcessArguments.executable.flatMap(status(of:))?.st_uid ?? 0]
         guard owners.contains(status.st_uid), status.st_mode & S_IWOTH == 0 else { throw Untrusted(path: path) }
     }
 
     private static func status(of path: FilePath) -> stat? {
         var status = stat()
         return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0 ? status : nil
-    }
-
-    static var executable: FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        guard count > 0 else { return nil }
-        return FilePath(platformString: buffer)
     }
 
     private static func isReadable(_ path: FilePath) -> Bool {

@@ -111,7 +111,7 @@ struct ReadySnapshots {
     /// - Returns: 32 hexadecimal digits; `nil` where an image cannot be looked at.
     static func name(of configuration: MachineConfiguration, _ guest: DefaultGuest) -> String? {
         var facts = ["\(SnapshotVersion.current)"]
-        for path in [DefaultGuest.executable, guest.kernel, guest.root] {
+        for path in [ProcessArguments.executable, guest.kernel, guest.root] {
             guard let path, let status = status(of: path) else { return nil }
             facts.append(
                 """

@@ -84,7 +84,7 @@ package struct StoredImage: Hashable, Sendable {
 
     /// Unpacks an archive of an image into a folder, which is the caller's to remove.
     private static func unpacked(_ file: FilePath, in cache: ImageCache) throws -> FilePath {
-        let folder = try temporaryFolder(in: cache)
+        let folder = try cache.makeDraft()
         do {
             var reader = TarReader(try FileTree(folder, hasLayers: false))
             try BlobReader.read(file) { bytes throws(ImageError) in try reader.append(bytes) }
@@ -106,21 +106,12 @@ package struct StoredImage: Hashable, Sendable {
             )
         }
         report("skopeo fetches \(printable(name))")
-        let folder = try temporaryFolder(in: cache)
+        let folder = try cache.makeDraft()
         let arguments = ["copy", "--quiet", ImageReference.skopeoSource(name), "oci:\(folder.hostText):image"]
         let ending = try HostProgram.run(skopeo, arguments)
         guard ending.status == 0 else {
             ImageCache.removeTree(folder)
             throw ImageError("skopeo cannot fetch '\(printable(name))': \(printable(ending.text, keepsLines: false))")
-        }
-        return folder
-    }
-
-    private static func temporaryFolder(in cache: ImageCache) throws(ImageError) -> FilePath {
-        let random = String(UInt64.random(in: .min ... .max), radix: 16)
-        let folder = cache.folder.appending(".draft-\(getpid())-\(random)")
-        guard unsafe folder.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
-            throw ImageError("cannot make \(folder): \(Errno(rawValue: errno))")
         }
         return folder
     }

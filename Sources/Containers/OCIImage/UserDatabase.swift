@@ -40,16 +40,7 @@ package struct UserDatabase: Hashable, Sendable {
 
     func save(in folder: FilePath) throws(ImageError) {
         for (name, text) in [("passwd", passwd), ("group", group)] {
-            do {
-                let options: FileDescriptor.OpenOptions = [.create, .truncate]
-                let file = try FileDescriptor.open(
-                    folder.appending(name),
-                    .writeOnly,
-                    options: options,
-                    permissions: .ownerReadWrite
-                )
-                try file.closeAfter { try file.write(all: text.hostBytes) }
-            } catch {
+            do throws(Errno) { try FileContents.write(text.hostBytes, to: folder.appending(name)) } catch {
                 throw ImageError("cannot write \(folder.appending(name)): \(error)")
             }
         }

@@ -49,15 +49,7 @@ package enum FileSystemImage {
         }
         let list = FilePath(hostText: path.hostText + ".owners")
         defer { _ = unsafe list.withPlatformString { unsafe unlink($0) } }
-        do {
-            let file = try FileDescriptor.open(
-                list,
-                .writeOnly,
-                options: [.create, .truncate],
-                permissions: .ownerReadWrite
-            )
-            try file.closeAfter { try file.write(all: script.hostBytes) }
-        } catch {
+        do throws(Errno) { try FileContents.write(script.hostBytes, to: list) } catch {
             throw RootImageError("cannot write \(list): \(error)")
         }
         try run("debugfs", ["-w", "-f", list.hostText, path.hostText])
@@ -92,7 +84,10 @@ package enum FileSystemImage {
         guard let program = HostProgram.find(name) else {
             throw RootImageError("\(name) is not there: install e2fsprogs (apt-get install e2fsprogs)")
         }
-        let said = try HostProgram.run(program, arguments)
+        let said: HostProgram.Ending
+        do throws(HostProgram.Failure) { said = try HostProgram.run(program, arguments) } catch {
+            throw RootImageError("\(error)")
+        }
         guard said.status == 0 else {
             throw RootImageError("\(name) failed: \(printable(said.text, keepsLines: false))")
         }

@@ -52,10 +52,7 @@ package struct ImageCache: Sendable {
     package func make(_ key: String, _ fill: (FilePath) throws -> Void) throws -> FilePath {
         if let entry = entry(key) { return entry }
         removeAbandoned()
-        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
-        guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
-            throw RootImageError("cannot make \(draft): \(Errno(rawValue: errno))")
-        }
+        let draft = try makeDraft()
         defer { Self.removeTree(draft) }
         try fill(draft)
         let path = path(key)
@@ -68,6 +65,18 @@ package struct ImageCache: Sendable {
         }
         removeOldest(but: path)
         return path
+    }
+
+    /// Makes an empty folder for work in progress, which the caller removes.
+    ///
+    /// - Returns: Its path; where this process is killed, the next one that makes an entry removes it.
+    /// - Throws: `RootImageError`.
+    package func makeDraft() throws(RootImageError) -> FilePath {
+        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+        guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
+            throw RootImageError("cannot make \(draft): \(Errno(rawValue: errno))")
+        }
+        return draft
     }
 
     private func path(_ key: String) -> FilePath { folder.appending("v\(Self.version)-\(key)") }

@@ -8,11 +8,7 @@ import SystemPackage
 
 /// `exec`: a program in a container's guest, whose process on the host passes its streams on.
 struct ContainerExecCommand {
-    private let options: RuntimeOptions
-
-    init(_ options: RuntimeOptions) {
-        self.options = options
-    }
+    let options: RuntimeOptions
 
     /// - Returns: Why runc cannot be run; it does not return else.
     func run() throws -> RuntimeProblem {
@@ -34,11 +30,7 @@ struct ContainerExecCommand {
 
 /// `delete`: removes what both runtimes keep.
 struct DeleteCommand {
-    private let options: RuntimeOptions
-
-    init(_ options: RuntimeOptions) {
-        self.options = options
-    }
+    let options: RuntimeOptions
 
     func run() throws {
         let state = try ContainerState(options)
@@ -51,11 +43,7 @@ struct DeleteCommand {
 
 /// `state`: what runc says, with the engine's own bundle.
 struct StateCommand {
-    private let options: RuntimeOptions
-
-    init(_ options: RuntimeOptions) {
-        self.options = options
-    }
+    let options: RuntimeOptions
 
     func run() throws {
         let state = try ContainerState(options)
@@ -71,11 +59,7 @@ struct StateCommand {
 
 /// `update`: limits of the host, with the room for the machine.
 struct UpdateCommand {
-    private let options: RuntimeOptions
-
-    init(_ options: RuntimeOptions) {
-        self.options = options
-    }
+    let options: RuntimeOptions
 
     /// - Returns: Why runc cannot be run; it does not return else.
     func run() throws -> RuntimeProblem {
@@ -102,9 +86,6 @@ extension Delegate {
         do throws(Errno) { child = try launch.start() } catch {
             throw RuntimeProblem("cannot run \(launch.program): \(error)")
         }
-        var status: CInt = 0
-        while unsafe waitpid(child.id, &status, 0) < 0 && errno == EINTR {}
-        let signal = status & 0x7f
-        return signal == 0 ? status >> 8 & 0xff : 128 | signal
+        return child.takeStatus()
     }
 }

@@ -80,15 +80,7 @@ struct ContainerState {
     }
 
     func write(_ value: JSONValue, to path: FilePath) throws(RuntimeProblem) {
-        do {
-            let file = try FileDescriptor.open(
-                path,
-                .writeOnly,
-                options: [.create, .truncate],
-                permissions: .ownerReadWrite
-            )
-            try file.closeAfter { try file.write(all: value.text.utf8) }
-        } catch {
+        do throws(Errno) { try FileContents.write(Array(value.text.utf8), to: path) } catch {
             throw RuntimeProblem("cannot write \(path): \(error)")
         }
     }

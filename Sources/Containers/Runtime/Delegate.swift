@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
 import Host
-import RootImage
 import SystemPackage
 
 /// The host's own OCI runtime.
@@ -25,9 +23,6 @@ enum Delegate {
     /// - Returns: Why that is not possible; it does not return else.
     static func replaceThisProcess(_ arguments: [String]) throws(RuntimeProblem) -> RuntimeProblem {
         let program = try find()
-        ProcessStart.undo()
-        let pointers = unsafe ([program.hostText] + arguments).map { unsafe strdup($0.hostCString) } + [nil]
-        _ = unsafe program.withPlatformString { unsafe execv($0, pointers) }
-        return RuntimeProblem("cannot run \(program): \(Errno(rawValue: errno))")
+        return RuntimeProblem("cannot run \(program): \(HostProgram.replaceThisProcess(by: program, arguments))")
     }
 }

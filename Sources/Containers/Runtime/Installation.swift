@@ -12,23 +12,20 @@ struct Installation {
     let libraries: [FilePath]
 
     init() throws(RuntimeProblem) {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        guard unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else {
+        guard let executable = ProcessArguments.executable else {
             throw RuntimeProblem("this program does not know where it is")
         }
-        let folder = FilePath(platformString: buffer).removingLastComponent()
+        let folder = executable.removingLastComponent()
         command = folder.appending("martlet")
         guard unsafe command.withPlatformString({ unsafe access($0, X_OK) }) == 0 else {
             throw RuntimeProblem("\(command) is not there: martlet-runtime is installed beside martlet")
         }
-        if let named = ProcessArguments.environment("MARTLET_GUEST_IMAGES") {
+        if let named = ProcessArguments.environment(GuestImageFolders.environmentVariable) {
             images = FilePath(hostText: named)
-        } else if folder.lastComponent == "bin" {
-            images = folder.removingLastComponent().appending("share").appending("martlet")
+        } else if let own = GuestImageFolders.folders(of: executable).first {
+            images = own
         } else {
-            // SOURCE/.build/TRIPLE/CONFIGURATION/martlet
-            let source = folder.removingLastComponent().removingLastComponent().removingLastComponent()
-            images = source.appending("guest-images").appending("build")
+            throw RuntimeProblem("no guest belongs to \(executable): it is neither installed nor in a build tree")
         }
         let kernel = images.appending("vmlinux")
         guard unsafe kernel.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {

@@ -26,16 +26,16 @@ enum Runtime {
 
     private static func run(_ options: RuntimeOptions) throws {
         if options.showsVersion {
-            print("martlet-runtime version 0.1.0")
+            print("martlet-runtime version \(MartletVersion.text)")
             print("spec: 1.0.2")
             return
         }
         switch options.command {
         case "create": throw try CreateCommand(options).run()
-        case "exec": throw try ContainerExecCommand(options).run()
-        case "delete": try DeleteCommand(options).run()
-        case "state": try StateCommand(options).run()
-        case "update": throw try UpdateCommand(options).run()
+        case "exec": throw try ContainerExecCommand(options: options).run()
+        case "delete": try DeleteCommand(options: options).run()
+        case "state": try StateCommand(options: options).run()
+        case "update": throw try UpdateCommand(options: options).run()
         case "start", "kill", "pause", "resume", "ps", "events", "list", "features", "help":
             throw try Delegate.replaceThisProcess(options.arguments)
         case "checkpoint", "restore":

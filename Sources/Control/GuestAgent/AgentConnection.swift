@@ -26,11 +26,11 @@ package final class AgentConnection {
         patience: Duration = .seconds(120),
         isAlive: () -> Bool = { true }
     ) throws(AgentError) {
-        let deadline = ContinuousClock.now + patience
+        let limit = TimeLimit.after(patience)
         while true {
             do throws(UnixSocketError) {
                 let socket = try UnixSocket.connect(to: path)
-                if Self.greet(socket, until: deadline, isAlive) {
+                if (try? socket.connect(toGuestPort: AgentMessage.port, until: limit, while: isAlive)) != nil {
                     self.init(socket)
                     return
                 }
@@ -40,35 +40,11 @@ package final class AgentConnection {
                 throw .unreachable("\(error)")
             }
             guard isAlive() else { throw .unreachable("the machine has ended") }
-            guard ContinuousClock.now < deadline else {
+            guard !limit.hasPassed else {
                 throw .unreachable("nothing in the guest serves vsock port \(AgentMessage.port)")
             }
             usleep(50_000)
         }
-    }
-
-    /// Asks for the agent's port.
-    ///
-    /// - Returns: Whether the guest has taken the connection.
-    private static func greet(
-        _ socket: UnixSocket,
-        until deadline: ContinuousClock.Instant,
-        _ isAlive: () -> Bool
-    ) -> Bool {
-        guard (try? send(Array("CONNECT \(AgentMessage.port)\n".utf8), over: socket)) != nil else { return false }
-        var line: [UInt8] = []
-        // Byte by byte: what follows the line is the agent's already.
-        while line.count < 32 {
-            // A guest that is still booting says nothing; one whose machine has ended says nothing either.
-            while Poll.wait(for: socket.descriptor, .readable, timeout: .milliseconds(500)).isEmpty {
-                guard ContinuousClock.now < deadline, isAlive() else { return false }
-            }
-            guard let byte = try? socket.descriptor.readSome(limit: 1).first
-            else { return false }
-            if byte == UInt8(ascii: "\n") { return line.starts(with: "OK ".utf8) }
-            line.append(byte)
-        }
-        return false
     }
 
     /// Sends a message, however long the guest takes.

@@ -24,6 +24,13 @@ package final class MachineService: Sendable {
         var isAbandoned = false
         /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
+
+        /// Takes over a description; logger and metrics stay those that are in use.
+        mutating func describe(_ configuration: MachineConfiguration) {
+            let (logger, metrics) = (self.configuration.logger, self.configuration.metrics)
+            self.configuration = configuration
+            (self.configuration.logger, self.configuration.metrics) = (logger, metrics)
+        }
     }
 
     package let identifier: String
@@ -100,12 +107,7 @@ package final class MachineService: Sendable {
         try resolved(configuration).checkFiles()
         if let logger = configuration.logger { try set(logger) }
         if let metrics = configuration.metrics { try set(metrics) }
-        change { state in
-            let (logger, metrics) = (state.configuration.logger, state.configuration.metrics)
-            state.configuration = configuration
-            state.configuration.logger = logger
-            state.configuration.metrics = metrics
-        }
+        change { $0.describe(configuration) }
     }
 
     /// The description for the machine alone: what stands for a descriptor is the descriptor's path.
@@ -168,11 +170,7 @@ package final class MachineService: Sendable {
                 onEvent: onEvent,
                 prepareThread: prepareThread
             )
-            change { state in
-                let (logger, metrics) = (state.configuration.logger, state.configuration.metrics)
-                state.configuration = snapshot.description(options)
-                (state.configuration.logger, state.configuration.metrics) = (logger, metrics)
-            }
+            change { $0.describe(snapshot.description(options)) }
             return machine
         }
     }

@@ -87,6 +87,17 @@ package enum FileContents {
         }
     }
 
+    /// Writes a file of this process's own: makes it for its owner alone, or replaces what is in it.
+    ///
+    /// - Parameters:
+    ///   - bytes: All that it is to have.
+    ///   - path: The file.
+    /// - Throws: `Errno`.
+    package static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
+        let file = try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC)
+        try file.borrowed.write(all: bytes)
+    }
+
     /// Reads a file as text; what is no UTF-8 is repaired.
     ///
     /// - Parameters:

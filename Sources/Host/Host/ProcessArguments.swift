@@ -2,6 +2,7 @@
 
 import CHost
 import Glibc
+package import SystemPackage
 
 /// The command line of this process.
 package enum ProcessArguments {
@@ -17,6 +18,16 @@ package enum ProcessArguments {
     /// Indicates whether this process was started under the name `firecracker`, or a name that begins so, and stands in for
     /// that program.
     package static let standsInForFirecracker = unsafe String(hostString: chost_program_name()).hasPrefix("firecracker")
+
+    /// The path of this program; `nil` in a jail without /proc.
+    package static var executable: FilePath? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        return count > 0 ? FilePath(platformString: buffer) : nil
+    }
+
+    /// The folder for temporary files that may be large: `TMPDIR`, or one on a disk, which /tmp may not be.
+    package static var temporaryFolder: FilePath { FilePath(hostText: environment("TMPDIR") ?? "/var/tmp") }
 
     /// The value of an environment variable that is set and not empty.
     ///

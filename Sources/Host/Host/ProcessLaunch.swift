@@ -124,6 +124,16 @@ package final class RunningProcess: Sendable {
         !Poll.wait(for: owned.borrowed, .readable, timeout: timeout).isEmpty
     }
 
+    /// Waits for the end of a child of this process, and takes its status: once.
+    ///
+    /// - Returns: Its exit status, or 128 + the signal that ended it.
+    package func takeStatus() -> CInt {
+        var status: CInt = 0
+        while unsafe waitpid(id, &status, 0) < 0 && errno == EINTR {}
+        let signal = status & 0x7f
+        return signal == 0 ? status >> 8 & 0xff : 128 | signal
+    }
+
     /// Sends a signal.
     ///
     /// - Throws: `Errno`: `noSuchProcess` where the process has ended, `notPermitted` where it is another user's.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import CKVM
+import Host
 import KVM
 
 /// Compares the host of a snapshot with the one that it shall go on with, before anything is started.
@@ -50,7 +51,7 @@ package struct HostCheck {
         }
         if saved.vendor != host.vendor {
             differences.append(
-                "the snapshot needs a processor of \(printable(saved.vendor)), this one is of \(host.vendor)"
+                "the snapshot needs a processor of \(printable(String(saved.vendor.prefix(16)))), this one is of \(host.vendor)"
             )
         }
         let missing = missingFeatures(cpuid)
@@ -88,13 +89,5 @@ package struct HostCheck {
             let missing = register.value(of: shown) & ~(here.map(register.value) ?? 0) & ~register.ignored
             return (0..<32).filter { missing & 1 << $0 != 0 }.map(register.name)
         }
-    }
-
-    private func printable(_ text: String) -> String {
-        String(
-            text.unicodeScalars.filter { $0.isASCII && $0.value >= 0x20 && $0.value < 0x7f }.prefix(16).map(
-                Character.init
-            )
-        )
     }
 }

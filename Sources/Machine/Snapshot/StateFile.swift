@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CHost
+import Host
 package import JSON
 package import SystemPackage
 
@@ -65,7 +66,8 @@ package enum StateFile {
         guard words[3] == "bytes=\(body.count)" else {
             throw .damaged(
                 path,
-                reason: "it has \(body.count) bytes of JSON, its first line says '\(printable(words[3]))'"
+                reason:
+                    "it has \(body.count) bytes of JSON, its first line says '\(printable(String(words[3].prefix(40))))'"
             )
         }
         guard words[2] == "crc32c=\(hexadecimal(unsafe chost_crc32c(0, body, body.count)))" else {
@@ -81,15 +83,6 @@ package enum StateFile {
     private static func hexadecimal(_ value: UInt32) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits
-    }
-
-    /// Text from a file, as far as it may go to a terminal.
-    private static func printable(_ text: Substring) -> String {
-        String(
-            text.prefix(40).unicodeScalars.filter { $0.isASCII && $0.value >= 0x20 && $0.value < 0x7f }.map(
-                Character.init
-            )
-        )
     }
 }
 

@@ -10,7 +10,6 @@ package import SystemPackage
 package final class Passt: Sendable {
     /// The time that passt may take to answer; it needs some tens of milliseconds.
     private static let patience = Duration.seconds(20)
-    private static let folders = ["/usr/bin", "/usr/local/bin", "/bin"]
 
     private let process: RunningProcess
     /// The messages of passt; never read while it runs, so those beyond a pipe's room are lost.
@@ -41,11 +40,7 @@ package final class Passt: Sendable {
 
     /// The program, in a folder of `PATH` or where distributions install it; nil where there is none.
     package static func program() -> FilePath? {
-        let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
-        let folders = path.split(separator: ":").map(String.init) + Self.folders
-        return folders.lazy.map { FilePath("\($0)/passt") }.first {
-            unsafe $0.withPlatformString { unsafe access($0, X_OK) == 0 }
-        }
+        HostProgram.find("passt")
     }
 
     /// Indicates whether the kernel lets processes without rights send pings, as passt does for its guest (`ping_group_range`).

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
+import SystemPackage
 
 /// A program that runs containers as the OCI runtime specification says, and how it must be called here.
 struct ContainerRuntime {
@@ -30,7 +32,9 @@ struct ContainerRuntime {
     static func candidates(_ runtimes: [String] = known) -> [ContainerRuntime] {
         runtimes.flatMap { runtime -> [ContainerRuntime] in
             let name = runtime.split(separator: "/").last.map(String.init) ?? runtime
-            let found = runtime.contains("/") ? (Files.isExecutable(runtime) ? runtime : nil) : Files.program(runtime)
+            let found =
+                runtime.contains("/")
+                ? (Files.isExecutable(runtime) ? runtime : nil) : HostProgram.find(runtime)?.string
             guard let path = found else { return [] }
             let plain = ContainerRuntime(name: name, path: path)
             var ways = [plain]

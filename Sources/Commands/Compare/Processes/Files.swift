@@ -107,13 +107,6 @@ enum Files {
         let count = unsafe readlink(path, &buffer, buffer.count)
         return count > 0 ? String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
     }
-
-    /// The path of a program of this name, looked for as a shell does, and where administrators' programs are.
-    static func program(_ name: String) -> String? {
-        let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
-        let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        return folders.map { "\($0)/\(name)" }.first(where: isExecutable)
-    }
 }
 
 extension CInt {

@@ -14,10 +14,7 @@ extension MachineClient {
     ///
     /// - Throws: `RegistryError` where the machine has no vsock, `AgentError` where its guest has no agent.
     func connectToAgent() throws -> AgentConnection {
-        guard let path = try request("GET", "/vm/config")["vsock"]["uds_path"].string else {
-            throw RegistryError("machine '\(folder.name)' has no vsock, by which its guest's agent is reached")
-        }
-        return try AgentConnection(to: FilePath(hostText: path)) { machine.isAlive }
+        try AgentConnection(to: try vsockPath()) { machine.isAlive }
     }
 }
 

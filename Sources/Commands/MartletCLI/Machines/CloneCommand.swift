@@ -42,7 +42,7 @@ struct CloneCommand: ParsableCommand {
         let client = try machine.client()
         let names = try RunCommand.names(new, count: count)
         let folder = try TemporarySnapshot(
-            in: FilePath(hostText: ProcessArguments.environment("TMPDIR") ?? "/var/tmp").absolute
+            in: ProcessArguments.temporaryFolder.absolute
         )
         // It may have the size of the guest's memory. The watch keeps it for as long as the process lives.
         defer { folder.remove() }

@@ -2,9 +2,21 @@
 
 package import Host
 import JSON
-import SystemPackage
+package import SystemPackage
 
 extension MachineClient {
+    /// The path of the machine's vsock socket.
+    ///
+    /// - Parameter limit: The moment by which the machine has to have answered.
+    /// - Returns: The path that its configuration names.
+    /// - Throws: `RegistryError` where the machine has no vsock.
+    package func vsockPath(until limit: TimeLimit = .after(patience)) throws(RegistryError) -> FilePath {
+        guard let path = try request("GET", "/vm/config", until: limit)["vsock"]["uds_path"].string else {
+            throw RegistryError("machine '\(folder.name)' has no vsock: start it without --vsock=none")
+        }
+        return FilePath(hostText: path)
+    }
+
     /// Connects to a port of the guest, by its vsock.
     ///
     /// - Parameters:
@@ -16,32 +28,15 @@ extension MachineClient {
         toPort port: UInt32,
         until limit: TimeLimit = .after(patience)
     ) throws(RegistryError) -> UnixSocket {
-        let configuration = try request("GET", "/vm/config", until: limit)
-        guard case .object(let object) = configuration, case .object(let vsock) = object["vsock"],
-            case .string(let path) = vsock["uds_path"]
-        else {
-            throw RegistryError("machine '\(folder.name)' has no vsock: start it without --vsock=none")
-        }
+        let path = try vsockPath(until: limit)
         let socket: UnixSocket
         do throws(UnixSocketError) {
-            socket = try UnixSocket.connect(to: FilePath(hostText: path))
+            socket = try UnixSocket.connect(to: path)
         } catch {
             throw RegistryError("machine '\(folder.name)': \(error)")
         }
         do throws(Errno) {
-            // A new connection has room for it.
-            _ = try socket.send(Array("CONNECT \(port)\n".utf8)[...])
-            // `OK` and a number; byte by byte, because what follows is the guest's.
-            var (answer, byte): ([UInt8], [UInt8]) = ([], [0])
-            while answer.last != UInt8(ascii: "\n") {
-                guard !Poll.wait(for: socket.descriptor, .readable, timeout: limit.left).isEmpty else {
-                    throw Errno.timedOut
-                }
-                guard try socket.receive(into: &byte) == 1, answer.count < 32 else {
-                    throw Errno.connectionRefused
-                }
-                answer.append(byte[0])
-            }
+            try socket.connect(toGuestPort: port, until: limit)
             return socket
         } catch .connectionRefused {
             throw RegistryError("machine '\(folder.name)': no program of the guest listens at port \(port)")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Host
+package import Host
 import Storage
 import SystemPackage
 

@@ -11,9 +11,7 @@ package enum MonitorProcess {
     ///
     /// - Throws: `RegistryError` where it is not there.
     package static func program() throws(RegistryError) -> FilePath {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        let own = count > 0 ? FilePath(platformString: buffer) : FilePath()
+        let own = ProcessArguments.executable ?? FilePath()
         let folder = own.removingLastComponent()
         let places = [
             folder.appending("martlet-monitor"),
@@ -33,12 +31,7 @@ package enum MonitorProcess {
     /// - Throws: `RegistryError` where there is no monitor.
     package static func replaceThisProcess(_ arguments: [String]) throws(RegistryError) -> RegistryError {
         let program = try program()
-        var pointers = unsafe ([program.hostText] + arguments).map { unsafe strdup($0.hostCString) } + [nil]
-        ProcessStart.undo()
-        _ = unsafe program.withPlatformString { unsafe execv($0, &pointers) }
-        let error = Errno(rawValue: errno)
-        for index in unsafe pointers.indices { unsafe free(pointers[index]) }
-        return RegistryError("cannot start \(program): \(error)")
+        return RegistryError("cannot start \(program): \(HostProgram.replaceThisProcess(by: program, arguments))")
     }
 
     /// Starts a monitor for a machine that is still to be configured, as the leader of a session of its own.

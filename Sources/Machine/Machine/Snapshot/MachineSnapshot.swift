@@ -147,16 +147,12 @@ package struct MachineSnapshot: Sendable {
             // In the snapshot's own file system blocks can be shared.
             let copy =
                 try (try? DiskFile.privateCopy(of: image, in: folder.path))
-                ?? DiskFile.privateCopy(of: image, in: Self.temporaryFolder)
+                ?? DiskFile.privateCopy(of: image, in: ProcessArguments.temporaryFolder)
             copies.append(copy)
             return copy.path
         } catch {
             throw MachineError(saving: error)
         }
-    }
-
-    private static var temporaryFolder: FilePath {
-        FilePath(unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/var/tmp")
     }
 }
 

@@ -3,7 +3,6 @@
 import Glibc
 import Host
 import OCIImage
-import RootImage
 import SystemPackage
 import TestSupport
 import Testing
@@ -11,8 +10,8 @@ import Testing
 @Suite struct FileTreeTests {
     /// Unpacks layers, one on the other, and gives all paths that result.
     private func unpack(_ layers: [TarArchive], byteLimit: Int64 = 1 << 20) throws -> Result {
-        let folder = try ScratchFolder()
-        var tree = try FileTree(folder.path, byteLimit: byteLimit)
+        let folder = try TemporaryFolder()
+        var tree = try FileTree(FilePath(folder.path), byteLimit: byteLimit)
         for layer in layers {
             tree.startLayer()
             var reader = TarReader(tree)
@@ -24,7 +23,7 @@ import Testing
     }
 
     private struct Result {
-        let folder: ScratchFolder
+        let folder: TemporaryFolder
 
         func has(_ path: String) -> Bool {
             var status = stat()
@@ -83,17 +82,17 @@ import Testing
     }
 
     @Test func `a hostile link leads nowhere but to the root itself`() throws {
-        let outside = try ScratchFolder()
-        for target in ["../../../../..\(outside.path)", outside.path.string] {
+        let outside = try TemporaryFolder()
+        for target in ["../../../../..\(outside.path)", outside.path] {
             let hostile = layer {
                 $0.add("link", type: "2", target: target)
                 $0.add("link/file", contents: [1])
             }
             #expect(throws: ImageError.self) { try unpack([hostile]) }
-            let inside = layer { $0.add(String(outside.path.string.dropFirst()) + "/", type: "5", mode: 0o755) }
+            let inside = layer { $0.add(String(outside.path.dropFirst()) + "/", type: "5", mode: 0o755) }
             #expect(try unpack([inside, hostile]).has("\(outside.path)/file"))
         }
-        #expect(try FolderListing.names(in: outside.path.string).isEmpty)
+        #expect(try FolderListing.names(in: outside.path).isEmpty)
         let replaced = try unpack([
             layer {
                 $0.add("here", type: "2", target: "/etc/passwd")
@@ -146,17 +145,4 @@ import Testing
         ])
         #expect(try result.text("a") == "file" && result.has("d/e"))
     }
-}
-
-/// A folder that is gone with all in it when the value is.
-final class ScratchFolder {
-    let path: FilePath
-
-    init() throws {
-        var template = Array("/tmp/martlet-image-XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
-        path = FilePath(platformString: template)
-    }
-
-    deinit { ImageCache.removeTree(path) }
 }

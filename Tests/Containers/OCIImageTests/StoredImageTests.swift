@@ -11,17 +11,17 @@ import Testing
 
 @Suite(.enabled(if: HostProgram.find("mke2fs") != nil && HostProgram.find("debugfs") != nil, "needs e2fsprogs"))
 struct StoredImageTests {
-    private let work: ScratchFolder
+    private let work: TemporaryFolder
     private let cache: ImageCache
 
     init() throws {
-        work = try ScratchFolder()
-        cache = try ImageCache(work.path.appending("cache"))
+        work = try TemporaryFolder()
+        cache = try ImageCache(FilePath(work.path).appending("cache"))
     }
 
     private func write(_ bytes: [UInt8], _ name: String) throws {
-        let path = work.path.pushing(FilePath(name))
-        var folder = work.path
+        let path = FilePath(work.path).pushing(FilePath(name))
+        var folder = FilePath(work.path)
         for component in FilePath(name).components.dropLast() {
             folder.append(component)
             _ = unsafe folder.withPlatformString { unsafe mkdir($0, 0o755) }
@@ -52,7 +52,7 @@ struct StoredImageTests {
                     ["-c", "\(packer) -c \(work.path)/plain > \(work.path)/packed"]
                 )
                 #expect(packed.status == 0)
-                bytes = try FileContents.bytes(of: work.path.appending("packed"), limit: 1 << 24)
+                bytes = try FileContents.bytes(of: FilePath(work.path).appending("packed"), limit: 1 << 24)
             }
             descriptors.append(try blob(bytes))
         }

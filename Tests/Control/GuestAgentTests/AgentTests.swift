@@ -92,8 +92,7 @@ struct AgentTests {
         connection.close()
         #expect(agent.waitUntilEnded(timeout: Deadline.standard))
         #expect(program.waitUntilEnded(timeout: Deadline.standard))
-        var status: CInt = 0
-        _ = unsafe waitpid(agent.id, &status, 0)
+        _ = agent.takeStatus()
     }
 
     @Test func `folders are copied there and back with links and modes`() throws {

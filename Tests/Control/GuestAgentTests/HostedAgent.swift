@@ -25,8 +25,7 @@ final class HostedAgent {
 
     deinit {
         try? process.send(SIGKILL)
-        var status: CInt = 0
-        while unsafe waitpid(process.id, &status, 0) < 0 && errno == EINTR {}
+        _ = process.takeStatus()
     }
 
     /// Lets an agent do one thing.

@@ -153,16 +153,18 @@ import Testing
         var configuration = MachineConfiguration()
         configuration.bootSource = BootSource(kernelPath: kernel)
         let client: MachineClient
+        let monitor: RunningProcess
         do {
             let (folder, hold) = try MachineFolder.make(name, in: runtime, isRemovedAtEnd: false)
             try base.write(configuration.json.text, to: "web/config.json")
             let source = MachineSource(configuration)
-            _ = try MonitorProcess.start(in: folder, holding: hold, source, sandbox: .on, isRemovedAtEnd: false)
+            monitor = try MonitorProcess.start(in: folder, holding: hold, source, sandbox: .on, isRemovedAtEnd: false)
             client = try MachineClient(folder)
         }
         let machine = client.machine
         try MachineClient(client.folder).request("GET", "/")
         #expect(machine.waitUntilDead(until: .after(.seconds(120))))
+        #expect(monitor.takeStatus() == 0)
         #expect(try base.names() == ["kernel"])
     }
 

@@ -19,9 +19,7 @@ import Testing
         let process = try launch.start()
         try write.close()
         let bytes = try FileContents.bytes(of: read, limit: 1 << 20, kind: .any)
-        #expect(process.waitUntilEnded(timeout: .seconds(60)))
-        var status: CInt = 0
-        unsafe waitpid(process.id, &status, 0)
+        #expect(process.takeStatus() == 0)
         return String(decoding: bytes, as: UTF8.self)
     }
 
@@ -61,15 +59,14 @@ import Testing
     }
 
     @Test func `a process is signalled by what refers to it, and not once it has ended`() throws {
-        var launch = ProcessLaunch("/bin/sh", arguments: ["-c", "sleep 600"])
+        var launch = ProcessLaunch("/bin/sh", arguments: ["-c", "exec sleep 600"])
         launch.descriptors = [nil, nil, nil]
         let process = try launch.start()
         let again = try RunningProcess(id: process.id)
         #expect(!again.hasEnded)
         try again.send(SIGKILL)
         #expect(process.waitUntilEnded(timeout: .seconds(60)))
-        var status: CInt = 0
-        unsafe waitpid(process.id, &status, 0)
+        #expect(process.takeStatus() == 128 | SIGKILL)
         #expect(throws: Errno.noSuchProcess) { try again.send(SIGKILL) }
     }
 }

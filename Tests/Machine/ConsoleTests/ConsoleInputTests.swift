@@ -31,18 +31,7 @@ import Testing
         private let link: EventLink
         var eventNames: [String] { link.events.withLock { $0 } }
 
-        /// Reads what a polling guest reads until `count` bytes have come.
-        func receive(_ count: Int) throws -> [UInt8] {
-            var bytes: [UInt8] = []
-            try Deadline.wait(for: "\(count) bytes in the guest") {
-                for _ in 0..<100_000 where bytes.count < count {
-                    guard port.readByte(at: 5) & 1 != 0 else { continue }
-                    bytes.append(port.readByte(at: 0))
-                }
-                return bytes.count == count
-            }
-            return bytes
-        }
+        func receive(_ count: Int) throws -> [UInt8] { try port.receive(count) }
     }
 
     private final class EventLink: Sendable {

@@ -27,18 +27,7 @@ import Testing
             for byte in text.utf8 { port.writeByte(byte, at: 0) }
         }
 
-        /// Reads what a polling guest reads until `count` bytes have come.
-        func receive(_ count: Int) throws -> String {
-            var bytes: [UInt8] = []
-            try Deadline.wait(for: "\(count) bytes in the guest") {
-                for _ in 0..<100_000 where bytes.count < count {
-                    guard port.readByte(at: 5) & 1 != 0 else { continue }
-                    bytes.append(port.readByte(at: 0))
-                }
-                return bytes.count == count
-            }
-            return String(decoding: bytes, as: UTF8.self)
-        }
+        func receive(_ count: Int) throws -> String { String(decoding: try port.receive(count), as: UTF8.self) }
 
         /// A viewer's end of a connection.
         func attach(from position: UInt64? = nil, typing: Bool = true, typed: String = "") throws -> Viewer {

@@ -67,7 +67,7 @@ package struct SystemCallFailure: Error, CustomStringConvertible {
 
 /// The result of a system call that gives -1 for an error.
 @discardableResult
-func checked<Result: SignedInteger>(_ operation: String, _ result: Result) throws(SystemCallFailure) -> Result {
+package func checked<Result: SignedInteger>(_ operation: String, _ result: Result) throws(SystemCallFailure) -> Result {
     guard result >= 0 else { throw SystemCallFailure(operation) }
     return result
 }

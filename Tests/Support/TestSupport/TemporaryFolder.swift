@@ -13,8 +13,12 @@ package final class TemporaryFolder {
         path = String(decoding: template.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    deinit {
-        for name in (try? FolderListing.names(in: path)) ?? [] { unsafe remove("\(path)/\(name)") }
+    deinit { Self.removeTree(path) }
+
+    /// Removes a file, or a folder and all in it, through no link.
+    private static func removeTree(_ path: String) {
+        guard unsafe unlink(path) != 0 else { return }
+        for name in (try? FolderListing.names(in: path)) ?? [] { removeTree("\(path)/\(name)") }
         unsafe rmdir(path)
     }
 

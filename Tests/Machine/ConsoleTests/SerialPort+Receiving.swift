@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Devices
+import TestSupport
+
+extension SerialPort {
+    /// Reads what a polling guest reads until `count` bytes have come.
+    func receive(_ count: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try Deadline.wait(for: "\(count) bytes in the guest") {
+            for _ in 0..<100_000 where bytes.count < count {
+                guard readByte(at: 5) & 1 != 0 else { continue }
+                bytes.append(readByte(at: 0))
+            }
+            return bytes.count == count
+        }
+        return bytes
+    }
+}

@@ -7,10 +7,12 @@ import Synchronization
 ///
 /// The starter announces each thread with `expect`; the thread calls `enter`, prepares itself, and waits. When all have come, the
 /// starter opens the gate. Where one does not come, as under a limit of the host's, the starter closes the gate and all return.
+/// A thread of Dispatch's serves others then: it prepares itself only once the gate is open, before any of them passes.
 package final class StartGate: Sendable {
     /// A thread that was announced.
     package struct Ticket: Sendable {
         fileprivate let number: Int
+        fileprivate let isBorrowed: Bool
         /// The thread's name.
         package let name: String
     }
@@ -19,8 +21,11 @@ package final class StartGate: Sendable {
         var expectedCount = 0
         /// Those that have not come, by number.
         var missing: [Int: String] = [:]
+        /// The borrowed threads that are not prepared.
+        var unpreparedCount = 0
         var isOpen = false
         var isClosed = false
+        var isPrepared = false
     }
 
     private let state = Mutex(State())
@@ -28,6 +33,8 @@ package final class StartGate: Sendable {
     private let arrivals = DispatchGroup()
     /// Is entered until the gate is open or closed.
     private let decision = DispatchGroup()
+    /// Is entered until all borrowed threads are prepared.
+    private let preparation = DispatchGroup()
     private let prepare: @Sendable (String) -> Void
 
     /// Makes a gate that is shut.
@@ -37,27 +44,32 @@ package final class StartGate: Sendable {
     package init(prepare: @escaping @Sendable (String) -> Void = { _ in }) {
         self.prepare = prepare
         decision.enter()
+        preparation.enter()
     }
 
     deinit {
         close()
         // A group must not be entered when it goes away.
         for _ in state.withLock({ $0.missing }) { arrivals.leave() }
+        if !state.withLock({ $0.isPrepared }) { preparation.leave() }
     }
 
     /// Announces a thread.
     ///
-    /// - Parameter name: Its name, for the message where it does not come.
+    /// - Parameters:
+    ///   - name: Its name, for the message where it does not come.
+    ///   - isBorrowed: Whether it is Dispatch's, and serves others after this machine.
     /// - Returns: The thread's ticket for `enter`.
-    package func expect(_ name: String) -> Ticket {
+    package func expect(_ name: String, isBorrowed: Bool = false) -> Ticket {
         state.withLock { state in
             defer { state.expectedCount += 1 }
+            if isBorrowed { state.unpreparedCount += 1 }
             // Nobody waits any more behind a gate that is closed.
             if !state.isClosed {
                 arrivals.enter()
                 state.missing[state.expectedCount] = name
             }
-            return Ticket(number: state.expectedCount, name: name)
+            return Ticket(number: state.expectedCount, isBorrowed: isBorrowed, name: name)
         }
     }
 
@@ -66,11 +78,25 @@ package final class StartGate: Sendable {
     /// - Returns: Whether the gate was opened; where it was not, the thread has nothing to do and returns.
     package func enter(_ ticket: Ticket) -> Bool {
         if state.withLock({ $0.isClosed }) { return false }
-        prepare(ticket.name)
+        if !ticket.isBorrowed { prepare(ticket.name) }
         guard state.withLock({ $0.missing.removeValue(forKey: ticket.number) }) != nil else { return false }
         arrivals.leave()
         decision.wait()
-        return state.withLock { $0.isOpen }
+        guard state.withLock({ $0.isOpen }) else { return false }
+        if ticket.isBorrowed { prepareBorrowedThread(ticket.name) }
+        return true
+    }
+
+    /// Prepares a thread of Dispatch's, and waits for the others of its kind.
+    private func prepareBorrowedThread(_ name: String) {
+        prepare(name)
+        let isLast = state.withLock { state in
+            state.unpreparedCount -= 1
+            state.isPrepared = state.unpreparedCount == 0
+            return state.isPrepared
+        }
+        if isLast { preparation.leave() }
+        preparation.wait()
     }
 
     /// Waits until all threads are there, or the gate is closed.

@@ -169,7 +169,7 @@ package final class VirtualMachine: Sendable {
         try parts.devices.start(gate: gate)
         try parts.console.start(port: parts.devices.legacy.serialPort, gate: gate)
         runningVCPUCount.store(parts.runners.count, ordering: .relaxed)
-        let vcpus = parts.runners.map { ($0, gate.expect($0.name)) }
+        let vcpus = parts.runners.map { ($0, gate.expect($0.name, isBorrowed: true)) }
         let ticket = gate.expect("control")
         // Not here: where the host gives no thread, Dispatch does not return but tries again, for ever.
         control.run { [self, gate] in

@@ -96,6 +96,34 @@ import Testing
         #expect(begun.load(ordering: .relaxed) == 0)
     }
 
+    @Test func `a thread of Dispatch's is prepared once the gate is open, before any of them passes`() throws {
+        let prepared = Mutex<Set<String>>([])
+        let (gate, names) = (StartGate { name in prepared.withLock { _ = $0.insert(name) } }, ["vcpu 0", "vcpu 1"])
+        let passed = Mutex<[Set<String>]>([])
+        let threads = try names.map { name in
+            let ticket = gate.expect(name, isBorrowed: true)
+            return try HostThread(name) {
+                guard gate.enter(ticket) else { return }
+                passed.withLock { $0.append(prepared.withLock { $0 }) }
+            }
+        }
+        try gate.waitForAll(within: .seconds(60))
+        #expect(prepared.withLock { $0 } == [])
+        gate.open()
+        for thread in threads { thread.join() }
+        #expect(passed.withLock { $0 } == [Set(names), Set(names)])
+    }
+
+    @Test func `a thread of Dispatch's goes back unprepared when the gate is closed`() throws {
+        let isPrepared = Atomic(false)
+        let gate = StartGate { _ in isPrepared.store(true, ordering: .relaxed) }
+        let ticket = gate.expect("vcpu 0", isBorrowed: true)
+        gate.close()
+        #expect(!gate.enter(ticket))
+        let wasPrepared = isPrepared.load(ordering: .relaxed)
+        #expect(!wasPrepared)
+    }
+
     @Test func `whoever waits goes on when the gate is closed meanwhile`() throws {
         let gate = StartGate()
         _ = gate.expect("never")

@@ -8,10 +8,8 @@ extension SerialPort {
     func receive(_ count: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
         try Deadline.wait(for: "\(count) bytes in the guest") {
-            for _ in 0..<100_000 where bytes.count < count {
-                guard readByte(at: 5) & 1 != 0 else { continue }
-                bytes.append(readByte(at: 0))
-            }
+            // No longer than there are bytes: asking without a rest would keep the lock from the console's thread.
+            while bytes.count < count, readByte(at: 5) & 1 != 0 { bytes.append(readByte(at: 0)) }
             return bytes.count == count
         }
         return bytes

@@ -47,8 +47,8 @@ package struct UserNetwork: Hashable, Sendable {
         // By default passt lets the guest reach whatever listens on the host's loopback interface.
         if !hasHostLoopback { arguments.append("--no-map-gw") }
         if let nameServer {
-            if asksHost { arguments += ["--dns-forward", "\(nameServer)"] }
-            arguments += ["--dns", "\(nameServer)"]
+            // With --dns beside it passt would not look for the host's name servers, and forward questions to nobody.
+            arguments += [asksHost ? "--dns-forward" : "--dns", "\(nameServer)"]
         } else {
             arguments.append("--no-dhcp-dns")
         }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # root.sh [root|testing]...: builds build/root.ext4, the default guest's root file system: our init, Debian's busybox
-# with all its names, a few files in /etc; build/testing.ext4 has what tests run in the guest too, and build/agent is the
-# guest's agent as a program that tests run on the host. The first when not told which. Needs no root rights: mke2fs
+# with all its names, a few files in /etc; build/testing.ext4 has what tests run in the guest too: programs of ours, and
+# some of this machine's; build/agent is the guest's agent as a program that tests run on the host. The first when not told which. Needs no root rights: mke2fs
 # copies a folder, debugfs gives the files to root. Same inputs, same bytes.
 set -euo pipefail
 # shellcheck source=guest-images/lib.sh
@@ -74,8 +74,15 @@ build_testing() {
     compile "$guest_images/testing/nettool.c" nettool
     fill_tree
     install -m 755 disktool nettool tree/bin/
+    local file
+    for file in "${network_tools[@]}"; do install -m 755 "$file" tree/bin/; done
+    # The program that starts the others is one of these libraries: /lib64/ld-linux-x86-64.so.2.
+    libraries_of "${network_tools[@]}" | while read -r file; do install -D -m 755 "$file" "tree$file"; done
     make_file_system testing.ext4
 }
+
+# libraries_of PROGRAM...: the paths of all libraries that they need.
+libraries_of() { ldd "$@" | grep -o '\s/[^ :]*' | tr -d '[:blank:]' | sort -u; }
 
 recipe=$(declare -f text fill_tree settings compile make_file_system build_root)$mke2fs_configuration
 inputs=("$guest_images"/init/* "$recipe" "$busybox" "$(toolchain)" "$(package_version e2fsprogs)")
@@ -84,7 +91,11 @@ for kind in "$@"; do
     case $kind in
     root) provide root "$(inputs_key "${inputs[@]}")" build_root root.ext4 ;;
     testing)
-        key=$(inputs_key "${inputs[@]}" "$(declare -f build_testing)" "$guest_images"/testing/*)
+        need_packages dropbear:dropbear-bin dropbearkey:dropbear-bin iperf3:iperf3 socat:socat
+        mapfile -t network_tools < <(command -v dropbear dropbearkey iperf3 socat)
+        mapfile -t libraries < <(libraries_of "${network_tools[@]}")
+        key=$(inputs_key "${inputs[@]}" "$(declare -f build_testing libraries_of)" "$guest_images"/testing/* \
+            "${network_tools[@]}" "${libraries[@]}")
         provide testing "$key" build_testing testing.ext4 agent
         ;;
     *)

@@ -12,6 +12,8 @@ packages=(
     gzip xz-utils bzip2 lz4 lzop zstd e2fsprogs
     # The tests and checks.
     acpica-tools shellcheck iproute2 iputils-ping podman runc
+    # Networks of guests: tools for both sides.
+    dropbear-bin iperf3 openssh-client socat tcpdump curl
     # Networks for machines without rights on the host.
     passt
     # The benchmarks, with their peers; the container of `martlet compare`.

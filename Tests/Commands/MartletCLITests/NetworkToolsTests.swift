@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import Network
+import SystemPackage
+import Testing
+import TestSupport
+
+/// Networks of a machine with a name, by the tools that people use on both sides; nothing leaves the host.
+@Suite(
+    .serialized,
+    .enabled(
+        if: HostKVM.isUsable && NetworkNamespace.isUsable && Passt.program() != nil,
+        "\(HostKVM.reason); \(NetworkNamespace.reason); needs passt"
+    )
+)
+struct NetworkToolsTests {
+    /// A machine on two networks, of passt and of a TAP.
+    private struct Web {
+        let machines: NamedMachines
+        let folder: TemporaryFolder
+
+        /// The machine's process sees `resolv.conf` of the folder in place of the host's.
+        func start() throws {
+            var run = machines.martlet(
+                "run",
+                "--name",
+                "web",
+                "--detach",
+                "--net",
+                "-p",
+                "127.0.0.1:8080:80",
+                "-p",
+                "127.0.0.1:5201:5201",
+                "--net=tap:tap0,mac=06:00:ac:10:00:02,address=10.88.0.2/24",
+                try GuestImages.path("vmlinux"),
+                "--disk",
+                "\(try GuestImages.path("testing.ext4")),readonly",
+                "--cmdline",
+                "quiet martlet.shell=off"
+            )
+            let script = "mount --bind '\(folder.path)/resolv.conf' /etc/resolv.conf && exec \"$@\""
+            run.launcher = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh"]
+            let started = try run.runToEnd()
+            #expect(started.termination == .exited(0), "\(started.messages)")
+        }
+
+        /// Gives what a line of shell in the guest prints.
+        func guest(_ line: String) throws -> String {
+            let run = machines.martlet("exec", "web", "sh", "-c", line)
+            return try run.runToEnd(within: LinuxShell.patience).text.trimmingSpace
+        }
+
+        /// Gives what a line of shell on the host prints, and its exit status.
+        func host(_ line: String) throws -> String {
+            let program = "( \(line) ) > '\(folder.path)/out' 2>&1; echo \"status $?\" >> '\(folder.path)/out'"
+            let environment = ["MARTLET_RUNTIME_DIR": machines.runtime.path, "MARTLET": Martlet.program]
+            _ = try ChildProcess(
+                "/bin/sh",
+                ["-c", "ulimit -c 0; \(program)"],
+                environment: environment,
+                descriptors: [.null, .null, .copy(2)]
+            ).wait(within: LinuxShell.patience)
+            return String(decoding: try folder.read("out"), as: UTF8.self).trimmingSpace
+        }
+    }
+
+    /// One boot for all of it.
+    @Test func `ping, wget, curl, name service, iperf3, ssh over vsock and tcpdump work between a guest and the host`()
+        throws
+    {
+        let web = Web(machines: try NamedMachines(), folder: try TemporaryFolder())
+        let servers = try web.folder.write(Array("nameserver 10.77.0.1\n".utf8), to: "resolv.conf")
+        // passt reads it as the user nobody.
+        unsafe chmod(servers, 0o644)
+        try web.folder.write(Array("of the host".utf8), to: "page")
+        try NetworkNamespace.run {
+            try NetworkNamespace.ip("tuntap add tap0 mode tap")
+            try NetworkNamespace.ip("addr add 10.88.0.1/24 dev tap0")
+            try NetworkNamespace.ip("link set tap0 up")
+            // The host of passt needs a default route.
+            try NetworkNamespace.ip("link add world type veth peer name other")
+            try NetworkNamespace.ip("link set other up")
+            try NetworkNamespace.ip("addr add 10.77.0.1/24 dev world")
+            try NetworkNamespace.ip("link set world up")
+            try NetworkNamespace.ip("route add default via 10.77.0.2")
+            let names = try NameServer("page.test", at: [10, 77, 0, 1])
+            let pages = try ChildProcess(
+                "/bin/busybox",
+                ["httpd", "-f", "-p", "10.77.0.1:8000", "-h", web.folder.path],
+                descriptors: [.null, .null, .copy(2)]
+            )
+            let dump = try ChildProcess(
+                "/usr/bin/tcpdump",
+                ["-i", "tap0", "-U", "-Z", "root", "-w", "\(web.folder.path)/tap0.pcap"],
+                descriptors: [.null, .null, .null]
+            )
+            defer { for process in [pages, dump] { process.end() } }
+            try web.start()
+            try expectNames(web)
+            try expectThroughput(web)
+            try expectShell(web)
+            #expect(try web.guest("ping -c 2 10.88.0.1 | grep -c seq=") == "2")
+            #expect(try web.host("ping -q -c 2 -W 60 10.88.0.2").hasSuffix("status 0"))
+            let packets = try web.host("tcpdump -nn -e -r '\(web.folder.path)/tap0.pcap' icmp")
+            #expect(packets.contains("06:00:ac:10:00:02") && packets.contains("10.88.0.2 > 10.88.0.1: ICMP echo reply"))
+            try expectLossOfInterfaces(web)
+            withExtendedLifetime(names) {}
+        }
+    }
+
+    /// A page of the host's by its name, and one of the guest's as docs/network.md says.
+    private func expectNames(_ web: Web) throws {
+        #expect(try web.guest("cat /sys/class/net/eth1/address") == "06:00:ac:10:00:02")
+        let lookup = try web.guest("nslookup page.test 2>&1")
+        #expect(lookup.contains("Address: 10.77.0.1") || lookup.contains("Address 1: 10.77.0.1"), "\(lookup)")
+        #expect(try web.guest("wget -q -O - http://page.test:8000/page 2>&1") == "of the host")
+        #expect(try web.guest("wget -q -O - http://nobody.test:8000/page 2>&1").contains("bad address"))
+        #expect(try web.guest("mkdir /tmp/www; echo hello > /tmp/www/index.html; httpd -h /tmp/www") == "")
+        #expect(try web.host("curl -s http://127.0.0.1:8080/") == "hello\nstatus 0")
+    }
+
+    /// TCP both ways over the TAP and through passt, and UDP.
+    private func expectThroughput(_ web: Web) throws {
+        #expect(try web.guest("iperf3 -s -D --forceflush --logfile /tmp/iperf.log") == "")
+        let lines = ["10.88.0.2 -n 512K", "10.88.0.2 -n 512K -R", "127.0.0.1 -n 512K", "10.88.0.2 -u -b 2M -n 64K"]
+        for (index, line) in lines.enumerated() {
+            // It listens anew for each client.
+            try Deadline.wait(for: "iperf3 in the guest", within: LinuxShell.patience) {
+                try Int(web.guest("grep -c 'Server listening' /tmp/iperf.log")) ?? 0 > index
+            }
+            let result = try web.host("iperf3 --connect-timeout 60000 -c \(line)")
+            guard !result.contains("iperf Done.") || !result.hasSuffix("status 0") else { continue }
+            Issue.record("iperf3 -c \(line): \(result)\n\(try web.guest("tail -n 20 /tmp/iperf.log; dmesg | tail"))")
+        }
+    }
+
+    /// ssh as docs/vsock.md says: the connection needs no network.
+    private func expectShell(_ web: Web) throws {
+        #expect(try web.host("ssh-keygen -q -t ed25519 -N '' -f '\(web.folder.path)/id'") == "status 0")
+        // The disk is read-only.
+        #expect(try web.guest("mount -t tmpfs -o mode=700 none /root && mkdir -m 700 /root/.ssh") == "")
+        let copy = "\"$MARTLET\" cp '\(web.folder.path)/id.pub' web:/root/.ssh/authorized_keys"
+        #expect(try web.host(copy) == "status 0")
+        let server = "dropbear -s -P /run/dropbear.pid -r /run/key -p 127.0.0.1:22"
+        _ = try web.guest("chmod 600 /root/.ssh/*; dropbearkey -t ed25519 -f /run/key >/dev/null 2>&1; \(server)")
+        _ = try web.guest("socat VSOCK-LISTEN:22,fork TCP:127.0.0.1:22 >/dev/null 2>&1 &")
+        let options = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+        let ssh =
+            "ssh -F none -i '\(web.folder.path)/id' \(options) -o ProxyCommand='\"$MARTLET\" vsock web 22' root@web"
+        var answer = ""
+        try Deadline.wait(for: "socat in the guest", within: LinuxShell.patience) {
+            answer = try web.host("\(ssh) 'uname -n; exit 5'")
+            return !answer.contains("status 255")
+        }
+        #expect(answer == "martlet\nstatus 5")
+    }
+
+    /// The machine goes on when passt is killed and when its TAP is deleted, and its guest sees both links go down.
+    private func expectLossOfInterfaces(_ web: Web) throws {
+        let monitor = try #require(try web.machines.processID(of: "web"))
+        let passt = try web.host("cat /proc/\(monitor)/task/*/children")
+        let child = try #require(passt.split(separator: " ").first.flatMap { pid_t($0) })
+        kill(child, SIGKILL)
+        try NetworkNamespace.ip("link del tap0")
+        try Deadline.wait(for: "the links to go down", within: LinuxShell.patience) {
+            try web.guest("cat /sys/class/net/eth0/carrier /sys/class/net/eth1/carrier | xargs") == "0 0"
+        }
+        #expect(try web.machines.run("kill", "web").termination == .exited(0))
+    }
+}
+
+extension String {
+    /// Without white space at its ends.
+    fileprivate var trimmingSpace: String {
+        var text = self[...]
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
+}

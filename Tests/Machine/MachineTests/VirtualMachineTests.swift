@@ -135,7 +135,7 @@ struct VirtualMachineTests {
     @Test func `each thread has its name, and prepares itself before the guest runs`() async throws {
         let folder = try TemporaryFolder()
         let prepared = Mutex<Set<String>>([])
-        var configuration = try configuration([.spin], in: folder)
+        var configuration = try configuration([.read(0x64), .spin], in: folder)
         var disk = Drive("disk", path: try folder.write([UInt8](repeating: 0, count: 4096), to: "disk"))
         disk.engine = .threads
         configuration.drives = [disk]
@@ -145,6 +145,7 @@ struct VirtualMachineTests {
             prepareThread: { name in prepared.withLock { _ = $0.insert(name) } }
         )
         try machine.start()
+        try Deadline.wait(for: "the guest to run") { machine.statistics.vcpus[0].portReads > 0 }
         let names = Set(
             ["vcpu 0", "vda", "entropy", "console", "timers", "control"] + (0..<24).map { "vda io \($0)" }
         )

@@ -173,9 +173,15 @@ let package = Package(
         ),
         .swift(
             "Sources/Containers/ContainerMachine",
-            uses: ["Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", systemPackage]
+            uses: [
+                "CNetwork", "Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
+                systemPackage,
+            ]
         ),
-        .program("Sources/Containers/Runtime", uses: ["CContainers", "Host", "JSON", "RootImage", systemPackage]),
+        .program(
+            "Sources/Containers/Runtime",
+            uses: ["CContainers", "CNetwork", "Host", "JSON", "RootImage", systemPackage]
+        ),
 
         .c("Sources/Commands/CCompare"),
         .swift("Sources/Commands/Compare", uses: ["CCompare", "Host", "JSON", "Storage", systemPackage]),

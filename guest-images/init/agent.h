@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "agent-network.h"
 #include "agent-process.h"
 
 struct vsock_address {  // struct sockaddr_vm, whose header needs a C library's
@@ -126,6 +127,12 @@ static __attribute__((noreturn)) void serve_host(int connection) {
             time.nanoseconds = (int64_t)take_number(&payload, 4);
             int error = payload.is_short ? -EINVAL : (int)CALL(clock_settime, 0 /* CLOCK_REALTIME */, &time, 0, 0, 0);
             if (error) fail(error, "cannot set the clock", "");
+            continue;
+        }
+        case FRAME_INTERFACE:
+        case FRAME_ROUTE: {
+            int error = configure_interface(header.type, payload_bytes, header.count);
+            if (error) fail(error, "cannot set up the network", "");
             continue;
         }
         case FRAME_ENTRY:

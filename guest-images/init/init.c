@@ -13,15 +13,11 @@
 
 #include <asm/ioctls.h>
 #include <linux/errno.h>
-#include <linux/if.h>
-#include <linux/in.h>
 #include <linux/input.h>
 #include <linux/mount.h>
 #include <linux/poll.h>
 #include <linux/reboot.h>
-#include <linux/route.h>
 #include <linux/signalfd.h>
-#include <linux/sockios.h>
 #include <linux/utsname.h>
 #include <linux/wait.h>
 
@@ -163,13 +159,6 @@ static uint32_t take_address(const char **p) {
     return address;
 }
 
-static struct sockaddr internet(uint32_t address) {
-    struct sockaddr_in in = {.sin_family = 2 /* AF_INET */, .sin_addr = {address}};
-    struct sockaddr any;
-    memcpy(&any, &in, sizeof any);
-    return any;
-}
-
 static void set_up_name_server(const char *address, size_t count) {
     char text[64] = "nameserver ";
     size_t n = length(text);
@@ -189,18 +178,8 @@ static void set_up_interface(int fd, const char *setting) {
     uint32_t address = *p == ',' ? (p++, take_address(&p)) : 0;
     int bits = address && *p == '/' ? (p++, take_decimal(&p, 32)) : -1;
     uint32_t router = bits > 0 && *p == ',' ? (p++, take_address(&p)) : 0;
-    int error = bits > 0 ? 0 : -EINVAL;
-    if (!error) request.ifr_addr = internet(address), error = sys_ioctl(fd, SIOCSIFADDR, &request);
-    if (!error) {
-        request.ifr_netmask = internet(__builtin_bswap32(~0u << (32 - bits)));
-        error = sys_ioctl(fd, SIOCSIFNETMASK, &request);
-    }
-    if (!error) request.ifr_flags = IFF_UP | IFF_RUNNING, error = sys_ioctl(fd, SIOCSIFFLAGS, &request);
-    if (!error && router) {
-        struct rtentry route = {.rt_dst = internet(0), .rt_gateway = internet(router), .rt_genmask = internet(0)};
-        route.rt_flags = RTF_UP | RTF_GATEWAY;
-        error = sys_ioctl(fd, SIOCADDRT, &route);
-    }
+    int error = bits > 0 ? start_interface(fd, &request, address, __builtin_bswap32(~0u << (32 - bits))) : -EINVAL;
+    if (!error && router) error = add_route(fd, request.ifr_name, 0, 0, router);
     if (error) return complain("cannot set up the network ", setting, error);
     const char *server = *p == ',' ? ++p : p;
     if (take_address(&p)) set_up_name_server(server, (size_t)(p - server));
@@ -211,7 +190,7 @@ static void set_up_network_identity(void) {
     if (read_text("/etc/hostname", name, sizeof name) <= 0) memcpy(name, "martlet", 8);
     int error = (int)CALL(sethostname, name, length(name), 0, 0, 0);
     if (error) complain("cannot set the host name", "", error);
-    int fd = (int)CALL(socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */, 0, 0, 0);
+    int fd = open_network();
     if (fd < 0) return;  // a kernel without a network
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
     error = sys_ioctl(fd, SIOCSIFFLAGS, &request);

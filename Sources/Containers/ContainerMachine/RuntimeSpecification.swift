@@ -107,16 +107,19 @@ package enum RuntimeSpecification {
     ///   - configuration: The whole file.
     ///   - base: The guest's disk with the root file system.
     ///   - scratch: The guest's disk for what the container writes.
+    ///   - interfaces: Its network.
     /// - Returns: The program, in a container of its own.
     /// - Throws: `Problem`.
     package static func container(
         _ configuration: JSONValue,
         base: String,
-        scratch: String
+        scratch: String,
+        interfaces: [GuestContainer.Interface] = []
     ) throws(Problem) -> GuestProgram {
         var program = try program(configuration["process"])
         var container = GuestContainer(base: base)
         container.scratch = scratch
+        container.interfaces = interfaces
         container.isReadOnly = configuration["root"]["readonly"] == true
         container.hostName = configuration["hostname"].string ?? ""
         container.domainName = configuration["domainname"].string ?? ""

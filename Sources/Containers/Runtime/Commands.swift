@@ -6,12 +6,31 @@ import JSON
 import RootImage
 import SystemPackage
 
-/// `exec`: a program in a container's guest, whose process on the host passes its streams on.
-struct ContainerExecCommand {
+/// `start`: ties the container's network to the machine, which then boots.
+struct StartCommand {
     let options: RuntimeOptions
 
     /// - Returns: Why runc cannot be run; it does not return else.
     func run() throws -> RuntimeProblem {
+        let state = try ContainerState(options)
+        guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
+        let file = FilePath(hostText: try state.originDescription()["pid_file"].string ?? "")
+        let text = (try? FileContents.bytes(of: file, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard let process = pid_t(text.filter { $0.isASCII && $0.isNumber }), process > 0 else {
+            throw RuntimeProblem("cannot start the container: \(file) does not hold the number of its process")
+        }
+        let interfaces = try ContainerNetwork.tie(of: process)
+        if !interfaces.isEmpty { try state.write(.array(interfaces), to: state.shared.appending("network.json")) }
+        return try Delegate.replaceThisProcess(options.arguments)
+    }
+}
+
+/// `exec`: a program in a container's guest, whose process on the host passes its streams on.
+struct ContainerExecCommand {
+    var options: RuntimeOptions
+
+    /// - Returns: Why runc cannot be run; it does not return else.
+    mutating func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
         guard let file = options["--process"] else {
@@ -24,7 +43,8 @@ struct ContainerExecCommand {
         )
         let path = state.folder.appending("exec-\(getpid()).json")
         try state.write(outer, to: path)
-        return try Delegate.replaceThisProcess(options.replacing("--process", by: path.hostText))
+        options.replace("--process", by: path.hostText)
+        return try Delegate.replaceThisProcess(options.arguments)
     }
 }
 
@@ -59,10 +79,10 @@ struct StateCommand {
 
 /// `update`: limits of the host, with the room for the machine.
 struct UpdateCommand {
-    let options: RuntimeOptions
+    var options: RuntimeOptions
 
     /// - Returns: Why runc cannot be run; it does not return else.
-    func run() throws -> RuntimeProblem {
+    mutating func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists, let file = options["--resources"] else {
             return try Delegate.replaceThisProcess(options.arguments)
@@ -74,7 +94,8 @@ struct UpdateCommand {
         }
         let path = state.folder.appending("update-\(getpid()).json")
         try state.write(OuterContainer.withRoomForMachine(resources, guest), to: path)
-        return try Delegate.replaceThisProcess(options.replacing("--resources", by: path.hostText))
+        options.replace("--resources", by: path.hostText)
+        return try Delegate.replaceThisProcess(options.arguments)
     }
 }
 

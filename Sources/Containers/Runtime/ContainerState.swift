@@ -57,13 +57,19 @@ struct ContainerState {
     /// - Parameters:
     ///   - bundle: Its bundle.
     ///   - scratch: A disk that goes with the container.
+    ///   - pidFile: The file in which runc leaves the number of the container's process.
     ///   - memoryMiB: The guest's memory.
     /// - Throws: `RuntimeProblem` where it cannot be written.
-    func saveOrigin(bundle: FilePath, scratch: FilePath?, memoryMiB: Int64) throws(RuntimeProblem) {
+    func saveOrigin(
+        bundle: FilePath,
+        scratch: FilePath?,
+        pidFile: FilePath,
+        memoryMiB: Int64
+    ) throws(RuntimeProblem) {
         try write(
             [
                 "bundle": .string(bundle.hostText), "scratch": scratch.map { .string($0.hostText) } ?? .null,
-                "memory_mib": .integer(memoryMiB),
+                "pid_file": .string(pidFile.hostText), "memory_mib": .integer(memoryMiB),
             ],
             to: origin
         )

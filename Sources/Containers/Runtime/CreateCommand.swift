@@ -14,7 +14,7 @@ struct CreateCommand {
     /// The memory of a guest that nobody limited.
     static let defaultMemoryMiB: Int64 = 128
 
-    private let options: RuntimeOptions
+    private var options: RuntimeOptions
     private let state: ContainerState
 
     init(_ options: RuntimeOptions) throws(RuntimeProblem) {
@@ -23,7 +23,7 @@ struct CreateCommand {
     }
 
     /// - Returns: Why runc cannot be run; it does not return else.
-    func run() throws -> RuntimeProblem {
+    mutating func run() throws -> RuntimeProblem {
         let bundle = FilePath(hostText: options["--bundle"] ?? ".").absolute
         let original = try state.read(bundle.appending("config.json"))
         let annotations = original["annotations"]
@@ -51,15 +51,25 @@ struct CreateCommand {
                 "config": original.with("mounts", .array(mounts)).with("hooks", nil),
             ]
             try state.write(description, to: state.shared.appending("container.json"))
-            try state.saveOrigin(bundle: bundle, scratch: isBundles ? nil : scratch, memoryMiB: memory)
+            try state.saveOrigin(
+                bundle: bundle,
+                scratch: isBundles ? nil : scratch,
+                pidFile: FilePath(hostText: pidFile).absolute,
+                memoryMiB: memory
+            )
             let outer = OuterContainer(installation, state, base: base, scratch: scratch, memoryMiB: memory)
             try state.write(try outer.configuration(for: original), to: state.folder.appending("config.json"))
         } catch {
             state.remove()
             throw error
         }
-        return try Delegate.replaceThisProcess(options.replacing("--bundle", by: state.folder.hostText))
+        options.replace("--bundle", by: state.folder.hostText)
+        options.replace("--pid-file", by: pidFile)
+        return try Delegate.replaceThisProcess(options.arguments)
     }
+
+    /// The file that gets the number of the container's process, which `start` asks for.
+    private var pidFile: String { options["--pid-file"] ?? state.folder.appending("pid").hostText }
 
     /// The disk for what the container writes: kept in the engine's own folder, where that lasts.
     ///

@@ -54,7 +54,7 @@ struct OuterContainer {
 
         var process = original["process"].with("args", ["/m/bin/martlet", "container", "/c/container.json"])
         process = Self.onHost(process)
-        var linux = try withKVM(original["linux"])
+        var linux = try withDevices(original["linux"])
         // These paths are in the guest's /proc and /sys, not in this container's.
         linux = linux.with("sysctl", nil).with("maskedPaths", nil).with("readonlyPaths", nil)
         return original.with("root", ["path": .string(state.outer.hostText), "readonly": true])
@@ -75,26 +75,30 @@ struct OuterContainer {
         ]
     }
 
-    /// Lets the container use /dev/kvm, and gives it the room that a machine takes beside its guest.
-    private func withKVM(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
-        var status = stat()
-        guard unsafe stat("/dev/kvm", &status) == 0 else {
+    /// Lets the container use /dev/kvm and, for its network, /dev/net/tun, and gives it the room that a machine takes beside its guest.
+    private func withDevices(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
+        guard let kvm = Self.device("/dev/kvm") else {
             throw RuntimeProblem("/dev/kvm is not there: this host has no KVM")
         }
-        let major = Int64(status.st_rdev >> 8 & 0xfff)
-        let minor = Int64(status.st_rdev & 0xff)
-        let device: JSONValue = [
-            "path": "/dev/kvm", "type": "c", "major": .integer(major), "minor": .integer(minor), "fileMode": 0o600,
-            "uid": 0,
-            "gid": 0,
+        var devices = linux["devices"].elements
+        var rules = linux["resources"]["devices"].elements
+        for device in [kvm, Self.device("/dev/net/tun")].compactMap({ $0 }) {
+            devices.append(device)
+            rules.append([
+                "allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm",
+            ])
+        }
+        let resources = Self.withRoomForMachine(linux["resources"].with("devices", .array(rules)), memoryMiB)
+        return linux.with("devices", .array(devices)).with("resources", resources)
+    }
+
+    private static func device(_ path: String) -> JSONValue? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        return [
+            "path": .string(path), "type": "c", "major": .integer(Int64(status.st_rdev >> 8 & 0xfff)),
+            "minor": .integer(Int64(status.st_rdev & 0xff)), "fileMode": 0o600, "uid": 0, "gid": 0,
         ]
-        var resources = linux["resources"]
-        let rule: JSONValue = [
-            "allow": true, "type": "c", "major": .integer(major), "minor": .integer(minor), "access": "rwm",
-        ]
-        resources = resources.with("devices", .array(resources["devices"].elements + [rule]))
-        resources = Self.withRoomForMachine(resources, memoryMiB)
-        return linux.with("devices", .array(linux["devices"].elements + [device])).with("resources", resources)
     }
 
     /// Raises limits of memory: the guest's memory is what the container was promised.

@@ -31,12 +31,19 @@ enum Runtime {
             return
         }
         switch options.command {
-        case "create": throw try CreateCommand(options).run()
-        case "exec": throw try ContainerExecCommand(options: options).run()
+        case "create":
+            var command = try CreateCommand(options)
+            throw try command.run()
+        case "start": throw try StartCommand(options: options).run()
+        case "exec":
+            var command = ContainerExecCommand(options: options)
+            throw try command.run()
         case "delete": try DeleteCommand(options: options).run()
         case "state": try StateCommand(options: options).run()
-        case "update": throw try UpdateCommand(options: options).run()
-        case "start", "kill", "pause", "resume", "ps", "events", "list", "features", "help":
+        case "update":
+            var command = UpdateCommand(options: options)
+            throw try command.run()
+        case "kill", "pause", "resume", "ps", "events", "list", "features", "help":
             throw try Delegate.replaceThisProcess(options.arguments)
         case "checkpoint", "restore":
             throw RuntimeProblem(

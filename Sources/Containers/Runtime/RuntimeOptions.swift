@@ -80,13 +80,15 @@ struct RuntimeOptions {
 
     func has(_ flag: String) -> Bool { flags.contains(flag) }
 
-    /// The arguments with another value for an option, which is added where it was not given.
-    func replacing(_ name: String, by value: String) -> [String] {
-        var arguments = arguments
+    /// Gives an option another value; one that was not given is added.
+    mutating func replace(_ name: String, by value: String) {
+        defer { values[name] = value }
         guard let place = places[name] else {
-            let command = arguments.firstIndex(of: command) ?? 0
-            arguments.insert(contentsOf: [name, value], at: command + 1)
-            return arguments
+            let command = (arguments.firstIndex(of: command) ?? 0) + 1
+            arguments.insert(contentsOf: [name, value], at: command)
+            for (other, place) in places where place >= command { places[other] = place + 2 }
+            places[name] = command + 1
+            return
         }
         let word = arguments[place]
         if word.hasPrefix("-"), let equals = word.firstIndex(of: "="), word != "-" {
@@ -94,7 +96,6 @@ struct RuntimeOptions {
         } else {
             arguments[place] = value
         }
-        return arguments
     }
 
     /// The container's id, which becomes part of paths.

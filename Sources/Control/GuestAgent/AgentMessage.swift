@@ -18,7 +18,7 @@ package struct AgentMessage: Hashable, Sendable {
         case hello = 1
         case clock, argument, variable, user, folder, capabilities, limit, options, container, root, mount, stage,
             setting
-        case hostName, size
+        case hostName, size, interface, route
 
         case entry = 20
         case data, end

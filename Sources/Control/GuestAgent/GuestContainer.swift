@@ -29,6 +29,8 @@ package struct GuestContainer: Hashable, Sendable {
     package var settings: [Setting] = []
     package var hostName = ""
     package var domainName = ""
+    /// The guest's interfaces, which the container shares.
+    package var interfaces: [Interface] = []
     /// The time that the guest's clock is set to; `nil` for the one it has.
     package var time: Time?
 
@@ -39,6 +41,32 @@ package struct GuestContainer: Hashable, Sendable {
 
         package init(_ name: String, _ value: String) {
             (self.name, self.value) = (name, value)
+        }
+    }
+
+    /// An interface of the guest.
+    ///
+    /// Addresses are in network order, as the bytes lie in memory.
+    package struct Interface: Hashable, Sendable {
+        /// Its name in the guest.
+        package let name: String
+        package var address: UInt32 = 0
+        package var mask: UInt32 = 0
+        package var routes: [Route] = []
+
+        package init(_ name: String) {
+            self.name = name
+        }
+    }
+
+    /// A route through an interface; without a router where that is 0.
+    package struct Route: Hashable, Sendable {
+        package let target: UInt32
+        package let mask: UInt32
+        package let router: UInt32
+
+        package init(target: UInt32, mask: UInt32, router: UInt32) {
+            (self.target, self.mask, self.router) = (target, mask, router)
         }
     }
 
@@ -85,6 +113,17 @@ package struct GuestContainer: Hashable, Sendable {
         }
         for setting in settings {
             try send(AgentMessage(.setting, AgentMessage.bytes(setting.name) + AgentMessage.bytes(setting.value)))
+        }
+        for interface in interfaces {
+            let name = try AgentMessage.bytes(interface.name)
+            // The device has the hardware address and the size of a packet already.
+            let unchanged = [UInt8](repeating: 0, count: 10)
+            let numbers = AgentMessage.bytes(interface.address) + AgentMessage.bytes(interface.mask)
+            try send(AgentMessage(.interface, name + unchanged + numbers))
+            for route in interface.routes {
+                let numbers = [route.target, route.mask, route.router].flatMap { AgentMessage.bytes($0) }
+                try send(AgentMessage(.route, name + numbers))
+            }
         }
         if !hostName.isEmpty || !domainName.isEmpty {
             try send(AgentMessage(.hostName, AgentMessage.bytes(hostName) + AgentMessage.bytes(domainName)))

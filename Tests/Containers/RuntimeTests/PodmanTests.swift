@@ -16,6 +16,8 @@ import Testing
     )
 )
 struct PodmanTests {
+    private static let hasNetavark = unsafe access("/usr/lib/podman/netavark", X_OK) == 0
+
     private let folder: WorkFolder
 
     /// An image of busybox alone, in a store of its own.
@@ -31,6 +33,8 @@ struct PodmanTests {
             [engine]
             cgroup_manager = "cgroupfs"
             events_logger = "file"
+            [network]
+            network_backend = "netavark"
             [engine.runtimes]
             runc = ["\(try #require(HostProgram.find("runc")))"]
             """,
@@ -42,32 +46,35 @@ struct PodmanTests {
             + "for name in sh cat uname sleep; do ln -s busybox \(folder.path)/tree/bin/$name; done && "
             + "tar -C \(folder.path)/tree -cf \(folder.path)/tree.tar . "
         #expect(try HostProgram.run("/bin/sh", ["-c", script]).status == 0)
-        let imported = try podman("import", "\(folder.path)/tree.tar", "localhost/box")
+        let imported = try podman(["import", "\(folder.path)/tree.tar", "localhost/box"])
         try #require(imported.status == 0, "\(imported.text)")
     }
 
-    private func podman(_ arguments: String..., input: String? = nil) throws -> HostProgram.Ending {
+    /// The messages of the last podman.
+    private var errors: String {
+        (try? Host.FileContents.text(of: folder.path.appending("errors"), limit: 1 << 16)) ?? ""
+    }
+
+    /// Runs podman to its end, which is soon.
+    private func podman(_ arguments: [String], input: String? = nil) throws -> HostProgram.Ending {
         let program = try #require(HostProgram.find("podman"))
         let words = [
             "CONTAINERS_CONF=\(folder.path)/containers.conf", "MARTLET_GUEST_IMAGES=\(GuestImages.folder)",
-            "XDG_CACHE_HOME=\(folder.path)/cache", program.string, "--root", "\(folder.path)/root", "--runroot",
-            "\(folder.path)/run", "--storage-driver", "vfs", "--runtime", RuntimeTests.program.string,
+            "XDG_CACHE_HOME=\(folder.path)/cache", "timeout", "-k", "5", "300",
         ]
-        let quoted = (words + arguments).map { "'\($0)'" }.joined(separator: " ")
+        let options = [
+            program.string, "--root", "\(folder.path)/root", "--runroot", "\(folder.path)/run", "--tmpdir",
+            "\(folder.path)/tmp", "--storage-driver", "vfs", "--runtime", RuntimeTests.program.string,
+        ]
+        let quoted = (words + options + arguments).map { "'\($0)'" }.joined(separator: " ")
         let source = input.map { "printf '\($0)' | env " } ?? "exec env "
         return try HostProgram.run("/bin/sh", ["-c", source + quoted + " 2>\(folder.path)/errors"])
     }
 
     @Test func `a container has a kernel of its own, its input, and its program's status`() throws {
         let ended = try podman(
-            "run",
-            "--rm",
-            "-i",
-            "localhost/box",
-            "sh",
-            "-c",
-            "cat; uname -r; exit 5",
-            input: "words\\n"
+            ["run", "--rm", "-i", "localhost/box", "sh", "-c", "cat; uname -r; exit 5"],
+            input: "words\n"
         )
         let lines = ended.text.split(separator: "\n")
         #expect(ended.status == 5 && lines.first == "words")
@@ -77,8 +84,47 @@ struct PodmanTests {
             unsafe String(hostBytes: Array($0.prefix { $0 != 0 }))
         }
         #expect(lines.count == 2 && lines.last.map(String.init) != release)
-        #expect(try podman("run", "--rm", "localhost/box", "nosuch").status == 127)
-        #expect(try podman("run", "--rm", "localhost/box", "/bin").status == 126)
-        #expect(try podman("ps", "--all", "--quiet").text.isEmpty)
+        #expect(try podman(["run", "--rm", "localhost/box", "nosuch"]).status == 127)
+        #expect(try podman(["run", "--rm", "localhost/box", "/bin"]).status == 126)
+        #expect(try podman(["ps", "--all", "--quiet"]).text.isEmpty)
+    }
+    /// One boot for all of it.
+    @Test(
+        .enabled(
+            if: hasNetavark && NetworkNamespace.isUsable && HostProgram.find("iptables") != nil,
+            "needs netavark and iptables; \(NetworkNamespace.reason)"
+        )
+    )
+    func `a container has the network that podman made for it, with published ports, and takes programs at once`()
+        throws
+    {
+        try NetworkNamespace.run {
+            // A cable that leads nowhere: the host's own address is reached all the same.
+            try NetworkNamespace.ip("link add eth0 type veth peer name other")
+            try NetworkNamespace.ip("address add 192.0.2.1/24 dev eth0")
+            try NetworkNamespace.ip("link set eth0 up")
+            try useContainerWithNetwork()
+        }
+    }
+
+    private func useContainerWithNetwork() throws {
+        let program = "trap \"echo over; exit 7\" TERM; busybox httpd -p 80 -h /bin; while :; do sleep 1; done"
+        let place = ["--name", "web", "--network", "podman", "-p", "8080:80", "localhost/box"]
+        let started = try podman(["run", "-d"] + place + ["sh", "-c", program])
+        try #require(started.status == 0, "\(errors)")
+        defer { _ = try? podman(["rm", "--force", "--time", "0", "web"]) }
+        // The machine still boots.
+        let look = "busybox ip -o -4 address show eth0; busybox ip route; exit 5"
+        let shown = try podman(["exec", "web", "sh", "-c", look])
+        #expect(shown.status == 5, "\(errors)")
+        #expect(shown.text.contains("inet 10.88.") && shown.text.contains("default via 10.88.0.1"))
+        let busybox = try #require(HostProgram.find("busybox"))
+        let copy = "\(folder.path)/fetched"
+        let fetch = ["60", busybox.string, "wget", "-q", "-O", copy, "http://192.0.2.1:8080/busybox"]
+        #expect(try HostProgram.run("/usr/bin/timeout", fetch).status == 0)
+        #expect(try HostProgram.run("/usr/bin/cmp", [copy, busybox.string]).status == 0)
+        #expect(try podman(["stop", "--time", "60", "web"]).status == 0)
+        #expect(try podman(["wait", "web"]).text == "7\n")
+        #expect(try podman(["logs", "web"]).text == "over\n")
     }
 }

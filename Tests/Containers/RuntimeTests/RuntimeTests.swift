@@ -27,7 +27,7 @@ struct RuntimeTests {
     init() throws {
         folder = try WorkFolder()
         try folder.write(
-            "#!/bin/sh\nprintf '%s\\n' \"$@\" > \(folder.path)/calls\ncase \"$*\" in *kill*) echo 'container not running' >&2; exit 1;; esac\n",
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" > \(folder.path)/calls\ncp \(folder.path)/process-id \(folder.path)/p 2>/dev/null\ncase \"$*\" in *kill*) echo 'container not running' >&2; exit 1;; esac\n",
             "runc",
             mode: 0o755
         )
@@ -76,7 +76,7 @@ struct RuntimeTests {
             "--bundle",
             "\(folder.path)/bundle",
             "--pid-file",
-            "p",
+            "\(folder.path)/p",
             "c1"
         )
     }
@@ -94,7 +94,7 @@ struct RuntimeTests {
         )
         #expect(outer["process"]["capabilities"]["bounding"] == [] && outer["process"]["noNewPrivileges"] == true)
         #expect(outer["root"]["readonly"] == true)
-        #expect(outer["linux"]["devices"].elements.compactMap { $0["path"].string } == ["/dev/kvm"])
+        #expect(outer["linux"]["devices"].elements.compactMap { $0["path"].string } == ["/dev/kvm", "/dev/net/tun"])
         #expect(outer["linux"]["resources"]["memory"]["limit"] == .integer((256 + 64) << 20))
         let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
         #expect(inner["memory_mib"] == 256 && inner["config"]["process"]["user"]["uid"] == 5)
@@ -165,6 +165,53 @@ struct RuntimeTests {
         }
         let killed = try call("kill", "--all", "c1", "9")
         #expect(killed.status == 1 && killed.text.contains("container not running"))
+    }
+
+    @Test(.enabled(if: NetworkNamespace.isUsable, "\(NetworkNamespace.reason)"))
+    func `start ties the interfaces of the container's namespace to TAPs, and tells the machine their addresses`()
+        throws
+    {
+        let sleep = ProcessLaunch("/bin/sleep", arguments: ["600"])
+        let process = try NetworkNamespace.run {
+            try NetworkNamespace.ip("link add eth0 address 02:00:00:00:00:05 mtu 1400 type veth peer name other")
+            try NetworkNamespace.ip("address add 192.0.2.1/24 dev eth0")
+            try NetworkNamespace.ip("link set eth0 up")
+            try NetworkNamespace.ip("route add default via 192.0.2.254")
+            return try sleep.start()
+        }
+        defer {
+            try? process.send(SIGKILL)
+            _ = process.takeStatus()
+        }
+        try folder.write("\(process.id)", "process-id")
+        try configuration()
+        #expect(try create().status == 0)
+        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        // Twice: a machine that ended before may have left its filters.
+        for _ in 0..<2 {
+            let started = try call("start", "c1")
+            #expect(started.status == 0 && started.text.isEmpty, "\(started.text)")
+        }
+        #expect(calls.suffix(2) == ["start", "c1"])
+        let bytes = try FileContents.bytes(of: bundle.appending("c/network.json"), limit: 1 << 16)
+        let address: (UInt32) -> JSONValue = { .integer(Int64($0.bigEndian)) }
+        #expect(
+            try JSONValue(parsing: bytes) == [
+                [
+                    "tap": "martlet0", "mtu": 1400, "mac": "02:00:00:00:00:05", "address": address(0xc000_0201),
+                    "mask": address(0xffff_ff00),
+                    "routes": [
+                        ["to": 0, "mask": 0, "via": address(0xc000_02fe)]
+                    ],
+                ]
+            ]
+        )
+        for (from, to) in [("eth0", "martlet0"), ("martlet0", "eth0")] {
+            let words = ["--net=/proc/\(process.id)/ns/net", "tc", "filter", "show", "dev", from, "ingress"]
+            let filters = try HostProgram.run("/usr/bin/nsenter", words)
+            #expect(filters.text.contains("mirred (Egress Redirect to device \(to))"))
+        }
+        #expect(try call("delete", "--force", "c1").status == 0)
     }
 
     @Test func `exec runs Martlet's own client with the process as it was given`() throws {

@@ -15,6 +15,7 @@ private enum ContainerFiles {
     static let base = "/m/base.ext4"
     static let scratch = "/m/scratch.ext4"
     static let socket = "/c/vsock"
+    static let network: FilePath = "/c/network.json"
 }
 
 /// `martlet container`: the process of a container that an engine runs; martlet-runtime starts it.
@@ -49,7 +50,16 @@ struct ContainerCommand: ParsableCommand {
             Drive("base", path: ContainerFiles.base, isReadOnly: true), Drive("scratch", path: ContainerFiles.scratch),
         ]
         configuration.vsock = Vsock(path: ContainerFiles.socket)
-        let program = try RuntimeSpecification.container(container["config"], base: "/dev/vda", scratch: "/dev/vdb")
+        // There is none where the container has no network.
+        let description = try? FileContents.bytes(of: ContainerFiles.network, limit: 1 << 20)
+        let network = try ContainerNetwork(try description.map { try JSONValue(parsing: $0) } ?? [])
+        configuration.networkInterfaces = network.interfaces
+        let program = try RuntimeSpecification.container(
+            container["config"],
+            base: "/dev/vda",
+            scratch: "/dev/vdb",
+            interfaces: network.guestInterfaces
+        )
         let log = MonitorLog(identifier: "container", isVerbose: false, output: nil)
         return try ContainerMachine(configuration, program, input: .standardInput, log: log) { Messages.write($0) }
             .run()

@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #pragma clang assume_nonnull begin
 
@@ -41,6 +42,28 @@ int cnetwork_interface_is_up(int socket, int index);
 int cnetwork_link_events(void);
 /// Takes all that such a socket has to tell.
 void cnetwork_link_events_take(int socket);
+
+// MARK: - The network of a container
+
+/// An Ethernet interface. Addresses are in network order.
+struct cnetwork_interface {
+    char name[IFNAMSIZ];
+    int index, mtu;
+    uint8_t hardware_address[6];
+    uint32_t address, mask;  // of IPv4; 0 for none
+};
+/// The Ethernet interfaces of this thread's network namespace that are up: their number, at most `limit`.
+int cnetwork_interfaces(struct cnetwork_interface *out, int limit);
+/// Moves this thread into the network namespace that an open descriptor stands for (setns).
+int cnetwork_enter(int network_namespace);
+/// Makes a TAP that stays when this process closes it, or takes one that nobody uses, and starts it: its index.
+///
+/// The user `owner` can open it without any right. -EBUSY where somebody has it open.
+int cnetwork_tap_make(const char *name, unsigned owner, int mtu);
+/// Opens such a TAP, which from now on goes with this descriptor.
+int cnetwork_tap_take(const char *name);
+/// Sends all frames that one interface receives out of another one (tc-mirred), in place of what was set up there before.
+int cnetwork_redirect(int from, int to);
 
 #pragma clang assume_nonnull end
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CNetwork.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int result(int value) { return value < 0 ? -errno : value; }
+
+static int open_socket(void) { return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
+
+int cnetwork_enter(int network_namespace) { return result(setns(network_namespace, CLONE_NEWNET)); }
+
+// MARK: - Interfaces
+
+static uint32_t internet_address(int socket, unsigned long request, struct ifreq *interface) {
+    struct sockaddr_in address;
+    if (ioctl(socket, request, interface) < 0) return 0;
+    memcpy(&address, &interface->ifr_addr, sizeof address);
+    return address.sin_addr.s_addr;
+}
+
+int cnetwork_interfaces(struct cnetwork_interface *out, int limit) {
+    int socket = open_socket(), count = 0;
+    if (socket < 0) return socket;
+    struct if_nameindex *all = if_nameindex();
+    for (struct if_nameindex *one = all; one && one->if_index && count < limit; one++) {
+        struct cnetwork_interface found = {.index = (int)one->if_index};
+        struct ifreq request = {0};
+        strncpy(found.name, one->if_name, IFNAMSIZ - 1);
+        memcpy(request.ifr_name, found.name, IFNAMSIZ);
+        if (ioctl(socket, SIOCGIFFLAGS, &request) < 0 || !(request.ifr_flags & IFF_UP)) continue;
+        if (ioctl(socket, SIOCGIFHWADDR, &request) < 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER) continue;
+        memcpy(found.hardware_address, request.ifr_hwaddr.sa_data, 6);
+        found.mtu = ioctl(socket, SIOCGIFMTU, &request) < 0 ? 0 : request.ifr_mtu;
+        found.address = internet_address(socket, SIOCGIFADDR, &request);
+        found.mask = internet_address(socket, SIOCGIFNETMASK, &request);
+        out[count++] = found;
+    }
+    int error = all ? 0 : -errno;
+    if (all) if_freenameindex(all);
+    close(socket);
+    return error < 0 ? error : count;
+}
+
+// MARK: - TAP
+
+static int open_tap(const char *name) {
+    int tap = result(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    int error = tap < 0 ? tap : cnetwork_tap_attach(tap, name, false);
+    if (error >= 0) return tap;
+    if (tap >= 0) close(tap);
+    return error;
+}
+
+static int start(const char *name, int mtu) {
+    struct ifreq request = {.ifr_mtu = mtu};
+    int socket = open_socket();
+    if (socket < 0) return socket;
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    int error = result(ioctl(socket, SIOCSIFMTU, &request));
+    request.ifr_flags = IFF_UP;
+    if (error >= 0) error = result(ioctl(socket, SIOCSIFFLAGS, &request));
+    close(socket);
+    return error;
+}
+
+int cnetwork_tap_make(const char *name, unsigned owner, int mtu) {
+    int tap = open_tap(name);
+    if (tap < 0) return tap;
+    int error = result(ioctl(tap, TUNSETOWNER, (unsigned long)owner));
+    if (error >= 0) error = start(name, mtu);
+    if (error >= 0) error = result(ioctl(tap, TUNSETPERSIST, 1UL));
+    close(tap);
+    return error < 0 ? error : cnetwork_interface_index(name);
+}
+
+int cnetwork_tap_take(const char *name) {
+    int tap = open_tap(name);
+    if (tap < 0) return tap;
+    int error = result(ioctl(tap, TUNSETPERSIST, 0UL));
+    if (error >= 0) return tap;
+    close(tap);
+    return error;
+}
+
+// MARK: - Traffic control (tc(8))
+
+/// A request of rtnetlink under construction.
+struct request {
+    struct nlmsghdr header;
+    struct tcmsg traffic;
+    char attributes[256];
+};
+
+static struct request begin(int type, int flags, int interface, uint32_t parent) {
+    return (struct request){
+        .header = {NLMSG_LENGTH(sizeof(struct tcmsg)), (uint16_t)type, (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags), 1, 0},
+        .traffic = {.tcm_family = AF_UNSPEC, .tcm_ifindex = interface, .tcm_parent = parent},
+    };
+}
+
+/// Adds an attribute; one without bytes holds those that follow, up to `end`.
+static struct rtattr *add(struct request *request, unsigned type, const void *bytes, size_t count) {
+    struct rtattr *attribute = (struct rtattr *)(void *)((char *)request + NLMSG_ALIGN(request->header.nlmsg_len));
+    attribute->rta_type = (uint16_t)type;
+    attribute->rta_len = (uint16_t)RTA_LENGTH(count);
+    if (count) memcpy(RTA_DATA(attribute), bytes, count);
+    request->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(request->header.nlmsg_len) + RTA_ALIGN(attribute->rta_len));
+    return attribute;
+}
+
+static void end(const struct request *request, struct rtattr *holder) {
+    holder->rta_len = (uint16_t)((const char *)request + request->header.nlmsg_len - (const char *)holder);
+}
+
+static int send_request(int netlink, const struct request *request) {
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+        char rest[512];
+    } answer;
+    if (send(netlink, request, request->header.nlmsg_len, 0) < 0) return -errno;
+    long count = recv(netlink, &answer, sizeof answer, 0);
+    if (count < 0) return -errno;
+    if ((size_t)count < NLMSG_LENGTH(sizeof answer.error) || answer.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
+    return answer.error.error;
+}
+
+int cnetwork_redirect(int from, int to) {
+    int netlink = result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (netlink < 0) return netlink;
+    struct request request = begin(RTM_DELQDISC, 0, from, TC_H_INGRESS);
+    send_request(netlink, &request);  // there is none, mostly
+    request = begin(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, from, TC_H_INGRESS);
+    request.traffic.tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
+    add(&request, TCA_KIND, "ingress", sizeof "ingress");
+    int error = send_request(netlink, &request);
+
+    // One key, all zeros: its mask is empty, and every frame matches.
+    char every[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = {0};
+    struct tc_u32_sel selector = {.flags = TC_U32_TERMINAL, .nkeys = 1};
+    memcpy(every, &selector, sizeof selector);
+    struct tc_mirred mirred = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
+    request = begin(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, from, TC_H_MAKE(TC_H_INGRESS, 0));
+    request.traffic.tcm_info = TC_H_MAKE(1U << 16, htons(3 /* ETH_P_ALL */));
+    add(&request, TCA_KIND, "u32", sizeof "u32");
+    struct rtattr *options = add(&request, TCA_OPTIONS, NULL, 0);
+    add(&request, TCA_U32_SEL, every, sizeof every);
+    struct rtattr *actions = add(&request, TCA_U32_ACT, NULL, 0);
+    struct rtattr *first = add(&request, 1, NULL, 0);
+    add(&request, TCA_ACT_KIND, "mirred", sizeof "mirred");
+    struct rtattr *parameters = add(&request, TCA_ACT_OPTIONS, NULL, 0);
+    add(&request, TCA_MIRRED_PARMS, &mirred, sizeof mirred);
+    end(&request, parameters), end(&request, first), end(&request, actions), end(&request, options);
+    if (error == 0) error = send_request(netlink, &request);
+    close(netlink);
+    return error;
+}

@@ -20,8 +20,10 @@ package final class MachineService: Sendable {
         var machine: VirtualMachine?
         var startedAt: Timestamp?
         var result: MachineResult?
-        /// Stopped before there was a machine.
+        /// Stopped before there was a machine, or before its guest ran.
         var isAbandoned = false
+        /// Restored to wait, and nobody has said yet whether it is to run or to go on waiting.
+        var awaitsOrder = false
         /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
 
@@ -96,6 +98,18 @@ package final class MachineService: Sendable {
     /// Indicates whether the machine was started.
     package var isStarted: Bool {
         state.withLock { $0.machine != nil }
+    }
+
+    /// Indicates whether a client has given all orders that the machine needs: to start, and, for a restored one that waits,
+    /// to run or to go on waiting.
+    package var isOrdered: Bool {
+        state.withLock { $0.machine != nil && !$0.awaitsOrder }
+    }
+
+    /// Ends a machine that nobody wants any more, as if it never was.
+    package func abandon() {
+        change { if $0.machine != nil { $0.isAbandoned = true } }
+        stop()
     }
 
     /// Takes over a description, in place of what was described so far.
@@ -190,6 +204,7 @@ package final class MachineService: Sendable {
         try state.withLock { state throws(APIError) in
             guard !state.isAbandoned else { throw APIError("Martlet is about to end.") }
             state.machine = machine
+            state.awaitsOrder = isPaused
             state.startedAt = .now
         }
         machine.whenEnded { [self] outcome in handleEnd(outcome) }
@@ -219,7 +234,7 @@ package final class MachineService: Sendable {
         flushMetrics()
         metricsFile.stop()
         let (result, waiters) = state.withLock { state in
-            let result = state.machine.map { MachineResult(outcome, of: $0) }
+            let result = state.isAbandoned ? nil : state.machine.map { MachineResult(outcome, of: $0) }
             state.result = result
             defer { state.waiters = [] }
             return (result, state.waiters)
@@ -236,7 +251,7 @@ package final class MachineService: Sendable {
     /// Meanwhile, it gives back what the start needed, often at first and then each minute: a start goes on after its call returns,
     /// and requests take memory too.
     ///
-    /// - Returns: How it ended; `nil` for a machine that never was.
+    /// - Returns: How it ended; `nil` for a machine that never was, or was given up before its guest ran.
     package func waitUntilEnded() -> MachineResult? {
         var interval = 1
         while ended.wait(timeout: .now() + .seconds(interval)) == .timedOut {

@@ -253,8 +253,8 @@ package final class MachineSession: Sendable {
             name: APIVersion.name,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings] count in
-                // The client that wanted to start a machine has gone before that.
-                if settings.endsWhenUnused, count == 0, !service.isStarted { service.stop() }
+                // The client that wanted a machine has gone before it ran.
+                if settings.endsWhenUnused, count == 0, !service.isOrdered { service.abandon() }
             },
             handler: service.handle
         )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import JSON
+import MachineAPI
 import TestSupport
 import Testing
 
@@ -64,6 +65,20 @@ struct SnapshotRequestTests {
         let third = try APIFixture()
         try third.put("/snapshot/load", load.setting("resume_vm", true)).succeed()
         #expect(try third.get("/")["state"] == "Running")
+        #expect(third.service.isOrdered)
+    }
+
+    @Test func `a machine that was restored to wait is nobody's until its client says what it is to do`() throws {
+        try save()
+        let kept = try APIFixture()
+        try kept.put("/snapshot/load", load).succeed()
+        #expect(!kept.service.isOrdered)
+        try kept.patch("/vm", ["state": "Paused"]).succeed()
+        #expect(kept.service.isOrdered)
+        let given = try APIFixture()
+        try given.put("/snapshot/load", load).succeed()
+        given.service.abandon()
+        #expect(given.service.waitUntilEnded() == nil)
     }
 
     @Test func `a load names other files for disks, and says what is missing`() throws {

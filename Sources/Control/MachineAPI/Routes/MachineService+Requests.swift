@@ -184,6 +184,7 @@ extension MachineService {
     func setPhase(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let phase = try request.body(PhaseBody.self, named: "vm").state
         let machine = try startedMachine()
+        change { $0.awaitsOrder = false }
         let received = request.received
         let answer: @Sendable (Result<Void, MachineError>) -> Void = { [self] result in
             switch result {

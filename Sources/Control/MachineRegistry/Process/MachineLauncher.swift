@@ -54,9 +54,9 @@ package struct MachineLauncher {
                 let load = SnapshotLoad(folder: restoration.folder, options)
                 try client.request("PUT", "/snapshot/load", .encoding(load), until: limit)
                 try prepare(client)
-                if !restoration.options.isPaused {
-                    try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
-                }
+                // One that shall wait is told so as well: without a word, the monitor gives it up when this process goes.
+                let state: JSONValue = restoration.options.isPaused ? "Paused" : "Resumed"
+                try client.request("PATCH", "/vm", ["state": state], until: limit)
             } else {
                 try prepare(client)
                 try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)

@@ -67,10 +67,7 @@ struct ReadySnapshots {
     /// - Returns: The snapshot; `nil` for a boot.
     func snapshot(_ name: String) -> MachineSnapshot? {
         guard let snapshot = try? MachineSnapshot(folder.appending(name)) else { return nil }
-        let memory = try? snapshot.folder.memory(
-            byteCount: snapshot.machine.memory.byteCount,
-            id: snapshot.machine.id
-        )
+        let memory = try? snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
         let disks = snapshot.machine.disks.allSatisfy { disk in
             guard let file = try? snapshot.folder.disk(disk.id) else { return false }
             return file.byteCount == disk.byteCount
@@ -181,8 +178,10 @@ extension RunCommand {
         }
         guard ready.prepare(for: configuration) else { return try runHere(.boot(configuration)) }
         let path = ready.folder.appending(name)
+        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
+        SnapshotRemoval.remove(path)
         return try runHere(.boot(configuration)) { machine in
-            // One that is there is damaged, or somebody else was faster: either is replaced.
+            // Somebody else may have been faster.
             machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
                 ready.prune(keeping: ReadySnapshots.limit)
             }

@@ -89,10 +89,12 @@ package enum SnapshotRemoval {
         throw .notASnapshot(path, reason: "'\(other)' in it is none of its files: move that away first")
     }
 
-    /// Removes a snapshot's files and its folder.
+    /// Removes a snapshot's files, whatever is in them, and its folder where nothing else is in it.
     ///
-    /// Errors leave what cannot be removed; the folder then keeps the name of an abandoned one.
-    static func remove(_ path: FilePath) {
+    /// Errors leave what cannot be removed; the folder then keeps its name.
+    ///
+    /// - Parameter path: A folder of Martlet's own choice: unlike `removeWhole`, nothing makes sure that it is a snapshot.
+    package static func remove(_ path: FilePath) {
         guard let folder = try? OwnedDescriptor(openingFolder: path, followsLinks: false) else { return }
         empty(folder)
         _ = unsafe path.withPlatformString { unsafe rmdir($0) }

@@ -49,9 +49,12 @@ struct ReadySnapshotTests {
         }
         #expect(Set(([first] + restored).map(\.uuid)).count == 3)
         // One that is damaged is not found, and the next boot replaces it.
-        let state = try #require(list.last?.split(separator: " ").first.map { String($0) + "/memory" })
-        #expect(unsafe truncate(state, 1 << 20) == 0)
+        let path = try #require(list.last?.split(separator: " ").first.map(String.init))
+        #expect(unsafe truncate(path + "/state", 100) == 0)
+        #expect(try martlet("snapshot", "verify", path).runToEnd().termination == .exited(1))
         #expect(try !run().messages.contains("restored"))
+        let verified = try martlet("snapshot", "verify", path).runToEnd()
+        #expect(verified.termination == .exited(0), "\(verified.messages)")
         let pruned = try martlet("snapshot", "prune").runToEnd()
         #expect(pruned.text.split(separator: "\n").count == 1, "\(pruned.text) \(pruned.messages)")
         #expect(try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n").count == 1)

@@ -15,6 +15,7 @@ RUNTIME := .build/release/martlet-runtime
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath \
     -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -z -Xlinker pack-relative-relocs \
     -Xswiftc -Xfrontend -Xswiftc -function-sections \
+    -Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors \
     -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/symbol-order.txt -Xlinker --no-warn-symbol-ordering
 COMPLETIONS = $(addprefix $(DESTDIR)$(PREFIX)/share/, bash-completion/completions/martlet \
     zsh/site-functions/_martlet fish/vendor_completions.d/martlet.fish)

@@ -42,7 +42,9 @@ struct MartletCommand: ParsableCommand {
         }
         do {
             // Not CommandLine.arguments, which loses bytes that are no UTF-8.
-            let arguments = RunImageCommand.arguments(from: ProcessArguments.all)
+            let all = ProcessArguments.all
+            if let status = try PlainRestore(all)?.run() { Glibc.exit(status) }
+            let arguments = RunImageCommand.arguments(from: all)
             var command = try parseAsRoot(NetworkOption.completed(arguments))
             try command.run()
         } catch {

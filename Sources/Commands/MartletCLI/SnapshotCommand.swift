@@ -120,7 +120,7 @@ struct SnapshotVerifyCommand: ParsableCommand {
     static func isWhole(_ path: FilePath) throws -> Bool {
         let opened = try MachineSnapshot(path)
         let description = opened.machine.memory
-        let file = try opened.folder.memory(byteCount: description.byteCount, id: opened.machine.id)
+        let file = try opened.folder.memory(description, id: opened.machine.id)
         for disk in opened.machine.disks where disk.isCopied {
             _ = try opened.folder.disk(disk.id, byteCount: disk.byteCount)
         }

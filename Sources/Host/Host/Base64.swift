@@ -22,19 +22,23 @@ package struct Base64: Hashable, Sendable, Codable {
     package init?(text: String) {
         let characters = Array(text.utf8)
         guard characters.count.isMultiple(of: 4) else { return nil }
+        let end = UInt8(ascii: "=")
+        let padding = characters.last == end ? characters[characters.count - 2] == end ? 2 : 1 : 0
+        let values = Self.values
         var bytes: [UInt8] = []
         bytes.reserveCapacity(characters.count / 4 * 3)
-        for start in stride(from: 0, to: characters.count, by: 4) {
-            let group = characters[start..<start + 4]
-            let isLast = start + 4 == characters.count
-            let padding = isLast ? group.reversed().prefix { $0 == UInt8(ascii: "=") }.count : 0
-            guard padding <= 2 else { return nil }
-            var bits: UInt32 = 0
-            for character in group.dropLast(padding) {
-                let value = Self.values[Int(character)]
-                guard value != .max else { return nil }
-                bits = bits << 6 | UInt32(value)
-            }
+        var bits: UInt32 = 0
+        for (index, character) in characters.dropLast(padding).enumerated() {
+            let value = values[Int(character)]
+            guard value != .max else { return nil }
+            bits = bits << 6 | UInt32(value)
+            guard index & 3 == 3 else { continue }
+            bytes.append(UInt8(truncatingIfNeeded: bits >> 16))
+            bytes.append(UInt8(truncatingIfNeeded: bits >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: bits))
+            bits = 0
+        }
+        if padding > 0 {
             bits <<= 6 * UInt32(padding)
             guard bits & (1 << (8 * UInt32(padding)) - 1) == 0 else { return nil }
             for byte in 0..<3 - padding { bytes.append(UInt8(truncatingIfNeeded: bits >> (16 - 8 * UInt32(byte)))) }

@@ -38,15 +38,17 @@ extension JSONValue {
 
 /// A field of an object, or the place of an element in an array.
 struct JSONKey: CodingKey {
-    let stringValue: String
+    private let name: String
     let intValue: Int?
 
+    var stringValue: String { intValue.map { "\($0)" } ?? name }
+
     init(stringValue: String) {
-        (self.stringValue, intValue) = (stringValue, nil)
+        (name, intValue) = (stringValue, nil)
     }
 
     init(intValue: Int) {
-        (stringValue, self.intValue) = ("\(intValue)", intValue)
+        (name, self.intValue) = ("", intValue)
     }
 }
 

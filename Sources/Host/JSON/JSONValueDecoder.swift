@@ -20,7 +20,7 @@ struct JSONValueDecoder: Decoder, SingleValueDecodingContainer {
     func decodeNil() -> Bool { value == .null }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
-        if let primitive = type as? any JSONPrimitive.Type {
+        if let primitive = JSONPrimitives.type(type) {
             guard let result = primitive.init(json: value) as? Value else {
                 throw JSONError(at: codingPath, "must be \(primitive.expectation(insteadOf: value))")
             }
@@ -75,9 +75,16 @@ private struct JSONObjectDecoding<Key: CodingKey>: KeyedDecodingContainerProtoco
 
     func contains(_ key: Key) -> Bool { object[key.stringValue] != nil }
 
-    func decodeNil(forKey key: Key) throws -> Bool { try field(key).decodeNil() }
+    func decodeNil(forKey key: Key) throws -> Bool {
+        try object[key.stringValue].map { $0 == .null } ?? field(key).decodeNil()
+    }
 
-    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value { try field(key).decode(type) }
+    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+        if let value = object[key.stringValue], let primitive = JSONPrimitives.value(value, as: type) {
+            return primitive
+        }
+        return try field(key).decode(type)
+    }
 
     func nestedContainer<Nested>(keyedBy: Nested.Type, forKey key: Key) throws -> KeyedDecodingContainer<Nested> {
         try field(key).container(keyedBy: keyedBy)
@@ -128,7 +135,13 @@ private struct JSONArrayDecoding: UnkeyedDecodingContainer {
         return true
     }
 
-    mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try take { try $0.decode(type) } }
+    mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+        if !isAtEnd, let primitive = JSONPrimitives.value(elements[currentIndex], as: type) {
+            currentIndex += 1
+            return primitive
+        }
+        return try take { try $0.decode(type) }
+    }
 
     mutating func nestedContainer<Nested>(keyedBy: Nested.Type) throws -> KeyedDecodingContainer<Nested> {
         try take { try $0.container(keyedBy: keyedBy) }

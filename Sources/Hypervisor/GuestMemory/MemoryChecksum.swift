@@ -10,7 +10,7 @@ import Glibc
 package struct MemoryChecksum: Hashable, Sendable {
     /// The number of bytes that one checksum covers.
     package static let chunkByteCount: UInt64 = 2 << 20
-    static let pageByteCount = 4096
+    package static let pageByteCount = 4096
 
     package private(set) var value: UInt32 = 0
 

@@ -12,11 +12,13 @@ package final class MemoryFile: Sendable {
     /// The number of bytes of guest memory in it, from its start on.
     package let byteCount: UInt64
     private let descriptor: OwnedDescriptor
+    /// The parts that have data, where the caller knew them.
+    private let knownExtents: [Range<UInt64>]?
     /// Holes smaller than this are mapped with the data around them: each mapping costs time at the start, and a few empty
     /// pages in the host's cache cost little.
     private static let smallestHole: UInt64 = 1 << 20
     /// The largest number of mappings that a file becomes: the kernel allows a process some 65,000 (`vm.max_map_count`).
-    private static let maximumExtentCount = 512
+    package static let maximumExtentCount = 512
 
     /// Takes over an open file.
     ///
@@ -24,13 +26,15 @@ package final class MemoryFile: Sendable {
     ///   - descriptor: A regular file that can be read.
     ///   - path: The path, for messages.
     ///   - byteCount: The number of bytes of guest memory in it.
+    ///   - extents: The parts that have data, in order, in whole pages; `nil` to ask the file system. All else is zeros.
     /// - Throws: `endOfFile` for a shorter file, `host` where it has no size.
     package init(
         adopting descriptor: consuming OwnedDescriptor,
         path: FilePath,
-        byteCount: UInt64
+        byteCount: UInt64,
+        extents: [Range<UInt64>]? = nil
     ) throws(GuestMemoryError) {
-        (self.path, self.byteCount) = (path, byteCount)
+        (self.path, self.byteCount, knownExtents) = (path, byteCount, extents)
         self.descriptor = descriptor
         let size = try size()
         guard size >= byteCount else { throw .endOfFile(missing: byteCount - size) }
@@ -53,25 +57,39 @@ package final class MemoryFile: Sendable {
     func dataExtents(at offset: UInt64, byteCount: UInt64) throws(GuestMemoryError) -> [Range<UInt64>] {
         let (end, isOverflow) = offset.addingReportingOverflow(byteCount)
         guard !isOverflow, end <= self.byteCount else { throw .endOfFile(missing: end &- self.byteCount) }
+        guard let knownExtents else { return Self.dataExtents(of: descriptor.borrowed, in: offset..<end) }
+        return knownExtents.map { $0.clamped(to: offset..<end) }.filter { !$0.isEmpty }.map {
+            $0.lowerBound - offset..<$0.upperBound - offset
+        }
+    }
+
+    /// Asks the file system for the parts of a range that have data, in whole pages, relative to its start.
+    ///
+    /// - Parameters:
+    ///   - file: Any regular file.
+    ///   - range: The range; whole pages.
+    /// - Returns: The parts in order, at most `maximumExtentCount`, with no small hole between them.
+    package static func dataExtents(of file: FileDescriptor, in range: Range<UInt64>) -> [Range<UInt64>] {
+        let (offset, end) = (range.lowerBound, range.upperBound)
         var extents: [Range<UInt64>] = []
         var position = offset
         while position < end {
-            let data = chost_seek_data(descriptor.rawValue, Int64(position))
+            let data = chost_seek_data(file.rawValue, Int64(position))
             // ENXIO: no data from here on. A file system that knows no holes says that all is data.
             guard data >= 0, UInt64(data) < end else { break }
-            let hole = chost_seek_hole(descriptor.rawValue, data)
+            let hole = chost_seek_hole(file.rawValue, data)
             let extentEnd = hole > data ? min(UInt64(hole), end) : end
             let page = UInt64(MemoryChecksum.pageByteCount)
             let lower = UInt64(data) / page * page - offset
             let upper = min((extentEnd + page - 1) / page * page, end) - offset
-            if let last = extents.last, lower < last.upperBound + Self.smallestHole {
+            if let last = extents.last, lower < last.upperBound + smallestHole {
                 extents[extents.count - 1] = last.lowerBound..<max(upper, last.upperBound)
             } else {
                 extents.append(lower..<upper)
             }
             position = extentEnd
         }
-        return Self.merge(extents, toAtMost: Self.maximumExtentCount)
+        return merge(extents, toAtMost: maximumExtentCount)
     }
 
     /// Computes the checksum of each 2 MiB.

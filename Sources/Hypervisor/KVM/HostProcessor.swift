@@ -8,12 +8,14 @@ package enum HostProcessor {
     ///
     /// The bits are those that `kvm_intel` and `kvm_amd` demand. Where neither is set and `/dev/kvm` works all the
     /// same, KVM interprets guest kernel code. Intel SDM volume 2, CPUID leaf 1; AMD APM volume 3, leaf 8000_0001h.
-    package static var hasHardwareVirtualization: Bool {
+    ///
+    /// Found once: in a virtual machine each CPUID instruction is an exit to its host, 20 us or more.
+    package static let hasHardwareVirtualization: Bool = {
         let vmx = cpuid(leaf: 1).ecx & (1 << 5) != 0
         let hasExtendedLeaf = cpuid(leaf: 0x8000_0000).eax >= 0x8000_0001
         let svm = hasExtendedLeaf && cpuid(leaf: 0x8000_0001).ecx & (1 << 2) != 0
         return vmx || svm
-    }
+    }()
 
     /// The CPUID instruction, run here.
     package static func cpuid(

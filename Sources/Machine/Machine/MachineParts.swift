@@ -60,7 +60,7 @@ final class MachineParts: Sendable {
             configuration = try snapshot.configuration(options, copies: &copies)
             kernel = nil
             file = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
-                try snapshot.folder.memory(byteCount: snapshot.machine.memory.byteCount, id: snapshot.machine.id)
+                try snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
             }
         }
 
@@ -98,10 +98,13 @@ final class MachineParts: Sendable {
         self.snapshotPoint = snapshotPoint
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
         let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.makeVCPUs(vm, system, count: configuration.size.vcpuCount, isInterpreted: isInterpreted)
+            try (0..<configuration.size.vcpuCount).map { index throws(KVMError) in try vm.makeVCPU(index: index) }
         }
         switch start {
         case .boot:
+            try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+                try Self.prepare(vcpus, system, isInterpreted: isInterpreted)
+            }
             let loaded = try kernel?.load(into: memory, configuration, virtioDevices: devices.firmwareDescriptions)
             try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
                 if let state = loaded?.state { try vcpus.first?.enter(state) }
@@ -209,26 +212,22 @@ final class MachineParts: Sendable {
         return vm
     }
 
-    private static func makeVCPUs(
-        _ vm: KVMVirtualMachine,
+    /// Makes new vCPUs what a guest finds after its firmware; those of a saved machine get all of it from its state.
+    private static func prepare(
+        _ vcpus: [KVMVCPU],
         _ system: KVMSystem,
-        count: Int,
         isInterpreted: Bool
-    ) throws(KVMError) -> [KVMVCPU] {
+    ) throws(KVMError) {
         let topology = CPUIDTopology(
             supported: try system.supportedCPUID(),
-            vcpuCount: count,
+            vcpuCount: vcpus.count,
             hasTSCDeadlineTimer: system.value(of: .tscDeadlineTimer) != 0,
             isHostInterpreting: isInterpreted
         )
-        var vcpus: [KVMVCPU] = []
-        for index in 0..<count {
-            let vcpu = try vm.makeVCPU(index: index)
+        for (index, vcpu) in vcpus.enumerated() {
             try vcpu.setCPUID(topology.entries(apicID: UInt32(index)))
             try vcpu.prepareAsFirmware()
-            vcpus.append(vcpu)
         }
-        return vcpus
     }
 }
 

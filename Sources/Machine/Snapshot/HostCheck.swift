@@ -8,8 +8,8 @@ import KVM
 package struct HostCheck {
     /// This host.
     package var host: HostDescription
-    /// The CPUID leaves that this host's KVM can give to a guest.
-    package var supported: [kvm_cpuid_entry2]
+    /// The CPUID leaves that this host's KVM can give to a guest; `nil` where it is known to give those of the snapshot.
+    package var supported: [kvm_cpuid_entry2]?
     /// The frequency of its time-stamp counter in kHz, or 0 where it is not known.
     package var timeStampKilohertz: UInt32
     /// Indicates whether KVM can give a guest another frequency.
@@ -19,7 +19,7 @@ package struct HostCheck {
 
     package init(
         host: HostDescription,
-        supported: [kvm_cpuid_entry2],
+        supported: [kvm_cpuid_entry2]?,
         timeStampKilohertz: UInt32,
         canScaleTimeStampCounter: Bool,
         canSetTimeStampCounter: Bool
@@ -82,7 +82,8 @@ package struct HostCheck {
 
     /// The features that the guest was shown and that this host cannot give, by Linux's names where it has one.
     private func missingFeatures(_ saved: [kvm_cpuid_entry2]) -> [String] {
-        CPUIDFeatures.registers.flatMap { register -> [String] in
+        guard let supported else { return [] }
+        return CPUIDFeatures.registers.flatMap { register -> [String] in
             let shown = saved.first { $0.function == register.leaf && $0.index == register.subleaf }
             guard let shown else { return [] }
             let here = supported.first { $0.function == register.leaf && $0.index == register.subleaf }

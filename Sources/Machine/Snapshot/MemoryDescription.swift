@@ -9,17 +9,34 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     package var byteCount: UInt64
     /// The checksum of each 2 MiB of the file, as 4 little-endian bytes: see `MemoryChecksum`.
     package var checksums: Base64
+    /// The parts of the file that have data, each as the number of its first page and of the page behind it; `nil` where only the
+    /// file system knows them, which has to be asked hundreds of times.
+    package var data: [UInt64]?
 
     enum CodingKeys: String, CodingKey {
         case byteCount = "bytes"
         case checksums = "crc32c"
+        case data = "data_pages"
     }
 
-    package init(byteCount: UInt64, checksums: [UInt32]) {
+    package init(byteCount: UInt64, checksums: [UInt32], extents: [Range<UInt64>]? = nil) {
         self.byteCount = byteCount
+        let page = UInt64(MemoryChecksum.pageByteCount)
+        data = extents?.flatMap { [$0.lowerBound / page, $0.upperBound / page] }
         self.checksums = Base64(
             checksums.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) } }
         )
+    }
+
+    /// The parts of the file that have data.
+    ///
+    /// - Returns: The parts in bytes; `nil` where they are not known, or are none that a file of this size has.
+    var extents: [Range<UInt64>]? {
+        let page = UInt64(MemoryChecksum.pageByteCount)
+        guard let data, data.count.isMultiple(of: 2), data.count / 2 <= MemoryFile.maximumExtentCount,
+            data.allSatisfy({ $0 <= byteCount / page }), zip(data, data.dropFirst()).allSatisfy(<)
+        else { return nil }
+        return stride(from: 0, to: data.count, by: 2).map { data[$0] * page..<data[$0 + 1] * page }
     }
 
     /// Compares a file with the checksums.

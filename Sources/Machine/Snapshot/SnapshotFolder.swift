@@ -98,12 +98,12 @@ package final class SnapshotFolder: Sendable {
     /// Opens the memory.
     ///
     /// - Parameters:
-    ///   - byteCount: The number of bytes of guest memory, as `state` has it.
+    ///   - description: The memory, as `state` has it.
     ///   - id: The snapshot's id, as `state` has it.
     /// - Returns: The file, to be mapped.
     /// - Throws: `damaged` for the memory of another snapshot or a part of it.
-    package func memory(byteCount: UInt64, id: Base64) throws(SnapshotError) -> MemoryFile {
-        let path = place.memory
+    package func memory(_ description: MemoryDescription, id: Base64) throws(SnapshotError) -> MemoryFile {
+        let (path, byteCount) = (place.memory, description.byteCount)
         let file = try open(path, in: memoryFolder)
         let expected = byteCount.addingReportingOverflow(UInt64(MemoryFooter.byteCount))
         guard !expected.overflow, file.byteCount == expected.partialValue else {
@@ -114,7 +114,12 @@ package final class SnapshotFolder: Sendable {
             throw .damaged(path, reason: "it is the memory of another snapshot than the state beside it")
         }
         do throws(GuestMemoryError) {
-            return try MemoryFile(adopting: file.descriptor, path: path, byteCount: byteCount)
+            return try MemoryFile(
+                adopting: file.descriptor,
+                path: path,
+                byteCount: byteCount,
+                extents: description.extents
+            )
         } catch {
             throw .damaged(path, reason: "\(error)")
         }
@@ -131,7 +136,7 @@ package final class SnapshotFolder: Sendable {
     func stateFile() throws(SnapshotError) -> OpenFile { try open(place.state, in: stateFolder) }
 
     /// Opens the file of the memory, whatever its size.
-    func memoryFile() throws(SnapshotError) -> OpenFile { try open(place.memory, in: memoryFolder) }
+    package func memoryFile() throws(SnapshotError) -> OpenFile { try open(place.memory, in: memoryFolder) }
 
     /// Opens the copy of a disk.
     ///

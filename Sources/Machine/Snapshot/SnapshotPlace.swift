@@ -45,5 +45,7 @@ extension FilePath {
         return parent.isEmpty ? "." : parent
     }
     /// The last name of the path as text from which the bytes can be made again; empty where there is none.
-    var lastName: String { lastComponent.map { FilePath(root: nil, [$0]).hostText } ?? "" }
+    ///
+    /// Not through another path, which makes Swift's runtime look through all conformances of the program for its components.
+    var lastName: String { unsafe lastComponent?.withPlatformString { unsafe String(hostString: $0) } ?? "" }
 }

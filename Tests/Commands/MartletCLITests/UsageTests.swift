@@ -38,6 +38,8 @@ import TestSupport
         Case("run", "--cmdline", "a", "--cmdline-only", "b", says: "exclude each other"),
         Case("run", "--initrd", "/dev/null", says: "--initrd needs a KERNEL"),
         Case("run", "--escape", "ctrl-1", says: "--escape"),
+        Case("run", "--restore", says: "Missing value for '--restore"),
+        Case("run", "--restore", "a", "--same-identity", "b", says: "--restore"),
         Case("run", "--escape", "", says: "--escape"),
         Case("run", "--console", "carrier-pigeon", says: "--console"),
         Case("run", "--console", "file:", says: "--console"),

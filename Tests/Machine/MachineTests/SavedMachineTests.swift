@@ -188,11 +188,13 @@ struct SavedMachineTests {
         #expect(try JSONValue(encoding: machine).decode(as: SavedMachine.self) == machine)
     }
 
-    @Test func `a state keeps the console where there is one`() throws {
+    @Test func `a state keeps the console where there is one, and the places of its memory's data`() throws {
         guard case .object(var members) = try JSONValue(parsing: Array(Self.version1point0.utf8)) else { return }
+        members["memory"] = ["bytes": 67_108_864, "crc32c": "AQID", "data_pages": [0, 3, 300, 400]]
         members["console"] = ["typed": "eHk=", "line_breaks": [1], "sent": "YWJj", "sent_bytes": 1000]
         let text = JSONValue.object(members)
         let machine = try text.decode(as: SavedMachine.self)
+        #expect(machine.memory.data == [0, 3, 300, 400])
         #expect(machine.console?.typed.bytes == Array("xy".utf8))
         #expect(machine.console?.lineBreaks == [1])
         #expect(machine.console?.sentByteCount == 1000)

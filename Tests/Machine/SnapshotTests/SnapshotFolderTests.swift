@@ -48,7 +48,7 @@ import Testing
         try save()
         let snapshot = try SnapshotFolder(path)
         #expect(try snapshot.state(as: Sample.self) == Sample())
-        let memory = try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
+        let memory = try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(7))
         let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
         #expect(try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000) == 7)
         _ = try snapshot.disk("root", byteCount: 3)
@@ -61,6 +61,32 @@ import Testing
         }
         try SnapshotRemoval.removeWhole(path)
         #expect(try folder.names() == [])
+    }
+
+    @Test func `memory is mapped where the state says that it has data, and asks the file system where that is none`()
+        throws
+    {
+        try save()
+        let snapshot = try SnapshotFolder(path)
+        func value(_ data: [UInt64]?) throws -> Int {
+            var description = MemoryDescription(byteCount: Self.memoryByteCount, checksums: [])
+            description.data = data
+            let memory = try snapshot.memory(description, id: id(7))
+            let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
+            return try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000)
+        }
+        let end = Self.memoryByteCount / 4096
+        #expect(try value([0x300, 0x301]) == 7)
+        #expect(try value([0, 1, 0x2ff, end]) == 7)
+        #expect(try value([0, 0x300]) == 0)
+        // None of these is a list of parts of this file.
+        for data in [nil, [0], [0x10, 0x10], [2, 1], [0, 2, 1, 3], [0, end + 1], [0, .max], Array(0..<2000)] {
+            #expect(try value(data) == 7, "\(data ?? [])")
+        }
+        let file = try snapshot.memoryFile()
+        let extents = MemoryFile.dataExtents(of: file.descriptor.borrowed, in: 0..<Self.memoryByteCount)
+        let description = MemoryDescription(byteCount: Self.memoryByteCount, checksums: [], extents: extents)
+        #expect(description.data == [0x300, 0x301])
     }
 
     @Test func `a snapshot is packed into one file and comes back as it was, holes and all`() throws {
@@ -108,7 +134,10 @@ import Testing
         #expect(try SnapshotFolder(path).state(as: Sample.self).name == "first")
         try save(sample("second", 2), replacing: true)
         #expect(try SnapshotFolder(path).state(as: Sample.self).name == "second")
-        _ = try SnapshotFolder(path).memory(byteCount: Self.memoryByteCount, id: id(2))
+        _ = try SnapshotFolder(path).memory(
+            MemoryDescription(byteCount: Self.memoryByteCount, checksums: []),
+            id: id(2)
+        )
         #expect(try leftovers().isEmpty)
     }
 
@@ -248,11 +277,19 @@ import Testing
     @Test func `the memory of another snapshot and a part of it are refused`() throws {
         try save(sample("first", 1))
         let snapshot = try SnapshotFolder(path)
-        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(2)) }
-        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount - 4096, id: id(1)) }
-        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: .max, id: id(1)) }
+        #expect(throws: SnapshotError.self) {
+            try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(2))
+        }
+        #expect(throws: SnapshotError.self) {
+            try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount - 4096, checksums: []), id: id(1))
+        }
+        #expect(throws: SnapshotError.self) {
+            try snapshot.memory(MemoryDescription(byteCount: .max, checksums: []), id: id(1))
+        }
         #expect(unsafe truncate(path.appending("memory").string, 4096) == 0)
-        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(1)) }
+        #expect(throws: SnapshotError.self) {
+            try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(1))
+        }
         try SnapshotRemoval.removeWhole(path)
     }
 
@@ -264,10 +301,12 @@ import Testing
         let memory = path.appending("memory").string
         let snapshot = try SnapshotFolder(path)
         unsafe unlink(memory)
-        #expect(throws: SnapshotError.self) { try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7)) }
+        #expect(throws: SnapshotError.self) {
+            try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(7))
+        }
         unsafe symlink(outside, memory)
         #expect(throws: SnapshotError.damaged(path.appending("memory"), reason: "it is a symbolic link")) {
-            try snapshot.memory(byteCount: Self.memoryByteCount, id: id(7))
+            try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(7))
         }
         unsafe unlink(state)
         unsafe mkfifo(state, 0o600)
@@ -285,7 +324,10 @@ import Testing
 
     @Test func `a changed byte of memory is found in its 2 MiB`() throws {
         let description = try save()
-        let file = try SnapshotFolder(path).memory(byteCount: Self.memoryByteCount, id: id(7))
+        let file = try SnapshotFolder(path).memory(
+            MemoryDescription(byteCount: Self.memoryByteCount, checksums: []),
+            id: id(7)
+        )
         #expect(try description.damage(in: file) == [])
         let descriptor = unsafe open(path.appending("memory").string, O_WRONLY)
         #expect(unsafe pwrite(descriptor, "x", 1, 0x45_0001) == 1)

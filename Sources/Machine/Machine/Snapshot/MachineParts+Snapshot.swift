@@ -39,6 +39,7 @@ extension MachineParts {
             let id = Base64((0..<16).map { _ in .random(in: .min ... .max) })
             let file = try draft.makeFile(SnapshotFile.memory)
             let checksums = try saveMemory(to: file.borrowed, named: draft.place.memory, while: isWanted)
+            let extents = MemoryFile.dataExtents(of: file.borrowed, in: 0..<memory.byteCount)
             try draft.finishMemory(file, byteCount: memory.byteCount, id: id)
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
@@ -50,7 +51,7 @@ extension MachineParts {
                 configuration: savedConfiguration,
                 guest: SavedGuest(usesACPI: guestUsesACPI, reportsPanicByReset: reportsPanicByReset),
                 disks: disks,
-                memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums),
+                memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums, extents: extents),
                 kvm: kvm,
                 vcpus: vcpus,
                 devices: state,
@@ -135,9 +136,11 @@ extension MachineParts {
             let host = HostDescription.current()
             // A probe of the counter costs a little, and in the same boot nothing depends on it.
             let canSet = try saved.host.bootID == host.bootID || vcpus.first?.canSetTimeStampCounter() ?? false
+            // The same processor, kernel and boot give what they gave, and the question takes KVM up to half a millisecond.
+            let supported = saved.host == host ? nil : try system.supportedCPUID()
             let check = HostCheck(
                 host: host,
-                supported: try system.supportedCPUID(),
+                supported: supported,
                 timeStampKilohertz: vcpus.first?.timeStampKilohertz ?? 0,
                 canScaleTimeStampCounter: system.value(of: .tscControl) != 0,
                 canSetTimeStampCounter: canSet

@@ -53,8 +53,14 @@ extension Target {
         .testTarget(name: name(of: folder), dependencies: uses, path: folder, swiftSettings: strictSwift)
     }
 
-    static func c(_ folder: String, links: [LinkerSetting] = []) -> Target {
-        .target(name: name(of: folder), path: folder, cSettings: strictC, linkerSettings: links)
+    static func c(_ folder: String, uses: [Target.Dependency] = [], links: [LinkerSetting] = []) -> Target {
+        .target(
+            name: name(of: folder),
+            dependencies: uses,
+            path: folder,
+            cSettings: strictC,
+            linkerSettings: links
+        )
     }
 
     static func system(_ folder: String, pkgConfig: String? = nil, apt: [String]) -> Target {
@@ -111,7 +117,10 @@ let package = Package(
         ),
 
         .c("Sources/Virtio/CStorage", links: [.linkedLibrary("uring")]),
-        .swift("Sources/Virtio/Storage", uses: ["CStorage", "Host", "MachineModel", systemPackage]),
+        .swift(
+            "Sources/Virtio/Storage",
+            uses: ["CHost", "CStorage", "Host", "MachineModel", systemPackage]
+        ),
         .c("Sources/Virtio/CNetwork"),
         .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", "MachineModel", systemPackage]),
         .swift(
@@ -202,12 +211,13 @@ let package = Package(
             ]
         ),
         .c("Tests/Support/CNativeExecution"),
+        .c("Tests/Support/CHostileCode", uses: ["CHost"]),
         .c("Tests/Support/CBootParameters"),
         .c("Tests/Support/CGuestAgent"),
 
         .tests("Tests/Model/MachineModelTests", uses: ["JSON", "MachineModel"]),
 
-        .tests("Tests/Host/HostTests", uses: ["CHost", "Host", "TestSupport", systemPackage]),
+        .tests("Tests/Host/HostTests", uses: ["CHost", "CHostileCode", "Host", "TestSupport", systemPackage]),
         .tests("Tests/Host/JSONTests", uses: ["JSON"]),
         .tests("Tests/Host/HTTPTests", uses: ["HTTP", "Host", "TestSupport", systemPackage]),
         .tests(

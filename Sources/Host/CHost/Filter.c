@@ -50,6 +50,8 @@ enum check {
     NO_CODE,
     // A thread, and neither a process nor a namespace.
     THREAD,
+    // Not the action of SIGSYS: hostile code would live on after a call that is refused.
+    SIGNAL,
     // Answered with ENOSYS: the C library falls back on a call whose arguments a filter can see.
     ABSENT,
 };
@@ -67,7 +69,8 @@ static const struct rule {
     {SYS_fallocate, DC},
     // Every thread: memory, signals and time.
     {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, ALL},
-    {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL}, {SYS_sigaltstack, DAC},
+    {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL, SIGNAL},
+    {SYS_sigaltstack, DAC},
     {SYS_tgkill, ALL}, {SYS_gettid, ALL}, {SYS_getpid, ALL}, {SYS_restart_syscall, ALL}, {SYS_sched_yield, ALL},
     {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DAC}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
     {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
@@ -95,7 +98,7 @@ static const struct rule {
     {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
     {SYS_kill, C}, {SYS_pidfd_send_signal, C}, {SYS_wait4, C}, {SYS_waitid, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
     // A thread gives rights away before it passes the gate.
-    {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_restrict_self, C},
+    {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_add_rule, C}, {SYS_landlock_restrict_self, C},
     // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.
     {449, ALL}, {454, C}, {455, C}, {456, C},
 };
@@ -265,6 +268,17 @@ static void add_rule(struct program *p, const struct rule *rule, int kinds) {
         answer(p, SECCOMP_RET_ALLOW);
         answer(p, SECCOMP_RET_TRAP);
         break;
+    case SIGNAL:
+        // To look at it, with an address of 0, is allowed.
+        load_argument(p, 0);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, SIGSYS, 0, 4);
+        load_argument(p, 1);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+        load(p, offsetof(struct seccomp_data, args) + 8 + 4);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+        answer(p, SECCOMP_RET_ALLOW);
+        answer(p, SECCOMP_RET_TRAP);
+        break;
     }
     p->steps[jump].jf = (uint8_t)(p->count - jump - 1);
 }
@@ -310,5 +324,3 @@ int chost_filter_install(int kinds, int all_threads) {
     // The id of a thread that has filters of its own.
     return result > 0 ? -EBUSY : chost_result((int)result);
 }
-
-long chost_raw_call(int number) { return syscall(number, 0, 0, 0, 0, 0, 0); }

@@ -55,10 +55,8 @@ int chost_has_filters(void);
 int chost_filter_prepare(enum chost_filter_mode mode, int log, int status);
 /// Restricts the calling thread, or all threads, to the calls of `kinds`.
 int chost_filter_install(int kinds, int all_threads);
-/// The number of calls the threads of one of `kinds` that can make.
+/// The number of calls that threads of one of `kinds` can make.
 int chost_filter_count(int kinds);
-/// Makes a system call whose arguments are all 0: for tests of what is refused.
-long chost_raw_call(int number);
 /// The name of a system call; "?" for a number without one.
 const char *chost_system_call_name(int number);
 

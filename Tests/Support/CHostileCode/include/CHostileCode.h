@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef CHOSTILECODE_H
+#define CHOSTILECODE_H
+
+/// Makes one system call on a thread that has the sandbox of `kind`, in a child of this process, and waits for its end.
+///
+/// The child has no other thread, unlike the process of an exit test: what it is refused is this call.
+///
+/// - Returns: The call's result, or -errno; at most 127. Minus 1000 and the signal where a signal ended the child. -EDOM where the
+///   sandbox could not be entered or no child be made.
+int chostile_attempt(int kind, int opens_files, long number, const long *_Nonnull arguments);
+
+/// The same for a call of the 32-bit interface, by `int 0x80`.
+int chostile_attempt_32(int kind);
+
+/// The same for a call that comes after SIGSYS is blocked.
+int chostile_attempt_blocked(int kind, long number);
+
+/// The id of the calling thread.
+int chostile_thread_id(void);
+
+#endif

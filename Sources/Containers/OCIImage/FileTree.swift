@@ -225,7 +225,7 @@ package struct FileTree: TarSink {
     }
 
     private func names(in folder: FileDescriptor) throws(ImageError) -> [String] {
-        do throws(Errno) { return try FolderListing.names(in: "/proc/self/fd/\(folder.rawValue)") } catch {
+        do throws(Errno) { return try FolderListing.names(in: folder) } catch {
             throw ImageError("cannot read a folder of the image: \(error)")
         }
     }

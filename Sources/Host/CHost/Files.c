@@ -12,6 +12,26 @@ int chost_unnamed_file(const char *folder) {
     return chost_result(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
+// The descriptor behind a path of /proc/self/fd, where there is no /proc: in a jail.
+static int own_descriptor(const char *path) {
+    int descriptor;
+    char rest;
+    return errno == ENOENT && sscanf(path, "/proc/self/fd/%d%c", &descriptor, &rest) == 1 ? descriptor : -1;
+}
+
+int chost_open_again(const char *path, int flags) {
+    int file = open(path, flags);
+    if (file >= 0) return file;
+    int own = own_descriptor(path);
+    return own < 0 ? -errno : chost_result(fcntl(own, F_DUPFD_CLOEXEC, 0));
+}
+
+int chost_stat_again(const char *path, struct stat *status) {
+    if (stat(path, status) == 0) return 0;
+    int own = own_descriptor(path);
+    return own < 0 ? -errno : chost_result(fstat(own, status));
+}
+
 int chost_name_file(int file, const char *path) {
     char own[64];
     snprintf(own, sizeof own, "/proc/self/fd/%d", file);

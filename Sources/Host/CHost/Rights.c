@@ -3,6 +3,7 @@
 #include "CHost.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
@@ -84,6 +85,15 @@ int chost_landlock_version(void) {
     return version < 0 ? 0 : version;
 }
 
+// A snapshot's files get their names by a move out of the folder that they are written in.
+static int allow_moves(int ruleset) {
+    struct landlock_path_beneath_attr rule = {.allowed_access = REFER, .parent_fd = open("/", O_PATH | O_CLOEXEC)};
+    if (rule.parent_fd < 0) return -errno;
+    int result = chost_result((int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
+    close(rule.parent_fd);
+    return result;
+}
+
 int chost_landlock_restrict(int opens_files) {
     int version = chost_landlock_version();
     if (version == 0) return 0;
@@ -97,10 +107,13 @@ int chost_landlock_restrict(int opens_files) {
     if (version >= 4) attributes.ports = TCP;
     // Version 6 has them as well, but kept threads of one process from signals to each other.
     if (version >= 7) attributes.scopes = ABSTRACT_SOCKETS_AND_SIGNALS;
+    // Every set of rules forbids to move a file to another folder, unless a rule says otherwise.
+    if (opens_files && version >= 2) attributes.files |= REFER;
     size_t size = version >= 6 ? sizeof attributes : version >= 4 ? 16 : 8;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
     if (ruleset < 0) return -errno;
-    int result = chost_result((int)syscall(SYS_landlock_restrict_self, ruleset, 0));
+    int result = opens_files && version >= 2 ? allow_moves(ruleset) : 0;
+    if (result == 0) result = chost_result((int)syscall(SYS_landlock_restrict_self, ruleset, 0));
     close(ruleset);
     return result;
 }

@@ -18,7 +18,10 @@ package struct DraftFile: ~Copyable, Sendable {
     /// - Throws: `Errno`.
     package init(in folder: FilePath, staysUnnamed: Bool = false) throws(Errno) {
         let folder = folder.isEmpty ? "." : folder
-        var file = unsafe folder.withPlatformString { unsafe chost_unnamed_file($0) }
+        // A name is given by way of /proc, which a jail lacks.
+        let canName = unsafe access("/proc/self/fd", X_OK) == 0
+        var file =
+            !staysUnnamed && !canName ? -EOPNOTSUPP : unsafe folder.withPlatformString { unsafe chost_unnamed_file($0) }
         var name: FilePath?
         // A file system or kernel without O_TMPFILE.
         if file == -EOPNOTSUPP || file == -EISDIR {

@@ -122,6 +122,6 @@ package enum SnapshotRemoval {
 
     /// The names in a folder, as `String(hostBytes:)` has them.
     static func names(in folder: borrowing OwnedDescriptor) -> [String] {
-        (try? FolderListing.names(in: "/proc/self/fd/\(folder.rawValue)")) ?? []
+        (try? FolderListing.names(in: folder.borrowed)) ?? []
     }
 }

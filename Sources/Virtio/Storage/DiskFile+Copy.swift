@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import CStorage
 import Glibc
 import Host
@@ -16,7 +17,7 @@ package final class PrivateCopy: Sendable {
     /// The open copy, to be inherited by another process.
     package var descriptor: FileDescriptor { file.descriptor }
 
-    /// The path by which this process alone opens the copy.
+    /// The path by which this process alone opens the copy, by `chost_open_again`.
     package var path: FilePath { FilePath("/proc/self/fd/\(file.descriptor.rawValue)") }
 }
 
@@ -77,7 +78,7 @@ extension DiskFile {
         named path: FilePath,
         while isWanted: () -> Bool = { true }
     ) throws(StorageError) {
-        // Opened anew: O_DIRECT would want aligned buffers.
+        // Opened anew, where there is /proc: O_DIRECT would want aligned buffers.
         try Self.copy(FilePath("/proc/self/fd/\(descriptor)"), to: file.rawValue, named: path, while: isWanted)
     }
 
@@ -90,8 +91,8 @@ extension DiskFile {
         named path: FilePath,
         while isWanted: () -> Bool = { true }
     ) throws(StorageError) {
-        let file = unsafe image.withPlatformString { unsafe Glibc.open($0, O_RDONLY | O_CLOEXEC) }
-        guard file >= 0 else { throw .file(image, operation: "open", Errno(rawValue: errno)) }
+        let file = unsafe image.withPlatformString { unsafe chost_open_again($0, O_RDONLY | O_CLOEXEC) }
+        guard file >= 0 else { throw .file(image, operation: "open", Errno(rawValue: -file)) }
         let source = OwnedDescriptor(adopting: file)
         // A file system that can share blocks needs no copy at all.
         guard cstorage_clone(copy, source.rawValue) < 0 else { return }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import CStorage
 import Glibc
 import Host
@@ -126,8 +127,8 @@ package final class DiskFile: Sendable {
 
     private static func status(of path: FilePath) throws(StorageError) -> stat {
         var status = stat()
-        let result = unsafe path.withPlatformString { unsafe stat($0, &status) }
-        guard result == 0 else { throw .file(path, operation: "open", Errno(rawValue: errno)) }
+        let result = unsafe path.withPlatformString { unsafe chost_stat_again($0, &status) }
+        guard result == 0 else { throw .file(path, operation: "open", Errno(rawValue: -result)) }
         return status
     }
 
@@ -138,8 +139,8 @@ package final class DiskFile: Sendable {
     ) throws(StorageError) -> OwnedDescriptor {
         // The type may have changed since it was looked at: then at least nothing waits.
         let flags = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
-        let file = unsafe path.withPlatformString { unsafe Glibc.open($0, flags) }
-        guard file >= 0 else { throw .file(path, operation: "open", Errno(rawValue: errno)) }
+        let file = unsafe path.withPlatformString { unsafe chost_open_again($0, flags) }
+        guard file >= 0 else { throw .file(path, operation: "open", Errno(rawValue: -file)) }
         let owned = OwnedDescriptor(adopting: file)
         // Set afterwards, so that a file system without it can be told from a file that is not there.
         let kept = fcntl(file, F_GETFL) & ~O_NONBLOCK

@@ -38,6 +38,9 @@ extension MachineConfiguration {
                 if dialect == .firecracker {
                     let known = Self.notOffered + CodingKeys.allCases.map(\.rawValue)
                     for name in object.names where !known.contains(name) { object[name] = nil }
+                    guard case .array = object["drives"] else {
+                        throw .invalid(path: "drives", problem: "it is needed, and a list, which may be empty")
+                    }
                 }
                 value = .object(object)
             }

@@ -109,7 +109,7 @@ package final class MachineSession: Sendable {
         case .off: log.logger.warning("the sandbox is off: a guest that breaks into this process has all its rights")
         }
         if let metrics = settings.metrics { try service.set(metrics) }
-        let start = try start()
+        let start = try asFirecracker("Configuration for VMM from one single json failed", in: start)
         // Before the machine: one that is stopped before it starts ends at once when it does.
         _ = try naming({ .descriptor("signals", $0) }) {
             try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
@@ -122,8 +122,13 @@ package final class MachineSession: Sendable {
         switch start {
         case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)
         case .boot(let configuration):
-            try service.configure(configuration)
-            if settings.startsMachine { try service.start() }
+            try asFirecracker("Could not Start MicroVM from one single json") {
+                try service.configure(configuration)
+                if settings.startsMachine { try service.start() }
+            }
+            if settings.dialect == .firecracker {
+                log.logger.info("Successfully started microvm that was configured from one single json")
+            }
         case nil: if takesKeys { try Terminal.enterRawMode(.standardInput) }
         }
         let socket = try makeSocket()
@@ -161,6 +166,15 @@ package final class MachineSession: Sendable {
             return try body()
         } catch let errno as Errno {
             throw wrap(errno)
+        }
+    }
+
+    /// Calls `body`, and puts the words before its error by which Firecracker's users find it in the log.
+    private func asFirecracker<R>(_ words: String, in body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error where settings.dialect == .firecracker {
+            throw APIError("\(words): \(error)")
         }
     }
 
@@ -241,7 +255,11 @@ package final class MachineSession: Sendable {
         if let descriptor = settings.listeningDescriptor {
             return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
         }
-        return try settings.apiSocket.map { try UnixSocket.listen(at: $0) }
+        return try settings.apiSocket.map { path in
+            try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.") {
+                try UnixSocket.listen(at: path)
+            }
+        }
     }
 
     private func makeServer(_ service: MachineService) throws -> HTTPServer {

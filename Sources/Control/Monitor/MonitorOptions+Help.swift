@@ -25,7 +25,7 @@ extension MonitorOptions {
           --sandbox MODE       on; log: a system call that is not in its thread's list is told and made; off (default: on)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
           --no-seccomp         a sandbox that does not filter system calls
-          --seccomp-filter FILE, --boot-timer, --enable-pci, --metadata FILE, --mmds-size-limit BYTES
+          --seccomp-filter FILE, --boot-timer, --metadata FILE, --mmds-size-limit BYTES
                                accepted for the sake of Firecracker's clients, without effect
           --                   the end of the options
           --version, --help

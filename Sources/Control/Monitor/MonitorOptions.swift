@@ -89,7 +89,8 @@ struct MonitorOptions {
             case "--http-api-max-payload-size": settings.requestByteLimit = Int(clamping: try number())
             // The device that tells how long a guest takes to boot: one that does not look for it boots all the same.
             case "--boot-timer": break
-            case "--enable-pci": settings.warnings.append("\(name) has no effect: devices are on MMIO")
+            case "--enable-pci":
+                throw .wrongUsage("\(name): Martlet has no PCI, its devices are on MMIO; leave the option out")
             case "--metadata":
                 settings.warnings.append("\(name) \(try value()) has no effect: Martlet offers no metadata service")
             case "--mmds-size-limit": _ = try number()

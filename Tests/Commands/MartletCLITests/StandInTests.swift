@@ -53,6 +53,8 @@ struct StandInTests {
         #expect(try run("--level", "Loud") == .exited(152))
         #expect(try run("--start-time-us", "soon") == .exited(153))
         #expect(try run("--no-api") == .exited(153))
+        #expect(try run("--enable-pci") == .exited(153))
+        #expect(try output().contains("Martlet has no PCI"))
         let monitor = Martlet.program + "-monitor"
         #expect(try start(monitor, ["--bogus"]).wait() == .exited(64))
         #expect(try start(monitor, ["--level", "Loud"]).wait() == .exited(64))
@@ -70,7 +72,6 @@ struct StandInTests {
             "3",
             "--boot-timer",
             "--no-seccomp",
-            "--enable-pci",
             "--metadata",
             "none",
             "--mmds-size-limit",
@@ -85,7 +86,7 @@ struct StandInTests {
         process.send(SIGTERM)
         #expect(try process.wait() == .signaled(SIGTERM))
         let log = try output()
-        for text in ["Running Firecracker v1.", "--enable-pci has no effect", "API server started."] {
+        for text in ["Running Firecracker v1.", "--metadata none has no effect", "API server started."] {
             #expect(log.contains(text), "\(text)")
         }
     }
@@ -98,21 +99,22 @@ struct StandInTests {
 
     @Test func `what keeps a machine from starting is in the log`() throws {
         let file = try folder.write(
-            Array(#"{"boot-source":{"kernel_image_path":"/nowhere"}}"#.utf8),
+            Array(#"{"boot-source":{"kernel_image_path":"/nowhere"},"drives":[]}"#.utf8),
             to: "machine.json"
         )
         let log = "\(folder.path)/log"
         for broken in [file, "/nowhere/machine.json"] {
             #expect(try run("--no-api", "--log-path", log, "--config-file", broken) == .exited(1))
             let text = String(decoding: try folder.read("log"), as: UTF8.self)
-            #expect(text.contains("/nowhere"))
+            #expect(text.contains("/nowhere") && text.contains("from one single json"))
             #expect(text.contains("Firecracker exiting with error. exit_code=1"))
             unsafe unlink(log)
         }
         let process = try serve()
         defer { process.send(SIGKILL) }
         #expect(try run("--api-sock", "\(folder.path)/api", "--log-path", log) == .exited(1))
-        #expect(String(decoding: try folder.read("log"), as: UTF8.self).contains("\(folder.path)/api"))
+        let words = "Failed to open the API socket at: \(folder.path)/api. Check that it is not already used."
+        #expect(String(decoding: try folder.read("log"), as: UTF8.self).contains(words))
     }
 
     @Test(.enabled(if: geteuid() == 0, "needs root to make a mount namespace"))

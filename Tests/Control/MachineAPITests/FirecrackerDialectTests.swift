@@ -48,13 +48,22 @@ struct FirecrackerDialectTests {
     @Test func `sections of a file that nobody knows are passed by, those of others are not`() throws {
         let kernel = try fixture.file("kernel").text
         func parse(_ section: String, _ dialect: APIDialect) throws -> MachineConfiguration {
-            let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\(section)}"
+            let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)},\"drives\":[],\(section)}"
             let path = try fixture.folder.write(Array(text.utf8), to: "machine.json")
             return try MachineConfiguration(file: FilePath(path), dialect: dialect)
         }
         #expect(try parse("\"_comment\":\"x\"", .firecracker).bootSource != nil)
         #expect(throws: APIError.self) { try parse("\"_comment\":\"x\"", .martlet) }
         #expect(throws: APIError.self) { try parse("\"pmem\":[{}]", .firecracker) }
+    }
+
+    @Test(arguments: ["", ",\"drives\":null"])
+    func `a file has a list of drives`(section: String) throws {
+        let kernel = try fixture.file("kernel").text
+        let text = "{\"boot-source\":{\"kernel_image_path\":\(kernel)}\(section)}"
+        let path = FilePath(try fixture.folder.write(Array(text.utf8), to: "machine.json"))
+        #expect(throws: APIError.self) { try MachineConfiguration(file: path, dialect: .firecracker) }
+        #expect(try MachineConfiguration(file: path, dialect: .martlet).drives.isEmpty)
     }
 
     @Test func `the log tells of requests and their answers`() throws {
@@ -64,6 +73,7 @@ struct FirecrackerDialectTests {
         _ = try fixture.get("/machine-config")
         _ = try fixture.put("/mmds", ["secret": 1])
         #expect(try fixture.send("GET", "/none").status == 400)
+        _ = try fixture.get("/martlet/machine")
         let log = String(decoding: try fixture.folder.read("log"), as: UTF8.self)
         for text in [
             #":INFO] The API server received a Patch request on "/machine-config" with body "{\"vcpu_count\":4}"."#,
@@ -73,6 +83,6 @@ struct FirecrackerDialectTests {
             ":ERROR] Received Error. Status code: 400 Bad Request. Message: ",
             ":DEBUG] Total previous API call duration: ",
         ] { #expect(log.contains(text), "\(text)") }
-        #expect(!log.contains("secret"))
+        #expect(!log.contains("secret") && !log.contains("/martlet/"))
     }
 }

@@ -300,6 +300,11 @@ struct MachineSnapshotTests {
         try await original.save(to: path)
         let saved = try MachineSnapshot(path).machine
         #expect(saved.configuration == configuration)
+        // A limit that was changed since the start is the saved one.
+        let limit = RateLimit(bytesPerSecond: 1 << 20, operationsPerSecond: 100)
+        original.disks[1].setRateLimit(limit)
+        try await original.save(to: path, replacing: true)
+        #expect(try MachineSnapshot(path).machine.configuration.drives.map(\.rateLimit) == [nil, limit])
         #expect(saved.disks.map(\.id) == ["root", "data"])
         #expect(saved.disks.map(\.isCopied) == [true, false])
         #expect(saved.devices.attached.count == 3)

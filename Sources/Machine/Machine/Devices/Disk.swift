@@ -17,6 +17,7 @@ package final class Disk: Sendable {
     private let file: Mutex<DiskFile>
     private let hostFaults: GuestFaultLog
     private let threads: StorageThreads
+    private let limit: Mutex<RateLimit?>
 
     /// Opens and locks the file, and makes its device.
     ///
@@ -28,6 +29,7 @@ package final class Disk: Sendable {
     init(_ configuration: Drive, id: DeviceID, logger: Logger) throws(MachineError) {
         self.configuration = configuration
         self.id = id
+        limit = Mutex(configuration.rateLimit)
         let file: DiskFile
         let engine: any StorageEngine
         let hostFaults = GuestFaultLog(device: "disk \(id) (\(configuration.path))", logger: logger, level: .warning)
@@ -77,7 +79,11 @@ package final class Disk: Sendable {
     /// - Parameter limit: `nil` for no limit.
     package func setRateLimit(_ limit: RateLimit?) {
         device.setLimits(limit.map { RateLimiter($0) })
+        self.limit.withLock { $0 = limit }
     }
+
+    /// The limit of how fast the disk is, as it is now.
+    var rateLimit: RateLimit? { limit.withLock { $0 } }
 
     /// The size of its file in bytes, as the file system has it.
     var fileByteCount: UInt64 { file.withLock { $0.fileByteCount } }

@@ -6,6 +6,7 @@ import Logging
 package import MachineModel
 import Network
 import Storage
+import Synchronization
 import SystemPackage
 package import Virtio
 
@@ -15,6 +16,7 @@ package final class Interface: Sendable {
     let device: NetworkDevice
     /// The program that is the host's side, where it is one.
     private let passt: Passt?
+    private let limits: Mutex<(receive: RateLimit?, send: RateLimit?)>
 
     /// Opens the host's side, and makes the device.
     ///
@@ -25,6 +27,7 @@ package final class Interface: Sendable {
     /// - Throws: `MachineError.network` where the host's side cannot be had.
     init(_ configuration: NetworkInterface, id: DeviceID, logger: Logger) throws(MachineError) {
         self.id = id
+        limits = Mutex((configuration.receiveRateLimit, configuration.sendRateLimit))
         let address = configuration.guestMAC.flatMap { MACAddress($0) } ?? .random()
         let connection: NetworkConnection
         do throws(NetworkError) {
@@ -65,7 +68,11 @@ package final class Interface: Sendable {
     ///   - send: For what the guest sends; `nil` for no limit.
     package func setRateLimits(receive: RateLimit?, send: RateLimit?) {
         device.setLimits(receive: .some(receive.map { RateLimiter($0) }), send: .some(send.map { RateLimiter($0) }))
+        limits.withLock { $0 = (receive, send) }
     }
+
+    /// The limits of how fast the interface is, as they are now.
+    var rateLimits: (receive: RateLimit?, send: RateLimit?) { limits.withLock { $0 } }
 }
 
 extension NetworkInterface {

@@ -72,12 +72,19 @@ extension MachineParts {
         }
     }
 
-    /// The description in the snapshot, with what was chosen by chance.
+    /// The description in the snapshot, with what was chosen by chance, and what was changed since the start.
     private var savedConfiguration: MachineConfiguration {
         var saved = configuration.saved
+        for (drive, disk) in zip(configuration.orderedDrives, devices.disks) {
+            guard let index = saved.drives.firstIndex(where: { $0.id == drive.id }) else { continue }
+            saved.drives[index].rateLimit = disk.rateLimit
+        }
         for (index, interface) in devices.interfaces.enumerated() {
             saved.networkInterfaces[index].guestMAC = "\(interface.device.address)"
             saved.networkInterfaces[index].mtu = interface.device.mtu.map(Int.init)
+            let limits = interface.rateLimits
+            saved.networkInterfaces[index].receiveRateLimit = limits.receive
+            saved.networkInterfaces[index].sendRateLimit = limits.send
         }
         return saved
     }

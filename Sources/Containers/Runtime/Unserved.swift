@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Host
 import JSON
 
@@ -8,7 +9,9 @@ enum Unserved {
     /// - Throws: `RuntimeProblem`, which says what and why.
     static func check(_ configuration: JSONValue) throws(RuntimeProblem) {
         guard configuration["linux"] != .null else { throw RuntimeProblem("the container is not for Linux") }
-        let namespaces = Set(configuration["linux"]["namespaces"].elements.compactMap { $0["type"].string })
+        // A namespace that is named may be the host's too: engines keep a container whose start fails, so it is refused here.
+        let given = configuration["linux"]["namespaces"].elements.filter { !isOwnNetwork($0) }
+        let namespaces = Set(given.compactMap { $0["type"].string })
         let names = ["pid": "processes", "ipc": "IPC", "network": "network", "mount": "mounts"]
         for (type, name) in names.sorted(by: { $0.key < $1.key }) where !namespaces.contains(type) {
             throw RuntimeProblem("a machine cannot share the host's \(name): leave out --\(type)=host")
@@ -21,5 +24,11 @@ enum Unserved {
                 "a machine cannot have the host's device \(printable(device)): leave out --device and --privileged"
             )
         }
+    }
+    private static func isOwnNetwork(_ namespace: JSONValue) -> Bool {
+        guard namespace["type"] == "network", let path = namespace["path"].string else { return false }
+        var (other, own) = (stat(), stat())
+        guard unsafe stat(path, &other) == 0, unsafe stat("/proc/self/ns/net", &own) == 0 else { return false }
+        return other.st_dev == own.st_dev && other.st_ino == own.st_ino
     }
 }

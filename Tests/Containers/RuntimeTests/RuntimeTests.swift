@@ -128,6 +128,19 @@ struct RuntimeTests {
         #expect(ending.status == 1 && ending.text.contains("a machine cannot share the host's") && calls.isEmpty)
     }
 
+    @Test func `the host's network is refused at create also where its namespace is named`() throws {
+        try configuration { configuration in
+            let namespaces = configuration["linux"]["namespaces"].elements.map { namespace in
+                namespace["type"] == "network" ? namespace.with("path", "/proc/self/ns/net") : namespace
+            }
+            return configuration.with("linux", configuration["linux"].with("namespaces", .array(namespaces)))
+        }
+        let ending = try create()
+        #expect(
+            ending.status == 1 && ending.text.contains("a machine cannot share the host's network") && calls.isEmpty
+        )
+    }
+
     @Test func `files are copied into the machine; a folder to write to is refused`() throws {
         try folder.write("nameserver", "bundle/resolv.conf")
         func mount(_ source: String, _ options: JSONValue) -> JSONValue {

@@ -11,7 +11,7 @@ packages=(
     linux-source-6.1 busybox-static gcc binutils libc6-dev make flex bison bc perl libelf-dev
     gzip xz-utils bzip2 lz4 lzop zstd e2fsprogs
     # The tests and checks.
-    acpica-tools shellcheck iproute2 iputils-ping podman runc
+    acpica-tools shellcheck iproute2 iptables iputils-ping netavark podman runc
     # Networks of guests: tools for both sides.
     dropbear-bin iperf3 openssh-client socat tcpdump curl
     # Networks for machines without rights on the host.

@@ -124,6 +124,10 @@ let package = Package(
         .c("Sources/Virtio/CNetwork"),
         .swift("Sources/Virtio/Network", uses: ["CNetwork", "Host", "MachineModel", systemPackage]),
         .swift(
+            "Sources/Virtio/Metadata",
+            uses: ["Host", "HTTP", "JSON", "MachineModel", "Network", systemPackage]
+        ),
+        .swift(
             "Sources/Virtio/Virtio",
             uses: ["GuestMemory", "Host", "Devices", "Network", "Storage", logging, systemPackage]
         ),
@@ -140,7 +144,8 @@ let package = Package(
             "Sources/Machine/Machine",
             uses: [
                 "CHost", "CKVM", "Console", "Host", "KVM", "GuestMemory", "Interpreter", "MachineModel", "Platform",
-                "Devices", "Firmware", "Network", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging, systemPackage,
+                "Devices", "Firmware", "Metadata", "Network", "Snapshot", "Storage", "Virtio", "LinuxBoot", logging,
+                systemPackage,
             ]
         ),
         .swift(
@@ -152,8 +157,8 @@ let package = Package(
         .swift(
             "Sources/Control/MachineAPI",
             uses: [
-                "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Snapshot", "Virtio", logging,
-                systemPackage,
+                "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Metadata", "Snapshot", "Virtio",
+                logging, systemPackage,
             ]
         ),
         .swift(
@@ -247,6 +252,10 @@ let package = Package(
             uses: ["CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
         ),
         .tests(
+            "Tests/Virtio/MetadataTests",
+            uses: ["HTTP", "Host", "JSON", "MachineModel", "Metadata", "Network", "TestSupport"]
+        ),
+        .tests(
             "Tests/Virtio/NetworkTests",
             uses: ["Network", "Host", "MachineModel", "TestSupport", systemPackage]
         ),
@@ -282,7 +291,7 @@ let package = Package(
             "Tests/Control/MachineAPITests",
             uses: [
                 "Console", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel",
-                "TestSupport", logging,
+                "Metadata", "TestSupport", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),

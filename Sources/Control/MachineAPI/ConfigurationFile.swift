@@ -11,7 +11,7 @@ extension MachineConfiguration {
 
     /// The sections of a file for Firecracker that Martlet accepts only while they ask for nothing.
     private static let notOffered = [
-        "balloon", "cpu-config", "memory-hotplug", "mmds-config", "pmem",
+        "balloon", "cpu-config", "memory-hotplug", "pmem",
     ]
 
     /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.
@@ -87,6 +87,10 @@ extension MachineConfiguration {
         for name in ["balloon", "cpu-config", "entropy", "memory-hotplug", "mmds-config", "vsock"]
         where object[name] == nil { object[name] = .some(.null) }
         for name in ["network-interfaces", "pmem"] where object[name] == nil { object[name] = .array([]) }
+        if let service = object["mmds-config"], service != .null {
+            let defaults: JSONObject = ["version": "V1", "ipv4_address": .null, "imds_compat": false]
+            object["mmds-config"] = .filled(service, with: defaults)
+        }
         object["boot-source"] = .filled(
             object["boot-source"],
             with: ["kernel_image_path": "", "initrd_path": .null, "boot_args": .null]

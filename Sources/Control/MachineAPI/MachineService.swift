@@ -8,6 +8,7 @@ import JSON
 import Logging
 package import Machine
 package import MachineModel
+package import Metadata
 import Synchronization
 import SystemPackage
 
@@ -38,6 +39,8 @@ package final class MachineService: Sendable {
     package let identifier: String
     let dialect: APIDialect
     let requests = RequestCounters()
+    /// The data that the guest can ask for.
+    let metadata: MetadataService
     private let startTime: StartTime
     let console: MachineConsole?
     let log: MonitorLog
@@ -59,6 +62,7 @@ package final class MachineService: Sendable {
     ///   - console: The console, to which viewers can come before the machine starts; `nil` where no client can attach.
     ///   - log: The log of messages.
     ///   - dialect: The program that clients expect.
+    ///   - metadata: The data that the guest can ask for.
     ///   - startTime: The time that the process took to come here.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
     ///   - onReady: Called when a machine is made, just before its guest runs.
@@ -72,6 +76,7 @@ package final class MachineService: Sendable {
         console: MachineConsole?,
         log: MonitorLog,
         dialect: APIDialect = .martlet,
+        metadata: MetadataService = MetadataService(),
         startTime: StartTime = StartTime(),
         descriptors: [String: CInt] = [:],
         onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
@@ -81,6 +86,7 @@ package final class MachineService: Sendable {
         onEnd: @escaping @Sendable (MachineResult) -> Void
     ) {
         (self.identifier, self.dialect, self.startTime) = (identifier, dialect, startTime)
+        self.metadata = metadata
         var attachment = attachment
         attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
@@ -147,6 +153,7 @@ package final class MachineService: Sendable {
     /// - Throws: `APIError`, in words; the configuration may be changed then, and tried again.
     package func start() throws(APIError) {
         let configuration = state.withLock { $0.configuration }
+        if let service = configuration.metadataService { metadata.configure(service) }
         guard configuration.bootSource != nil else {
             throw APIError("Cannot start microvm without kernel configuration.")
         }
@@ -155,6 +162,7 @@ package final class MachineService: Sendable {
                 resolved(configuration),
                 console: attachment,
                 logger: logger,
+                metadata: metadata,
                 onEvent: onEvent,
                 prepareThread: prepareThread
             )
@@ -181,9 +189,11 @@ package final class MachineService: Sendable {
                 options: resolved,
                 console: attachment,
                 logger: logger,
+                metadata: metadata,
                 onEvent: onEvent,
                 prepareThread: prepareThread
             )
+            if let service = snapshot.machine.configuration.metadataService { metadata.configure(service) }
             change { $0.describe(snapshot.description(options)) }
             return machine
         }
@@ -320,7 +330,7 @@ package final class MachineService: Sendable {
     func flushMetrics() {
         let (machine, configuration) = state.withLock { ($0.machine, $0.configuration) }
         guard let machine, metricsFile.isOpen else { return }
-        metricsFile.write(machine.statistics, of: configuration, requests)
+        metricsFile.write(machine.statistics, of: configuration, requests, metadata.statistics)
     }
 }
 

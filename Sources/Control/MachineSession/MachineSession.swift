@@ -87,6 +87,10 @@ package final class MachineSession: Sendable {
             console: try makeConsole(log),
             log: log,
             dialect: settings.dialect,
+            metadata: try MachineService.metadata(
+                of: settings.metadataFile,
+                limit: settings.metadataLimit ?? settings.requestByteLimit
+            ),
             startTime: settings.startTime,
             descriptors: settings.descriptors,
             onReady: { [self] machine in

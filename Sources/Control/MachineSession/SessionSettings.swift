@@ -53,6 +53,10 @@ package struct SessionSettings: Sendable {
     package var sandbox = Sandbox.Settings()
     /// The largest body of a request in bytes; `nil` for the usual one.
     package var requestByteLimit: Int?
+    /// The first data of the metadata service, as JSON.
+    package var metadataFile: FilePath?
+    /// The limit of the metadata service's data in bytes of JSON; `nil` for that of a request's body.
+    package var metadataLimit: Int?
     /// The time that the process took to come here.
     package var startTime = StartTime()
     /// Notes for the user on the settings, for the log.

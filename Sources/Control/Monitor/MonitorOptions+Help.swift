@@ -21,11 +21,13 @@ extension MonitorOptions {
           --metrics-path PATH  write counters to PATH, a file or named pipe, each minute
           --escape KEY         the key before console commands: ctrl-a to ctrl-z, or none (default: none)
           --http-api-max-payload-size BYTES   the largest body of a request (default: 51200)
+          --metadata FILE      the first data of the metadata service, as JSON
+          --mmds-size-limit BYTES   the limit of that data (default: that of a request's body)
           --start-time-us, --start-time-cpu-us, --parent-cpu-time-us   times of Firecracker's jailer, for the metrics
           --sandbox MODE       on; log: a system call that is not in its thread's list is told and made; off (default: on)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
           --no-seccomp         a sandbox that does not filter system calls
-          --seccomp-filter FILE, --boot-timer, --metadata FILE, --mmds-size-limit BYTES
+          --seccomp-filter FILE, --boot-timer
                                accepted for the sake of Firecracker's clients, without effect
           --                   the end of the options
           --version, --help

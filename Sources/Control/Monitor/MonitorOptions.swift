@@ -92,8 +92,8 @@ struct MonitorOptions {
             case "--enable-pci":
                 throw .wrongUsage("\(name): Martlet has no PCI, its devices are on MMIO; leave the option out")
             case "--metadata":
-                settings.warnings.append("\(name) \(try value()) has no effect: Martlet offers no metadata service")
-            case "--mmds-size-limit": _ = try number()
+                settings.metadataFile = FilePath(hostText: try value())
+            case "--mmds-size-limit": settings.metadataLimit = Int(clamping: try number())
             case "--listen-fd": settings.listeningDescriptor = CInt(try value())
             case "--console-log": settings.consoleLog = FilePath(hostText: try value())
             case "--result-file": resultFile = FilePath(hostText: try value())

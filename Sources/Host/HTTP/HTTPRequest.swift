@@ -49,7 +49,7 @@ package struct HTTPRequest: Hashable, Sendable {
     }
 
     /// Indicates whether the connection is there for another request after this (RFC 9112, 9.3).
-    var keepsAlive: Bool {
+    package var keepsAlive: Bool {
         switch version {
         case .http10: headers.list("Connection", contains: "keep-alive")
         case .http11: !headers.list("Connection", contains: "close")

@@ -65,7 +65,7 @@ package struct HTTPResponse: Hashable, Sendable {
     ///   - connection: The value of the Connection field.
     ///   - hasBody: False for the answer to HEAD, which only tells how long the body would be.
     /// - Returns: Head and body.
-    func encoded(server: String, connection: String, hasBody: Bool = true) -> [UInt8] {
+    package func encoded(server: String, connection: String, hasBody: Bool = true) -> [UInt8] {
         var fields = headers
         fields["Server"] = server
         fields["Connection"] = connection

@@ -10,6 +10,7 @@ import KVM
 import LinuxBoot
 import Logging
 import MachineModel
+import Metadata
 import Snapshot
 import Storage
 import SystemPackage
@@ -39,6 +40,7 @@ final class MachineParts: Sendable {
         _ start: MachineStart,
         console attachment: ConsoleAttachment,
         timers: WorkThread,
+        metadata: MetadataService,
         logger: Logger,
         link: MachineLink
     ) throws(MachineError) {
@@ -90,6 +92,7 @@ final class MachineParts: Sendable {
             memory: memory,
             console: console,
             timers: timers,
+            metadata: metadata,
             logger: logger
         ) { link.handle($0) }
         let snapshotPoint =

@@ -7,6 +7,7 @@ import GuestMemory
 package import Host
 package import Logging
 package import MachineModel
+package import Metadata
 import Snapshot
 import Storage
 import Synchronization
@@ -62,6 +63,7 @@ package final class VirtualMachine: Sendable {
     ///   - console: The descriptors stay the caller's, open until `wait` has returned. A file that the configuration names for
     ///     the output takes the place of this output, and of a terminal's input.
     ///   - logger: Where the machine says what its guest does wrong.
+    ///   - metadata: The data of the metadata service, where the configuration has it.
     ///   - onEvent: Called from the machine's threads; must not block.
     ///   - prepareThread: Called on each thread with its name before the guest runs: for what a thread can do to itself alone.
     /// - Throws: What keeps the machine from starting, in words.
@@ -69,6 +71,7 @@ package final class VirtualMachine: Sendable {
         _ configuration: MachineConfiguration,
         console: ConsoleAttachment = ConsoleAttachment(),
         logger: Logger = Logger(label: "martlet"),
+        metadata: MetadataService = MetadataService(),
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
         prepareThread: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(MachineError) {
@@ -84,7 +87,14 @@ package final class VirtualMachine: Sendable {
             // The user of a terminal could not see what they type.
             if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
         }
-        parts = try MachineParts(.boot(configuration), console: console, timers: timers, logger: logger, link: link)
+        parts = try MachineParts(
+            .boot(configuration),
+            console: console,
+            timers: timers,
+            metadata: metadata,
+            logger: logger,
+            link: link
+        )
         notes = parts.notes + configuration.notes + InterpretedHost.notes(for: configuration)
         link.connect(self)
     }
@@ -96,6 +106,7 @@ package final class VirtualMachine: Sendable {
     ///   - options: The wishes of whoever lets it go on.
     ///   - console: As for a machine that is booted.
     ///   - logger: As for a machine that is booted.
+    ///   - metadata: As for a machine that is booted: a snapshot has no data.
     ///   - onEvent: As for a machine that is booted.
     ///   - prepareThread: As for a machine that is booted.
     /// - Throws: What keeps the machine from going on here, in words.
@@ -104,6 +115,7 @@ package final class VirtualMachine: Sendable {
         options: RestoreOptions = RestoreOptions(),
         console: ConsoleAttachment = ConsoleAttachment(),
         logger: Logger = Logger(label: "martlet"),
+        metadata: MetadataService = MetadataService(),
         onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
         prepareThread: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(MachineError) {
@@ -113,6 +125,7 @@ package final class VirtualMachine: Sendable {
             .restore(snapshot, options),
             console: console,
             timers: timers,
+            metadata: metadata,
             logger: logger,
             link: link
         )

@@ -21,6 +21,9 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     /// The network interfaces: the guest calls the first one `eth0`.
     @DefaultWhenAbsent public var networkInterfaces: [NetworkInterface]
 
+    /// The service that tells the guest what the host wants it to know; `nil` for none.
+    public var metadataService: MetadataConfiguration?
+
     /// Connections between programs of the guest and of the host; `nil` for no such device.
     public var vsock: Vsock?
 
@@ -41,6 +44,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         case drives
         case size = "machine-config"
         case networkInterfaces = "network-interfaces"
+        case metadataService = "mmds-config"
         case vsock, entropy, serial, logger, metrics
     }
 
@@ -126,6 +130,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
             try interface.validateAttachment(at: "network-interfaces[\(index)]")
             try interface.validateAsOther(than: networkInterfaces[..<index], at: "network-interfaces[\(index)]")
         }
+        try metadataService?.validate(networkInterfaces)
         try vsock?.validate()
         try serial?.validate()
         try logger?.validate()

@@ -96,9 +96,9 @@ package struct FrameVectors {
         }
     }
 
-    /// Adds the bytes from `offset` on to an array.
-    package func append(to bytes: inout [UInt8], from offset: Int) {
-        unsafe forEachPiece(from: offset, count: byteCount - offset) { place, _, count in
+    /// Adds the bytes from `offset` on to an array, at most `count`.
+    package func append(to bytes: inout [UInt8], from offset: Int, count: Int = .max) {
+        unsafe forEachPiece(from: offset, count: min(count, byteCount - offset)) { place, _, count in
             unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: place, count: count))
         }
     }

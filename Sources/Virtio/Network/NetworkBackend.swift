@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
 package import SystemPackage
 
 /// A way for Ethernet frames out of this process and into it: one queue of it.
@@ -13,6 +14,9 @@ package protocol NetworkBackend: AnyObject {
     ///
     /// The kernel's `struct virtio_net_hdr_v1`; its last field, the number of buffers, is nobody's but the receiver's.
     var hasOffloadHeader: Bool { get }
+
+    /// Signalled when the back end itself has a frame for the guest; `nil` where all frames come from `descriptor`.
+    var ownFrames: EventFD? { get }
 
     /// Chooses what the receiver takes unfinished; nothing at first.
     ///
@@ -31,6 +35,10 @@ package protocol NetworkBackend: AnyObject {
     /// - Parameter frame: The place for it, and for its header where there is one.
     /// - Returns: Whether there was one, and its size.
     func receive(into frame: inout FrameVectors) -> NetworkReceiving
+}
+
+extension NetworkBackend {
+    package var ownFrames: EventFD? { nil }
 }
 
 /// The sizes of frames.

@@ -110,6 +110,43 @@ struct NetworkToolsTests {
         }
     }
 
+    @Test func `a guest asks for metadata as docs/metadata.md says, and its host changes that while it runs`() throws {
+        let web = Web(machines: try NamedMachines(), folder: try TemporaryFolder())
+        let (kernel, disk) = try (GuestImages.path("vmlinux"), GuestImages.path("testing.ext4"))
+        let configuration = """
+            {"boot-source": {"kernel_image_path": "\(kernel)", "boot_args": "quiet martlet.shell=off"},
+             "machine-config": {"vcpu_count": 1, "mem_size_mib": 128},
+             "drives": [{"drive_id": "root", "is_root_device": true, "is_read_only": true, "path_on_host": "\(disk)"}],
+             "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "tap0", "martlet": {"address": "10.88.0.2/24"}}],
+             "mmds-config": {"version": "V2", "network_interfaces": ["eth0"]},
+             "vsock": {"guest_cid": 3, "uds_path": "\(web.folder.path)/v.sock"}, "entropy": {}}
+            """
+        let file = try web.folder.write(Array(configuration.utf8), to: "machine.json")
+        try NetworkNamespace.run {
+            try NetworkNamespace.ip("tuntap add tap0 mode tap")
+            try NetworkNamespace.ip("link set tap0 up")
+            let run = web.machines.martlet("run", "--name", "web", "--detach", "--config", file)
+            let started = try run.runToEnd()
+            #expect(started.termination == .exited(0), "\(started.messages)")
+            let api = "curl -s --unix-socket '\(web.machines.runtime.path)/web/api.sock' -X PUT http://localhost/mmds"
+            let large = String(repeating: "x", count: 40_000)
+            try web.folder.write(Array(#"{"latest": {"id": "ami-1", "large": "\#(large)"}}"#.utf8), to: "data.json")
+            #expect(try web.host("\(api) -d @'\(web.folder.path)/data.json'") == "status 0")
+            #expect(try web.guest("ip route add 169.254.169.254 dev eth0") == "")
+            let refused = try web.guest("wget -O - http://169.254.169.254/latest/id 2>&1")
+            #expect(refused.contains("401 Unauthorized"), "\(refused)")
+            let request = #"PUT /latest/api/token HTTP/1.0\r\nX-metadata-token-ttl-seconds: 600\r\n\r\n"#
+            let token = try web.guest("printf '\(request)' | nc 169.254.169.254 80 | tail -n 1")
+            #expect(token.utf8.count == 44, "\(token)")
+            let get = "wget -q -O - --header 'X-metadata-token: \(token)' http://169.254.169.254/latest"
+            #expect(try web.guest("\(get)/id") == "ami-1")
+            #expect(try web.guest("\(get)/large | wc -c") == "40000")
+            #expect(try web.host("\(api) -d '{\"latest\": {\"id\": \"ami-2\"}}'") == "status 0")
+            #expect(try web.guest("\(get)/id") == "ami-2")
+            #expect(try web.machines.run("kill", "web").termination == .exited(0))
+        }
+    }
+
     /// A page of the host's by its name, and one of the guest's as docs/network.md says.
     private func expectNames(_ web: Web) throws {
         #expect(try web.guest("cat /sys/class/net/eth1/address") == "06:00:ac:10:00:02")

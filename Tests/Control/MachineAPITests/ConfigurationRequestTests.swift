@@ -41,7 +41,7 @@ struct ConfigurationRequestTests {
     }
 
     @Test(arguments: [
-        "/balloon", "/balloon/statistics", "/mmds/config", "/pmem/p",
+        "/balloon", "/balloon/statistics", "/pmem/p",
     ])
     func `what only Firecracker has is refused by its name`(path: String) throws {
         let answer = try fixture.put(path, [:])

@@ -15,6 +15,7 @@ struct DescriptionTests {
     ]
     /// What is wrong about the time of a request, or about what others have set, and not about its body.
     private static let faultsOfOrder = [
+        "The MMDS data store is not initialized.", "The list of network interface IDs", "The MMDS IPv4 address",
         "The requested operation is not supported before starting the microVM.",
         "Cannot start microvm without kernel configuration.",
         // There is no snapshot; and a schema that says that one of two fields is there could not be tried field by field.

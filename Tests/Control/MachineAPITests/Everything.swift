@@ -54,6 +54,13 @@ enum Everything {
             "/network-interfaces/third",
             ["iface_id": "third", "martlet": ["backend": "fd", "fd": [3]]]
         ).succeed()
+        try fixture.put(
+            "/mmds/config",
+            [
+                "version": "V2", "network_interfaces": ["eth0", "third"], "ipv4_address": "169.254.169.250",
+                "imds_compat": true,
+            ]
+        ).succeed()
         try fixture.put("/vsock", ["guest_cid": 7, "uds_path": "/run/v.sock", "vsock_id": "v"]).succeed()
         try fixture.put("/entropy", ["rate_limiter": limits]).succeed()
         try fixture.put(

@@ -20,6 +20,10 @@ extension MachineService {
         .put("/network-interfaces/{iface_id}", setInterface),
         .patch("/network-interfaces/{iface_id}", changeInterface),
         .put("/vsock", setVsock),
+        Route("PUT", "/mmds/config", setMetadataService),
+        .get("/mmds", metadataValue),
+        .put("/mmds", replaceMetadata),
+        .patch("/mmds", mergeMetadata),
         .put("/entropy", setEntropy),
         .put("/serial", setSerial),
         .put("/logger", setLogger),
@@ -39,7 +43,7 @@ extension MachineService {
     /// The resources that Firecracker has and Martlet has not, by the first part of their paths.
     private static let notOffered: [String: String] = [
         "balloon": "a balloon device", "cpu-config": "CPU templates", "hotplug": "memory hotplug",
-        "mmds": "a metadata service", "pmem": "pmem devices",
+        "pmem": "pmem devices",
     ]
 
     /// Answers a request, now or later.

@@ -3,6 +3,7 @@
 import Host
 import Machine
 import MachineModel
+import Metadata
 import Synchronization
 
 /// Writes counters as a line of JSON each minute, when it is asked to, and at the end.
@@ -11,6 +12,7 @@ final class MetricsFile: Sendable {
         var file: LineFile?
         var frame = MetricsReport.Frame()
         var last: MachineStatistics?
+        var lastMetadata: MetadataStatistics?
         var timer: WorkThread.Timer?
     }
 
@@ -52,10 +54,18 @@ final class MetricsFile: Sendable {
     ///   - statistics: All that was counted.
     ///   - configuration: The machine's.
     ///   - requests: Takes what requests there were.
-    func write(_ statistics: MachineStatistics, of configuration: MachineConfiguration, _ requests: RequestCounters) {
+    ///   - metadata: The counters of the metadata service.
+    func write(
+        _ statistics: MachineStatistics,
+        of configuration: MachineConfiguration,
+        _ requests: RequestCounters,
+        _ metadata: MetadataStatistics
+    ) {
         state.withLock { state in
             guard state.file != nil else { return }
             state.frame.requests = requests.take()
+            state.frame.metadata = metadata.metrics(since: state.lastMetadata)
+            state.lastMetadata = metadata
             state.file?.write(MetricsReport.line(statistics, since: state.last, of: configuration, state.frame))
             state.last = statistics
         }

@@ -3,6 +3,7 @@
 import JSON
 import Machine
 import MachineModel
+import Metadata
 import Virtio
 
 /// The counters of a machine as JSON: for `/martlet/stats`, and as lines of the file that `/metrics` names.
@@ -43,6 +44,8 @@ enum MetricsReport {
         var startTime = StartTime()
         /// The counts of requests.
         var requests: [(group: String, fields: JSONObject)] = []
+        /// The counters of the metadata service since the last line.
+        var metadata: JSONObject = [:]
     }
 
     /// One line, with what was counted since `last`, under the names that Firecracker has for it.
@@ -62,6 +65,7 @@ enum MetricsReport {
         let zeros = Self.zeros
         for name in zeros.names { object[name] = zeros[name] }
         for (group, fields) in frame.requests { object.set(fields, in: group) }
+        object.set(frame.metadata, in: "mmds")
         object.set(
             [
                 "process_startup_time_us": .count(frame.startTime.elapsed),
@@ -216,6 +220,20 @@ extension NetworkStatistics {
             "tx_packets_count": sentPackets, "tx_fails": sendFailures, "tx_malformed_frames": malformedFrames,
             "tx_spoofed_mac_count": spoofedAddresses, "tx_rate_limiter_throttled": sendThrottled,
             "tx_queue_event_count": sendKicks, "tx_blocked": sendBlocked,
+        ])
+    }
+}
+
+extension MetadataStatistics {
+    /// The part since an earlier look, under the names that Firecracker has for it.
+    func metrics(since last: MetadataStatistics?) -> JSONObject { counters.minus(last?.counters).json() }
+
+    private var counters: Counters {
+        Counters([
+            "rx_accepted": receivedFrames, "rx_count": receivedFrames, "rx_accepted_unusual": unusualFrames,
+            "rx_invalid_token": invalidTokens, "rx_no_token": missingTokens, "tx_bytes": sentBytes,
+            "tx_count": sentFrames, "tx_frames": sentFrames, "connections_created": connectionsCreated,
+            "connections_destroyed": connectionsDestroyed,
         ])
     }
 }

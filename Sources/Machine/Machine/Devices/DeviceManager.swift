@@ -9,6 +9,7 @@ import Host
 import KVM
 import Logging
 import MachineModel
+import Metadata
 import Platform
 import Storage
 import SystemPackage
@@ -39,6 +40,7 @@ final class DeviceManager: Sendable {
     ///   - memory: The guest's.
     ///   - console: Takes what the guest sends, and gives what it is sent.
     ///   - timers: The thread that timers of devices fire on.
+    ///   - metadata: The data of the metadata service, where the configuration has it.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
     /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line, and what
@@ -50,6 +52,7 @@ final class DeviceManager: Sendable {
         memory: GuestMemory,
         console: MachineConsole,
         timers: WorkThread,
+        metadata: MetadataService = MetadataService(),
         logger: Logger,
         onRequest: @escaping GuestRequestHandler
     ) throws(MachineError) {
@@ -78,7 +81,10 @@ final class DeviceManager: Sendable {
             try attach("entropy") { () throws(Errno) in try EntropyDevice(limits: limits) }
         }
         interfaces = try configuration.networkInterfaces.enumerated().map { index, interface throws(MachineError) in
-            try Interface(interface, id: .interface(index), logger: logger)
+            let service = configuration.metadataService.flatMap { service in
+                service.networkInterfaces.contains(interface.id) ? (service.ipv4Address, metadata) : nil
+            }
+            return try Interface(interface, id: .interface(index), metadata: service, logger: logger)
         }
         for interface in interfaces { try attach(interface.id) { interface.device } }
         vsock = try configuration.vsock.map { vsock throws(MachineError) in try VsockDevice(vsock, logger: logger) }

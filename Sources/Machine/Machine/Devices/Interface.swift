@@ -4,6 +4,7 @@ import Devices
 import Host
 import Logging
 package import MachineModel
+import Metadata
 import Network
 import Storage
 import Synchronization
@@ -23,9 +24,15 @@ package final class Interface: Sendable {
     /// - Parameters:
     ///   - configuration: Validated.
     ///   - id: Its name.
+    ///   - metadata: The metadata service that the guest reaches by this interface, and its address.
     ///   - logger: The log of what goes wrong on the host.
     /// - Throws: `MachineError.network` where the host's side cannot be had.
-    init(_ configuration: NetworkInterface, id: DeviceID, logger: Logger) throws(MachineError) {
+    init(
+        _ configuration: NetworkInterface,
+        id: DeviceID,
+        metadata: (address: IPv4Address, service: MetadataService)? = nil,
+        logger: Logger
+    ) throws(MachineError) {
         self.id = id
         limits = Mutex((configuration.receiveRateLimit, configuration.sendRateLimit))
         let address = configuration.guestMAC.flatMap { MACAddress($0) } ?? .random()
@@ -41,8 +48,17 @@ package final class Interface: Sendable {
             throw .network(id, error)
         }
         do throws(Errno) {
+            let backends = try connection.backends.map { backend throws(Errno) -> any NetworkBackend in
+                guard let metadata else { return backend }
+                return try MetadataBackend(backend, address: metadata.address, service: metadata.service)
+            }
             device = try NetworkDevice(
-                connection,
+                NetworkConnection(
+                    backends: backends,
+                    mtu: connection.mtu,
+                    offloads: connection.offloads,
+                    link: connection.link
+                ),
                 address: address,
                 mtu: configuration.mtu.map { UInt16(clamping: $0) },
                 receiveLimits: configuration.receiveRateLimit.map { RateLimiter($0) },

@@ -64,6 +64,9 @@ package final class NetworkDevice: QueuedDevice {
         set = try DescriptorSet()
         for (index, backend) in connection.backends.enumerated() {
             try set.add(backend.descriptor, for: [.readable, .writable], token: UInt64(index))
+            if let frames = backend.ownFrames {
+                try set.add(frames.descriptor, for: .readable, token: UInt64(index) | Self.ownFramesToken)
+            }
         }
         if let watch { try set.add(watch.descriptor, for: .readable, token: Self.watchToken) }
         let handler = NetworkHandler(connection.backends, link: link, log: log, hostFaults: hostFaults)
@@ -77,6 +80,8 @@ package final class NetworkDevice: QueuedDevice {
     // MARK: - Events
 
     private static let watchToken = UInt64.max
+    /// Beside the number of the back end.
+    private static let ownFramesToken: UInt64 = 1 << 32
 
     package var eventSources: [EventLoop.Source] {
         queues.eventSources + [EventLoop.Source(set.descriptor) { [self] in handleEvents() }]
@@ -85,8 +90,9 @@ package final class NetworkDevice: QueuedDevice {
     private func handleEvents() {
         set.takeEvents { event in
             guard event.token != Self.watchToken else { return lookAtLink() }
+            let index = Int(event.token & ~Self.ownFramesToken)
+            guard event.token & Self.ownFramesToken == 0 else { return queues.receive(into: 2 * index) }
             hostEvents.add()
-            let index = Int(event.token)
             if event.isWritable { queues.withQueues { handler, queues in handler.flush(index, &queues) } }
             // A hang-up is what the next read finds.
             queues.receive(into: 2 * index)

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+package import MachineModel
+import Synchronization
+
+/// The data that a machine's guest can ask for at 169.254.169.254: Firecracker's microVM metadata service.
+///
+/// One for all interfaces of a machine. The host's side replaces and changes the data, the guest's reads it.
+package final class MetadataService: Sendable {
+    struct State {
+        var data = JSONValue.null
+        var isInitialized = false
+        var version = MetadataConfiguration.Version.v1
+        /// Indicates whether answers are as EC2's service gives them, whatever a client accepts.
+        var isCompatible = false
+        var tokens = MetadataTokens()
+        var statistics = MetadataStatistics()
+        var limit: Int
+    }
+
+    let state: Mutex<State>
+
+    /// The usual limit of the data, in bytes of JSON.
+    package static let usualLimit = 51_200
+
+    /// - Parameter limit: The limit of the data, in bytes of JSON.
+    package init(limit: Int = MetadataService.usualLimit) { state = Mutex(State(limit: limit)) }
+
+    // MARK: - The host's side
+
+    /// Changes how guests are answered.
+    package func configure(_ configuration: MetadataConfiguration) {
+        state.withLock { state in
+            state.version = configuration.version
+            state.isCompatible = configuration.isCompatible
+        }
+    }
+
+    /// The data; an empty object where there is none yet.
+    package var value: JSONValue {
+        state.withLock { $0.isInitialized ? $0.data : .object([:]) }
+    }
+
+    /// Replaces the data.
+    ///
+    /// - Throws: `MetadataError.tooLarge`.
+    package func replace(by value: JSONValue) throws(MetadataError) {
+        try state.withLock { state throws(MetadataError) in
+            guard value.text.utf8.count <= state.limit else { throw .tooLarge }
+            state.data = value
+            state.isInitialized = true
+        }
+    }
+
+    /// Changes the data by a merge patch (RFC 7396), or not at all.
+    ///
+    /// - Throws: `MetadataError` where there is none, and where it would be too large.
+    package func merge(_ patch: JSONValue) throws(MetadataError) {
+        try state.withLock { state throws(MetadataError) in
+            guard state.isInitialized else { throw .notInitialized }
+            let merged = Self.merged(state.data, patch)
+            guard merged.text.utf8.count <= state.limit else { throw .tooLarge }
+            state.data = merged
+        }
+    }
+
+    private static func merged(_ value: JSONValue, _ patch: JSONValue) -> JSONValue {
+        guard case .object(let changes) = patch else { return patch }
+        var result = JSONObject()
+        if case .object(let object) = value { result = object }
+        for name in changes.names {
+            let change = changes[name] ?? .null
+            // A plain nil would be the value null.
+            result[name] = change == .null ? Optional.none : merged(result[name] ?? .null, change)
+        }
+        return .object(result)
+    }
+
+    /// The counters so far.
+    package var statistics: MetadataStatistics { state.withLock { $0.statistics } }
+
+    func count(_ change: (inout MetadataStatistics) -> Void) { state.withLock { change(&$0.statistics) } }
+}

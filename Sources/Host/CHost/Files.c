@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int chost_unnamed_file(const char *folder) {
@@ -26,7 +27,7 @@ int chost_open_again(const char *path, int flags) {
     return own < 0 ? -errno : chost_result(fcntl(own, F_DUPFD_CLOEXEC, 0));
 }
 
-int chost_stat_again(const char *path, struct stat *status) {
+int chost_stat_again(const char *path, void *status) {
     if (stat(path, status) == 0) return 0;
     int own = own_descriptor(path);
     return own < 0 ? -errno : chost_result(fstat(own, status));

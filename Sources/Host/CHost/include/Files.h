@@ -4,16 +4,14 @@
 #ifndef MARTLET_CHOST_FILES_H
 #define MARTLET_CHOST_FILES_H
 
-#include <sys/stat.h>
-
 #pragma clang assume_nonnull begin
 
 /// Opens a new file without a name in `folder`, for reading and writing (O_TMPFILE).
 int chost_unnamed_file(const char *folder);
 /// Opens a file (open(2)). For a path of `/proc/self/fd` in a root without /proc, the result is a duplicate of the descriptor.
 int chost_open_again(const char *path, int flags);
-/// Looks at a file (stat(2)), by the same paths as `chost_open_again`.
-int chost_stat_again(const char *path, struct stat *status);
+/// Looks at a file (stat(2)), by the same paths as `chost_open_again`; `status` is a `struct stat`, which is Glibc's to show to Swift.
+int chost_stat_again(const char *path, void *status);
 /// Gives a file of `chost_unnamed_file` a name; -EEXIST where the name is taken.
 int chost_name_file(int file, const char *path);
 /// Renames a file; -EEXIST where the new name is taken.

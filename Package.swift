@@ -150,7 +150,7 @@ let package = Package(
         ),
         .swift(
             "Sources/Machine/Martlet",
-            uses: ["Console", "Host", "Machine", "MachineModel", "Virtio", logging, systemPackage]
+            uses: ["Console", "Host", "Machine", "MachineModel", "Snapshot", "Virtio", logging, systemPackage]
         ),
 
         .swift("Sources/Control/GuestAgent", uses: ["Host", systemPackage]),

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import Host
 public import Logging
 import Machine
 public import MachineModel
+import Snapshot
 import SystemPackage
 
 /// A machine: made stopped, started once, and ended by its guest or by its owner.
@@ -58,10 +60,67 @@ public final class VirtualMachine: Sendable {
     ///   - console: The place that the two directions of the serial console lead to: `ttyS0` in Linux.
     ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
     /// - Throws: ``MartletError``, for what keeps the machine from starting.
-    public init(
+    public convenience init(
         configuration: MachineConfiguration,
         console: SerialConsoleAttachment = .stream,
         logger: Logger = Logger(label: "martlet")
+    ) throws(MartletError) {
+        try self.init(console, logger) { attachment, onEvent throws(MachineError) in
+            try Machine.VirtualMachine(configuration, console: attachment, logger: logger, onEvent: onEvent)
+        }
+    }
+
+    /// Makes a machine that goes on where a saved one stood, once it is started.
+    ///
+    /// Any number of machines can go on from one snapshot. Each has a private copy of the disks in it, and shares the memory
+    /// that it does not write; the snapshot stays as it is.
+    ///
+    /// - Parameters:
+    ///   - path: The snapshot's folder, from ``save(to:replacing:)`` or `martlet snapshot save`.
+    ///   - drives: Files for disks by their ``Drive/id``, instead of those in the snapshot: needed for disks that it has no
+    ///     copy of.
+    ///   - networkInterfaces: The host's sides of the machine's network interfaces, found by their id: needed for each.
+    ///   - keepsIdentity: Whether the guest is not told that it may be one of several machines of this snapshot.
+    ///   - console: The place that the two directions of the serial console lead to. A stream begins with the last bytes
+    ///     that were sent before the save.
+    ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
+    /// - Throws: ``MartletError``, with the code ``MartletError/Code/snapshot`` for a snapshot that is damaged, or that this
+    ///   host cannot go on with.
+    public convenience init(
+        restoring path: String,
+        drives: [String: String] = [:],
+        networkInterfaces: [NetworkInterface] = [],
+        keepsIdentity: Bool = false,
+        console: SerialConsoleAttachment = .stream,
+        logger: Logger = Logger(label: "martlet")
+    ) throws(MartletError) {
+        var options = RestoreOptions()
+        options.drives = drives.mapValues { FilePath(hostText: $0) }
+        options.networks = Dictionary(networkInterfaces.map { ($0.id, $0) }) { $1 }
+        options.keepsIdentity = keepsIdentity
+        let wishes = options
+        try self.init(console, logger) { attachment, onEvent throws(MachineError) in
+            let snapshot: MachineSnapshot
+            do throws(SnapshotError) {
+                snapshot = try MachineSnapshot(FilePath(hostText: path))
+            } catch {
+                throw .snapshot(error)
+            }
+            return try Machine.VirtualMachine(
+                restoring: snapshot,
+                options: wishes,
+                console: attachment,
+                logger: logger,
+                onEvent: onEvent
+            )
+        }
+    }
+
+    private init(
+        _ console: SerialConsoleAttachment,
+        _ logger: Logger,
+        _ make: (ConsoleAttachment, @escaping @Sendable (MachineEvent) -> Void) throws(MachineError)
+            -> Machine.VirtualMachine
     ) throws(MartletError) {
         let channel = try inPublicTerms { () throws(MachineError) in
             do throws(Errno) {
@@ -82,11 +141,7 @@ public final class VirtualMachine: Sendable {
             channel.close()
         }
         machine = try inPublicTerms { () throws(MachineError) in
-            try Machine.VirtualMachine(
-                configuration,
-                console: attachment,
-                logger: logger
-            ) { event in
+            try make(attachment) { event in
                 guard case .consoleFailed(let errno) = event else { return }
                 logger.warning("the console cannot be written: \(errno); the guest goes on without")
             }
@@ -150,6 +205,23 @@ public final class VirtualMachine: Sendable {
     public func resume() async throws(MartletError) {
         do throws(MachineError) {
             try await machine.resume()
+        } catch {
+            throw MartletError(error)
+        }
+    }
+
+    /// Saves the machine to a folder, and returns when all is on the disk; one that runs goes on, one that is paused stays so.
+    ///
+    /// The folder has the guest's memory and the disks that it can write to, so only its owner can read it.
+    ///
+    /// - Parameters:
+    ///   - path: The snapshot's folder, in one that exists.
+    ///   - isReplacing: Whether a snapshot that is there may be replaced.
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/snapshot``, or ``MartletError/Code/notRunning``. What was
+    ///   at `path` is as it was.
+    public func save(to path: String, replacing isReplacing: Bool = false) async throws(MartletError) {
+        do throws(MachineError) {
+            try await machine.save(to: FilePath(hostText: path), replacing: isReplacing)
         } catch {
             throw MartletError(error)
         }

@@ -25,6 +25,8 @@ enum Unserved {
             )
         }
     }
+
+    /// Indicates whether a namespace is the network of this process.
     private static func isOwnNetwork(_ namespace: JSONValue) -> Bool {
         guard namespace["type"] == "network", let path = namespace["path"].string else { return false }
         var (other, own) = (stat(), stat())

@@ -4,7 +4,7 @@ import HTTP
 
 /// One connection of a guest to the metadata service: a TCP endpoint that answers requests (RFC 9293).
 ///
-/// What it sends lies in the guest's own buffers at once, so it has no timers: lost is only what the guest throws away, and
+/// A segment is in the guest's own buffers as soon as it is sent, so there are no timers: only the guest itself can lose one, and
 /// its repeated acknowledgements tell that. Everything is bounded: requests have no body, and one is answered at a time.
 struct TCPConnection {
     /// The bytes that a guest may send ahead, and all that is taken of one segment.

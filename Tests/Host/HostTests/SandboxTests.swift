@@ -14,18 +14,17 @@ struct SandboxTests {
     /// Waits until the first thread of this process sleeps for good, as Dispatch has it do where `main` is asynchronous.
     ///
     /// On its way there it makes calls that a machine's process never makes, and a sandbox that covers it would end the process.
-    private static func awaitFirstThread() {
-        for _ in 0..<10_000 {
+    private static func awaitFirstThread() throws {
+        try Deadline.wait(for: "the first thread to sleep") {
             let call = try? FileContents.text(of: FilePath("/proc/self/task/\(getpid())/syscall"), limit: 256)
             // rt_sigsuspend.
-            guard let call, !call.hasPrefix("130 ") else { return }
-            usleep(1000)
+            return call?.hasPrefix("130 ") ?? true
         }
     }
 
     /// Enters with a thread of this name.
     private static func enter(_ name: String, _ settings: Sandbox.Settings = .init(), opensFiles: Bool = false) throws {
-        awaitFirstThread()
+        try awaitFirstThread()
         let sandbox = Sandbox(settings, opensFiles: opensFiles)
         try sandbox.enter(log: nil)
         sandbox.restrictThread(name)

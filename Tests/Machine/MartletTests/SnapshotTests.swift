@@ -28,7 +28,7 @@ struct SnapshotTests {
 
         let restored = try VirtualMachine(restoring: path)
         #expect(restored.state == .stopped)
-        // What was sent before the save is kept for readers, and is not sent again.
+        // Readers find the bytes from before the save, which are not sent again.
         #expect(Int(restored.console.byteCount) == sent)
         try await restored.start()
         try await restored.console.write("x")

@@ -15,7 +15,7 @@
 enum { NO_SANDBOX = 255, ERRNO_OFFSET = 128, ERRNO_END = 127 };
 
 static void enter(int kind, int opens_files) {
-    // What a refusal says is expected here.
+    // The message of a refusal is expected, and would only fill the test's output.
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, STDERR_FILENO) < 0) _exit(NO_SANDBOX);
     if (chost_limit_resources() < 0 || chost_forbid_new_privileges() < 0 || chost_drop_capabilities() < 0 ||

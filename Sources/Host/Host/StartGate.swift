@@ -21,11 +21,8 @@ package final class StartGate: Sendable {
         var expectedCount = 0
         /// Those that have not come, by number.
         var missing: [Int: String] = [:]
-        /// The borrowed threads that are not prepared.
-        var unpreparedCount = 0
         var isOpen = false
         var isClosed = false
-        var isPrepared = false
     }
 
     private let state = Mutex(State())
@@ -33,7 +30,7 @@ package final class StartGate: Sendable {
     private let arrivals = DispatchGroup()
     /// Is entered until the gate is open or closed.
     private let decision = DispatchGroup()
-    /// Is entered until all borrowed threads are prepared.
+    /// Is entered for each borrowed thread that is there and not prepared.
     private let preparation = DispatchGroup()
     private let prepare: @Sendable (String) -> Void
 
@@ -44,14 +41,12 @@ package final class StartGate: Sendable {
     package init(prepare: @escaping @Sendable (String) -> Void = { _ in }) {
         self.prepare = prepare
         decision.enter()
-        preparation.enter()
     }
 
     deinit {
         close()
         // A group must not be entered when it goes away.
         for _ in state.withLock({ $0.missing }) { arrivals.leave() }
-        if !state.withLock({ $0.isPrepared }) { preparation.leave() }
     }
 
     /// Announces a thread.
@@ -63,7 +58,6 @@ package final class StartGate: Sendable {
     package func expect(_ name: String, isBorrowed: Bool = false) -> Ticket {
         state.withLock { state in
             defer { state.expectedCount += 1 }
-            if isBorrowed { state.unpreparedCount += 1 }
             // Nobody waits any more behind a gate that is closed.
             if !state.isClosed {
                 arrivals.enter()
@@ -80,23 +74,16 @@ package final class StartGate: Sendable {
         if state.withLock({ $0.isClosed }) { return false }
         if !ticket.isBorrowed { prepare(ticket.name) }
         guard state.withLock({ $0.missing.removeValue(forKey: ticket.number) }) != nil else { return false }
+        // All have entered before the gate opens.
+        if ticket.isBorrowed { preparation.enter() }
         arrivals.leave()
         decision.wait()
-        guard state.withLock({ $0.isOpen }) else { return false }
-        if ticket.isBorrowed { prepareBorrowedThread(ticket.name) }
-        return true
-    }
-
-    /// Prepares a thread of Dispatch's, and waits for the others of its kind.
-    private func prepareBorrowedThread(_ name: String) {
-        prepare(name)
-        let isLast = state.withLock { state in
-            state.unpreparedCount -= 1
-            state.isPrepared = state.unpreparedCount == 0
-            return state.isPrepared
-        }
-        if isLast { preparation.leave() }
-        preparation.wait()
+        let isOpen = state.withLock { $0.isOpen }
+        guard ticket.isBorrowed else { return isOpen }
+        if isOpen { prepare(ticket.name) }
+        preparation.leave()
+        if isOpen { preparation.wait() }
+        return isOpen
     }
 
     /// Waits until all threads are there, or the gate is closed.

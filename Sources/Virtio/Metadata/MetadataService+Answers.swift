@@ -55,7 +55,7 @@ extension MetadataService.State {
             let hint = "Use `X-metadata-token` or `X-aws-ec2-metadata-token` header to specify the session token."
             return .text(401, token == nil ? "No MMDS token provided. \(hint)" : "MMDS token not valid.")
         }
-        guard let value = data.value(at: request.pathSegments) else {
+        guard let value = (data ?? .null).value(at: request.pathSegments) else {
             return .text(404, "Resource not found: \(request.path).")
         }
         let acceptsJSON = request.headers.list("Accept", contains: "application/json")

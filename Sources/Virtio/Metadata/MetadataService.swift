@@ -9,8 +9,8 @@ import Synchronization
 /// One for all interfaces of a machine. The host's side replaces and changes the data, the guest's reads it.
 package final class MetadataService: Sendable {
     struct State {
-        var data = JSONValue.null
-        var isInitialized = false
+        /// `nil` until the host has given it for the first time.
+        var data: JSONValue?
         var version = MetadataConfiguration.Version.v1
         /// Indicates whether answers are as EC2's service gives them, whatever a client accepts.
         var isCompatible = false
@@ -39,7 +39,7 @@ package final class MetadataService: Sendable {
 
     /// The data; an empty object where there is none yet.
     package var value: JSONValue {
-        state.withLock { $0.isInitialized ? $0.data : .object([:]) }
+        state.withLock { $0.data ?? .object([:]) }
     }
 
     /// Replaces the data.
@@ -49,7 +49,6 @@ package final class MetadataService: Sendable {
         try state.withLock { state throws(MetadataError) in
             guard value.text.utf8.count <= state.limit else { throw .tooLarge }
             state.data = value
-            state.isInitialized = true
         }
     }
 
@@ -58,8 +57,8 @@ package final class MetadataService: Sendable {
     /// - Throws: `MetadataError` where there is none, and where it would be too large.
     package func merge(_ patch: JSONValue) throws(MetadataError) {
         try state.withLock { state throws(MetadataError) in
-            guard state.isInitialized else { throw .notInitialized }
-            let merged = Self.merged(state.data, patch)
+            guard let data = state.data else { throw .notInitialized }
+            let merged = Self.merged(data, patch)
             guard merged.text.utf8.count <= state.limit else { throw .tooLarge }
             state.data = merged
         }

@@ -3,7 +3,7 @@
 /// The host's side of one network device, opened.
 package struct NetworkConnection {
     /// One for each pair of virtqueues.
-    package let backends: [any NetworkBackend]
+    package var backends: [any NetworkBackend]
     /// The size of the largest packet on this network; nil where nobody says.
     package let mtu: UInt16?
     /// The work that either side may leave unfinished for the other.

@@ -2,6 +2,7 @@
 
 import CCompare
 import Glibc
+import Host
 import SystemPackage
 
 /// The folder of one comparison: everything that it writes is in it, and it is gone in the end.
@@ -29,9 +30,7 @@ final class WorkFolder {
         self.path = path
     }
 
-    private static var parent: String {
-        unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/var/tmp"
-    }
+    private static var parent: String { ProcessArguments.temporaryFolder.string }
     private static let lockName = "lock"
 
     /// Removes what comparisons left that were killed (SIGKILL, a power cut): their folders, containers and cgroups.

@@ -36,7 +36,7 @@ package final class Interface: Sendable {
         self.id = id
         limits = Mutex((configuration.receiveRateLimit, configuration.sendRateLimit))
         let address = configuration.guestMAC.flatMap { MACAddress($0) } ?? .random()
-        let connection: NetworkConnection
+        var connection: NetworkConnection
         do throws(NetworkError) {
             if let attachment = configuration.attachment {
                 passt = nil
@@ -48,17 +48,13 @@ package final class Interface: Sendable {
             throw .network(id, error)
         }
         do throws(Errno) {
-            let backends = try connection.backends.map { backend throws(Errno) -> any NetworkBackend in
-                guard let metadata else { return backend }
-                return try MetadataBackend(backend, address: metadata.address, service: metadata.service)
+            if let (address, service) = metadata {
+                connection.backends = try connection.backends.map { backend throws(Errno) in
+                    try MetadataBackend(backend, address: address, service: service)
+                }
             }
             device = try NetworkDevice(
-                NetworkConnection(
-                    backends: backends,
-                    mtu: connection.mtu,
-                    offloads: connection.offloads,
-                    link: connection.link
-                ),
+                connection,
                 address: address,
                 mtu: configuration.mtu.map { UInt16(clamping: $0) },
                 receiveLimits: configuration.receiveRateLimit.map { RateLimiter($0) },

@@ -80,9 +80,7 @@ struct ReadySnapshots {
     /// - Parameter configuration: The machine.
     /// - Returns: Whether one can be saved.
     func prepare(for configuration: MachineConfiguration) -> Bool {
-        for path in [folder.removingLastComponent().removingLastComponent(), folder.removingLastComponent(), folder] {
-            _ = unsafe mkdir(path.string, 0o700)
-        }
+        guard (try? FolderTree.make(folder, mode: 0o700)) != nil else { return false }
         var space = statvfs()
         guard unsafe statvfs(folder.string, &space) == 0 else { return false }
         let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)

@@ -30,11 +30,11 @@ package struct StoredImage: Hashable, Sendable {
         case .layout(let folder, let tag): self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
         case .archive(let file, let tag):
             let folder = try Self.unpacked(file, in: cache)
-            defer { ImageCache.removeTree(folder) }
+            defer { FolderTree.remove(folder) }
             self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
         case .name(let name):
             let folder = try Self.fetched(name, in: cache, report)
-            defer { ImageCache.removeTree(folder) }
+            defer { FolderTree.remove(folder) }
             self = try Self.stored(try ImageLayout(folder, tag: nil), in: cache, report)
         }
     }
@@ -57,7 +57,7 @@ package struct StoredImage: Hashable, Sendable {
             guard unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 else {
                 throw ImageError("cannot make \(folder): \(Errno(rawValue: errno))")
             }
-            defer { ImageCache.removeTree(folder) }
+            defer { FolderTree.remove(folder) }
             var tree = try FileTree(folder)
             for layer in layout.layers {
                 tree.startLayer()
@@ -90,7 +90,7 @@ package struct StoredImage: Hashable, Sendable {
             try BlobReader.read(file) { bytes throws(ImageError) in try reader.append(bytes) }
             try reader.finish()
         } catch {
-            ImageCache.removeTree(folder)
+            FolderTree.remove(folder)
             throw ImageError("\(file): \(error)")
         }
         return folder
@@ -110,7 +110,7 @@ package struct StoredImage: Hashable, Sendable {
         let arguments = ["copy", "--quiet", ImageReference.skopeoSource(name), "oci:\(folder.hostText):image"]
         let ending = try HostProgram.run(skopeo, arguments)
         guard ending.status == 0 else {
-            ImageCache.removeTree(folder)
+            FolderTree.remove(folder)
             throw ImageError("skopeo cannot fetch '\(printable(name))': \(printable(ending.text, keepsLines: false))")
         }
         return folder

@@ -28,7 +28,9 @@ package struct ImageCache: Sendable {
             base = "/var/cache"
         }
         self.folder = folder ?? FilePath(hostText: base + "/martlet/images")
-        try Self.makeFolders(self.folder)
+        do throws(Errno) { try FolderTree.make(self.folder, mode: 0o700) } catch {
+            throw RootImageError("cannot make \(self.folder): \(error)")
+        }
     }
 
     /// The folder of an entry, marked as used now.
@@ -53,7 +55,7 @@ package struct ImageCache: Sendable {
         if let entry = entry(key) { return entry }
         removeAbandoned()
         let draft = try makeDraft()
-        defer { Self.removeTree(draft) }
+        defer { FolderTree.remove(draft) }
         try fill(draft)
         let path = path(key)
         let result = unsafe draft.withPlatformString { draft in
@@ -87,7 +89,7 @@ package struct ImageCache: Sendable {
     private func removeAbandoned() {
         for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix(".draft-") {
             let process = name.dropFirst(7).prefix { $0 != "-" }
-            if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH { Self.removeTree(folder.appending(name)) }
+            if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH { FolderTree.remove(folder.appending(name)) }
         }
     }
 
@@ -107,35 +109,8 @@ package struct ImageCache: Sendable {
         }
         var total = entries.reduce(0) { $0 + $1.byteCount }
         for entry in entries.sorted(by: { $0.time < $1.time }) where total > Self.byteLimit && entry.path != kept {
-            Self.removeTree(entry.path)
+            FolderTree.remove(entry.path)
             total -= entry.byteCount
-        }
-    }
-
-    /// Removes a folder of this cache and all in it, through no link.
-    package static func removeTree(_ path: FilePath) {
-        if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
-        else {
-            return
-        }
-        // A folder of a layer may be closed to its owner.
-        if geteuid() != 0 { _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) } }
-        for name in (try? FolderListing.names(in: path.hostText)) ?? [] {
-            removeTree(FilePath(hostText: path.hostText + "/" + name))
-        }
-        _ = unsafe path.withPlatformString { unsafe rmdir($0) }
-    }
-
-    private static func makeFolders(_ path: FilePath) throws(RootImageError) {
-        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 || errno == EEXIST { return }
-        guard errno == ENOENT, !path.removingLastComponent().isEmpty else {
-            throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))")
-        }
-        try makeFolders(path.removingLastComponent())
-        guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 || errno == EEXIST else {
-            throw RootImageError("cannot make \(path): \(Errno(rawValue: errno))")
         }
     }
 

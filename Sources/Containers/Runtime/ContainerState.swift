@@ -29,19 +29,13 @@ struct ContainerState {
 
     /// Makes the folder, empty.
     func make() throws(RuntimeProblem) {
-        ImageCache.removeTree(folder)
-        var path = FilePath("/")
-        for component in folder.components {
-            path.append(component)
-            let mode: mode_t = path == folder || path == folder.removingLastComponent() ? 0o700 : 0o755
-            if unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST {
-                throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
-            }
-        }
-        for path in [shared, outer, shared.appending("files")] {
-            guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 else {
-                throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
-            }
+        FolderTree.remove(folder)
+        do throws(Errno) {
+            try FolderTree.make(folder.removingLastComponent().removingLastComponent())
+            try FolderTree.make(folder, mode: 0o700)
+            for path in [shared, outer, shared.appending("files")] { try FolderTree.make(path) }
+        } catch {
+            throw RuntimeProblem("cannot make \(folder): \(error)")
         }
     }
 
@@ -49,7 +43,7 @@ struct ContainerState {
         if let scratch = (try? read(origin)).flatMap({ $0["scratch"].string }), scratch.hasPrefix("/") {
             _ = unsafe FilePath(hostText: scratch).withPlatformString { unsafe unlink($0) }
         }
-        ImageCache.removeTree(folder)
+        FolderTree.remove(folder)
     }
 
     /// Notes what came from the engine.

@@ -118,8 +118,7 @@ struct OuterContainer {
     }
 
     private func makeFolder(_ path: FilePath) throws(RuntimeProblem) {
-        if unsafe path.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 || errno == EEXIST { return }
-        throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))")
+        do throws(Errno) { try FolderTree.make(path) } catch { throw RuntimeProblem("cannot make \(path): \(error)") }
     }
 
     private func makeFile(_ path: FilePath) throws(RuntimeProblem) {

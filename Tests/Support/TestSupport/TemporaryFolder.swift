@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+import SystemPackage
 
 /// A folder for one test, gone with everything in it when the value is.
 package final class TemporaryFolder {
@@ -13,14 +14,7 @@ package final class TemporaryFolder {
         path = String(decoding: template.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    deinit { Self.removeTree(path) }
-
-    /// Removes a file, or a folder and all in it, through no link.
-    private static func removeTree(_ path: String) {
-        guard unsafe unlink(path) != 0 else { return }
-        for name in (try? FolderListing.names(in: path)) ?? [] { removeTree("\(path)/\(name)") }
-        unsafe rmdir(path)
-    }
+    deinit { FolderTree.remove(FilePath(path)) }
 
     /// Makes a file.
     ///

@@ -50,28 +50,13 @@ enum Files {
     ///
     /// - Throws: `ComparisonError.system`.
     static func makeFolder(_ path: String) throws(ComparisonError) {
-        let result = unsafe mkdir(path, 0o755).orErrno
-        if result != -EEXIST { try checked("making the folder \(path)", result) }
+        do throws(Errno) { try FolderTree.make(FilePath(hostText: path)) } catch {
+            throw .system(operation: "making the folder \(path)", errno: error)
+        }
     }
 
     /// Removes a file or a folder with all that is in it; stays on its file system.
-    static func remove(_ path: String) {
-        var status = stat()
-        guard unsafe lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
-            unsafe unlink(path)
-            return
-        }
-        for name in names(in: path) where isOnSameFileSystem("\(path)/\(name)", as: status) {
-            remove("\(path)/\(name)")
-        }
-        unsafe rmdir(path)
-    }
-
-    private static func isOnSameFileSystem(_ path: String, as other: stat) -> Bool {
-        var status = stat()
-        return unsafe lstat(path, &status) == 0 && status.st_dev == other.st_dev
-    }
+    static func remove(_ path: String) { FolderTree.remove(FilePath(hostText: path)) }
 
     /// The names in a folder, none where it cannot be read.
     static func names(in path: String) -> [String] {

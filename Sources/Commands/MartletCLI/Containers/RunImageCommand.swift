@@ -148,5 +148,5 @@ final class SocketFolder {
         path = FilePath(platformString: template)
     }
 
-    deinit { ImageCache.removeTree(path) }
+    deinit { FolderTree.remove(path) }
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Glibc
+package import SystemPackage
+
+/// Folders that come and go as a whole.
+package enum FolderTree {
+    /// Makes a folder, and those above it that are not there.
+    ///
+    /// - Parameters:
+    ///   - path: The folder's; one that is there is left as it is.
+    ///   - mode: The permissions of each that is made, less the umask.
+    /// - Throws: `Errno` of `mkdir`.
+    package static func make(_ path: FilePath, mode: mode_t = 0o755) throws(Errno) {
+        guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST else { return }
+        let error = Errno(rawValue: errno)
+        let parent = path.removingLastComponent()
+        guard error == .noSuchFileOrDirectory, !parent.isEmpty else { throw error }
+        try make(parent, mode: mode)
+        guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) == 0 || errno == EEXIST else {
+            throw Errno(rawValue: errno)
+        }
+    }
+
+    /// Removes a file, or a folder with all that is in it, as far as that can be.
+    ///
+    /// It follows no link and leaves the file system of `path` nowhere.
+    package static func remove(_ path: FilePath) {
+        remove(path, on: nil)
+    }
+
+    private static func remove(_ path: FilePath, on device: dev_t?) {
+        if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR,
+            device == nil || device == status.st_dev
+        else {
+            return
+        }
+        // A folder may be closed to its owner.
+        if geteuid() != 0 { _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) } }
+        for name in (try? FolderListing.names(in: path.hostText)) ?? [] {
+            remove(FilePath(hostText: path.hostText + "/" + name), on: status.st_dev)
+        }
+        _ = unsafe path.withPlatformString { unsafe rmdir($0) }
+    }
+}

@@ -18,11 +18,13 @@ struct ContainerState {
     private var origin: FilePath { folder.appending("origin.json") }
 
     /// A short path, whatever the engine's own is: sockets have a limit.
+    ///
+    /// Not in the folder of machines with names, which has to be closed to others and would list it.
     init(_ options: RuntimeOptions) throws(RuntimeProblem) {
         let base: String
         if geteuid() == 0 { base = "/run" } else { base = ProcessArguments.environment("XDG_RUNTIME_DIR") ?? "/tmp" }
         let key = SHA256.hex(of: Array((options.root + "\0" + (try options.requireID())).hostBytes))
-        folder = FilePath(hostText: "\(base)/martlet/oci/\(key.prefix(24))")
+        folder = FilePath(hostText: "\(base)/martlet-oci/\(key.prefix(24))")
     }
 
     var exists: Bool { unsafe origin.withPlatformString { unsafe access($0, F_OK) } == 0 }

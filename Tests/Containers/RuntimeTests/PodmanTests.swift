@@ -113,6 +113,8 @@ struct PodmanTests {
         let started = try podman(["run", "-d"] + place + ["sh", "-c", program])
         try #require(started.status == 0, "\(errors)")
         defer { _ = try? podman(["rm", "--force", "--time", "0", "web"]) }
+        // Its state is not among the machines with names.
+        #expect(unsafe access("/run/martlet-oci", F_OK) == 0)
         // The machine still boots.
         let look = "busybox ip -o -4 address show eth0; busybox ip route; exit 5"
         let shown = try podman(["exec", "web", "sh", "-c", look])

@@ -72,6 +72,10 @@ format: ## Format all Swift sources
 fuzz: setup ## Look for inputs that break TARGET, for SECONDS: docs/fuzzing.md
 	scripts/fuzz.sh $(TARGET) $(SECONDS)
 
+.PHONY: torture
+torture: setup build ## Let hostile guests do OPERATIONS on the devices (a million; some minutes), from a seed of SEED
+	scripts/torture.sh $(OPERATIONS) $(SEED)
+
 .PHONY: example
 example: setup guest-images ## Build and run docs/examples/HelloGuest, a package that uses the library
 	swift build --package-path docs/examples/HelloGuest

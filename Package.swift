@@ -163,7 +163,9 @@ let package = Package(
         ),
         .swift(
             "Sources/Control/MachineSession",
-            uses: ["Console", "HTTP", "Host", "Machine", "MachineAPI", "MachineModel", logging, systemPackage]
+            uses: [
+                "Console", "HTTP", "Host", "Machine", "MachineAPI", "MachineModel", "Metadata", logging, systemPackage,
+            ]
         ),
         .swift(
             "Sources/Control/MachineRegistry",
@@ -175,7 +177,7 @@ let package = Package(
             "Sources/Control/Monitor",
             uses: [
                 "Console", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
-                "MachineSession", systemPackage,
+                "MachineSession", "Snapshot", systemPackage,
             ]
         ),
 

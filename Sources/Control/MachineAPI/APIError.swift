@@ -9,18 +9,33 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
     package var status = 400
     /// The error, in words.
     package let description: String
+    /// The error in the words that Firecracker has for it, where those are others.
+    private var firecrackerWords: String?
 
-    package init(_ description: String, status: Int = 400) {
+    package init(_ description: String, firecracker: String? = nil, status: Int = 400) {
         self.description = description
         self.status = status
+        firecrackerWords = firecracker
     }
 
-    init(_ error: JSONError) {
-        self.init("An error occurred when deserializing the json body of a request: \(error).")
+    /// - Parameters:
+    ///   - error: The error of a JSON value.
+    ///   - text: The text of the value, for the place of the error.
+    init(_ error: JSONError, in text: [UInt8] = []) {
+        let beginning = "An error occurred when deserializing the json body of a request: "
+        self.init(
+            "\(beginning)\(error).",
+            firecracker: FirecrackerWords.words(of: error, in: text).map { "\(beginning)\($0)." }
+        )
     }
 
     package init(_ error: ConfigurationError) {
-        self.init(error.description)
+        self.init(error.description, firecracker: FirecrackerWords.words(of: error))
+    }
+
+    /// The error in the words of a program.
+    package func text(_ dialect: APIDialect) -> String {
+        dialect == .firecracker ? firecrackerWords ?? description : description
     }
 
     static let afterStart = APIError("The requested operation is not supported after starting the microVM.")
@@ -41,11 +56,11 @@ func inAPITerms<R>(_ body: () throws(ConfigurationError) -> R) throws(APIError) 
     }
 }
 
-/// Calls `body`, whose errors are about a JSON value, and says them as the API does.
-func inAPITerms<R>(_ body: () throws(JSONError) -> R) throws(APIError) -> R {
+/// Calls `body`, whose errors are about the JSON value of a text, and says them as the API does.
+func inAPITerms<R>(of text: [UInt8] = [], _ body: () throws(JSONError) -> R) throws(APIError) -> R {
     do throws(JSONError) {
         return try body()
     } catch {
-        throw APIError(error)
+        throw APIError(error, in: text)
     }
 }

@@ -24,12 +24,13 @@ extension MachineConfiguration {
         do throws(APIError) {
             try self.init(parsing: Self.read(path), dialect)
         } catch {
-            throw APIError("\(path): \(error)")
+            throw APIError("\(path): \(error)", firecracker: "\(path): \(error.text(.firecracker))")
         }
+        if dialect == .firecracker { vsock?.takesReservedCIDs = true }
     }
 
     private init(parsing bytes: [UInt8], _ dialect: APIDialect) throws(APIError) {
-        self = try inAPITerms { () throws(JSONError) in
+        self = try inAPITerms(of: bytes) { () throws(JSONError) in
             var value = try JSONValue(parsing: bytes)
             if case .object(var object) = value {
                 for name in Self.notOffered where object[name] == .null || object[name] == .array([]) {
@@ -135,22 +136,63 @@ extension JSONValue {
 
 extension BootSource {
     func checkFiles() throws(APIError) {
-        try checkReadable(kernelPath, "the kernel")
-        if let initrdPath { try checkReadable(initrdPath, "the initrd") }
+        let prefix = FirecrackerWords.prefix(of: "boot-source")
+        try checkReadable(kernelPath, "the kernel") { "\(prefix)The kernel file cannot be opened: \($0)" }
+        guard let initrdPath else { return }
+        try checkReadable(initrdPath, "the initrd") {
+            "\(prefix)The initrd file cannot be opened due to invalid path or invalid permissions. \($0)"
+        }
     }
 }
 
 extension Drive {
-    func checkFile() throws(APIError) { try checkReadable(path, "drive \(id)") }
+    func checkFile() throws(APIError) {
+        try checkReadable(path, "drive \(id)") { words in
+            FirecrackerWords.prefix(of: "drive")
+                + "Unable to create the virtio block device: Virtio backend error: Error manipulating the backing file: "
+                + "\(words) \(path)"
+        }
+    }
 }
 
-private func checkReadable(_ path: String, _ what: String) throws(APIError) {
+extension Vsock {
+    /// Checks that a socket can be made where the path wants it, which happens at the start.
+    func checkFolder() throws(APIError) {
+        guard let folder = path.map({ FilePath(hostText: $0).removingLastComponent() }) else { return }
+        try checkReadable(folder.isEmpty ? "." : folder.hostText, "vsock", isFolder: true) { words in
+            FirecrackerWords.prefix(of: "vsock") + "Cannot create backend for vsock device: "
+                + "Error binding to the host-side Unix socket: \(words)"
+        }
+    }
+}
+
+/// Checks that a file can be read.
+///
+/// - Parameters:
+///   - path: A file, or a folder that files can be made in.
+///   - what: Its purpose, for the error.
+///   - isFolder: Whether it is a folder.
+///   - words: Makes Firecracker's words of those of the cause.
+/// - Throws: `APIError`, which names the file.
+private func checkReadable(
+    _ path: String,
+    _ what: String,
+    isFolder: Bool = false,
+    _ words: (String) -> String
+) throws(APIError) {
     let path = FilePath(hostText: path)
-    guard unsafe path.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
-        throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))")
-    }
+    let rights = isFolder ? W_OK | X_OK : R_OK
+    var cause: Errno?
     var status = stat()
-    guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) != 0 || status.st_mode & S_IFMT != S_IFDIR else {
-        throw APIError("\(what): cannot open \(path): \(Errno.isDirectory)")
+    if unsafe path.withPlatformString({ unsafe access($0, rights) }) != 0 {
+        cause = Errno(rawValue: errno)
+    } else if unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 {
+        let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+        if isDirectory != isFolder { cause = isFolder ? .notDirectory : .isDirectory }
     }
+    guard let cause else { return }
+    throw APIError(
+        "\(what): cannot open \(path): \(cause)",
+        firecracker: words("\(cause) (os error \(cause.rawValue))")
+    )
 }

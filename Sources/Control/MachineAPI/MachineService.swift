@@ -2,6 +2,7 @@
 
 package import Console
 import Dispatch
+import Glibc
 import HTTP
 import Host
 import JSON
@@ -155,7 +156,8 @@ package final class MachineService: Sendable {
         let configuration = state.withLock { $0.configuration }
         if let service = configuration.metadataService { metadata.configure(service) }
         guard configuration.bootSource != nil else {
-            throw APIError("Cannot start microvm without kernel configuration.")
+            let words = "Cannot start microvm without kernel configuration."
+            throw APIError(words, firecracker: "Start microvm error: \(words)")
         }
         try start { () throws(MachineError) in
             try VirtualMachine(
@@ -302,7 +304,12 @@ package final class MachineService: Sendable {
     package func set(_ settings: MetricsSettings) throws(APIError) {
         try inAPITerms { () throws(ConfigurationError) in try settings.validate() }
         guard state.withLock({ $0.configuration.metrics == nil }) else {
-            throw APIError("Reinitialization of metrics not allowed.")
+            let words = "Reinitialization of metrics not allowed."
+            throw APIError(
+                words,
+                firecracker:
+                    "\(FirecrackerWords.prefix(of: "metrics"))Cannot initialize the metrics system due to bad user input: \(words)"
+            )
         }
         try metricsFile.open(settings, identifier: identifier, startTime)
         change { $0.configuration.metrics = settings }
@@ -327,7 +334,7 @@ package final class MachineService: Sendable {
     }
 
     /// Writes a line of metrics, where somebody wants them.
-    func flushMetrics() {
+    package func flushMetrics() {
         let (machine, configuration) = state.withLock { ($0.machine, $0.configuration) }
         guard let machine, metricsFile.isOpen else { return }
         metricsFile.write(machine.statistics, of: configuration, requests, metadata.statistics)
@@ -335,6 +342,16 @@ package final class MachineService: Sendable {
 }
 
 extension MachineService {
+    /// Tells the log of a signal, in Firecracker's words.
+    ///
+    /// - Parameters:
+    ///   - signal: Its number: SIGPIPE, after which the process goes on, or one that ends it.
+    ///   - code: Its code (siginfo_t).
+    package func report(_ signal: CInt, code: CInt) {
+        let words = signal == SIGPIPE ? "Received" : "Shutting down VM after intercepting"
+        logger.error("\(words) signal \(signal), code \(code).")
+    }
+
     /// Looks how large the disks are now, and tells the guest.
     ///
     /// - Returns: The paths of those that have another size than before.

@@ -8,6 +8,7 @@ import Logging
 package import Machine
 package import MachineAPI
 import MachineModel
+import Metadata
 import Synchronization
 import SystemPackage
 
@@ -26,6 +27,9 @@ package final class MachineSession: Sendable {
     private let signal = Atomic<CInt>(0)
     private let service = Mutex<MachineService?>(nil)
 
+    /// The exit status for each signal that ends Firecracker with one; empty where the process does not stand in for it.
+    private let signalStatuses: [CInt: CInt]
+
     /// Prepares a run.
     ///
     /// - Parameters:
@@ -38,6 +42,7 @@ package final class MachineSession: Sendable {
         onExit: @escaping @Sendable (MachineResult?) throws -> Void = { _ in }
     ) {
         (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
+        signalStatuses = settings.dialect == .firecracker ? FirecrackerSignals.statuses : [:]
         var wishes = settings.sandbox
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
         // Requests name files, and a machine that is saved on the way writes some.
@@ -51,6 +56,7 @@ package final class MachineSession: Sendable {
     /// - Throws: What keeps it from starting.
     package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
         HostThread.prepareEach { [sandbox] name in sandbox.restrictNewThread(name) }
+        if settings.dialect == .firecracker { FirecrackerSignals.ignoreKick() }
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -76,21 +82,23 @@ package final class MachineSession: Sendable {
         if settings.audience == .user { for note in result?.notes ?? [] { Messages.write(note) } }
         endIfSignalled()
         if settings.audience == .user, let message = result?.message { Messages.write(message) }
+        if settings.dialect == .firecracker {
+            log.logger.info("Firecracker exiting successfully. exit_code=\(result?.exitStatus ?? 0)")
+        }
         return result?.exitStatus ?? 0
     }
 
     private func run(_ start: () throws -> MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
+        let metadataLimit = settings.metadataLimit ?? settings.requestByteLimit ?? MetadataService.usualLimit
+        let metadata = MetadataService(limit: metadataLimit)
         let service = MachineService(
             identifier: settings.identifier,
             attachment: attachment,
             console: try makeConsole(log),
             log: log,
             dialect: settings.dialect,
-            metadata: try MachineService.metadata(
-                of: settings.metadataFile,
-                limit: settings.metadataLimit ?? settings.requestByteLimit
-            ),
+            metadata: metadata,
             startTime: settings.startTime,
             descriptors: settings.descriptors,
             onReady: { [self] machine in
@@ -99,13 +107,21 @@ package final class MachineSession: Sendable {
             },
             // A request has started it: the thread of the API has no more to open than what requests name.
             onStarted: { [sandbox] in if HostThread.isCurrent("http") { sandbox.restrictThread("http") } },
-            prepareThread: { [sandbox] name in sandbox.restrictThread(name) },
+            prepareThread: { [sandbox, signalStatuses] name in
+                sandbox.restrictThread(name)
+                // Comes to the thread that writes beyond the limit of a file's size.
+                if signalStatuses[SIGXFSZ] != nil { SignalWatch.admit(SIGXFSZ) }
+            },
             onEvent: { [self] event in handle(event, log) },
             onEnd: onEnd
         )
         self.service.withLock { $0 = service }
         if let logger = settings.logger { try service.set(logger) }
         if settings.audience == .log { log.reportStart(settings.dialect) }
+        if let path = settings.metadataFile {
+            try asFirecracker("") { try metadata.read(path, limit: metadataLimit) }
+            log.logger.info("Successfully added metadata to mmds from file")
+        }
         for warning in settings.warnings { log.logger.warning("\(warning)") }
         switch settings.sandbox.mode {
         case .on: break
@@ -113,10 +129,13 @@ package final class MachineSession: Sendable {
         case .off: log.logger.warning("the sandbox is off: a guest that breaks into this process has all its rights")
         }
         if let metrics = settings.metrics { try service.set(metrics) }
-        let start = try asFirecracker("Configuration for VMM from one single json failed", in: start)
+        let start = try asFirecracker("Configuration for VMM from one single json failed: ", in: start)
         // Before the machine: one that is stopped before it starts ends at once when it does.
         _ = try naming({ .descriptor("signals", $0) }) {
-            try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { [self] signal in end(by: signal) }
+            try SignalWatch(
+                [SIGINT, SIGTERM, SIGHUP, SIGQUIT].filter { signalStatuses[$0] == nil },
+                faults: signalStatuses
+            ) { [self] signal in handle(signal) }
         }
         let server = try naming({ .descriptor("the API", $0) }) { hasAPI ? try makeServer(service) : nil }
         // No thread is made when the guest runs.
@@ -126,7 +145,7 @@ package final class MachineSession: Sendable {
         switch start {
         case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)
         case .boot(let configuration):
-            try asFirecracker("Could not Start MicroVM from one single json") {
+            try asFirecracker("Could not Start MicroVM from one single json: ") {
                 try service.configure(configuration)
                 if settings.startsMachine { try service.start() }
             }
@@ -173,12 +192,12 @@ package final class MachineSession: Sendable {
         }
     }
 
-    /// Calls `body`, and puts the words before its error by which Firecracker's users find it in the log.
+    /// Calls `body`, and says its error in Firecracker's words, behind those by which its users find it in the log.
     private func asFirecracker<R>(_ words: String, in body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error where settings.dialect == .firecracker {
-            throw APIError("\(words): \(error)")
+            throw APIError(words + ((error as? APIError)?.text(.firecracker) ?? "\(error)"))
         }
     }
 
@@ -235,6 +254,21 @@ package final class MachineSession: Sendable {
 
     // MARK: - The end
 
+    private func handle(_ signal: CInt) {
+        guard let status = signalStatuses[signal] else { return end(by: signal) }
+        let (code, service) = (SignalWatch.code(of: signal), service.withLock { $0 })
+        service?.report(signal, code: code)
+        switch signal {
+        case SIGPIPE: break
+        // The thread whose fault it is waits for this process to end.
+        case SIGBUS where code > 0, SIGSEGV where code > 0, SIGILL where code > 0:
+            service?.flushMetrics()
+            Terminal.restore()
+            _exit(status)
+        default: end(by: signal)
+        }
+    }
+
     private func end(by signal: CInt) {
         _ = self.signal.compareExchange(expected: 0, desired: signal, ordering: .sequentiallyConsistent)
         service.withLock { $0 }?.stop(outputGrace: Self.grace)
@@ -245,10 +279,9 @@ package final class MachineSession: Sendable {
         let signal = signal.load(ordering: .sequentiallyConsistent)
         guard signal != 0 else { return }
         Messages.flush()
-        // Firecracker's own way: an exit status for this one, though the signal for the others.
-        if settings.dialect == .firecracker, signal == SIGHUP {
+        if let status = signalStatuses[signal] {
             Terminal.restore()
-            exit(156)
+            exit(status)
         }
         Terminal.endProcess(bySignal: signal)
     }
@@ -260,7 +293,7 @@ package final class MachineSession: Sendable {
             return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
         }
         return try settings.apiSocket.map { path in
-            try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.") {
+            try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.: ") {
                 try UnixSocket.listen(at: path)
             }
         }
@@ -273,6 +306,7 @@ package final class MachineSession: Sendable {
         return try HTTPServer(
             limits: limits,
             name: APIVersion.name,
+            style: settings.dialect == .firecracker ? .firecracker : nil,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings] count in
                 // The client that wanted a machine has gone before it ran.

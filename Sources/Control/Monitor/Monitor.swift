@@ -7,6 +7,7 @@ import MachineAPI
 import MachineModel
 import MachineRegistry
 import MachineSession
+import Snapshot
 import SystemPackage
 
 /// The process of one machine: what it needs to run and to be directed, and nothing else.
@@ -20,12 +21,25 @@ enum Monitor {
             print(MonitorOptions.help)
         } catch MonitorOptions.Request.version {
             print(MonitorOptions.version)
+        } catch MonitorOptions.Request.snapshotVersion {
+            print("v\(SnapshotVersion.current)")
+        } catch MonitorOptions.Request.describedSnapshot(let path) {
+            describe(FilePath(hostText: path))
         } catch MonitorOptions.Request.wrongUsage(let problem) {
             Messages.write("\(problem); --help lists all options")
             end(APIDialect.ofThisProcess == .firecracker ? 153 : 64)
         } catch MonitorOptions.Request.wrongLevel(let level) {
             Messages.write("--level is Off, Error, Warning, Info, Debug or Trace, not '\(level)'")
             end(APIDialect.ofThisProcess == .firecracker ? 152 : 64)
+        } catch {
+            Messages.write("\(error)")
+            end(1)
+        }
+    }
+
+    private static func describe(_ state: FilePath) {
+        do {
+            print("v\(try StateFile.version(of: state))")
         } catch {
             Messages.write("\(error)")
             end(1)

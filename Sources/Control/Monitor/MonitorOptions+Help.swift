@@ -29,6 +29,8 @@ extension MonitorOptions {
           --no-seccomp         a sandbox that does not filter system calls
           --seccomp-filter FILE, --boot-timer
                                accepted for the sake of Firecracker's clients, without effect
+          --snapshot-version   print the version of the snapshots that this program saves
+          --describe-snapshot FILE   print the version of a snapshot, FILE being its state
           --                   the end of the options
           --version, --help
 

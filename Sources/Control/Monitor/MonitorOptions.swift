@@ -26,6 +26,9 @@ struct MonitorOptions {
     enum Request: Error {
         case help
         case version
+        case snapshotVersion
+        /// The version of a snapshot's state file.
+        case describedSnapshot(String)
         case wrongUsage(String)
         case wrongLevel(String)
     }
@@ -118,6 +121,8 @@ struct MonitorOptions {
                 settings.escape = filter
             case "--help", "-h": throw .help
             case "--version", "-V": throw .version
+            case "--snapshot-version": throw .snapshotVersion
+            case "--describe-snapshot": throw .describedSnapshot(try value())
             default: throw .wrongUsage("unknown option '\(argument)'")
             }
         }

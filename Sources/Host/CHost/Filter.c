@@ -171,7 +171,13 @@ static void tell_refusal(int number, const long *arguments) {
     if (refusal.mode == CHOST_FILTER_LOG && number >= 0 && number < 512 &&
         atomic_fetch_or(&refusal.told[hash % 16][number / 8], 1 << number % 8) & 1 << number % 8)
         return;
-    size_t length = append(line, 0, "martlet: the system call ");
+    size_t length = 0;
+    if (refusal.status >= 0 && refusal.mode == CHOST_FILTER_ENFORCE) {
+        // Firecracker's words, which its users look for.
+        snprintf(digits, sizeof digits, "intercepting a bad syscall (%d).\n", number);
+        length = append(line, append(line, 0, "Shutting down VM after "), digits);
+    }
+    length = append(line, length, "martlet: the system call ");
     length = append(line, length, chost_system_call_name(number));
     snprintf(digits, sizeof digits, " (%d, 0x%lx", number, (unsigned long)arguments[0]);
     length = append(line, length, digits);
@@ -192,8 +198,10 @@ static void handle_refusal(int signal, siginfo_t *info, void *context) {
     long a[6] = {registers[REG_RDI], registers[REG_RSI], registers[REG_RDX], registers[REG_R10], registers[REG_R8],
                  registers[REG_R9]};
     int number = info->si_code == 1 ? info->si_syscall : -1;  // SYS_SECCOMP
-    (void)signal;
-    if (number < 0) _exit(1);  // from outside
+    if (number < 0) {  // from outside
+        if (chost_watches_fault(signal)) return chost_tell_fault(signal, info);
+        _exit(1);
+    }
     tell_refusal(number, a);
     if (refusal.mode == CHOST_FILTER_LOG) {
         registers[REG_RAX] = chost_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -60,6 +60,7 @@ static void end_of_mapping(int signal, siginfo_t *info, void *context) {
         }
         _exit(1);
     }
+    if (chost_watches_fault(signal)) return chost_tell_fault(signal, info);
     chost_terminal_restore();
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigemptyset(&action.sa_mask);

@@ -26,7 +26,7 @@ struct BodyDecoder {
         self.limits = limits
         switch framing {
         case .length(let count):
-            guard count <= limits.bodyByteCount else { throw Self.tooLarge(limits) }
+            guard count <= limits.bodyByteCount else { throw Self.tooLarge(count, limits) }
             state = .data(count)
         case .chunked: state = .chunkSize
         case .untilClose: state = .untilClose
@@ -70,7 +70,9 @@ struct BodyDecoder {
             case .chunkSize:
                 guard let line = try line(from: &input) else { return false }
                 let size = try Self.chunkSize(line)
-                guard size <= limits.bodyByteCount - bytes.count else { throw Self.tooLarge(limits) }
+                guard size <= limits.bodyByteCount - bytes.count else {
+                    throw Self.tooLarge(bytes.count + size, limits)
+                }
                 state = size > 0 ? .chunkData(size) : .trailers(HeaderSection(limits: limits, used: 0))
             case .chunkData(let count):
                 let rest = count - takeData(count, from: &input)
@@ -87,7 +89,7 @@ struct BodyDecoder {
                 return isComplete
             case .untilClose:
                 takeData(limits.bodyByteCount - bytes.count, from: &input)
-                guard input.isEmpty else { throw Self.tooLarge(limits) }
+                guard input.isEmpty else { throw Self.tooLarge(limits.bodyByteCount + 1, limits) }
                 return false
             }
         }
@@ -121,7 +123,11 @@ struct BodyDecoder {
         return size
     }
 
-    private static func tooLarge(_ limits: HTTPParserLimits) -> HTTPFault {
-        HTTPFault(413, "the body has more than \(limits.bodyByteCount) bytes")
+    private static func tooLarge(_ byteCount: Int, _ limits: HTTPParserLimits) -> HTTPFault {
+        // Firecracker's words.
+        HTTPFault(
+            413,
+            "Request payload with size \(byteCount) is larger than the limit of \(limits.bodyByteCount) allowed by server."
+        )
     }
 }

@@ -104,7 +104,7 @@ final class HTTPConnection {
         let response =
             response.status >= 200 ? response : HTTPResponse(HTTPFault(500, "the answer has no final status"))
         let bytes = response.encoded(
-            server: context.serverName,
+            context.style,
             connection: current.keepsAlive ? "keep-alive" : "close",
             hasBody: !current.isHead
         )
@@ -116,13 +116,14 @@ final class HTTPConnection {
         guard case .handling = phase else { return }
         var headers = upgrade.headers
         headers["Upgrade"] = upgrade.name
-        let bytes = HTTPResponse(101, headers: headers).encoded(server: context.serverName, connection: "Upgrade")
+        let bytes = HTTPResponse(101, headers: headers).encoded(context.style, connection: "Upgrade")
         write(bytes, then: .upgrade(upgrade.onSwitch))
     }
 
     /// Says what is wrong, and that this was the last response.
     func refuse(_ fault: HTTPFault) {
-        write(HTTPResponse(fault).encoded(server: context.serverName, connection: "close"), then: .linger)
+        let response = context.style.answer(fault)
+        write(response.encoded(context.style, connection: context.style.faultConnection), then: .linger)
     }
 
     /// The same, for a client that should not be here.
@@ -167,7 +168,7 @@ final class HTTPConnection {
         if case .reading = phase, parser.isIdle { return close() }
         if case .handling(let client) = phase { client.leave() }
         let fault = HTTPFault(503, "there are too many connections, and this one gave way to a new one")
-        write(HTTPResponse(fault).encoded(server: context.serverName, connection: "close"), then: .close)
+        write(HTTPResponse(fault).encoded(context.style, connection: "close"), then: .close)
     }
 
     /// Ends it, whatever it waits for.
@@ -227,8 +228,9 @@ final class HTTPConnection {
                 return false
             }
         } catch {
+            let style = context.style
             startOutput(
-                HTTPResponse(error).encoded(server: context.serverName, connection: "close"),
+                style.answer(error).encoded(style, connection: style.faultConnection),
                 then: .linger
             )
         }

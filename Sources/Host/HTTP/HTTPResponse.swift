@@ -61,21 +61,21 @@ package struct HTTPResponse: Hashable, Sendable {
     /// The bytes that a server sends.
     ///
     /// - Parameters:
-    ///   - server: The value of the Server field.
+    ///   - style: The form of the server's answers.
     ///   - connection: The value of the Connection field.
     ///   - hasBody: False for the answer to HEAD, which only tells how long the body would be.
     /// - Returns: Head and body.
-    package func encoded(server: String, connection: String, hasBody: Bool = true) -> [UInt8] {
+    package func encoded(_ style: HTTPServerStyle, connection: String, hasBody: Bool = true) -> [UInt8] {
         var fields = headers
-        fields["Server"] = server
+        fields["Server"] = style.name
         fields["Connection"] = connection
         fields["Content-Length"] = nil
         let mayHaveBody = status >= 200 && status != 204 && status != 304
         if mayHaveBody {
-            fields["Content-Length"] = String(body.count)
             if !body.isEmpty, fields["Content-Type"] == nil { fields["Content-Type"] = "application/json" }
+            fields["Content-Length"] = String(body.count)
         }
-        var bytes = Array("HTTP/1.1 \(status) \(reason)\r\n".utf8)
+        var bytes = Array("HTTP/1.1 \(status) \(style.hasReasons ? reason : "")\r\n".utf8)
         for field in fields.fields {
             // A value that came from somewhere must not end the field.
             bytes += "\(field.name): ".utf8

@@ -29,6 +29,7 @@ package final class HTTPServer: Sendable {
     ///     `start(on:)` gets it.
     ///   - limits: What clients may take.
     ///   - name: The value of the Server header field.
+    ///   - style: The form of its answers; `nil` for the usual one, with this name.
     ///   - isAllowed: Whether a client may be here; otherwise it gets 403. Called on the server's thread.
     ///   - onConnectionCountChange: Is told how many connections there are, each time that the number changes, on the
     ///     server's thread. Those that were refused do not count, nor do those that were given away by an upgrade.
@@ -38,6 +39,7 @@ package final class HTTPServer: Sendable {
         socket: UnixSocket? = nil,
         limits: HTTPServerLimits = HTTPServerLimits(),
         name: String,
+        style: HTTPServerStyle? = nil,
         isAllowed: @escaping @Sendable (PeerCredentials) -> Bool = { _ in true },
         onConnectionCountChange: @escaping @Sendable (Int) -> Void = { _ in },
         handler: @escaping @Sendable (HTTPRequest, HTTPResponder) -> Void
@@ -47,7 +49,7 @@ package final class HTTPServer: Sendable {
         listener = Mutex(socket)
         context = HTTPServerContext(
             limits: limits,
-            serverName: name,
+            style: style ?? HTTPServerStyle(name: name),
             isAllowed: isAllowed,
             onConnectionCountChange: { count in
                 connectionCount.value.store(count, ordering: .relaxed)

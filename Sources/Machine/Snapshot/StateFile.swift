@@ -48,6 +48,32 @@ package enum StateFile {
         }
     }
 
+    /// Reads which version the file of a state has, be it one that this Martlet reads or not.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: The version.
+    /// - Throws: `notASnapshot`, also where the file cannot be read.
+    package static func version(of path: FilePath) throws(SnapshotError) -> SnapshotVersion {
+        let text: [UInt8]
+        do {
+            text = try FileContents.bytes(of: path, limit: sizeLimit)
+        } catch {
+            throw .notASnapshot(path, reason: "\(error)")
+        }
+        let line = text.prefix(headerLimit).prefix { $0 != UInt8(ascii: "\n") }
+        return try version(
+            String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false),
+            path
+        )
+    }
+
+    private static func version(_ words: [Substring], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
+        guard words.first == magic[...], words.count == 4, let version = SnapshotVersion(words[1]) else {
+            throw .notASnapshot(path, reason: "it does not begin with '\(magic)' and a version")
+        }
+        return version
+    }
+
     /// Reads the JSON behind a text.
     ///
     /// - Parameters:
@@ -58,9 +84,7 @@ package enum StateFile {
     static func json(of text: [UInt8], path: FilePath) throws(SnapshotError) -> JSONValue {
         let line = text.prefix(headerLimit).prefix { $0 != UInt8(ascii: "\n") }
         let words = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-        guard words.first == magic[...], words.count == 4, let version = SnapshotVersion(words[1]) else {
-            throw .notASnapshot(path, reason: "it does not begin with '\(magic)' and a version")
-        }
+        let version = try version(words, path)
         guard version.isReadable else { throw .version(major: version.major, minor: version.minor) }
         let body = Array(text.dropFirst(line.count + 1))
         guard words[3] == "bytes=\(body.count)" else {

@@ -157,7 +157,7 @@ public struct Drive: Codable, Hashable, Sendable {
 extension String {
     /// Checks that a text can name a part of a machine.
     func validateAsIdentifier(at place: String) throws(ConfigurationError) {
-        guard 1...64 ~= utf8.count, utf8.allSatisfy({ UnicodeScalar($0).isIdentifierCharacter }) else {
+        guard !isEmpty, utf8.allSatisfy({ UnicodeScalar($0).isIdentifierCharacter }) else {
             throw ConfigurationError(
                 place,
                 "API Resource IDs can only contain alphanumeric characters and underscores."

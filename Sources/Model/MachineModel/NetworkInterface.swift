@@ -160,6 +160,13 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "network-interface") throws(ConfigurationError) {
         try id.validateAsIdentifier(at: "\(place).iface_id")
+        // IFNAMSIZ, with the null byte behind the name.
+        guard backend != .tap || hostDeviceName.utf8.count < 16 else {
+            throw ConfigurationError(
+                "\(place).host_dev_name",
+                "Could not create the network device: the name of a TAP has at most 15 bytes, not '\(hostDeviceName)'"
+            )
+        }
         if let mtu, !Self.mtus.contains(mtu) {
             throw ConfigurationError("\(place).mtu", "must be 68 to 65535, not \(mtu)")
         }
@@ -224,6 +231,12 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         for other in others {
             guard other.id != id else {
                 throw ConfigurationError("\(place).iface_id", "there is a network interface '\(id)' already")
+            }
+            guard backend != .tap || other.backend != .tap || hostDeviceName != other.hostDeviceName else {
+                throw ConfigurationError(
+                    "\(place).host_dev_name",
+                    "Could not create the network device: the TAP '\(hostDeviceName)' is that of interface '\(other.id)'"
+                )
             }
             if let guestMAC, other.guestMAC?.lowercased() == guestMAC.lowercased() {
                 throw ConfigurationError("\(place).guest_mac", "The MAC address is already in use: \(guestMAC)")

@@ -14,6 +14,9 @@ public struct Vsock: Codable, Hashable, Sendable {
     /// A name that older clients of Firecracker give; without effect.
     package var id: String?
 
+    /// Indicates whether addresses that the protocol reserves are taken as well, as Firecracker takes them.
+    package var takesReservedCIDs = false
+
     enum CodingKeys: String, CodingKey {
         case guestCID = "guest_cid"
         case path = "uds_path"
@@ -37,7 +40,7 @@ public struct Vsock: Codable, Hashable, Sendable {
     /// - Parameter place: The place of the settings in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "vsock") throws(ConfigurationError) {
-        guard Self.guestCIDs.contains(guestCID) else {
+        guard Self.guestCIDs.contains(guestCID) || takesReservedCIDs && guestCID <= UInt32.max else {
             throw ConfigurationError("\(place).guest_cid", "must be 3 to 4294967294, not \(guestCID)")
         }
         try path?.validateAsPath(at: "\(place).uds_path")

@@ -140,10 +140,10 @@ struct TCPConnection {
                 guard let request = try parser.next() else { break }
                 let keepsAlive = request.keepsAlive
                 let connection = keepsAlive ? "keep-alive" : "close"
-                output = answer(request).encoded(server: "Martlet", connection: connection)
+                output = answer(request).encoded(HTTPServerStyle(name: "Martlet"), connection: connection)
                 isFinishing = !keepsAlive
             } catch {
-                output = MetadataService.refusal(error).encoded(server: "Martlet", connection: "close")
+                output = MetadataService.refusal(error).encoded(HTTPServerStyle(name: "Martlet"), connection: "close")
                 isFinishing = true
             }
         }

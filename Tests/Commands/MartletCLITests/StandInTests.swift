@@ -91,10 +91,47 @@ struct StandInTests {
         }
     }
 
-    @Test func `SIGHUP ends it with Firecracker's status`() throws {
+    @Test(
+        arguments: [
+            (SIGBUS, 149), (SIGSEGV, 150), (SIGXFSZ, 151), (SIGXCPU, 154), (SIGHUP, 156), (SIGILL, 157), (SIGSYS, 2),
+        ] as [(CInt, CInt)]
+    )
+    func `a signal ends it with Firecracker's status and words`(signal: CInt, status: CInt) throws {
         let process = try serve()
-        process.send(SIGHUP)
-        #expect(try process.wait() == .exited(156))
+        process.send(signal)
+        #expect(try process.wait() == .exited(status))
+        #expect(try output().contains("Shutting down VM after intercepting signal \(signal), code 0."))
+    }
+
+    @Test func `it outlives SIGPIPE and the signal that takes Firecracker's vCPUs out of the guest`() throws {
+        let process = try serve()
+        process.send(35)
+        process.send(SIGPIPE)
+        try Deadline.wait(for: "the log") { try output().contains("Received signal 13, code 0.") }
+        process.send(SIGTERM)
+        #expect(try process.wait() == .signaled(SIGTERM))
+    }
+
+    @Test func `the version of snapshots is told, and that of a snapshot`() throws {
+        #expect(try run("--snapshot-version") == .exited(0))
+        #expect(try output() == "v1.0\n")
+        let state = try folder.write(Array("martlet-snapshot 7.1 crc32c=00000000 bytes=0\n".utf8), to: "state")
+        #expect(try run("--describe-snapshot", state) == .exited(0))
+        #expect(try output() == "v7.1\n")
+        #expect(try run("--describe-snapshot", program) == .exited(1))
+        #expect(try output().contains("is not a snapshot"))
+    }
+
+    @Test func `metadata that cannot be read ends it with Firecracker's words`() throws {
+        let log = "\(folder.path)/log"
+        for (text, words) in [
+            ("{", "MMDS error: metadata provided not valid json"),
+            ("{\"a\": \"0123456789\"}", "Populating MMDS from file failed"),
+        ] {
+            let file = try folder.write(Array(text.utf8), to: "metadata")
+            #expect(try run("--metadata", file, "--mmds-size-limit", "9", "--log-path", log) == .exited(1))
+            #expect(String(decoding: try folder.read("log"), as: UTF8.self).contains(words))
+        }
     }
 
     @Test func `what keeps a machine from starting is in the log`() throws {
@@ -106,7 +143,7 @@ struct StandInTests {
         for broken in [file, "/nowhere/machine.json"] {
             #expect(try run("--no-api", "--log-path", log, "--config-file", broken) == .exited(1))
             let text = String(decoding: try folder.read("log"), as: UTF8.self)
-            #expect(text.contains("/nowhere") && text.contains("from one single json"))
+            #expect(text.contains("from one single json") && text.contains("No such file or directory"))
             #expect(text.contains("Firecracker exiting with error. exit_code=1"))
             unsafe unlink(log)
         }

@@ -33,6 +33,7 @@ final class APIFixture {
         server = try HTTPServer(
             socket: try UnixSocket.listen(at: socketPath),
             name: APIVersion.name,
+            style: dialect == .firecracker ? .firecracker : nil,
             handler: service.handle
         )
         try server.start()

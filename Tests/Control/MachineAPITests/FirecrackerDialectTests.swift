@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTP
 import JSON
 import MachineAPI
 import MachineModel
@@ -84,5 +85,90 @@ struct FirecrackerDialectTests {
             ":DEBUG] Total previous API call duration: ",
         ] { #expect(log.contains(text), "\(text)") }
         #expect(!log.contains("secret") && !log.contains("/martlet/"))
+    }
+
+    @Test func `errors have Firecracker's words`() throws {
+        let kernel = try fixture.file("kernel")
+        try fixture.put("/boot-source", ["kernel_image_path": kernel]).succeed()
+        let drive: JSONValue = ["drive_id": "a", "is_root_device": true, "path_on_host": try fixture.disk("a")]
+        try fixture.put("/drives/a", drive).succeed()
+        let json = "An error occurred when deserializing the json body of a request: "
+        let nothing = "No such file or directory (os error 2)"
+        let cases: [(String, String, JSONValue?, String)] = [
+            ("PUT", "/machine-config", ["mem_size_mib": 128], json + "missing field `vcpu_count` at line 1 column 20."),
+            ("PUT", "/machine-config", ["x": 1], json + "unknown field `x` at line 1 column 4."),
+            (
+                "PUT", "/machine-config", ["vcpu_count": 1, "mem_size_mib": 128, "huge_pages": "7"],
+                json + "unknown variant `7`, expected one of `None`, `Transparent`, `2M`."
+            ),
+            ("PATCH", "/vm", ["state": "X"], json + "unknown variant `X`, expected `Paused` or `Resumed`."),
+            (
+                "PATCH", "/machine-config", ["vcpu_count": 0],
+                """
+                Machine config error: The number of vCPUs must be greater than 0, less than 32 and must be 1 or an even number if SMT \
+                is enabled.
+                """
+            ),
+            (
+                "PUT", "/boot-source", ["kernel_image_path": "/none"],
+                "Boot source error: The kernel file cannot be opened: \(nothing)"
+            ),
+            (
+                "PUT", "/drives/a", drive.setting("path_on_host", "/none"),
+                """
+                Drive config error: Unable to create the virtio block device: Virtio backend error: \
+                Error manipulating the backing file: \(nothing) /none
+                """
+            ),
+            (
+                "PUT", "/drives/b", drive.setting("drive_id", "b"),
+                "Drive config error: A root block device already exists!"
+            ),
+            (
+                "PUT", "/vsock", ["guest_cid": 3, "uds_path": "/none/v"],
+                """
+                Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: \(nothing)
+                """
+            ),
+            (
+                "PUT", "/network-interfaces/n", ["iface_id": "n", "host_dev_name": "0123456789abcdef"],
+                """
+                Network config error: Could not create the network device: the name of a TAP has at most 15 bytes, not \
+                '0123456789abcdef'
+                """
+            ),
+            ("PUT", "/logger", ["log_path": "/none/l"], "Logger error: Failed to open target file: \(nothing)"),
+            ("PUT", "/mmds/none", [:], "Unrecognized PUT request path `none`."),
+            ("PUT", "/drives", [:], "The ID cannot be empty."),
+            ("PUT", "/none", nil, "Empty PUT request."),
+            ("GET", "/none/x", nil, "Invalid request method and/or path: GET none."),
+            ("GET", "/version?x=1", nil, "Invalid request method and/or path: GET version?."),
+        ]
+        for (method, path, body, words) in cases {
+            let answer = try fixture.send(method, path, body)
+            #expect(answer.status == 400 && answer.fault == words, "\(method) \(path): \(answer.fault)")
+        }
+        #expect(
+            try fixture.send("PUT", "/logger", headers: [:], text: "{").fault.contains("EOF while parsing an object")
+        )
+    }
+
+    @Test func `addresses that vsock reserves are taken`() throws {
+        for address in [0, 2, 4_294_967_295] {
+            let path = "\(fixture.folder.path)/vsock"
+            try fixture.put("/vsock", ["guest_cid": .integer(Int64(address)), "uds_path": .string(path)]).succeed()
+        }
+    }
+
+    @Test func `a body that is too large is answered in the form of Firecracker's server`() throws {
+        let text = "{\"log_path\": \"" + String(repeating: "x", count: 60_000) + "\"}"
+        let client = HTTPClient(connectingTo: fixture.socketPath)
+        let response = try client.request("PUT", "/logger", body: Array(text.utf8), timeout: Deadline.standard)
+        #expect(response.status == 400 && response.headers["Server"] == "Firecracker API")
+        let words = "Request payload with size \(text.utf8.count) is larger than the limit of 51200 allowed by server."
+        #expect(
+            String(decoding: response.body, as: UTF8.self)
+                == "{ \"error\": \"\(words)\nAll previous unanswered requests will be dropped.\" }"
+        )
     }
 }

@@ -62,10 +62,12 @@ import Testing
     @Test func `a file has the first data, and a wrong one is an error that names it`() throws {
         let folder = try TemporaryFolder()
         let path = FilePath(try folder.write(Array(#"{ "a": [1, 2] }"#.utf8), to: "data.json"))
-        #expect(try MachineService.metadata(of: path, limit: nil).value == ["a": [1, 2]])
-        #expect(throws: APIError.self) { try MachineService.metadata(of: path, limit: 8) }
+        let metadata = MetadataService()
+        try metadata.read(path, limit: 100)
+        #expect(metadata.value == ["a": [1, 2]])
+        #expect(throws: APIError.self) { try MetadataService(limit: 8).read(path, limit: 8) }
         let error = #expect(throws: APIError.self) {
-            try MachineService.metadata(of: FilePath("\(folder.path)/none"), limit: nil)
+            try metadata.read(FilePath("\(folder.path)/none"), limit: 100)
         }
         #expect(error?.description.contains("/none: No such file or directory") == true)
     }

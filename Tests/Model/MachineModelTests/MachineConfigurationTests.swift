@@ -96,7 +96,7 @@ import Testing
         for (expected, found) in errors { #expect(found == expected) }
     }
 
-    @Test(arguments: ["", "a-b", "a b", "ä", String(repeating: "a", count: 65)])
+    @Test(arguments: ["", "a-b", "a b", "ä", "a/b"])
     func `an id of a disk is letters, digits and underscores`(id: String) {
         #expect(
             problem { $0.drives[1].id = id }?.hasPrefix("drives[1].drive_id: API Resource IDs can only contain") == true

@@ -15,8 +15,8 @@ extension HTTPResponse {
     }
 
     /// An error as Firecracker's clients read it.
-    static func fault(_ error: APIError) -> HTTPResponse {
-        let body: JSONValue = ["fault_message": .string(error.description)]
+    static func fault(_ error: APIError, _ dialect: APIDialect) -> HTTPResponse {
+        let body: JSONValue = ["fault_message": .string(error.text(dialect))]
         return HTTPResponse(error.status, body: Array(body.text.utf8))
     }
 

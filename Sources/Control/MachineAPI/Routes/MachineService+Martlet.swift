@@ -62,7 +62,11 @@ extension MachineService {
         let request = routed.request
         guard request.asksForUpgrade(to: Self.consoleProtocol) else {
             var response = HTTPResponse.fault(
-                APIError("The console needs 'Connection: Upgrade' and 'Upgrade: \(Self.consoleProtocol)'.", status: 426)
+                APIError(
+                    "The console needs 'Connection: Upgrade' and 'Upgrade: \(Self.consoleProtocol)'.",
+                    status: 426
+                ),
+                dialect
             )
             response.headers["Upgrade"] = Self.consoleProtocol
             return response

@@ -22,27 +22,6 @@ extension MachineService {
         return HTTPResponse(204, headers: ["Deprecation": "true"])
     }
 
-    /// Makes a metadata service.
-    ///
-    /// - Parameters:
-    ///   - path: A file of JSON with its first data; `nil` for none.
-    ///   - limit: The limit of its data in bytes of JSON; `nil` for the usual one.
-    /// - Returns: The service.
-    /// - Throws: `APIError`, which names the file.
-    package static func metadata(of path: FilePath?, limit: Int?) throws(APIError) -> MetadataService {
-        let limit = limit ?? MetadataService.usualLimit
-        let service = MetadataService(limit: limit)
-        guard let path else { return service }
-        do {
-            // Spaces between the values do not count.
-            let bytes = try FileContents.bytes(of: path, limit: max(1 << 20, limit))
-            try service.replace(by: try JSONValue(parsing: bytes))
-        } catch {
-            throw APIError("the metadata of \(path): \(error)")
-        }
-        return service
-    }
-
     func metadataValue() -> JSONValue { metadata.value }
 
     func replaceMetadata(_ request: RoutedRequest) throws(APIError) {
@@ -57,12 +36,46 @@ extension MachineService {
         _ request: RoutedRequest,
         _ change: (JSONValue) throws(MetadataError) -> Void
     ) throws(APIError) {
+        let path = request.request.pathSegments.filter { !$0.isEmpty }
+        guard path.count == 1 else {
+            throw APIError("Unrecognized \(request.request.method) request path `\(path[1])`.")
+        }
         guard !request.request.body.isEmpty else { throw APIError("Empty \(request.request.method) request.") }
-        let value = try inAPITerms { () throws(JSONError) in try JSONValue(parsing: request.request.body) }
+        let value = try inAPITerms(of: request.request.body) { () throws(JSONError) in
+            try JSONValue(parsing: request.request.body)
+        }
         do throws(MetadataError) {
             try change(value)
         } catch {
             throw APIError("\(error)", status: error == .tooLarge ? 413 : 400)
+        }
+    }
+}
+
+extension MetadataService {
+    /// Takes the first data from a file.
+    ///
+    /// - Parameters:
+    ///   - path: A file of JSON.
+    ///   - limit: The largest file that is read, in bytes, unless that is a mebibyte.
+    /// - Throws: `APIError`, which names the file.
+    package func read(_ path: FilePath, limit: Int) throws(APIError) {
+        var firecracker = "Unable to open or read from the mmds content file"
+        do {
+            // Spaces between the values do not count.
+            let bytes = try FileContents.bytes(of: path, limit: max(1 << 20, limit))
+            firecracker = "MMDS error: metadata provided not valid json"
+            let value: JSONValue
+            do throws(JSONError) {
+                value = try JSONValue(parsing: bytes)
+            } catch {
+                throw APIError("\(error)", firecracker: FirecrackerWords.words(of: error, in: bytes))
+            }
+            firecracker = "Populating MMDS from file failed"
+            try replace(by: value)
+        } catch {
+            let words = (error as? APIError)?.text(.firecracker) ?? "\(error)"
+            throw APIError("the metadata of \(path): \(error)", firecracker: "\(firecracker): \(words)")
         }
     }
 }

@@ -88,7 +88,8 @@ extension MachineService {
             try inAPITerms { () throws(ConfigurationError) in try drive.validate() }
             try request.checkIdentifier(drive.id)
             guard !drive.isRoot || !configuration.drives.contains(where: { $0.isRoot && $0.id != drive.id }) else {
-                throw APIError("A root block device already exists!")
+                let words = "A root block device already exists!"
+                throw APIError(words, firecracker: FirecrackerWords.prefix(of: "drive") + words)
             }
             try drive.checkFile()
             configuration.set(drive)
@@ -109,11 +110,13 @@ extension MachineService {
 
     func setVsock(_ request: RoutedRequest) throws(APIError) {
         try configure { configuration throws(APIError) in
-            let vsock: Vsock = try request.body(named: "vsock")
+            var vsock: Vsock = try request.body(named: "vsock")
+            vsock.takesReservedCIDs = dialect == .firecracker
             try inAPITerms { () throws(ConfigurationError) in
                 guard vsock.path != nil else { throw ConfigurationError("vsock.uds_path", "is missing") }
                 try vsock.validate()
             }
+            if dialect == .firecracker { try vsock.checkFolder() }
             configuration.vsock = vsock
         }
     }
@@ -208,10 +211,13 @@ extension MachineService {
         guard let index = drives.firstIndex(where: { $0.id == wanted.id }) else {
             throw APIError("There is no drive '\(wanted.id)'.")
         }
-        if wanted.isEmpty { throw APIError("Empty PATCH request.") }
+        if wanted.isEmpty {
+            throw APIError("Empty PATCH request.", firecracker: "Running method expected different backend.")
+        }
         wanted.apply(to: &drives[index])
         let drive = drives[index]
         if let path = wanted.path {
+            try drive.checkFile()
             do throws(MachineError) {
                 try machine.disks[index].replaceFile(by: FilePath(hostText: path))
             } catch {

@@ -80,10 +80,10 @@ extension MachineService {
     /// Refuses a request, counts it and tells the log.
     func refuse(_ received: ReceivedRequest, _ error: APIError) {
         requests.count(received.request, isRefused: true)
-        let response = HTTPResponse.fault(error)
+        let response = HTTPResponse.fault(error, dialect)
         logger.log(
             level: dialect == .firecracker ? .error : .debug,
-            "Received Error. Status code: \(response.status) \(response.reason). Message: \(error)"
+            "Received Error. Status code: \(response.status) \(response.reason). Message: \(error.text(dialect))"
         )
         finish(response, received)
     }
@@ -113,7 +113,22 @@ extension MachineService {
             return try route.answer(self)(routed)
         }
         if let what = request.pathSegments.first.flatMap({ Self.notOffered[$0] }) { throw .notOffered(what) }
-        throw APIError("Invalid request method and/or path: \(request.method) \(request.path).")
+        let words = "Invalid request method and/or path: \(request.method) "
+        throw APIError("\(words)\(request.path).", firecracker: firecrackerWords(for: request, words))
+    }
+
+    /// Firecracker's words for a request that has no route.
+    private func firecrackerWords(for request: HTTPRequest, _ words: String) -> String {
+        let path = request.pathSegments.filter { !$0.isEmpty }
+        if ["PUT", "PATCH"].contains(request.method), request.body.isEmpty {
+            return "Empty \(request.method) request."
+        }
+        switch path.first {
+        case "drives", "network-interfaces": if path.count == 1 { return "The ID cannot be empty." }
+        case "snapshot": if path.count == 1, request.method == "PUT" { return "Missing snapshot operation type." }
+        default: break
+        }
+        return "\(words)\(path.first ?? "")\(path.count < 2 && !request.query.isEmpty ? "?" : "")."
     }
 }
 

@@ -59,6 +59,8 @@ package struct Route: Sendable {
         var path = received.request.pathSegments
         if allowsMore {
             path.removeAll(where: \.isEmpty)
+            // Firecracker knows no queries: they are a part of the path.
+            if !received.request.query.isEmpty, path.first != "martlet" { path.append((path.popLast() ?? "") + "?") }
             if segments != [""] { path = Array(path.prefix(segments.count)) }
             if path.isEmpty { path = [""] }
         }
@@ -104,7 +106,7 @@ struct RoutedRequest {
     /// - Throws: `APIError`, which names the field that is wrong.
     func body<Body: Decodable>(_ type: Body.Type = Body.self, named name: String) throws(APIError) -> Body {
         guard !request.body.isEmpty else { throw APIError("Empty \(request.method) request.") }
-        return try inAPITerms { () throws(JSONError) in
+        return try inAPITerms(of: request.body) { () throws(JSONError) in
             try JSONValue(parsing: request.body).decode(as: type, named: name)
         }
     }

@@ -16,7 +16,16 @@ struct LineFile: ~Copyable, Sendable {
         // For reading as well: so a named pipe opens without a reader, and stays without one.
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC
         let raw = unsafe FilePath(hostText: path).withPlatformString { unsafe open($0, flags, 0o600) }
-        guard raw >= 0 else { throw APIError("\(what): cannot open \(path): \(Errno(rawValue: errno))") }
+        guard raw >= 0 else {
+            let cause = Errno(rawValue: errno)
+            let failure =
+                what == "logger"
+                ? "Failed to open target file: " : "Cannot initialize the metrics system due to bad user input: "
+            throw APIError(
+                "\(what): cannot open \(path): \(cause)",
+                firecracker: "\(FirecrackerWords.prefix(of: what))\(failure)\(cause) (os error \(cause.rawValue))"
+            )
+        }
         file = OwnedDescriptor(adopting: raw)
     }
 

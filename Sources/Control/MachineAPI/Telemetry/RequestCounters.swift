@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import HTTP
+import Host
 import JSON
 import Synchronization
 
-/// The numbers of requests of each kind, under the names that Firecracker's metrics have for them.
+/// The numbers of requests of each kind, and of signals, under the names that Firecracker's metrics have for them.
 final class RequestCounters: Sendable {
     /// By group, then by field: since the last time that they were taken.
     private let counts = Mutex<[String: [String: UInt64]]>([:])
@@ -26,18 +28,24 @@ final class RequestCounters: Sendable {
     /// Counts a request that has a field which should not be used any more.
     func countDeprecated() { add(1, to: "deprecated_http_api_calls", in: "deprecated_api") }
 
+    private static let signals: [(CInt, String)] = [
+        (SIGBUS, "sigbus"), (SIGSEGV, "sigsegv"), (SIGXFSZ, "sigxfsz"), (SIGXCPU, "sigxcpu"), (SIGPIPE, "sigpipe"),
+        (SIGHUP, "sighup"), (SIGILL, "sigill"),
+    ]
+
     /// Takes what was counted, and begins anew.
     ///
     /// - Returns: The groups with their fields.
     func take() -> [(group: String, fields: JSONObject)] {
-        counts.withLock { counts in
+        for (signal, name) in Self.signals { add(SignalWatch.takeCount(of: signal), to: name, in: "signals") }
+        return counts.withLock { counts in
             defer { counts = [:] }
             return counts.map { ($0.key, JSONObject($0.value.map { ($0.key, .count($0.value)) })) }
         }
     }
 
     private func add(_ count: UInt64, to field: String, in group: String) {
-        counts.withLock { $0[group, default: [:]][field, default: 0] &+= count }
+        if count > 0 { counts.withLock { $0[group, default: [:]][field, default: 0] &+= count } }
     }
 
     private static func name(_ resource: String, _ method: String) -> String? {

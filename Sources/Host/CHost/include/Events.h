@@ -5,6 +5,7 @@
 #define MARTLET_CHOST_EVENTS_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,17 @@ static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_
 ///
 /// A signal that is ignored stays ignored: whoever started this process wanted that (nohup, `trap ''`). Returns 1 then.
 int chost_watch_signal(int signal, int event);
+/// Makes a signal, ignored or not, write to an eventfd, and a fault (SIGBUS, SIGSEGV or SIGILL that the kernel raised) besides
+/// end the process with `status`, a second later: the time for a thread that waits for the event.
+int chost_watch_fault(int signal, int event, int status);
+/// The part of `chost_watch_fault` for a handler of somebody else's; returns where the process is to go on, or nobody watches.
+void chost_tell_fault(int signal, siginfo_t *info);
+/// Indicates whether a signal is watched by `chost_watch_fault`.
+int chost_watches_fault(int signal);
+/// The code (siginfo_t) of the last signal that a handler of `chost_watch_fault` saw.
+int chost_signal_code(int signal);
+/// The number of signals that a handler of `chost_watch_fault` saw since this was asked.
+unsigned chost_take_signal_count(int signal);
 /// Lets a signal come to the calling thread.
 int chost_unblock_signal(int signal);
 

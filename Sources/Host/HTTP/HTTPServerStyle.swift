@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The form of a server's answers, besides what a handler says.
+package struct HTTPServerStyle: Sendable {
+    /// The value of the Server header field.
+    package var name: String
+    /// Indicates whether the status has its meaning in words behind it, which HTTP/1.1 leaves open (RFC 9112, 4).
+    package var hasReasons = true
+    /// Makes the answer to what is no request, after which the connection ends.
+    package var answer: @Sendable (HTTPFault) -> HTTPResponse = { HTTPResponse($0) }
+    /// The value of the Connection header field of such an answer.
+    package var faultConnection = "close"
+
+    /// Makes the usual form.
+    ///
+    /// - Parameter name: The value of the Server header field.
+    package init(name: String) {
+        self.name = name
+    }
+}

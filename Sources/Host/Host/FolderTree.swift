@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Glibc
+import Glibc
 package import SystemPackage
 
 /// Folders that come and go as a whole.
@@ -11,7 +11,7 @@ package enum FolderTree {
     ///   - path: The folder's; one that is there is left as it is.
     ///   - mode: The permissions of each that is made, less the umask.
     /// - Throws: `Errno` of `mkdir`.
-    package static func make(_ path: FilePath, mode: mode_t = 0o755) throws(Errno) {
+    package static func make(_ path: FilePath, mode: CInterop.Mode = 0o755) throws(Errno) {
         guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST else { return }
         let error = Errno(rawValue: errno)
         let parent = path.removingLastComponent()

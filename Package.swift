@@ -63,8 +63,8 @@ extension Target {
         )
     }
 
-    static func system(_ folder: String, pkgConfig: String? = nil, apt: [String]) -> Target {
-        .systemLibrary(name: name(of: folder), path: folder, pkgConfig: pkgConfig, providers: [.apt(apt)])
+    static func system(_ folder: String, apt: [String]) -> Target {
+        .systemLibrary(name: name(of: folder), path: folder, providers: [.apt(apt)])
     }
 
     private static func name(of folder: String) -> String {
@@ -93,8 +93,7 @@ let package = Package(
 
         .c("Sources/Host/CHost"),
         .swift("Sources/Host/Host", uses: ["CHost", systemPackage]),
-        .system("Sources/Host/CJansson", pkgConfig: "jansson", apt: ["libjansson-dev"]),
-        .swift("Sources/Host/JSON", uses: ["CJansson"]),
+        .swift("Sources/Host/JSON"),
         .swift("Sources/Host/HTTP", uses: ["CHost", "Host", systemPackage]),
 
         .c("Sources/Hypervisor/CKVM"),

@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(
     # The library and the command: KVM's headers, and what a bzImage may be compressed with; JSON.
-    linux-libc-dev liburing-dev zlib1g-dev liblzma-dev libbz2-dev liblz4-dev libzstd-dev libjansson-dev pkg-config
+    linux-libc-dev liburing-dev zlib1g-dev liblzma-dev libbz2-dev liblz4-dev libzstd-dev
     # The guest: kernel and user space, and what builds them.
     linux-source-6.1 busybox-static gcc binutils libc6-dev make flex bison bc perl libelf-dev
     gzip xz-utils bzip2 lz4 lzop zstd e2fsprogs

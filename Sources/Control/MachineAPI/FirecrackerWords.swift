@@ -34,13 +34,14 @@ enum FirecrackerWords {
     }
 
     private static func syntaxWords(_ reason: String, line: Int, column: Int) -> String? {
-        if reason.contains("too big integer") {
+        if reason.contains("the integer is too large") {
             return "invalid type: floating point, expected an integer at line \(line) column \(column)"
         }
-        guard reason.contains("near end of file") else { return nil }
+        guard reason.hasPrefix("the text ends where ") else { return nil }
         let what =
-            reason.contains("'}' expected") ? "an object" : reason.contains("']' expected") ? "a list" : "a value"
-        return "EOF while parsing \(what) at line \(line) column \(column)"
+            reason.contains("'}'") || reason.contains("name") || reason.contains("':'")
+            ? "an object" : reason.contains("']'") ? "a list" : "a value"
+        return "EOF while parsing \(what) at line \(line) column \(max(0, column - 1))"
     }
 
     /// From `must be one of 'A', 'B', not 'C'`.

@@ -4,7 +4,7 @@
 package enum JSONError: Error, Hashable, CustomStringConvertible {
     /// The text is no JSON, or none that we take; lines and columns count from 1.
     case syntax(line: Int, column: Int, reason: String)
-    /// An object has a name twice, in two Unicode forms of the same characters.
+    /// An object has a name twice, be it in two Unicode forms of the same characters.
     case duplicateName(String)
     /// A value, by its path, that a type does not take: `drives[0].rate_limiter.bandwidth.size` and what is wrong with it.
     case invalid(path: String, problem: String)

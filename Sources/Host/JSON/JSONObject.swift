@@ -18,6 +18,14 @@ package struct JSONObject: Sendable {
         for (name, value) in members { self[name] = value }
     }
 
+    /// Adds a member behind the others.
+    ///
+    /// - Returns: False, and nothing is to be done with the object any more, where there is one of that name.
+    mutating func add(_ name: String, _ value: JSONValue) -> Bool {
+        names.append(name)
+        return values.updateValue(value, forKey: name) == nil
+    }
+
     /// The value of a member; nil where there is none, and to remove it.
     package subscript(name: String) -> JSONValue? {
         get { values[name] }

@@ -60,7 +60,7 @@ static const struct rule {
     uint16_t number;
     uint8_t kinds, check;
 } rules[] = {
-    // The calls that come most often, first.
+    // What comes most often.
     {SYS_ioctl, ALL, REQUEST}, {SYS_futex, ALL}, {SYS_write, ALL}, {SYS_read, ALL}, {SYS_epoll_wait, DC},
     {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DAC}, {SYS_preadv, AC}, {SYS_pwritev, AC}, {SYS_preadv2, DAC},
     {SYS_pwritev2, DAC}, {SYS_readv, DAC}, {SYS_writev, DAC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
@@ -245,18 +245,17 @@ static void answer(struct program *p, uint32_t action) { add(p, BPF_RET | BPF_K,
 
 static void add_values(struct program *p, int index, const struct value *values, size_t count, int kinds) {
     load_argument(p, index);
-    for (size_t i = 0; i < count; i++) {
-        if (!(values[i].kinds & kinds)) continue;
-        add(p, BPF_JMP | BPF_JEQ | BPF_K, values[i].value, 0, 1);
-        answer(p, SECCOMP_RET_ALLOW);
-    }
+    uint8_t left = 0;
+    for (size_t i = 0; i < count; i++) left += (values[i].kinds & kinds) != 0;
+    for (size_t i = 0; i < count; i++)
+        if (values[i].kinds & kinds) add(p, BPF_JMP | BPF_JEQ | BPF_K, values[i].value, left--, 0);
     answer(p, SECCOMP_RET_TRAP);
+    answer(p, SECCOMP_RET_ALLOW);
 }
 
-static void add_rule(struct program *p, const struct rule *rule, int kinds) {
-    add(p, BPF_JMP | BPF_JEQ | BPF_K, rule->number, 0, 0);
-    unsigned short jump = (unsigned short)(p->count - 1);
-    switch (rule->check) {
+// What happens to a call that a list has: its number was compared.
+static void add_check(struct program *p, enum check check, int kinds) {
+    switch (check) {
     case ALWAYS: answer(p, SECCOMP_RET_ALLOW); break;
     case ABSENT: answer(p, SECCOMP_RET_ERRNO | ENOSYS); break;
     case REQUEST: add_values(p, 1, requests, sizeof requests / sizeof *requests, kinds); break;
@@ -288,7 +287,48 @@ static void add_rule(struct program *p, const struct rule *rule, int kinds) {
         answer(p, SECCOMP_RET_TRAP);
         break;
     }
-    p->steps[jump].jf = (uint8_t)(p->count - jump - 1);
+}
+
+// Numbers from `first` to that of the next run, all with the same answer.
+struct run {
+    uint16_t first;
+    int8_t check;  // REFUSED, or an enum check
+};
+enum { REFUSED = -1, NUMBER_END = 512 };
+
+// By halves: when a filter is installed, the kernel runs it for each number that there is, and the fewer its steps are the
+// sooner it is translated.
+static void add_runs(struct program *p, const struct run *runs, int count, int kinds) {
+    if (count == 1) {
+        if (runs->check == REFUSED) answer(p, SECCOMP_RET_TRAP);
+        else add_check(p, (enum check)runs->check, kinds);
+        return;
+    }
+    int half = count / 2;
+    // A jump that has a condition reaches 255 steps.
+    int is_long = count > 64;
+    add(p, BPF_JMP | BPF_JGE | BPF_K, runs[half].first, 0, (uint8_t)is_long);
+    if (is_long) add(p, BPF_JMP | BPF_JA, 0, 0, 0);
+    unsigned short jump = (unsigned short)(p->count - 1);
+    add_runs(p, runs, half, kinds);
+    unsigned short distance = (unsigned short)(p->count - jump - 1);
+    if (is_long) p->steps[jump].k = distance;
+    else p->steps[jump].jt = (uint8_t)distance;
+    add_runs(p, runs + half, count - half, kinds);
+}
+
+static void add_rules(struct program *p, int kinds) {
+    int8_t checks[NUMBER_END];
+    memset(checks, REFUSED, sizeof checks);
+    for (int i = 0; i < RULE_COUNT; i++)
+        if ((rules[i].kinds & kinds) && rules[i].number != SYS_ioctl)
+            checks[rules[i].number] = (int8_t)rules[i].check;
+    struct run runs[NUMBER_END];
+    int count = 0;
+    for (int number = 0; number < NUMBER_END; number++)
+        if (count == 0 || runs[count - 1].check != checks[number])
+            runs[count++] = (struct run){(uint16_t)number, checks[number]};
+    add_runs(p, runs, count, kinds);
 }
 
 static int build(struct program *p, int kinds) {
@@ -307,9 +347,12 @@ static int build(struct program *p, int kinds) {
     // The calls of x32 have other numbers for the same.
     add(p, BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1);
     answer(p, SECCOMP_RET_TRAP);
-    for (int i = 0; i < RULE_COUNT; i++)
-        if (rules[i].kinds & kinds) add_rule(p, &rules[i], kinds);
-    answer(p, SECCOMP_RET_TRAP);
+    // First the one that a vCPU's thread makes at each exit, and whose answer the kernel cannot remember.
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 0);
+    unsigned short jump = (unsigned short)(p->count - 1);
+    add_check(p, REQUEST, kinds);
+    p->steps[jump].jf = (uint8_t)(p->count - jump - 1);
+    add_rules(p, kinds);
     return p->count;
 }
 

@@ -119,6 +119,7 @@ struct SnapshotVerifyCommand: ParsableCommand {
     /// - Throws: `SnapshotError`.
     static func isWhole(_ path: FilePath) throws -> Bool {
         let opened = try MachineSnapshot(path)
+        _ = try opened.folder.console()
         let description = opened.machine.memory
         let file = try opened.folder.memory(description, id: opened.machine.id)
         for disk in opened.machine.disks where disk.isCopied {

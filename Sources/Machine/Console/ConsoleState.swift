@@ -21,4 +21,10 @@ package struct ConsoleState: Codable, Hashable, Sendable {
     }
 
     package init() {}
+
+    /// Takes the last bytes out of the state: a snapshot has them apart.
+    package mutating func takeSent() -> [UInt8] {
+        defer { sent.bytes = [] }
+        return sent.bytes
+    }
 }

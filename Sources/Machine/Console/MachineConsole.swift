@@ -109,7 +109,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
     let connected = Mutex(Connected())
     private let threads = Mutex<[HostThread]>([])
     /// Indicates whether the ring keeps what all have read, for those who come.
-    let replays: Bool
+    package let replays: Bool
     let terminalPatience: Duration
 
     /// The address that `connect` was given.

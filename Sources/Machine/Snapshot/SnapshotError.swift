@@ -59,7 +59,7 @@ package struct SnapshotVersion: Hashable, Sendable, CustomStringConvertible {
     package var minor: Int
 
     /// The version that this Martlet writes.
-    package static let current = Self(major: 1, minor: 0)
+    package static let current = Self(major: 1, minor: 1)
 
     package init(major: Int, minor: Int) {
         (self.major, self.minor) = (major, minor)

@@ -2,12 +2,10 @@
 
 /// The files of a snapshot's folder.
 package enum SnapshotFile {
-    /// Everything but memory and disks, as text: see `StateFile`.
+    /// Everything but memory and disks: see `StateFile`.
     package static let state = "state"
     /// Guest memory: its regions one behind the other, zeros as holes, and a last page with the snapshot's id.
     package static let memory = "memory"
-    /// The last of the guest's console.
-    package static let console = "console"
     /// The folder of copies of disks, each with the disk's id for a name.
     package static let disks = "disks"
 

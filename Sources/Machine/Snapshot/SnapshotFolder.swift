@@ -50,27 +50,28 @@ package final class SnapshotFolder: Sendable {
     ///
     /// - Parameter type: The type of the value in it.
     /// - Returns: The value.
-    /// - Throws: What `StateFile.value` throws, and `file`.
+    /// - Throws: What `StateFile.bytes` and `StateFile.value` throw, and `file`.
     package func state<Value: Decodable>(as type: Value.Type) throws(SnapshotError) -> Value {
-        try StateFile.value(of: stateText(), as: type, path: place.state)
+        try StateFile.value(of: bytes(of: .json), as: type, path: place.state)
     }
+
+    /// Reads the last bytes that the guest sent to its console.
+    ///
+    /// - Returns: The bytes; none of a snapshot of version 1.0.
+    /// - Throws: What `StateFile.bytes` throws, and `file`.
+    package func console() throws(SnapshotError) -> [UInt8] { try bytes(of: .console) }
 
     /// Makes sure that there is the state of a snapshot.
     ///
     /// - Throws: What `state(as:)` throws.
     func check() throws(SnapshotError) {
-        _ = try StateFile.json(of: stateText(), path: place.state)
+        _ = try StateFile.json(of: bytes(of: .json), path: place.state)
     }
 
     /// The names of the copies of disks that are the snapshot's own, as its state has them.
     func diskCopies() throws(SnapshotError) -> Set<String> {
-        let state = try StateFile.json(of: stateText(), path: place.state)
-        guard case .array(let disks) = state["disks"] else { return [] }
-        return Set(
-            disks.compactMap { disk in
-                if case .string(let id) = disk["drive_id"], disk["copied"] == .bool(true) { id } else { nil }
-            }
-        )
+        let state = try StateFile.json(of: bytes(of: .json), path: place.state)
+        return Set(state["disks"].elements.compactMap { $0["copied"] == .bool(true) ? $0["drive_id"].string : nil })
     }
 
     /// The names of all that is in the folder of the state.
@@ -87,12 +88,13 @@ package final class SnapshotFolder: Sendable {
         SnapshotRemoval.removeDisks(place.disksName, in: stateFolder) { SnapshotFile.isDiskName($0) }
     }
 
-    private func stateText() throws(SnapshotError) -> [UInt8] {
-        let file = try open(place.state, in: stateFolder)
-        guard file.byteCount <= StateFile.sizeLimit else {
-            throw .damaged(place.state, reason: "it has \(file.byteCount) bytes, more than \(StateFile.sizeLimit)")
+    private func bytes(of part: StateFile.Part) throws(SnapshotError) -> [UInt8] {
+        let file = try stateFile()
+        return try StateFile.bytes(of: part, place.state, byteCount: file.byteCount) {
+            offset,
+            count throws(SnapshotError) in
+            try read(file.descriptor, place.state, at: UInt64(offset), byteCount: count)
         }
-        return try read(file.descriptor, place.state, at: 0, byteCount: Int(file.byteCount))
     }
 
     /// Opens the memory.

@@ -100,7 +100,7 @@ package enum SnapshotRemoval {
         _ = unsafe path.withPlatformString { unsafe rmdir($0) }
     }
 
-    private static let files = [SnapshotFile.state, SnapshotFile.memory, SnapshotFile.console]
+    private static let files = [SnapshotFile.state, SnapshotFile.memory]
 
     /// Removes a snapshot's files from its folder.
     static func empty(_ folder: borrowing OwnedDescriptor) {

@@ -1,54 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
 import Host
 package import JSON
 package import SystemPackage
 
-/// The text of a snapshot's `state`: one line with the version and a checksum, then JSON.
+/// The file `state` of a snapshot: one line with the version and checksums, JSON, and what the guest has sent to its console.
 ///
-///     martlet-snapshot 1.0 crc32c=89abcdef bytes=12345
+///     martlet-snapshot 1.1 crc32c=89abcdef bytes=12345 console_crc32c=01234567 console_bytes=40960
 ///     {"id": …
+///
+/// The console's bytes are not in the JSON, because they are most of the file and only a console with viewers wants them.
 package enum StateFile {
     /// The largest size in bytes: checksums of 2 TiB of memory, and 64 vCPUs, have room.
     package static let sizeLimit = 16 << 20
-    private static let magic = "martlet-snapshot"
-    private static let headerLimit = 128
 
     /// Makes the text of a value.
     ///
-    /// - Parameter value: Anything that JSON can say.
+    /// - Parameters:
+    ///   - value: Anything that JSON can say.
+    ///   - console: The last bytes that the guest sent.
     /// - Returns: The text.
     /// - Throws: `JSONError` for a value that JSON cannot say.
-    package static func text(of value: some Encodable) throws(JSONError) -> [UInt8] {
-        let body = Array(try JSONValue(encoding: value).text.utf8)
-        let checksum = hexadecimal(unsafe chost_crc32c(0, body, body.count))
-        let header = "\(magic) \(SnapshotVersion.current) crc32c=\(checksum) bytes=\(body.count)\n"
-        return Array(header.utf8) + body
+    package static func text(of value: some Encodable, console: [UInt8] = []) throws(JSONError) -> [UInt8] {
+        let json = Array(try JSONValue(encoding: value).text.utf8)
+        let header = StateHeader(json: .init(json), console: .init(console))
+        return Array("\(header.line)\n".utf8) + json + console
     }
 
-    /// Reads the value behind a text.
-    ///
-    /// - Parameters:
-    ///   - text: May come from anybody.
-    ///   - type: The type of the value.
-    ///   - path: The file, for messages.
-    /// - Returns: The value.
-    /// - Throws: `notASnapshot`, `version` or `damaged`.
-    package static func value<Value: Decodable>(
-        of text: [UInt8],
-        as type: Value.Type,
-        path: FilePath
-    ) throws(SnapshotError) -> Value {
-        let json = try json(of: text, path: path)
-        do {
-            return try json.decode(as: type)
-        } catch {
-            throw .damaged(path, reason: "\(error)")
-        }
-    }
-
-    /// Reads which version the file of a state has, be it one that this Martlet reads or not.
+    /// Reads which version a file has, be it one that this Martlet reads or not.
     ///
     /// - Parameter path: The file.
     /// - Returns: The version.
@@ -60,64 +39,77 @@ package enum StateFile {
         } catch {
             throw .notASnapshot(path, reason: "\(error)")
         }
-        let line = text.prefix(headerLimit).prefix { $0 != UInt8(ascii: "\n") }
-        return try version(
-            String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false),
-            path
-        )
+        return try StateHeader.version(StateHeader.words(text), path)
     }
 
-    private static func version(_ words: [Substring], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
-        guard words.first == magic[...], words.count == 4, let version = SnapshotVersion(words[1]) else {
-            throw .notASnapshot(path, reason: "it does not begin with '\(magic)' and a version")
-        }
-        return version
+    /// A part of a file.
+    package enum Part {
+        case json
+        case console
     }
 
-    /// Reads the JSON behind a text.
+    /// Reads a part of a file, which may come from anybody.
     ///
     /// - Parameters:
-    ///   - text: May come from anybody.
+    ///   - part: The part.
     ///   - path: The file, for messages.
-    /// - Returns: The JSON, of which nothing is known but its syntax.
-    /// - Throws: `notASnapshot`, `version` or `damaged`.
-    static func json(of text: [UInt8], path: FilePath) throws(SnapshotError) -> JSONValue {
-        let line = text.prefix(headerLimit).prefix { $0 != UInt8(ascii: "\n") }
-        let words = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-        let version = try version(words, path)
-        guard version.isReadable else { throw .version(major: version.major, minor: version.minor) }
-        let body = Array(text.dropFirst(line.count + 1))
-        guard words[3] == "bytes=\(body.count)" else {
-            throw .damaged(
-                path,
-                reason:
-                    "it has \(body.count) bytes of JSON, its first line says '\(printable(String(words[3].prefix(40))))'"
-            )
+    ///   - byteCount: Its size.
+    ///   - read: Reads as many bytes of it from an offset.
+    /// - Returns: The bytes; none of a console that a snapshot of version 1.0 has in its JSON.
+    /// - Throws: `notASnapshot`, `version` or `damaged`, and what `read` throws.
+    package static func bytes(
+        of part: Part,
+        _ path: FilePath,
+        byteCount: UInt64,
+        read: (_ offset: Int, _ count: Int) throws(SnapshotError) -> [UInt8]
+    ) throws(SnapshotError) -> [UInt8] {
+        guard byteCount <= sizeLimit else {
+            throw .damaged(path, reason: "it has \(byteCount) bytes, more than \(sizeLimit)")
         }
-        guard words[2] == "crc32c=\(hexadecimal(unsafe chost_crc32c(0, body, body.count)))" else {
+        let start = try read(0, min(Int(byteCount), StateHeader.lengthLimit))
+        let header = try StateHeader(start, path: path)
+        guard header.fileByteCount == Int(byteCount) else {
+            throw .damaged(path, reason: "it has \(byteCount) bytes, its first line says \(header.fileByteCount)")
+        }
+        let (offset, expected) =
+            switch part {
+            case .json: (header.jsonOffset, header.json)
+            case .console: (header.jsonOffset + header.json.byteCount, header.console)
+            }
+        let bytes = try read(offset, expected.byteCount)
+        guard StateHeader.Part(bytes) == expected else {
             throw .damaged(path, reason: "its checksum is another one than its first line says")
         }
-        do {
-            return try JSONValue(parsing: body)
+        return bytes
+    }
+
+    /// Reads the value in the JSON of a file.
+    ///
+    /// - Parameters:
+    ///   - json: May come from anybody.
+    ///   - type: The type of the value.
+    ///   - path: The file, for messages.
+    /// - Returns: The value.
+    /// - Throws: `damaged`.
+    package static func value<Value: Decodable>(
+        of json: [UInt8],
+        as type: Value.Type,
+        path: FilePath
+    ) throws(SnapshotError) -> Value {
+        let json = try self.json(of: json, path: path)
+        do throws(JSONError) {
+            return try json.decode(as: type)
         } catch {
             throw .damaged(path, reason: "\(error)")
         }
     }
 
-    private static func hexadecimal(_ value: UInt32) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 8 - digits.count) + digits
-    }
-}
-
-extension SnapshotVersion {
-    /// Reads `MAJOR.MINOR`, each of at most four digits.
-    init?(_ text: Substring) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2,
-            parts.allSatisfy({ $0.count <= 4 && $0.allSatisfy(\.isASCII) && $0.allSatisfy(\.isNumber) }),
-            let major = Int(parts[0]), let minor = Int(parts[1])
-        else { return nil }
-        self.init(major: major, minor: minor)
+    /// Reads JSON of which nothing is known but its syntax.
+    static func json(of json: [UInt8], path: FilePath) throws(SnapshotError) -> JSONValue {
+        do throws(JSONError) {
+            return try JSONValue(parsing: json)
+        } catch {
+            throw .damaged(path, reason: "\(error)")
+        }
     }
 }

@@ -156,7 +156,7 @@ import Testing
         try save(sample("first", 1))
         do {
             let draft = try SnapshotDraft(path, replacing: true)
-            try draft.write([1], to: SnapshotFile.console)
+            try draft.write([1], to: SnapshotFile.memory)
             #expect(try leftovers().count == 1)
         }
         #expect(try leftovers().isEmpty)

@@ -44,6 +44,8 @@ extension MachineParts {
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }
+            var console = console.state
+            let sent = console.takeSent()
             let saved = SavedMachine(
                 id: id,
                 time: Int64(time(nil)),
@@ -55,9 +57,9 @@ extension MachineParts {
                 kvm: kvm,
                 vcpus: vcpus,
                 devices: state,
-                console: console.state
+                console: console
             )
-            try draft.write(StateFile.text(of: saved), to: SnapshotFile.state)
+            try draft.write(StateFile.text(of: saved, console: sent), to: SnapshotFile.state)
             guard isWanted() else { throw MachineError.notRunning }
             return { () throws(MachineError) in
                 do throws(SnapshotError) {

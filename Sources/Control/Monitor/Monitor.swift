@@ -53,6 +53,8 @@ enum Monitor {
 
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
+        // Before all else: it is a thread's work.
+        let headStart = options.snapshot.map { _ in HeadStart() }
         let tenure: MachineTenure? =
             if let lock = options.lockDescriptor, let folder = options.machineFolder {
                 try MachineTenure(lock: lock, folder: folder)
@@ -76,10 +78,25 @@ enum Monitor {
         )
         return try withExtendedLifetime(tenure) {
             try session.run(
-                options.configurationFile.map { path in
-                    .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
-                }
+                options.snapshot.map { try restore($0, options, headStart) }
+                    ?? options.configurationFile.map { path in
+                        .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
+                    }
             )
         }
+    }
+
+    private static func restore(
+        _ path: FilePath,
+        _ options: MonitorOptions,
+        _ headStart: HeadStart?
+    ) throws(SnapshotError) -> MachineStart {
+        let snapshot = try MachineSnapshot(path)
+        var wishes = RestoreOptions()
+        (wishes.keepsIdentity, wishes.headStart) = (options.keepsIdentity, headStart)
+        if snapshot.machine.configuration.vsock != nil, let folder = options.machineFolder {
+            wishes.vsockPath = MachineFolder.path(.vsock, in: folder)
+        }
+        return .restore(snapshot, wishes)
     }
 }

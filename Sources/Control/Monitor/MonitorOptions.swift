@@ -14,6 +14,10 @@ import SystemPackage
 struct MonitorOptions {
     var settings = SessionSettings()
     var configurationFile: FilePath?
+    /// The snapshot that the machine goes on from at once.
+    var snapshot: FilePath?
+    /// Indicates whether it goes on as the machine that was saved.
+    var keepsIdentity = false
     var resultFile: FilePath?
     /// The lock of the machine's folder, inherited.
     var lockDescriptor: CInt?
@@ -112,6 +116,8 @@ struct MonitorOptions {
                 guard pair.count == 2, let descriptor = CInt(pair[0]) else { throw .wrongUsage("--path-fd is FD=PATH") }
                 settings.descriptors[pair[1]] = descriptor
             case "--no-console": settings.console = .none
+            case "--restore": snapshot = FilePath(hostText: try value())
+            case "--same-identity": keepsIdentity = true
             case "--no-start": settings.startsMachine = false
             case "--end-when-unused": settings.endsWhenUnused = true
             case "--escape":

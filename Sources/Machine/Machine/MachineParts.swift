@@ -49,6 +49,7 @@ final class MachineParts: Sendable {
         let configuration: MachineConfiguration
         let kernel: LoadableKernel?
         let file: MemoryFile?
+        let headStart: HeadStart?
         // Open until the disks are.
         var copies: [PrivateCopy] = []
         defer { withExtendedLifetime(copies) {} }
@@ -57,24 +58,28 @@ final class MachineParts: Sendable {
             configuration = wanted
             try configuration.validateForHost()
             kernel = try LoadableKernel(configuration, isHostInterpreting: isInterpreted)
-            file = nil
+            (file, headStart) = (nil, nil)
         case .restore(let snapshot, let options):
             configuration = try snapshot.configuration(options, copies: &copies)
-            kernel = nil
+            (kernel, headStart) = (nil, options.headStart)
             file = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
                 try snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
             }
         }
 
-        let system = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.openKVM(vcpuCount: configuration.size.vcpuCount)
+        let (system, vm) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            let begun = try headStart?.take()
+            let (system, vm) = if let begun { begun } else { try HeadStart.begin() }
+            let (wanted, maximum) = (configuration.size.vcpuCount, system.maximumVCPUCount)
+            guard wanted <= maximum else { throw .tooManyVCPUs(asked: wanted, maximum: maximum) }
+            return (system, vm)
         }
         let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
             try GuestMemory(byteCount: configuration.size.memoryByteCount, file: file)
         }
         var resources = PlatformResources()
-        let vm = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.makeVirtualMachine(system, memory, &resources)
+        try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            try Self.furnish(vm, system, memory, &resources)
         }
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
             // Nobody comes later to a console that this machine has for itself: what was written is not kept.
@@ -119,7 +124,14 @@ final class MachineParts: Sendable {
             try Self.restore(saved, system, vm, clock: options.followsHostClock ? .catchingUp : .fromSave, vcpus: vcpus)
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
-            if let state = saved.console { console.restore(state) }
+            if var state = saved.console {
+                if console.replays, state.sent.bytes.isEmpty {
+                    state.sent.bytes = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
+                        try snapshot.folder.console()
+                    }
+                }
+                console.restore(state)
+            }
             try Self.giveIdentity(options, saved, memory, devices.legacy, snapshotPoint)
             (notes, guestUsesACPI, reportsPanicByReset) = ([], saved.guest.usesACPI, saved.guest.reportsPanicByReset)
         }
@@ -182,22 +194,13 @@ final class MachineParts: Sendable {
 
     // MARK: - Steps
 
-    private static func openKVM(vcpuCount: Int) throws(KVMError) -> KVMSystem {
-        let system = try KVMSystem()
-        let missing = system.missing(from: Capability.required)
-        guard missing.isEmpty else { throw .missingCapabilities(missing) }
-        guard vcpuCount <= system.maximumVCPUCount else {
-            throw .tooManyVCPUs(asked: vcpuCount, maximum: system.maximumVCPUCount)
-        }
-        return system
-    }
-
-    private static func makeVirtualMachine(
+    /// Gives a machine that has nothing yet its memory, interrupt controllers and timer.
+    private static func furnish(
+        _ vm: KVMVirtualMachine,
         _ system: KVMSystem,
         _ memory: GuestMemory,
         _ resources: inout PlatformResources
-    ) throws(KVMError) -> KVMVirtualMachine {
-        let vm = try system.makeVirtualMachine()
+    ) throws(KVMError) {
         // Before the interrupt controllers and the timer: these register on KVM's buses, which begins an SRCU grace period, and
         // KVM_SET_USER_MEMORY_REGION would wait for its end, 4 to 7 ms.
         for region in memory.regions {
@@ -212,7 +215,6 @@ final class MachineParts: Sendable {
         try vm.makeInterruptControllers()
         try vm.makeTimer()
         if system.value(of: .exitOnEmulationFailure) != 0 { try vm.enableExitOnEmulationFailure() }
-        return vm
     }
 
     /// Makes new vCPUs what a guest finds after its firmware; those of a saved machine get all of it from its state.

@@ -178,9 +178,7 @@ package final class VirtualMachine: Sendable {
 
     /// Starts all threads; returns when they are at the gate, or somebody has closed it.
     private func startThreads() throws(HostThreadError) {
-        try timers.start(gate: gate)
-        try parts.devices.start(gate: gate)
-        try parts.console.start(port: parts.devices.legacy.serialPort, gate: gate)
+        // First what takes longest: the control thread, and the vCPUs' behind it.
         runningVCPUCount.store(parts.runners.count, ordering: .relaxed)
         let vcpus = parts.runners.map { ($0, gate.expect($0.name, isBorrowed: true)) }
         let ticket = gate.expect("control")
@@ -192,6 +190,9 @@ package final class VirtualMachine: Sendable {
             _ = gate.enter(ticket)
         }
         try control.start()
+        try timers.start(gate: gate)
+        try parts.devices.start(gate: gate)
+        try parts.console.start(port: parts.devices.legacy.serialPort, gate: gate)
         try gate.waitForAll(within: Self.startPatience)
     }
 

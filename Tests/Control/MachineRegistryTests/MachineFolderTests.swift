@@ -157,8 +157,13 @@ import Testing
         do {
             let (folder, hold) = try MachineFolder.make(name, in: runtime, isRemovedAtEnd: false)
             try base.write(configuration.json.text, to: "web/config.json")
-            let source = MachineSource(configuration)
-            monitor = try MonitorProcess.start(in: folder, holding: hold, source, sandbox: .on, isRemovedAtEnd: false)
+            monitor = try MonitorProcess.start(
+                in: folder,
+                holding: hold,
+                arguments: ["--config-file", "\(folder.path)/config.json", "--no-start", "--end-when-unused"],
+                sandbox: .on,
+                isRemovedAtEnd: false
+            )
             client = try MachineClient(folder)
         }
         let machine = client.machine

@@ -34,7 +34,10 @@ package struct MachineFolder: Hashable, Sendable {
         path = folder.appending(name.text)
     }
 
-    package func path(_ item: Item) -> FilePath { path.appending(item.rawValue) }
+    package func path(_ item: Item) -> FilePath { Self.path(item, in: path) }
+
+    /// The path of a file in the folder of a machine.
+    package static func path(_ item: Item, in folder: FilePath) -> FilePath { folder.appending(item.rawValue) }
 
     /// Indicates whether there is something with this name, be it a machine that has ended.
     package var isThere: Bool {

@@ -6,7 +6,7 @@ import JSON
 import Machine
 import MachineAPI
 import MachineModel
-import SystemPackage
+package import SystemPackage
 
 /// Starts machines that have a process of their own.
 package struct MachineLauncher {
@@ -62,17 +62,68 @@ package struct MachineLauncher {
                 try client.request("PUT", "/actions", ["action_type": "InstanceStart"], until: limit)
             }
         } catch {
-            // A monitor that has ended by itself said why.
-            let hasEnded = process.hasEnded
-            try? process.send(SIGKILL)
-            _ = process.waitUntilEnded(timeout: .seconds(30))
-            var words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
-            if words.hasPrefix("martlet: ") { words.removeFirst("martlet: ".count) }
-            while words.last?.isNewline == true { words.removeLast() }
-            try? client.folder.remove()
-            throw hasEnded && !words.isEmpty ? RegistryError(words) : error
+            throw abandon(client, process) ?? error
         }
         return client
+    }
+
+    /// Starts a machine that goes on from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
+    /// runs.
+    ///
+    /// Its process reads the snapshot while this one does, and waits for no request: a container starts no faster.
+    ///
+    /// - Parameters:
+    ///   - name: What it is called; `nil` for a name that is free.
+    ///   - snapshot: The snapshot's folder, as an absolute path.
+    ///   - keepsIdentity: Whether the guest goes on as the machine that was saved.
+    /// - Returns: The machine, and the notes about it; `nil` where its networks have to be told where they lead.
+    /// - Throws: `RegistryError` or `SnapshotError`; nothing is left of the machine then.
+    package func launch(
+        _ name: MachineName?,
+        restoring snapshot: FilePath,
+        keepsIdentity: Bool
+    ) throws -> (client: MachineClient, notes: [String])? {
+        let (folder, hold) = try create(name, false)
+        let (client, process) = try start(in: folder, holding: hold) { () throws(RegistryError) in
+            try MonitorProcess.start(
+                in: folder,
+                holding: hold,
+                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
+                sandbox: sandbox,
+                isRemovedAtEnd: false
+            )
+        }
+        do {
+            // All of this while the process starts.
+            let saved = try MachineSnapshot(snapshot)
+            guard saved.machine.configuration.networkInterfaces.isEmpty else {
+                _ = abandon(client, process)
+                return nil
+            }
+            var source = MachineSource(restoring: saved, from: snapshot, RestoreOptions())
+            source.addDefaultVsock(at: folder.path(.vsock))
+            try save(source.configuration.json, in: folder)
+            try runtime.sweep()
+            try runtime.trimLogs()
+            let machine = try client.request("GET", "/martlet/machine", until: .after(Self.patience))
+            return (client, machine["notes"].elements.compactMap(\.string))
+        } catch {
+            throw abandon(client, process) ?? error
+        }
+    }
+
+    /// Ends a machine that does not come to run, and removes what there is of it.
+    ///
+    /// - Returns: The last words of a monitor that has ended by itself.
+    private func abandon(_ client: MachineClient, _ process: RunningProcess) -> RegistryError? {
+        let hasEnded = process.hasEnded
+        try? process.send(SIGKILL)
+        _ = process.waitUntilEnded(timeout: .seconds(30))
+        var words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
+        if words.hasPrefix("martlet: ") { words.removeFirst("martlet: ".count) }
+        while words.last?.isNewline == true { words.removeLast() }
+        try? client.folder.remove()
+        return hasEnded && !words.isEmpty ? RegistryError(words) : nil
     }
 
     /// Makes a machine's folder and starts its process, which alone has the lock then: if it dies, that shows.
@@ -82,19 +133,34 @@ package struct MachineLauncher {
         isRemovedAtEnd: Bool
     ) throws(RegistryError) -> (MachineClient, RunningProcess) {
         let (folder, hold) = try create(name, isRemovedAtEnd)
-        do throws(RegistryError) {
-            let client = try MachineClient(folder)
+        return try start(in: folder, holding: hold) { () throws(RegistryError) in
             var source = source
             source.addDefaultVsock(at: folder.path(.vsock))
             try save(source.configuration.json, in: folder)
-            let process = try MonitorProcess.start(
+            // The monitor ends by itself when its last client leaves before the machine was started.
+            var arguments = ["--end-when-unused"]
+            if source.restoration == nil {
+                arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
+            }
+            return try MonitorProcess.start(
                 in: folder,
                 holding: hold,
-                source,
+                arguments: arguments,
+                files: source.files,
                 sandbox: sandbox,
                 isRemovedAtEnd: isRemovedAtEnd
             )
-            return (client, process)
+        }
+    }
+
+    /// Starts the process of a machine whose folder is there; removes the folder where that fails.
+    private func start(
+        in folder: MachineFolder,
+        holding hold: MachineFolder.Hold,
+        _ startProcess: () throws(RegistryError) -> RunningProcess
+    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
+        do throws(RegistryError) {
+            return (try MachineClient(folder), try startProcess())
         } catch {
             hold.lock.release()
             try? folder.remove()

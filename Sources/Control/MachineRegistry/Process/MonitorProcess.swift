@@ -34,14 +34,13 @@ package enum MonitorProcess {
         return RegistryError("cannot start \(program): \(HostProgram.replaceThisProcess(by: program, arguments))")
     }
 
-    /// Starts a monitor for a machine that is still to be configured, as the leader of a session of its own.
-    ///
-    /// It ends by itself when its last client leaves before the machine was started.
+    /// Starts a monitor, as the leader of a session of its own.
     ///
     /// - Parameters:
     ///   - folder: The machine's.
     ///   - hold: The locks of the folder, which are handed on.
-    ///   - source: Its files are handed on; its description is in the folder.
+    ///   - arguments: Those that say what it is made of.
+    ///   - files: The files that are handed on, by the paths that they stand for.
     ///   - sandbox: The sandbox of the process.
     ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.
     /// - Returns: The process.
@@ -49,7 +48,8 @@ package enum MonitorProcess {
     static func start(
         in folder: MachineFolder,
         holding hold: MachineFolder.Hold,
-        _ source: MachineSource,
+        arguments: [String],
+        files: [(path: String, file: FileDescriptor)] = [],
         sandbox: Sandbox.Mode,
         isRemovedAtEnd: Bool
     ) throws(RegistryError) -> RunningProcess {
@@ -65,16 +65,12 @@ package enum MonitorProcess {
             arguments: [
                 "--listen-fd", "3", "--api-sock", folder.path(.apiSocket).hostText, "--id", folder.name.text,
                 "--no-console", "--console-log", folder.path(.consoleLog).hostText, "--result-file",
-                folder.path(.result).hostText, "--end-when-unused", "--lock-fd", "4", "--machine-folder",
-                folder.path.hostText,
-            ]
+                folder.path(.result).hostText, "--lock-fd", "4", "--machine-folder", folder.path.hostText,
+            ] + arguments
         )
-        if source.restoration == nil {
-            launch.arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
-        }
         if sandbox != .on { launch.arguments += ["--sandbox", sandbox.rawValue] }
         if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
-        for (index, file) in source.files.enumerated() {
+        for (index, file) in files.enumerated() {
             launch.arguments += ["--path-fd", "\(firstInherited + index)=\(file.path)"]
         }
         launch.startsSession = true
@@ -90,7 +86,7 @@ package enum MonitorProcess {
             launch.descriptors = [
                 nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,
             ]
-            launch.descriptors += source.files.map(\.file)
+            launch.descriptors += files.map(\.file)
             return try launch.start()
         } catch {
             throw RegistryError("cannot start \(program): \(error)")

@@ -176,6 +176,8 @@ package struct RestoreOptions: Sendable {
     /// Indicates whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a
     /// vsock leads nowhere.
     package var usesSavedHostSides = false
+    /// A machine of KVM's that is being made already.
+    package var headStart: HeadStart?
 
     package init() {}
 }

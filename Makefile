@@ -89,10 +89,14 @@ bench: setup build guest-images-all ## Measure what docs/performance.md states
 	    --devices .build/release/martlet-device-bench $(BENCH_FLAGS)
 
 .PHONY: symbol-order
-symbol-order: build guest-images ## Record what a running monitor calls, for the linker to lay it side by side
-	scripts/symbol-order.py $(MONITOR) guest-images/build > scripts/symbol-order.new
+symbol-order: build guest-images ## Record what a restore and a running monitor call, for the linker to lay it side by side
+	scripts/symbol-order.py $(MARTLET) $(MONITOR) guest-images/build > scripts/symbol-order.new
 	mv scripts/symbol-order.new scripts/symbol-order.txt
 	rm -f $(MARTLET) $(MONITOR)
+
+.PHONY: torture-snapshots
+torture-snapshots: setup build guest-images ## Save a machine at random moments and kill it, again and again: docs/snapshots.md
+	scripts/torture-snapshots.py $(MARTLET) $(TORTURE_FLAGS)
 
 .PHONY: compare
 compare: setup build guest-images ## Compare a virtual machine with a container and a process: docs/comparison.md

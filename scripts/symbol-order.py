@@ -1,25 +1,43 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the functions that a running martlet-monitor calls, for the linker to lay side by side.
+"""Prints the functions that martlet calls to restore a machine and a running martlet-monitor calls, for the linker to lay side by side.
 
-usage: symbol-order.py MONITOR GUEST-IMAGES > scripts/symbol-order.txt
+usage: symbol-order.py MARTLET MONITOR GUEST-IMAGES > scripts/symbol-order.txt
 
 The kernel maps up to sixteen pages of a program's file for each page that is touched: functions scattered over eight
-megabytes cost five of memory. Once the default guest is at its prompt, every function gets a breakpoint, which is taken away
-when it is hit. The list names each function at its first call.
+megabytes cost five of memory, and a restore some 150 page faults. Every function gets a breakpoint, which is taken away when it
+is hit: from the first instruction of `martlet run --restore` on, and in a monitor whose guest is at its prompt. The list
+names each function at its first call.
 """
 
 import ctypes, json, os, signal, socket, subprocess, sys, tempfile, threading
 
 SEIZE, CONT, PEEKUSER, POKEUSER = 0x4206, 7, 3, 6  # sys/ptrace.h
-TRACECLONE, WALL, RIP = 8, 0x40000000, 16 * 8
+TRACECLONE, TRACEEXEC, WALL, RIP = 8, 16, 0x40000000, 16 * 8
+EXECUTED = signal.SIGTRAP << 8 | 4 << 16
 
 libc = ctypes.CDLL(None)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
 
 
-def trace(process, program, use):
+def start(command):
+    """Starts a program for `trace`, which it waits for before its first instruction."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
+        os.dup2(0, 1)
+        os.read(reader, 1)
+        os.execv(command[0], command)
+    libc.ptrace(SEIZE, process, None, TRACECLONE | TRACEEXEC)
+    os.write(writer, b"x")
+    while os.waitpid(process, WALL)[1] >> 8 != EXECUTED >> 8:
+        libc.ptrace(CONT, process, None, 0)
+    return process
+
+
+def trace(process, program, use, is_started=False):
     """Calls `use` on a thread of its own; returns what `process` called until its end."""
     with open(f"/proc/{process}/maps") as maps:
         base = min(int(line.split("-")[0], 16) for line in maps if line.rstrip().endswith(program))
@@ -28,12 +46,14 @@ def trace(process, program, use):
     for address, kind, name in (line.split(maxsplit=2) for line in symbols.splitlines()):
         if kind in "tTwW":
             names.setdefault(base + int(address, 16), name)
-    for thread in os.listdir(f"/proc/{process}/task"):
+    for thread in [] if is_started else os.listdir(f"/proc/{process}/task"):
         libc.ptrace(SEIZE, int(thread), None, TRACECLONE)
     memory = os.open(f"/proc/{process}/mem", os.O_RDWR)
     original = {address: os.pread(memory, 1, address) for address in names}
     for address in names:
         os.pwrite(memory, b"\xcc", address)
+    if is_started:
+        libc.ptrace(CONT, process, None, 0)
     threading.Thread(target=use, daemon=True).start()
     called = {}
     while True:
@@ -50,8 +70,24 @@ def trace(process, program, use):
         libc.ptrace(CONT, thread, None, 0 if number == signal.SIGTRAP else number)
 
 
-def main(monitor, images):
-    monitor = os.path.realpath(monitor)
+def restore(martlet, images, folder):
+    """Returns what martlet calls to restore a machine."""
+    environment = dict(os.environ, MARTLET_RUNTIME_DIR=f"{folder}/machines")
+    snapshot = f"{folder}/snapshot"
+    os.mkdir(f"{folder}/machines", 0o700)
+    for arguments in (
+        ["run", f"{images}/vmlinux", "--name", "order", "--detach"],
+        ["snapshot", "save", "order", snapshot, "--stop"],
+    ):
+        subprocess.run([martlet, *arguments], check=True, env=environment, stdout=subprocess.DEVNULL)
+    process = start([martlet, "run", "--restore", snapshot, "--same-identity"])
+    # Until the guest has gone on for a while.
+    use = threading.Timer(5, os.kill, (process, signal.SIGKILL)).start
+    return trace(process, martlet, use, is_started=True)
+
+
+def main(martlet, monitor, images):
+    martlet, monitor = os.path.realpath(martlet), os.path.realpath(monitor)
     with tempfile.TemporaryDirectory() as folder:
         disk, api = f"{folder}/root.ext4", f"{folder}/api"
         subprocess.run(["cp", "--sparse=always", f"{images}/root.ext4", disk], check=True)
@@ -83,7 +119,8 @@ def main(monitor, images):
             process.send_signal(signal.SIGKILL)
 
         wait(b"martlet:~# ")
-        print("\n".join(trace(process.pid, monitor, use)))
+        names = trace(process.pid, monitor, use)
+        print("\n".join(dict.fromkeys(restore(martlet, images, folder) + names)))
 
 
 main(*sys.argv[1:])

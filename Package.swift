@@ -152,7 +152,7 @@ let package = Package(
             uses: ["Console", "Host", "Machine", "MachineModel", "Snapshot", "Virtio", logging, systemPackage]
         ),
 
-        .swift("Sources/Control/GuestAgent", uses: ["Host", systemPackage]),
+        .swift("Sources/Control/GuestAgent", uses: ["CHost", "Host", "JSON", systemPackage]),
         .swift(
             "Sources/Control/MachineAPI",
             uses: [
@@ -163,7 +163,8 @@ let package = Package(
         .swift(
             "Sources/Control/MachineSession",
             uses: [
-                "Console", "HTTP", "Host", "Machine", "MachineAPI", "MachineModel", "Metadata", logging, systemPackage,
+                "Console", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Metadata",
+                logging, systemPackage,
             ]
         ),
         .swift(
@@ -175,7 +176,7 @@ let package = Package(
         .program(
             "Sources/Control/Monitor",
             uses: [
-                "Console", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
+                "Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
                 "MachineSession", "Snapshot", systemPackage,
             ]
         ),
@@ -188,10 +189,7 @@ let package = Package(
         ),
         .swift(
             "Sources/Containers/ContainerMachine",
-            uses: [
-                "CNetwork", "Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
-                systemPackage,
-            ]
+            uses: ["CNetwork", "GuestAgent", "Host", "JSON", "MachineModel", systemPackage]
         ),
         .program(
             "Sources/Containers/Runtime",

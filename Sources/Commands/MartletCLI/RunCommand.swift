@@ -285,7 +285,7 @@ struct RunCommand: ParsableCommand {
     }
 
     /// The names of options in place of the names that their fields have in a file.
-    private static func inTermsOfOptions(_ error: MachineError) -> String {
+    static func inTermsOfOptions(_ error: MachineError) -> String {
         guard case .configuration(let error) = error else { return "\(error)" }
         let options = [
             "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory",

@@ -51,8 +51,13 @@ package final class AgentConnection {
     ///
     /// - Throws: `AgentError`: the agent's own where it has said why it takes no more.
     package func send(_ message: AgentMessage) throws(AgentError) {
+        try send(message.bytes)
+    }
+
+    /// Sends messages as they are on the way, or a part of one.
+    func send(_ bytes: [UInt8]) throws(AgentError) {
         do throws(Errno) {
-            try Self.send(message.bytes, over: socket)
+            try Self.send(bytes, over: socket)
         } catch {
             while let answer = try receive() { try Self.check(answer) }
             throw .hungUp

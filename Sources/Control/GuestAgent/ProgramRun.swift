@@ -35,9 +35,9 @@ package final class ProgramRun {
     }
 
     private let connection: AgentConnection
-    private let input: FileDescriptor?
-    private let output: FileDescriptor
-    private let errorOutput: FileDescriptor
+    private let input: (any ProgramStream)?
+    private let output: any ProgramStream
+    private let errorOutput: any ProgramStream
     private let signals: Signals
 
     private var hasStarted = false
@@ -45,7 +45,7 @@ package final class ProgramRun {
     private var window = AgentMessage.inputWindow
     /// The bytes that one of the outputs has not taken yet.
     private var waiting: ArraySlice<UInt8> = []
-    private var waitingFor = FileDescriptor.standardOutput
+    private var waitingFor: any ProgramStream = FileDescriptor.standardOutput
     private var brokenOutputs: Set<CInt> = []
 
     /// - Parameters:
@@ -56,9 +56,9 @@ package final class ProgramRun {
     ///   - signals: What the program is sent.
     package init(
         _ connection: AgentConnection,
-        input: FileDescriptor?,
-        output: FileDescriptor = .standardOutput,
-        errorOutput: FileDescriptor = .standardError,
+        input: (any ProgramStream)?,
+        output: any ProgramStream = FileDescriptor.standardOutput,
+        errorOutput: any ProgramStream = FileDescriptor.standardError,
         signals: Signals
     ) {
         (self.connection, self.input, self.output, self.errorOutput) = (connection, input, output, errorOutput)
@@ -78,10 +78,26 @@ package final class ProgramRun {
         onStart: () -> Void = {}
     ) throws(AgentError) -> WaitStatus {
         var program = program
-        if program.hasTerminal, let size = terminalSize { program.size = size }
+        if program.hasTerminal, let size = input?.terminalSize { program.size = size }
         try program.send { message throws(AgentError) in try connection.send(message) }
+        return try serve(hasTerminal: program.hasTerminal, onStart: onStart)
+    }
+
+    /// Runs a machine's program to its end.
+    ///
+    /// - Parameters:
+    ///   - program: The program.
+    ///   - onStart: Called when it runs.
+    /// - Returns: How it ended.
+    /// - Throws: `AgentError`.
+    package func run(_ program: MachineProgram, onStart: () -> Void = {}) throws(AgentError) -> WaitStatus {
+        try program.send(over: connection)
+        return try serve(hasTerminal: program.header.hasTerminal, onStart: onStart)
+    }
+
+    private func serve(hasTerminal: Bool, onStart: () -> Void) throws(AgentError) -> WaitStatus {
         // At its end at once, as /dev/null is.
-        if input == nil, !program.hasTerminal { try connection.send(AgentMessage(.inputEnd)) }
+        if input == nil, !hasTerminal { try connection.send(AgentMessage(.inputEnd)) }
         while true {
             while waiting.isEmpty, let message = try connection.parser.next() {
                 if let status = try handle(message, onStart) { return status }
@@ -89,8 +105,8 @@ package final class ProgramRun {
             let ready = Poll.wait(for: [
                 (waiting.isEmpty ? connection.socket.descriptor : nil, .readable),
                 (hasStarted ? signals.event.descriptor : nil, .readable),
-                (inputIsOpen && hasStarted && window > 0 ? input : nil, .readable),
-                (waiting.isEmpty ? nil : waitingFor, .writable),
+                (inputIsOpen && hasStarted && window > 0 ? input?.descriptor : nil, .readable),
+                (waiting.isEmpty ? nil : waitingFor.descriptor, waitingFor.roomEvent),
             ])
             if !ready[1].isEmpty { for signal in signals.take() { pass(signal) } }
             if !ready[3].isEmpty { writeWaiting() }
@@ -118,7 +134,7 @@ package final class ProgramRun {
             return WaitStatus(status)
         default: throw .malformed("it sent \(message.kind) while a program ran")
         }
-        if brokenOutputs.contains(waitingFor.rawValue) { waiting = [] }
+        if brokenOutputs.contains(waitingFor.descriptor.rawValue) { waiting = [] }
         return nil
     }
 
@@ -130,7 +146,7 @@ package final class ProgramRun {
             return
         } catch {
             // As if the program itself had found nobody there; what it goes on writing is dropped.
-            brokenOutputs.insert(waitingFor.rawValue)
+            brokenOutputs.insert(waitingFor.descriptor.rawValue)
             waiting = []
             signals.send(SIGPIPE)
         }
@@ -151,7 +167,7 @@ package final class ProgramRun {
 
     private func pass(_ signal: CInt) {
         if signal == SIGWINCH {
-            guard let size = terminalSize else { return }
+            guard let size = input?.terminalSize else { return }
             return send(AgentMessage(.size, size.payload))
         }
         send(AgentMessage(.signal, AgentMessage.bytes(UInt32(signal))))
@@ -164,10 +180,5 @@ package final class ProgramRun {
         do throws(Errno) { try AgentConnection.send(message.bytes, over: connection.socket) } catch {
             inputIsOpen = false
         }
-    }
-
-    private var terminalSize: GuestProgram.TerminalSize? {
-        guard let input else { return nil }
-        return Terminal.size(of: input).map { GuestProgram.TerminalSize(rows: $0.rows, columns: $0.columns) }
     }
 }

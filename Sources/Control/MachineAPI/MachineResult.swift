@@ -33,6 +33,11 @@ package struct MachineResult: Codable, Hashable, Sendable {
         notes = machine.closingNotes
     }
 
+    /// Describes the end of a machine by that of its program.
+    package init(outcome: String, exitStatus: UInt8, message: String? = nil) {
+        (self.outcome, self.exitStatus, self.message, notes) = (outcome, exitStatus, message, [])
+    }
+
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         outcome = try container.decode(String.self, forKey: .outcome)

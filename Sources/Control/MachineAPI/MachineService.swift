@@ -11,7 +11,7 @@ package import Machine
 package import MachineModel
 package import Metadata
 import Synchronization
-import SystemPackage
+package import SystemPackage
 
 /// One machine behind its REST API: configured first, started once, then watched and directed.
 ///
@@ -47,6 +47,7 @@ package final class MachineService: Sendable {
     let log: MonitorLog
     let logger: Logger
     private let attachment: ConsoleAttachment
+    let program: (any ServedProgram)?
     private let metricsFile = MetricsFile()
     private let state = Mutex(State())
     private let ended = DispatchGroup()
@@ -62,6 +63,7 @@ package final class MachineService: Sendable {
     ///   - attachment: The place that the console leads to, besides viewers.
     ///   - console: The console, to which viewers can come before the machine starts; `nil` where no client can attach.
     ///   - log: The log of messages.
+    ///   - program: The program in the guest that the machine is there for, if any.
     ///   - dialect: The program that clients expect.
     ///   - metadata: The data that the guest can ask for.
     ///   - startTime: The time that the process took to come here.
@@ -76,6 +78,7 @@ package final class MachineService: Sendable {
         attachment: ConsoleAttachment,
         console: MachineConsole?,
         log: MonitorLog,
+        program: (any ServedProgram)? = nil,
         dialect: APIDialect = .martlet,
         metadata: MetadataService = MetadataService(),
         startTime: StartTime = StartTime(),
@@ -87,7 +90,7 @@ package final class MachineService: Sendable {
         onEnd: @escaping @Sendable (MachineResult) -> Void
     ) {
         (self.identifier, self.dialect, self.startTime) = (identifier, dialect, startTime)
-        self.metadata = metadata
+        (self.metadata, self.program) = (metadata, program)
         var attachment = attachment
         attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
@@ -246,7 +249,8 @@ package final class MachineService: Sendable {
         flushMetrics()
         metricsFile.stop()
         let (result, waiters) = state.withLock { state in
-            let result = state.isAbandoned ? nil : state.machine.map { MachineResult(outcome, of: $0) }
+            var result = state.isAbandoned ? nil : state.machine.map { MachineResult(outcome, of: $0) }
+            if let program { result = result.map(program.end) }
             state.result = result
             defer { state.waiters = [] }
             return (result, state.waiters)
@@ -271,6 +275,11 @@ package final class MachineService: Sendable {
             interval = min(interval + 1, 60)
         }
         return state.withLock { $0.result }
+    }
+
+    /// The socket of the machine's vsock.
+    package var vsockPath: FilePath? {
+        state.withLock { $0.configuration.vsock?.path.map { FilePath(hostText: $0) } }
     }
 
     // MARK: - For requests

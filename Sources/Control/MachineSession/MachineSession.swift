@@ -92,11 +92,18 @@ package final class MachineSession: Sendable {
         let hasAPI = settings.apiSocket != nil
         let metadataLimit = settings.metadataLimit ?? settings.requestByteLimit ?? MetadataService.usualLimit
         let metadata = MetadataService(limit: metadataLimit)
+        let console = try makeConsole(log)
+        let program = try naming({ .descriptor("the program", $0) }) {
+            try settings.program.map { try SessionProgram($0, console: console) }
+        }
+        var attachment = self.attachment
+        attachment.port = program?.port
         let service = MachineService(
             identifier: settings.identifier,
             attachment: attachment,
-            console: try makeConsole(log),
+            console: console,
             log: log,
+            program: program,
             dialect: settings.dialect,
             metadata: metadata,
             startTime: settings.startTime,
@@ -106,7 +113,10 @@ package final class MachineSession: Sendable {
                 try sandbox.enter(log: log.fileDescriptor)
             },
             // A request has started it: the thread of the API has no more to open than what requests name.
-            onStarted: { [sandbox] in if HostThread.isCurrent("http") { sandbox.restrictThread("http") } },
+            onStarted: { [self] in
+                if let program, let path = self.service.withLock({ $0 })?.vsockPath { program.start(over: path) }
+                if HostThread.isCurrent("http") { sandbox.restrictThread("http") }
+            },
             prepareThread: { [sandbox, signalStatuses] name in
                 sandbox.restrictThread(name)
                 // Comes to the thread that writes beyond the limit of a file's size.
@@ -131,9 +141,11 @@ package final class MachineSession: Sendable {
         if let metrics = settings.metrics { try service.set(metrics) }
         let start = try asFirecracker("Configuration for VMM from one single json failed: ", in: start)
         // Before the machine: one that is stopped before it starts ends at once when it does.
+        // A program that has this process's streams has its signals too.
+        let ending = program == nil || hasAPI ? [SIGINT, SIGTERM, SIGHUP, SIGQUIT] : []
         _ = try naming({ .descriptor("signals", $0) }) {
             try SignalWatch(
-                [SIGINT, SIGTERM, SIGHUP, SIGQUIT].filter { signalStatuses[$0] == nil },
+                ending.filter { signalStatuses[$0] == nil },
                 faults: signalStatuses
             ) { [self] signal in handle(signal) }
         }
@@ -141,6 +153,12 @@ package final class MachineSession: Sendable {
         // No thread is made when the guest runs.
         try server?.makeThread()
         defer { server?.stop() }
+        try program?.makeThread { [sandbox] in
+            sandbox.restrictThread("program")
+        } onEnd: { [weak service] in
+            service?.stop()
+        }
+        defer { program?.join() }
         // Before the socket: Firecracker's machines run when that is there.
         switch start {
         case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)
@@ -216,7 +234,9 @@ package final class MachineSession: Sendable {
     /// Tells the user what was done to boot the kernel, and takes the terminal, just before the guest runs.
     private func prepare(_ machine: VirtualMachine, _ log: MonitorLog) throws {
         settings.prepare?(machine)
-        for note in machine.notes {
+        // A container's user asked for a program, not for a machine.
+        let notes = settings.program == nil || settings.isVerbose ? machine.notes : []
+        for note in notes {
             switch settings.audience {
             case .user: Messages.write(note)
             case .log: log.logger.info("\(note)")

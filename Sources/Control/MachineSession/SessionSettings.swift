@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Console
+package import GuestAgent
 package import Host
 package import Machine
 package import MachineAPI
@@ -63,6 +64,9 @@ package struct SessionSettings: Sendable {
     package var warnings: [String] = []
     /// Descriptors of this process that stand for paths of the configuration.
     package var descriptors: [String: CInt] = [:]
+
+    /// The program in the guest that the machine is there for; `nil` for a guest that runs what it wants.
+    package var program: MachineProgram?
 
     /// Called when the machine is made, just before its guest runs.
     package var prepare: (@Sendable (VirtualMachine) -> Void)?

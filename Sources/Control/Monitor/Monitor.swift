@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import GuestAgent
 import Host
 import Machine
 import MachineAPI
@@ -60,8 +61,13 @@ enum Monitor {
                 try MachineTenure(lock: lock, folder: folder)
             } else { nil }
         let resultFile = try options.resultFile.map { try ResultFile(path: $0) }
+        var settings = options.settings
+        if let file = options.program.flatMap({ settings.descriptors.removeValue(forKey: $0) }) {
+            settings.program = try MachineProgram(adopting: OwnedDescriptor(adopting: file))
+            settings.sandbox.keptDescriptors.append(file)
+        }
         let session = MachineSession(
-            options.settings,
+            settings,
             onEnd: { result in
                 do throws(Errno) {
                     try resultFile?.write(result)

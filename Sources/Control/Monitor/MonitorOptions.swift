@@ -23,6 +23,8 @@ struct MonitorOptions {
     var lockDescriptor: CInt?
     /// The machine's folder, where it has one.
     var machineFolder: FilePath?
+    /// The descriptor that the description of the machine's program is read from, by its name among the session's.
+    var program: String?
     /// Indicates whether the folder goes with the process.
     var isRemovedAtEnd = false
 
@@ -115,6 +117,7 @@ struct MonitorOptions {
                 let pair = try value().split(separator: "=", maxSplits: 1).map(String.init)
                 guard pair.count == 2, let descriptor = CInt(pair[0]) else { throw .wrongUsage("--path-fd is FD=PATH") }
                 settings.descriptors[pair[1]] = descriptor
+            case "--program": program = try value()
             case "--no-console": settings.console = .none
             case "--restore": snapshot = FilePath(hostText: try value())
             case "--same-identity": keepsIdentity = true

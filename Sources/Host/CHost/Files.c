@@ -6,12 +6,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 int chost_unnamed_file(const char *folder) {
     return chost_result(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
+
+int chost_memory_file(const char *name) { return chost_result(memfd_create(name, MFD_CLOEXEC)); }
 
 // The descriptor behind a path of /proc/self/fd, where there is no /proc: in a jail.
 static int own_descriptor(const char *path) {

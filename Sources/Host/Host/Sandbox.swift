@@ -93,7 +93,8 @@ package final class Sandbox: Sendable {
             switch name {
             case let name where name.hasPrefix("vcpu "): self = .vcpu
             case "http": self = .api
-            case "control", "timers", "signals", "messages", "console", "console out", "main": self = .control
+            case "control", "timers", "signals", "messages", "console", "console out", "program", "main":
+                self = .control
             default: self = .device
             }
         }

@@ -13,6 +13,8 @@ package struct ConsoleAttachment: Sendable {
     package var filter = EscapeFilter(prefix: nil)
     /// Takes part besides `output` and `input`: for viewers that come and go, a log, and code in this process.
     package var console: MachineConsole?
+    /// The guest's end of the console, in place of the serial port, which is silent then and drops what it is sent.
+    package var port: (any ConsolePort)?
     /// The number of bytes that the guest may send; what is beyond is dropped.
     package var outputLimit: RateLimit.Bucket?
 

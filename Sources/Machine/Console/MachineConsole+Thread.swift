@@ -212,7 +212,12 @@ extension MachineConsole {
         do throws(Errno) {
             let bytes = try connection.stream.descriptor.readSome(limit: 4096)
             if bytes.isEmpty { connection.hasInputEnded = true }
-            if connection.isTyping { feed.withLock { $0.feed.append(bytes) } }
+            guard connection.isTyping else { return }
+            feed.withLock { feed in
+                feed.feed.append(bytes)
+                // One that hangs up altogether leaves, and may come back.
+                if bytes.isEmpty, connection.events.isDisjoint(with: [.hangUp, .error]) { feed.feed.appendEnd() }
+            }
         } catch {
             if error != .resourceTemporarilyUnavailable { connection.hasEnded = true }
         }

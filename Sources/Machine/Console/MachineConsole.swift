@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Devices
+import Devices
 import Dispatch
 package import Host
 package import Logging
@@ -86,7 +86,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         var waiters: [UInt64: Waiter] = [:]
 
         // Breaks the cycle: the port has this console as its output.
-        weak var port: SerialPort?
+        weak var port: (any ConsolePort)?
     }
 
     /// The packets for the guest.
@@ -248,7 +248,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
             shared.endOfRoom = endOfRoom
             if isRead, !replays, !shared.places.isEmpty { shared.ring.forget() }
             if shared.ring.end >= endOfRoom { shared.isFull = true }
-            guard shared.isFull, hasRoomAgain else { return (result, SerialPort?.none) }
+            guard shared.isFull, hasRoomAgain else { return (result, (any ConsolePort)?.none) }
             shared.isFull = false
             return (result, shared.port)
         }
@@ -287,7 +287,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
     ///   - port: Takes what is typed.
     ///   - gate: Holds the threads until all of the machine's are there.
     /// - Throws: `HostThreadError`.
-    package func start(port: SerialPort, gate: StartGate? = nil) throws(HostThreadError) {
+    package func start(port: any ConsolePort, gate: StartGate? = nil) throws(HostThreadError) {
         shared.withLock { $0.port = port }
         // For what was typed before.
         wake.signal()

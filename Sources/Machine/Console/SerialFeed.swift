@@ -12,6 +12,8 @@ struct SerialFeed {
     private var bytes: [UInt8]
     /// Before which of the bytes a break comes, in order.
     private var lineBreaks: [Int]
+    /// Indicates whether whoever typed sends no more; delivered once, behind all bytes.
+    private var hasEnded = false
     /// The bytes before are the guest's.
     private var taken = 0
 
@@ -37,13 +39,18 @@ struct SerialFeed {
         if room > 0 { lineBreaks.append(bytes.count) }
     }
 
+    /// Ends what is typed, behind what came before.
+    mutating func appendEnd() {
+        hasEnded = true
+    }
+
     /// The bytes that the guest has not taken.
     var waiting: (bytes: [UInt8], lineBreaks: [Int]) {
         (Array(bytes[taken...]), lineBreaks.map { $0 - taken })
     }
 
     /// Gives the port what it takes, and tells it when there is nothing more: the line is silent.
-    mutating func deliver(to port: SerialPort) {
+    mutating func deliver(to port: any ConsolePort) {
         while true {
             if let next = lineBreaks.first, next == taken {
                 guard port.receiveBreak() else { return }
@@ -56,6 +63,10 @@ struct SerialFeed {
             let isEnough = taken == end || taken + count < end
             taken += count
             if isEnough { break }
+        }
+        if hasEnded, taken == bytes.count, lineBreaks.isEmpty {
+            hasEnded = false
+            port.receiveEnd()
         }
         guard taken == bytes.count || taken >= Self.capacity / 2 else { return }
         lineBreaks = lineBreaks.map { $0 - taken }

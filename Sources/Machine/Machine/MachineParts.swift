@@ -22,6 +22,8 @@ final class MachineParts: Sendable {
     let guestUsesACPI: Bool
     let devices: DeviceManager
     let console: MachineConsole
+    /// The guest's end of the console.
+    let consolePort: any ConsolePort
     let runners: [VCPURunner]
 
     // Kept for the machine's life: the kernel holds no reference to the memory of its slots.
@@ -95,7 +97,7 @@ final class MachineParts: Sendable {
             resources: &resources,
             vm: vm,
             memory: memory,
-            console: console,
+            console: attachment.port == nil ? console : nil,
             timers: timers,
             metadata: metadata,
             logger: logger
@@ -139,6 +141,7 @@ final class MachineParts: Sendable {
             VCPURunner(vcpu: $0, ports: devices.ports, memory: devices.memory, emulation: emulation)
         }
         stateMSRs = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in try system.stateMSRs() }
+        consolePort = attachment.port ?? devices.legacy.serialPort
         (self.devices, self.console, self.configuration) = (devices, console, configuration)
         (self.memory, self.vm) = (memory, vm)
     }

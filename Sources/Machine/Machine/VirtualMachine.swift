@@ -192,7 +192,7 @@ package final class VirtualMachine: Sendable {
         try control.start()
         try timers.start(gate: gate)
         try parts.devices.start(gate: gate)
-        try parts.console.start(port: parts.devices.legacy.serialPort, gate: gate)
+        try parts.console.start(port: parts.consolePort, gate: gate)
         try gate.waitForAll(within: Self.startPatience)
     }
 

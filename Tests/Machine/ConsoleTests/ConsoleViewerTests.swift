@@ -5,6 +5,7 @@ import Devices
 import Glibc
 import Host
 import Logging
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -163,5 +164,51 @@ import Testing
         rig.console.finish()
         try viewer.stream.read(until: "last words")
         try viewer.stream.readToEnd()
+    }
+
+    /// A guest's end that notes what it is sent.
+    private final class RecordingPort: ConsolePort {
+        private let seen = Mutex<[String]>([])
+
+        var events: [String] { seen.withLock { $0 } }
+
+        func receive(_ bytes: Span<UInt8>) -> Int {
+            guard !bytes.isEmpty else { return 0 }
+            let count = min(bytes.count, 3)
+            let text = String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self)
+            seen.withLock { $0.append(text) }
+            return count
+        }
+
+        func receiveBreak() -> Bool { true }
+        func receiveEnd() { seen.withLock { $0.append("end") } }
+        func outputBecameReady() {}
+    }
+
+    @Test func `the end of a viewer's input comes behind all its bytes, and one that hangs up ends nothing`() throws {
+        let console = try MachineConsole(logger: Logger(label: "test"))
+        let port = RecordingPort()
+        try console.start(port: port)
+        defer { console.finish() }
+        for hangsUp in [true, false] {
+            let viewer = try #require(console.makeViewer(from: nil, wantsToType: true))
+            var pair = try SocketPair(SOCK_STREAM)
+            viewer.connect(Connection(try pair.take()))
+            pair.write(Array("abcd".utf8))
+            if !hangsUp { shutdown(pair.peer, CInt(SHUT_WR)) }
+            let events = hangsUp ? "abcd" : "abcdabcdend"
+            try Deadline.wait(for: "what was typed") {
+                console.serialPortIsReady()
+                return port.events.joined() == events
+            }
+            // The keyboard is free again when the hang-up was seen.
+            pair.closePeer()
+            if hangsUp {
+                try Deadline.wait(for: "the keyboard") {
+                    console.makeViewer(from: nil, wantsToType: true)?.isTyping == true
+                }
+            }
+        }
+        #expect(port.events.joined() == "abcdabcdend")
     }
 }

@@ -10,11 +10,20 @@ import MachineSession
 import SystemPackage
 
 extension MachineClient {
+    /// The time that a container image's program may take to run.
+    private static let programPatience = Duration.seconds(600)
+
     /// Connects to the agent of the machine's guest, and waits for one that is still booting.
+    ///
+    /// Where the machine is there for a program, that runs by then, so that its container is there.
     ///
     /// - Throws: `RegistryError` where the machine has no vsock, `AgentError` where its guest has no agent.
     func connectToAgent() throws -> AgentConnection {
-        try AgentConnection(to: try vsockPath()) { machine.isAlive }
+        let limit = TimeLimit.after(Self.programPatience)
+        while try request("GET", "/martlet/machine")["program"]["running"] == false, !limit.hasPassed {
+            usleep(100_000)
+        }
+        return try AgentConnection(to: try vsockPath()) { machine.isAlive }
     }
 }
 
@@ -56,7 +65,8 @@ struct ProgramOptions: ParsableArguments {
     /// Standard input, where it is passed on.
     var input: FileDescriptor? { interactive || tty ? .standardInput : nil }
 
-    func validate() throws {
+    /// Makes sure that the program's terminal can be this one.
+    func checkTerminal() throws {
         if tty, !Terminal.isTerminal(.standardInput) {
             throw ValidationError("--tty needs a terminal as standard input; leave it out for pipes.")
         }

@@ -5,7 +5,7 @@ import ContainerMachine
 import GuestAgent
 import Host
 import JSON
-import MachineAPI
+import Machine
 import MachineModel
 import MachineSession
 import SystemPackage
@@ -60,9 +60,10 @@ struct ContainerCommand: ParsableCommand {
             scratch: "/dev/vdb",
             interfaces: network.guestInterfaces
         )
-        let log = MonitorLog(identifier: "container", isVerbose: false, output: nil)
-        return try ContainerMachine(configuration, program, input: .standardInput, log: log) { Messages.write($0) }
-            .run()
+        var settings = SessionSettings()
+        settings.console = .none
+        settings.program = try MachineProgram(program, hasInput: true)
+        return try MachineSession(settings).run(.boot(configuration))
     }
 }
 

@@ -31,6 +31,7 @@ struct ExecCommand: ParsableCommand {
     var command: [String]
 
     func validate() throws {
+        try options.checkTerminal()
         if command.isEmpty { throw ValidationError("Name a program to run.") }
         if let user = options.user, user.split(separator: ":").contains(where: { UInt32($0) == nil }) {
             throw ValidationError("--user takes numbers here: 1000 or 1000:1000.")

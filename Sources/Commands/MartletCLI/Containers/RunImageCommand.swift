@@ -5,10 +5,10 @@ import ContainerMachine
 import Glibc
 import GuestAgent
 import Host
-import Logging
 import Machine
 import MachineAPI
 import MachineModel
+import MachineRegistry
 import MachineSession
 import OCIImage
 import RootImage
@@ -23,6 +23,9 @@ struct RunImageCommand: ParsableCommand {
         usage: "martlet run --image <image> [<options>] [<command> ...]",
         discussion: """
             IMAGE is \(ImageReference.form).
+
+            A machine with a name has the program's streams as its console: `martlet attach`, `logs`, `stop`, `wait`, `exec`, \
+            `cp` and `top` work on it.
 
             EXIT STATUS
               N    the program's
@@ -42,17 +45,60 @@ struct RunImageCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A program in place of the image's entry point; empty for none.", valueName: "program"))
     var entrypoint: String?
 
-    @Option(help: "The name that the container has for itself.")
-    var hostname = "container"
+    @Option(help: "The name that the container has for itself. (default: that of the machine, or container)")
+    var hostname: String?
 
     @Flag(help: "Give the program a root file system that it cannot write to.")
     var readOnly = false
+
+    @Option(
+        name: [.customShort("v"), .customLong("volume")],
+        help: ArgumentHelp(
+            "Give the container a copy of a file or folder of the host's, up to 16 MiB: HOST:GUEST:ro.",
+            valueName: "host:guest:ro"
+        ),
+        transform: { text throws(OptionProblem) in try VolumeOption(parsing: text) }
+    )
+    var volumes: [VolumeOption] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The signal by which `martlet stop` asks the program to end. (default: the image's, or SIGTERM)",
+            valueName: "signal"
+        )
+    )
+    var stopSignal: String?
 
     @Option(help: "The number of vCPUs, 1 to 32.")
     var cpus = 1
 
     @Option(help: ArgumentHelp("Guest memory: 256M, 4G; a number alone is in MiB.", valueName: "size"))
     var memory = MemorySize(byteCount: 128 << 20)
+
+    @OptionGroup var network: NetworkOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Run the machine in a process of its own that outlives this terminal, under this name.",
+            valueName: "name"
+        )
+    )
+    var name: String?
+
+    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
+    var detach = false
+
+    @Flag(
+        name: .customLong("rm"),
+        help: "Remove a machine that has a name as soon as it has ended; others leave nothing."
+    )
+    var remove = false
+
+    @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
+    var escape = EscapeKey.standard
+
+    @Option(help: ArgumentHelp("The sandbox around the machine's process: on, log or off.", valueName: "mode"))
+    var sandbox = Sandbox.Mode.on
 
     @Flag(help: "Say more of what happens.")
     var verbose = false
@@ -69,9 +115,33 @@ struct RunImageCommand: ParsableCommand {
         return ["run-image"] + arguments.dropFirst()
     }
 
-    func run() throws {
+    private var isNamed: Bool { name != nil || detach }
+
+    mutating func validate() throws {
+        if !detach { try options.checkTerminal() }
+        if let name, MachineName(name) == nil {
+            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
+        }
+        if let stopSignal, SignalName.number(stopSignal) == nil {
+            throw ValidationError("--stop-signal: '\(stopSignal)' is no signal; write one such as SIGTERM.")
+        }
+        if let vsock = network.vsock, vsock.vsock == nil {
+            throw ValidationError("--vsock none: a container is reached by vsock. Leave it out.")
+        }
+        guard memory.byteCount % (1 << 20) == 0 else { throw ValidationError("--memory takes whole MiB.") }
+        var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
+        describe(&configuration)
+        do throws(MachineError) {
+            try configuration.validateForHost()
+        } catch {
+            throw ValidationError(RunCommand.inTermsOfOptions(error))
+        }
+    }
+
+    mutating func run() throws {
         do {
-            throw ExitCode(Int32(try runContainer()))
+            try network.choosePorts()
+            throw try runContainer()
         } catch let error as ExitCode {
             throw error
         } catch {
@@ -81,30 +151,73 @@ struct RunImageCommand: ParsableCommand {
         }
     }
 
-    private func runContainer() throws -> UInt8 {
+    private func runContainer() throws -> ExitCode {
         let cache = try ImageCache()
         let image = try StoredImage(ImageReference(self.image), in: cache) { Messages.write($0) }
-        let program = try program(of: image)
-        let scratch = try DiskFile.privateCopy(of: try cache.scratch(), in: cache.folder)
-        let folder = try SocketFolder()
         var configuration = try ContainerGuest.configuration(vcpuCount: cpus)
-        configuration.size.vcpuCount = cpus
-        configuration.size.memoryMiB = Int(clamping: memory.byteCount >> 20)
-        var base = Drive("base", path: image.root.hostText, isRoot: false)
-        base.isReadOnly = true
-        configuration.drives = [base, Drive("scratch", path: scratch.path.hostText, isRoot: false)]
-        configuration.vsock = Vsock(path: folder.path.appending("vsock").hostText)
-        let isVerbose = verbose
-        let log = MonitorLog(identifier: "container", isVerbose: verbose) { event in
-            if isVerbose { Messages.write("\(event.level): \(event.text)") }
+        describe(&configuration)
+        let program = try MachineProgram(
+            try program(of: image, in: configuration),
+            image: self.image,
+            hasInput: options.input != nil,
+            stopSignal: try SignalName.stopSignal(stopSignal ?? image.configuration.stopSignal)
+        )
+        for volume in volumes {
+            Messages.write("\(volume.source) was copied into the container: later changes do not show there")
         }
-        return try withExtendedLifetime((scratch, folder)) {
-            try ContainerMachine(configuration, program, input: options.input, log: log) { Messages.write($0) }.run()
+        let scratch = try DiskFile.privateCopy(of: try cache.scratch(), in: cache.folder)
+        configuration.drives = [
+            Drive("base", path: image.root.hostText, isReadOnly: true), Drive("scratch", path: scratch.path.hostText),
+        ]
+        return try withExtendedLifetime((scratch, program)) {
+            try isNamed ? runNamed(configuration, program, scratch) : runHere(configuration, program)
         }
     }
 
+    private func describe(_ configuration: inout MachineConfiguration) {
+        configuration.size.vcpuCount = cpus
+        configuration.size.memoryMiB = Int(clamping: memory.byteCount >> 20)
+        network.apply(to: &configuration)
+    }
+
+    /// Runs the program in a machine of this process, with this process's streams and signals.
+    private func runHere(_ configuration: MachineConfiguration, _ program: MachineProgram) throws -> ExitCode {
+        var configuration = configuration
+        let folder = configuration.vsock == nil ? try SocketFolder() : nil
+        if let folder { configuration.vsock = Vsock(path: folder.path.appending("vsock").hostText) }
+        var settings = SessionSettings()
+        settings.console = .none
+        settings.isVerbose = verbose
+        settings.sandbox.mode = sandbox
+        settings.program = program
+        return try withExtendedLifetime(folder) {
+            ExitCode(Int32(try MachineSession(settings).run(.boot(configuration))))
+        }
+    }
+
+    /// Runs the program in a machine that has a process of its own, and whose console is the program's.
+    private func runNamed(
+        _ configuration: MachineConfiguration,
+        _ program: MachineProgram,
+        _ scratch: PrivateCopy
+    ) throws -> ExitCode {
+        var configuration = configuration
+        if verbose { configuration.logger = .init(level: .debug) }
+        try configuration.checkFiles()
+        var source = MachineSource(configuration)
+        source.pass(scratch.descriptor, at: scratch.path, as: "private-copy:scratch.ext4")
+        source.run(programIn: program.descriptor)
+        var start = NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
+        start.showsNotes = verbose
+        return try start.launch(source, name: name.flatMap(MachineName.init))
+    }
+
     /// Makes the program of what the image says and of the options.
-    private func program(of image: StoredImage) throws -> GuestProgram {
+    private func program(
+        of image: StoredImage,
+        in configuration: MachineConfiguration
+    ) throws -> GuestProgram {
+        let hostname = hostname ?? name ?? "container"
         let given = command.first == "--" ? Array(command.dropFirst()) : command
         let defaults = image.configuration
         let start = entrypoint.map { $0.isEmpty ? [] : [$0] } ?? defaults.entrypoint
@@ -123,15 +236,36 @@ struct RunImageCommand: ParsableCommand {
             .merging(options.variables)
         program.folder = options.folder ?? (defaults.folder.isEmpty ? "/" : defaults.folder)
         program.hasTerminal = options.tty
+        if options.tty { program.size = FileDescriptor.standardInput.terminalSize }
         var container = GuestContainer(base: "/dev/vda")
         container.scratch = "/dev/vdb"
         container.isReadOnly = readOnly
         container.hostName = hostname
-        container.time = .now
-        let resolver = (try? FileContents.bytes(of: "/etc/resolv.conf", limit: 1 << 16)) ?? []
-        container.mounts = ContainerDefaults.mounts + ContainerDefaults.files(hostName: hostname, resolver: resolver)
+        container.mounts =
+            ContainerDefaults.mounts
+            + ContainerDefaults.files(hostName: hostname, resolver: Self.resolver(configuration)) + volumes.map(\.mount)
         program.place = .newContainer(container)
         return program
+    }
+}
+
+extension RunImageCommand {
+    /// The contents of the container's resolv.conf: the name servers of the machine's networks, or else the host's.
+    private static func resolver(_ configuration: MachineConfiguration) -> [UInt8] {
+        let servers = configuration.networkInterfaces.compactMap { try? $0.guestAddresses()?.nameServer }
+        guard servers.isEmpty else { return Array(servers.map { "nameserver \($0)\n" }.joined().utf8) }
+        return (try? FileContents.bytes(of: "/etc/resolv.conf", limit: 1 << 16)) ?? []
+    }
+}
+
+extension SignalName {
+    /// The signal of an image that may name none.
+    fileprivate static func stopSignal(_ text: String) throws(ImageError) -> CInt {
+        if text.isEmpty { return SIGTERM }
+        guard let number = number(text) else {
+            throw ImageError("the image's StopSignal is '\(printable(text))', which is no signal: give --stop-signal")
+        }
+        return number
     }
 }
 

@@ -28,6 +28,8 @@ final class ConsoleClient {
     private var filter: EscapeFilter
     private var unsent: [UInt8] = []
     private var isInputOpen = true
+    /// Indicates whether the console is a program's without a terminal: lines pass as they are, and standard input has an end.
+    private let isPlain: Bool
     private var end: End?
     /// The reason why standard output takes nothing more.
     private var failure: StandardOutput.Failure?
@@ -38,8 +40,12 @@ final class ConsoleClient {
     ///   - escape: The key before commands.
     init(_ machine: MachineClient, _ connection: ConsoleConnection, escape: EscapeKey) {
         (self.machine, self.connection) = (machine, connection)
+        let program =
+            (try? machine.request("GET", "/martlet/machine", until: .after(.seconds(10))))?["program"] ?? .null
+        isPlain = program != .null && program["terminal"] != true
+        if program != .null, program["input"] != true { isInputOpen = false }
         // A pipe's bytes are all the guest's.
-        filter = Terminal.isTerminal(.standardInput) ? escape.filter : EscapeFilter(prefix: nil)
+        filter = Terminal.isTerminal(.standardInput) && !isPlain ? escape.filter : EscapeFilter(prefix: nil)
     }
 
     /// Passes bytes on in both directions until the user leaves or the machine ends.
@@ -47,7 +53,12 @@ final class ConsoleClient {
     /// - Returns: Which of them.
     /// - Throws: `Errno` where the terminal cannot be set.
     func run() throws -> End {
-        if Terminal.isTerminal(.standardInput) {
+        if isPlain {
+            // As for a program of this host: it is asked to end.
+            try SignalWatch([SIGINT, SIGTERM]) { [folder = machine.folder] _ in
+                _ = try? MachineClient(folder).act("Shutdown")
+            }
+        } else if Terminal.isTerminal(.standardInput) {
             Messages.write(startLine)
             try Terminal.enterRawMode(.standardInput)
         }
@@ -115,8 +126,8 @@ final class ConsoleClient {
             if count < 0, errno == EINTR || errno == EAGAIN { return }
             isInputOpen = false
             // A terminal has no end: it is gone.
-            if filter.prefix != nil || Terminal.isTerminal(.standardInput) { end = .detached }
-            return
+            if !isPlain, filter.prefix != nil || Terminal.isTerminal(.standardInput) { end = .detached }
+            return send()
         }
         for byte in buffer.prefix(count) {
             switch filter.process(byte) {
@@ -129,12 +140,17 @@ final class ConsoleClient {
     }
 
     private func send() {
-        guard !unsent.isEmpty else { return }
+        guard !unsent.isEmpty else {
+            // The program's input ends with this one.
+            if isPlain, !isInputOpen { shutdown(connection.socket.descriptor.rawValue, CInt(SHUT_WR)) }
+            return
+        }
         let count = unsafe unsent.withUnsafeBytes { bytes in
             let socket = connection.socket.descriptor.rawValue
             return unsafe Glibc.send(socket, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
         }
         if count > 0 { unsent.removeFirst(count) }
+        if unsent.isEmpty, !isInputOpen { send() }
         // What the machine does not take any more shows when the console's end is read.
     }
 

@@ -44,35 +44,11 @@ extension RunCommand {
         if let vsock = network.vsock { source.takesDefaultVsock = vsock.vsock != nil }
         // A copy without a name: it is an open file alone.
         if let disk, let file = disk.file { source.pass(file, at: disk.path, as: "private-copy:root.ext4") }
-        return try launch(source, name: name.flatMap(MachineName.init))
+        return try namedStart.launch(source, name: name.flatMap(MachineName.init))
     }
 
-    /// Starts a machine in a process of its own, and attaches to it unless that is not wanted.
-    ///
-    /// - Parameters:
-    ///   - source: The machine.
-    ///   - name: Its name; `nil` for one that is free.
-    /// - Returns: The exit status.
-    /// - Throws: `RegistryError` where it cannot be started.
-    func launch(_ source: MachineSource, name: MachineName?) throws -> ExitCode {
-        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser(), sandbox: sandbox)
-        var connection: ConsoleConnection?
-        let client = try launcher.launch(
-            name,
-            source,
-            isRemovedAtEnd: remove
-        ) { client throws(RegistryError) in
-            if !detach { connection = try client.attach(isWatching: false) }
-        }
-        let notes = try? client.request("GET", "/martlet/machine")["notes"].elements.compactMap(\.string)
-        // One that has ended already tells no more than its end.
-        for note in notes ?? InterpretedHost.notes(for: source.configuration) { Messages.write(note) }
-        if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
-        do throws(StandardOutput.Failure) {
-            try StandardOutput.write(line: client.folder.name.text)
-        } catch {
-            throw RegistryError("\(error); the machine runs as '\(client.folder.name)'")
-        }
-        return .success
+    /// The way in which machines of this command start in processes of their own.
+    var namedStart: NamedStart {
+        NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
     }
 }

@@ -108,7 +108,7 @@ extension RunCommand {
         guard isNamed else { return try runHere(.restore(snapshot, options)) }
         let source = MachineSource(restoring: snapshot, from: path, options)
         for name in try Self.names(name, count: restoring.count) {
-            _ = try launch(source, name: name)
+            _ = try namedStart.launch(source, name: name)
         }
         return .success
     }

@@ -9,9 +9,9 @@ import MachineRegistry
 struct StopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop",
-        abstract: "Ask a guest to shut down, and end its machine if it does not.",
+        abstract: "Ask a guest, or its program, to end, and end the machine if it does not.",
         discussion: """
-            The guest hears the power button where its kernel has ACPI, and Ctrl-Alt-Del else, or when the button did not \
+            The program of a container image gets the image's stop signal. Any other guest hears the power button where its kernel has ACPI, and Ctrl-Alt-Del else, or when the button did not \
             help for half the time. A machine that was paused is resumed for it.
             """
     )
@@ -44,7 +44,11 @@ struct StopCommand: ParsableCommand {
     /// - Returns: How it shut down; `nil` where it did not in its time.
     private func shutDown(_ client: MachineClient, until limit: TimeLimit) throws(RegistryError) -> String? {
         try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
-        if try client.act("Shutdown", until: limit)["method"].string == "power-button" {
+        let method = try client.act("Shutdown", until: limit)["method"].string
+        if method == "signal" {
+            return try client.waitForEnd(until: limit) == nil ? nil : "ended after its program got its stop signal"
+        }
+        if method == "power-button" {
             if try client.waitForEnd(until: limit.atMost(.seconds(timeout) / 2)) != nil {
                 return "shut down after its power button was pressed"
             }

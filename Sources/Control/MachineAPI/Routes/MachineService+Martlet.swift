@@ -23,6 +23,7 @@ extension MachineService {
             "started_at_ms": state.startedAt.map { .integer($0.millisecondsSinceEpoch) } ?? .null,
             "console_position": .count(console?.byteCount ?? 0),
             "notes": .encoding(state.machine?.notes ?? []), "outcome": state.result.map { .encoding($0) } ?? .null,
+            "program": program?.json ?? .null,
         ]
     }
 
@@ -44,7 +45,11 @@ extension MachineService {
     func actAsMartlet(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         switch try request.body(ActionBody<MartletAction>.self, named: "action").type {
         case .powerButton: try startedMachine().pressPowerButton()
-        case .shutdown: return .json(["method": .string(try startedMachine().requestShutdown().rawValue)])
+        case .shutdown:
+            let machine = try startedMachine()
+            guard let program else { return .json(["method": .string(machine.requestShutdown().rawValue)]) }
+            program.stop()
+            return .json(["method": "signal"])
         // Also before the start: the process ends in any case.
         case .kill: stop()
         case .sendBreak: try startedMachine().sendSerialBreak()

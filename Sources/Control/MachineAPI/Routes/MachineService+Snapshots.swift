@@ -26,6 +26,10 @@ extension MachineService {
         _ request: RoutedRequest
     ) throws(APIError) -> HTTPResponse? {
         let machine = try startedMachine()
+        // The connection to its program would be cut, and the program ends with it.
+        if program != nil {
+            throw APIError(prefix + "A machine of a container image cannot be saved: its program would end.")
+        }
         let received = request.received
         machine.save(options) { [self] result in
             switch result {

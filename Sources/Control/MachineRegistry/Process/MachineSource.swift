@@ -13,6 +13,9 @@ package struct MachineSource {
     /// Open files that stand for paths of the description which no other process could open.
     package private(set) var files: [(path: String, file: FileDescriptor)] = []
 
+    /// The name of the file that describes the program which the machine is there for; `nil` for none.
+    package private(set) var program: String?
+
     /// The snapshot that the machine goes on from; `nil` for one that boots.
     package private(set) var restoration: Restoration?
 
@@ -93,6 +96,14 @@ package struct MachineSource {
         files.append((label, file))
         let old = ["descriptor:\(file.rawValue)", path.hostText]
         configuration.mapPaths { old.contains($0) ? label : $0 }
+    }
+
+    /// Has the machine run a program, and end with it.
+    ///
+    /// - Parameter file: Describes the program; stays the caller's.
+    package mutating func run(programIn file: FileDescriptor) {
+        program = Self.label(of: Int(file.rawValue))
+        files.append((Self.label(of: Int(file.rawValue)), file))
     }
 
     /// The descriptor of this process that a path names, if any.

@@ -8,6 +8,8 @@
 
 /// Opens a new file without a name in `folder`, for reading and writing (O_TMPFILE).
 int chost_unnamed_file(const char *folder);
+/// Opens a new file of memory (memfd_create(2)); its name shows in /proc.
+int chost_memory_file(const char *name);
 /// Opens a file (open(2)). For a path of `/proc/self/fd` in a root without /proc, the result is a duplicate of the descriptor.
 int chost_open_again(const char *path, int flags);
 /// Looks at a file (stat(2)), by the same paths as `chost_open_again`; `status` is a `struct stat`, which is Glibc's to show to Swift.

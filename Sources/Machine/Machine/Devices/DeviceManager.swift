@@ -38,7 +38,7 @@ final class DeviceManager: Sendable {
     ///   - resources: Where their places are taken from.
     ///   - vm: Has its interrupt controllers.
     ///   - memory: The guest's.
-    ///   - console: Takes what the guest sends, and gives what it is sent.
+    ///   - console: Takes what the guest sends by its serial port, and gives what it is sent; `nil` for a silent line.
     ///   - timers: The thread that timers of devices fire on.
     ///   - metadata: The data of the metadata service, where the configuration has it.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
@@ -50,7 +50,7 @@ final class DeviceManager: Sendable {
         resources: inout PlatformResources,
         vm: KVMVirtualMachine,
         memory: GuestMemory,
-        console: MachineConsole,
+        console: MachineConsole?,
         timers: WorkThread,
         metadata: MetadataService = MetadataService(),
         logger: Logger,

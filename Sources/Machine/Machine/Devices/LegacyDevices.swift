@@ -21,7 +21,7 @@ struct LegacyDevices: Sendable {
     ///
     /// - Parameters:
     ///   - vm: Has its interrupt controllers.
-    ///   - console: Takes what the guest sends, and gives what it is sent.
+    ///   - console: Takes what the guest sends by its serial port, and gives what it is sent; `nil` for a silent line.
     ///   - timers: The thread that timers of devices fire on.
     ///   - hasExitStatusPort: Whether the guest may end the machine with a status of its own.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
@@ -29,7 +29,7 @@ struct LegacyDevices: Sendable {
     /// - Throws: `MachineError.kvm` when the kernel refuses a line.
     init(
         vm: KVMVirtualMachine,
-        console: MachineConsole,
+        console: MachineConsole?,
         timers: WorkThread,
         hasExitStatusPort: Bool,
         logger: Logger,
@@ -41,8 +41,8 @@ struct LegacyDevices: Sendable {
         }
         serialPort = SerialPort(
             interrupt: try line(X86Layout.com1GSI),
-            output: console,
-            input: console.takesInput ? console : nil,
+            output: console ?? SilentLine(),
+            input: console.flatMap { $0.takesInput ? $0 : nil },
             faults: faults("serial port")
         )
         keyboardController = I8042(
@@ -89,4 +89,11 @@ struct LegacyDevices: Sendable {
     func pause() { clock.pause() }
 
     func resume() { clock.resume() }
+}
+
+/// A serial line that leads nowhere: what is sent is dropped.
+private struct SilentLine: SerialOutput {
+    var hasRoom: Bool { true }
+
+    func write(_: UInt8) -> Bool { true }
 }

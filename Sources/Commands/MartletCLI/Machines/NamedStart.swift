@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import JSON
+import Machine
+import MachineRegistry
+import MachineSession
+import Host
+
+/// The start of a machine in a process of its own, for `run` and `run --image`.
+struct NamedStart {
+    let isDetached: Bool
+    let isRemovedAtEnd: Bool
+    let sandbox: Sandbox.Mode
+    let escape: EscapeKey
+    /// Indicates whether notes on the host and the kernel are for this user.
+    var showsNotes = true
+
+    /// Starts a machine in a process of its own, and attaches to it unless that is not wanted.
+    ///
+    /// - Parameters:
+    ///   - source: The machine.
+    ///   - name: Its name; `nil` for one that is free.
+    /// - Returns: The exit status.
+    /// - Throws: `RegistryError` where it cannot be started.
+    func launch(_ source: MachineSource, name: MachineName?) throws -> ExitCode {
+        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser(), sandbox: sandbox)
+        var connection: ConsoleConnection?
+        let client = try launcher.launch(
+            name,
+            source,
+            isRemovedAtEnd: isRemovedAtEnd
+        ) { client throws(RegistryError) in
+            if !isDetached { connection = try client.attach(isWatching: false) }
+        }
+        if showsNotes {
+            let notes = try? client.request("GET", "/martlet/machine")["notes"].elements.compactMap(\.string)
+            // One that has ended already tells no more than its end.
+            for note in notes ?? InterpretedHost.notes(for: source.configuration) { Messages.write(note) }
+        }
+        if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
+        do throws(StandardOutput.Failure) {
+            try StandardOutput.write(line: client.folder.name.text)
+        } catch {
+            throw RegistryError("\(error); the machine runs as '\(client.folder.name)'")
+        }
+        return .success
+    }
+}

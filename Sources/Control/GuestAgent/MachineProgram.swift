@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+package import Host
+import JSON
+package import SystemPackage
+
+/// A program that a machine is started for, in a file of memory: so that it can be handed to the machine's process.
+///
+/// The file has a number of four bytes, so many bytes of JSON (`Header`), and the agent's messages up to RUN, but for the first.
+package final class MachineProgram: Sendable {
+    /// The facts about a program that its machine's process needs.
+    package struct Header: Codable, Hashable, Sendable {
+        /// The image, as its user calls it; for those who ask.
+        package var image = ""
+        package var arguments: [String] = []
+        package var hasTerminal = false
+        /// Indicates whether the program gets standard input; it is at its end at once else.
+        package var hasInput = false
+        /// The number of the signal that asks the program to end.
+        package var stopSignal = SIGTERM
+
+        package init() {}
+
+        enum CodingKeys: String, CodingKey {
+            case image, arguments
+            case hasTerminal = "terminal"
+            case hasInput = "input"
+            case stopSignal = "stop_signal"
+        }
+    }
+
+    package let header: Header
+    private let file: OwnedDescriptor
+    /// The place of the first message in the file.
+    private let start: Int64
+
+    /// Writes a program down, with the files that its container gets copies of.
+    ///
+    /// - Parameters:
+    ///   - program: The program, in a container of its own.
+    ///   - image: The image, as its user calls it.
+    ///   - hasInput: Whether the program gets standard input.
+    ///   - stopSignal: The signal that asks it to end.
+    /// - Throws: `AgentError` where a file cannot be read, or something has no place in a message.
+    package init(
+        _ program: GuestProgram,
+        image: String = "",
+        hasInput: Bool,
+        stopSignal: CInt = SIGTERM
+    ) throws(AgentError) {
+        var header = Header()
+        (header.image, header.arguments, header.hasTerminal) = (image, program.arguments, program.hasTerminal)
+        (header.hasInput, header.stopSignal) = (hasInput, stopSignal)
+        let raw = unsafe chost_memory_file("program")
+        guard raw >= 0 else { throw .host("no file for the program's description: \(Errno(rawValue: -raw))") }
+        file = OwnedDescriptor(adopting: raw)
+        let bytes: [UInt8]
+        do {
+            bytes = Array(try JSONValue(encoding: header).text.utf8)
+        } catch {
+            throw .unusable("the program cannot be described: \(error)")
+        }
+        (self.header, start) = (header, Int64(4 + bytes.count))
+        var draft = AgentMessage.bytes(UInt32(bytes.count)) + bytes
+        func write() throws(AgentError) {
+            do throws(Errno) { try file.borrowed.write(all: draft) } catch {
+                throw .host("cannot write the program's description: \(error)")
+            }
+            draft.removeAll(keepingCapacity: true)
+        }
+        try program.send { message throws(AgentError) in
+            guard message.kind != .hello else { return }
+            draft += message.bytes
+            if draft.count >= AgentMessage.payloadLimit { try write() }
+        }
+        try write()
+    }
+
+    /// Takes over a file that another process wrote.
+    ///
+    /// - Parameter file: Becomes this value's.
+    /// - Throws: `AgentError.unusable` where it is no program's.
+    package init(adopting file: consuming OwnedDescriptor) throws(AgentError) {
+        let borrowed = file.borrowed
+        func read(_ count: Int, at offset: Int64) -> [UInt8] {
+            var bytes = [UInt8](repeating: 0, count: count)
+            let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe pread(borrowed.rawValue, buffer.baseAddress, count, off_t(offset))
+            }
+            return Array(bytes.prefix(max(0, result)))
+        }
+        var length = AgentPayload(read(4, at: 0))
+        let count = Int(length.number(UInt32.self))
+        guard count <= 4 << 20, let header = try? JSONValue(parsing: read(count, at: 4)).decode(as: Header.self) else {
+            throw .unusable("the file does not describe a program")
+        }
+        (self.header, start) = (header, Int64(4 + count))
+        self.file = file
+    }
+
+    /// The file, for another process.
+    package var descriptor: FileDescriptor { file.borrowed }
+
+    /// Sends the messages that start the program, with this moment's time.
+    func send(over connection: AgentConnection) throws(AgentError) {
+        try connection.send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
+        let time = GuestContainer.Time.now
+        try connection.send(
+            AgentMessage(.clock, AgentMessage.bytes(time.seconds) + AgentMessage.bytes(time.nanoseconds))
+        )
+        guard lseek(file.rawValue, off_t(start), SEEK_SET) >= 0 else {
+            throw .host("the program's description cannot be read: \(Errno(rawValue: errno))")
+        }
+        while true {
+            let bytes: [UInt8]
+            do throws(Errno) { bytes = try file.borrowed.readSome(limit: AgentMessage.payloadLimit) } catch {
+                throw .host("the program's description cannot be read: \(error)")
+            }
+            guard !bytes.isEmpty else { return }
+            try connection.send(bytes)
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Host
+package import SystemPackage
+
+/// One of a program's streams at the host's end: a file, or one side of a machine's console.
+package protocol ProgramStream: Sendable {
+    /// Tells by poll(2) that there is something to read or room to write.
+    var descriptor: FileDescriptor { get }
+    /// The event of `descriptor` that means room to write.
+    var roomEvent: Poll.Events { get }
+    /// The size of the terminal behind the stream; `nil` where there is none.
+    var terminalSize: GuestProgram.TerminalSize? { get }
+
+    /// Reads what is there.
+    ///
+    /// - Returns: Nothing at the end.
+    /// - Throws: `Errno`; `.resourceTemporarilyUnavailable` where nothing is there yet.
+    func readSome(limit: Int) throws(Errno) -> [UInt8]
+    /// Writes as much as there is room for.
+    ///
+    /// - Returns: How many bytes.
+    /// - Throws: `Errno`; `.resourceTemporarilyUnavailable` where there is no room.
+    func writeSome(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int
+}
+
+extension FileDescriptor: ProgramStream {
+    package var descriptor: FileDescriptor { self }
+    package var roomEvent: Poll.Events { .writable }
+
+    package var terminalSize: GuestProgram.TerminalSize? {
+        Terminal.size(of: self).map { GuestProgram.TerminalSize(rows: $0.rows, columns: $0.columns) }
+    }
+}

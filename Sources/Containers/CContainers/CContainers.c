@@ -96,6 +96,16 @@ int ccontainers_set_attribute(int file, const char *name, const void *value, siz
     return setxattr(path, name, value, count, 0) < 0 ? -errno : 0;
 }
 
+int ccontainers_has_overlay_mark(const char *path) {
+    static const char *const names[] = {
+        "trusted.overlay.opaque", "trusted.overlay.redirect", "trusted.overlay.metacopy",
+        "user.overlay.opaque", "user.overlay.redirect", "user.overlay.metacopy",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (lgetxattr(path, names[i], NULL, 0) >= 0) return 1;
+    return 0;
+}
+
 int ccontainers_is_in_memory(const char *path) {
     struct statfs status;
     return statfs(path, &status) == 0 && status.f_type == TMPFS_MAGIC;

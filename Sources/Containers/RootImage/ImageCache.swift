@@ -98,7 +98,11 @@ package struct ImageCache: Sendable {
         for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix("v") {
             let path = folder.appending(name)
             var status = stat()
-            guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 else { continue }
+            guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { continue }
+            if status.st_mode & S_IFMT == S_IFLNK {
+                removeDangling(path)
+                continue
+            }
             var byteCount: Int64 = 0
             for file in (try? FolderListing.names(in: path.hostText)) ?? [] {
                 var status = stat()
@@ -114,18 +118,55 @@ package struct ImageCache: Sendable {
         }
     }
 
+    private func removeDangling(_ link: FilePath) {
+        guard unsafe link.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return }
+        _ = unsafe link.withPlatformString { unsafe unlink($0) }
+    }
+
+    // MARK: - Other names of entries
+
+    /// The entry that a key was found to mean before, marked as used now.
+    ///
+    /// - Returns: `nil` for a key that is not known, or whose entry is gone.
+    private func entry(knownAs key: String) -> FilePath? {
+        var buffer = [CChar](repeating: 0, count: 256)
+        let count = unsafe path(key).withPlatformString { unsafe readlink($0, &buffer, buffer.count - 1) }
+        guard count > 0, let start = FilePath(platformString: buffer).string.wholeMatch(of: /v[0-9]+-(tree-[0-9a-f]+)/)
+        else { return nil }
+        return entry(String(start.output.1))
+    }
+
+    /// Lets a key mean an entry; that this fails is of no consequence.
+    private func link(_ key: String, to entry: FilePath) {
+        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+        let name = entry.lastComponent?.string ?? ""
+        guard unsafe draft.withPlatformString({ draft in unsafe name.withCString { unsafe symlink($0, draft) } }) == 0
+        else { return }
+        let path = path(key)
+        let result = unsafe draft.withPlatformString { draft in
+            unsafe path.withPlatformString { unsafe rename(draft, $0) }
+        }
+        if result != 0 { FolderTree.remove(draft) }
+    }
+
     // MARK: - What containers use
 
     /// The file system of a folder, made anew only where something in the folder has changed.
+    ///
+    /// A folder that an engine has mounted is known by its layers; the files of any other one are looked at.
     ///
     /// - Parameter folder: A root file system.
     /// - Returns: The ext4 file.
     /// - Throws: `RootImageError`.
     package func base(of folder: FilePath) throws -> FilePath {
+        let key = OverlayIdentity(of: folder).map { "overlay-\($0.digest)" }
+        if let key, let entry = entry(knownAs: key) { return entry.appending("root.ext4") }
         let listing = try TreeListing(of: folder)
-        return try make("tree-\(listing.digest)") { draft in
+        let entry = try make("tree-\(listing.digest)") { draft in
             try FileSystemImage.make(draft.appending("root.ext4"), of: folder, listing)
-        }.appending("root.ext4")
+        }
+        if let key { link(key, to: entry) }
+        return entry.appending("root.ext4")
     }
 
     /// An empty disk, to be copied.

@@ -14,13 +14,16 @@ package struct TreeListing: Hashable, Sendable {
 
     private static let depthLimit = 1024
 
-    /// - Parameter root: The folder.
+    /// - Parameters:
+    ///   - root: The folder.
+    ///   - inspect: Called with each file and folder in it.
     /// - Throws: `RootImageError` where a folder in it cannot be read.
-    package init(of root: FilePath) throws(RootImageError) {
+    package init(of root: FilePath, inspect: (FilePath) -> Void = { _ in }) throws(RootImageError) {
         var hash = SHA256()
         var (entryCount, blockCount) = (0, 0)
         try Self.visit(root, "", 0) { path, status, target in
             entryCount += 1
+            inspect(FilePath(hostText: root.hostText + path))
             let isFolder = status.st_mode & S_IFMT == S_IFDIR
             blockCount += isFolder ? 1 + status.st_size / 4096 : (status.st_size + 4095) / 4096
             // Not the size of a folder, which is its file system's own affair, nor when it changed: engines make empty files

@@ -30,6 +30,9 @@ static const int ccontainers_path_only = 010000000;
 /// Indicates whether a path is on a tmpfs.
 int ccontainers_is_in_memory(const char *path);
 
+/// Indicates whether a file of an overlay's upper folder hides or redirects what is below it, by an attribute.
+int ccontainers_has_overlay_mark(const char *path);
+
 /// setxattr(2) on an open file of any kind, one of O_PATH too; -errno.
 int ccontainers_set_attribute(int file, const char *name, const void *value, size_t count);
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import RootImage
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Root file systems that engines have mounted, known by their layers.
+struct OverlayIdentityTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        for name in ["one", "two", "with space", "up", "up/etc"] {
+            #expect(unsafe mkdir("\(folder.path)/\(name)", 0o755) == 0)
+        }
+    }
+
+    /// The identity of a folder that is mounted with these options.
+    private func identity(_ options: String, type: String = "overlay", at place: String = "/m") -> OverlayIdentity? {
+        let other = "30 1 8:1 / / rw shared:1 - ext4 /dev/vda rw\n31 30 0:40 / /m rw - tmpfs tmpfs rw\n"
+        let line = "32 30 0:41 / /m rw,relatime shared:2 master:3 - \(type) overlay \(options)\n"
+        return OverlayIdentity(mountedAt: Array(place.utf8), in: Array((other + line).utf8))
+    }
+
+    private var base: String { folder.path }
+
+    @Test func `the same layers are the same files, in whatever folder they are mounted`() throws {
+        let first = try #require(identity("rw,lowerdir=\(base)/one:\(base)/two,upperdir=\(base)/up,workdir=/w"))
+        #expect(identity("rw,lowerdir=\(base)/one:\(base)/two,upperdir=\(base)/up,workdir=/other") == first)
+        #expect(identity("rw,lowerdir+=\(base)/one,lowerdir+=\(base)/two,upperdir=\(base)/up,index=off") == first)
+        #expect(identity("rw,lowerdir=\(base)/two:\(base)/one,upperdir=\(base)/up") != first)
+        #expect(identity("ro,lowerdir=\(base)/one:\(base)/two") != first)
+    }
+
+    @Test func `what was written above the layers counts, and so does another folder in a layer's place`() throws {
+        let options = "rw,lowerdir=\(base)/one,upperdir=\(base)/up"
+        let first = try #require(identity(options))
+        try folder.write(Array("x".utf8), to: "up/etc/passwd")
+        let second = try #require(identity(options))
+        #expect(second != first)
+        // The folder that is kept has the number.
+        #expect(unsafe rename("\(base)/one", "\(base)/old") == 0)
+        #expect(unsafe mkdir("\(base)/one", 0o755) == 0)
+        #expect(try #require(identity(options)) != second)
+    }
+
+    @Test func `spaces and commas of paths are understood`() {
+        #expect(identity("rw,lowerdir=\(base)/with\\040space") != nil)
+        #expect(unsafe mkdir("\(base)/a,b:c", 0o755) == 0)
+        #expect(identity("rw,lowerdir=\(base)/a\\054b\\134:c:\(base)/one") != nil)
+    }
+
+    @Test(
+        arguments: [
+            "rw", "rw,lowerdir=", "rw,lowerdir=l/RELATIVE", "rw,lowerdir=/nonexistent", "rw,lowerdir=/etc/passwd",
+            "rw,lowerdir=/,upperdir=up", "rw,lowerdir=/,datadir+=/",
+        ]
+    )
+    func `folders that cannot be seen give no identity`(options: String) {
+        #expect(identity(options) == nil)
+    }
+
+    @Test func `only an overlay has an identity`() {
+        #expect(identity("rw,lowerdir=/", type: "ext4") == nil)
+        #expect(identity("rw,lowerdir=/", at: "/other") == nil)
+        #expect(OverlayIdentity(of: FilePath(base)) == nil)
+    }
+}

@@ -3,7 +3,7 @@
 import CHost
 import Glibc
 package import Host
-import JSON
+package import JSON
 package import SystemPackage
 
 /// A program that a machine is started for, in a file of memory: so that it can be handed to the machine's process.
@@ -15,6 +15,11 @@ package final class MachineProgram: Sendable {
         /// The image, as its user calls it; for those who ask.
         package var image = ""
         package var arguments: [String] = []
+        /// The surroundings of the program, which others in its container have too unless they say otherwise.
+        package var environment: [String] = []
+        package var folder = ""
+        package var user: UInt32 = 0
+        package var group: UInt32 = 0
         package var hasTerminal = false
         /// Indicates whether the program gets standard input; it is at its end at once else.
         package var hasInput = false
@@ -23,8 +28,18 @@ package final class MachineProgram: Sendable {
 
         package init() {}
 
+        /// Reads what a machine says of its program.
+        ///
+        /// - Parameter json: The header, and more; null where there is no program.
+        /// - Throws: `JSONError` where it is no header.
+        package init?(describedBy json: JSONValue) throws {
+            guard case .object(var object) = json else { return nil }
+            object["running"] = nil
+            self = try JSONValue.object(object).decode()
+        }
+
         enum CodingKeys: String, CodingKey {
-            case image, arguments
+            case image, arguments, environment, folder, user, group
             case hasTerminal = "terminal"
             case hasInput = "input"
             case stopSignal = "stop_signal"
@@ -53,6 +68,8 @@ package final class MachineProgram: Sendable {
         var header = Header()
         (header.image, header.arguments, header.hasTerminal) = (image, program.arguments, program.hasTerminal)
         (header.hasInput, header.stopSignal) = (hasInput, stopSignal)
+        (header.environment, header.folder) = (program.environment, program.folder)
+        (header.user, header.group) = (program.user?.id ?? 0, program.user?.group ?? 0)
         let raw = unsafe chost_memory_file("program")
         guard raw >= 0 else { throw .host("no file for the program's description: \(Errno(rawValue: -raw))") }
         file = OwnedDescriptor(adopting: raw)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import ContainerMachine
 import Glibc
 import GuestAgent
 import Host
+import JSON
+import MachineRegistry
 import MachineSession
 import SystemPackage
 
@@ -41,10 +44,14 @@ struct ExecCommand: ParsableCommand {
     func run() throws {
         var program = GuestProgram(command.first == "--" ? Array(command.dropFirst()) : command)
         program.place = .containerIfThere(GuestContainer.onlyName)
-        program.environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        let client = try machine.client()
+        // As the program of a container image, where the machine is there for one.
+        let main = try MachineProgram.Header(describedBy: client.request("GET", "/martlet/machine")["program"])
+        program.environment =
+            (main?.environment ?? ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"])
             .merging(options.terminalType)
             .merging(options.variables)
-        program.folder = options.folder ?? ""
+        program.folder = options.folder ?? main?.folder ?? ""
         program.hasTerminal = options.tty
         if let user = options.user {
             let numbers = user.split(separator: ":").compactMap { UInt32($0) }
@@ -52,8 +59,12 @@ struct ExecCommand: ParsableCommand {
             value.id = numbers.first ?? 0
             value.group = numbers.last ?? 0
             program.user = value
+        } else if let main {
+            var value = GuestProgram.User()
+            (value.id, value.group) = (main.user, main.group)
+            program.user = value
         }
-        let client = try machine.client()
+        if main != nil { program.capabilities = ContainerDefaults.capabilities(of: program.user?.id ?? 0) }
         throw try Self.run(program, input: options.input) { try client.connectToAgent() }
     }
 

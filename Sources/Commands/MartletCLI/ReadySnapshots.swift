@@ -10,7 +10,8 @@ import MachineSession
 import Snapshot
 import SystemPackage
 
-/// The snapshots of the default guest that `martlet run` goes on from instead of a boot: in `~/.cache/martlet/ready`.
+/// The snapshots of the default guest, and of containers' guests, that `martlet run` goes on from instead of a boot: in
+/// `~/.cache/martlet/ready`.
 ///
 /// Each has a name that follows from all that decides whether a machine would be the same. So one that does not fit is not
 /// found, and the guest boots.
@@ -68,7 +69,7 @@ struct ReadySnapshots {
     func snapshot(_ name: String) -> MachineSnapshot? {
         guard let snapshot = try? MachineSnapshot(folder.appending(name)) else { return nil }
         let memory = try? snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
-        let disks = snapshot.machine.disks.allSatisfy { disk in
+        let disks = snapshot.machine.disks.filter(\.isCopied).allSatisfy { disk in
             guard let file = try? snapshot.folder.disk(disk.id) else { return false }
             return file.byteCount == disk.byteCount
         }
@@ -102,11 +103,11 @@ struct ReadySnapshots {
     ///
     /// - Parameters:
     ///   - configuration: The machine.
-    ///   - guest: Its images.
+    ///   - images: The files that it boots from.
     /// - Returns: 32 hexadecimal digits; `nil` where an image cannot be looked at.
-    static func name(of configuration: MachineConfiguration, _ guest: DefaultGuest) -> String? {
+    static func name(of configuration: MachineConfiguration, images: [FilePath]) -> String? {
         var facts = ["\(SnapshotVersion.current)"]
-        for path in [ProcessArguments.executable, guest.kernel, guest.root] {
+        for path in [ProcessArguments.executable] + images {
             guard let path, let status = status(of: path) else { return nil }
             facts.append(
                 """
@@ -167,7 +168,7 @@ extension RunCommand {
         let isAlone = configuration.networkInterfaces.isEmpty && configuration.vsock == nil
         guard isPlain, isAlone, let ready = ReadySnapshots(),
             let guest = try? DefaultGuest.find(vcpuCount: configuration.size.vcpuCount),
-            let name = ReadySnapshots.name(of: configuration, guest)
+            let name = ReadySnapshots.name(of: configuration, images: [guest.kernel, guest.root])
         else { return try runHere(.boot(configuration)) }
         if let snapshot = ready.snapshot(name) {
             let age = Self.age(seconds: Int64(time(nil)) - snapshot.machine.time)

@@ -15,10 +15,9 @@ package struct OverlayIdentity: Hashable, Sendable {
 
     private static let mountsLimit = 16 << 20
 
-    /// Looks at a folder's mount.
+    /// Looks at a folder's mount; `nil` where it is no overlay, or one whose folders cannot be seen from here.
     ///
     /// - Parameter folder: A root file system.
-    /// - Returns: `nil` where it is no overlay, or one whose folders cannot be seen from here.
     package init?(of folder: FilePath) {
         guard let path = Self.resolved(folder),
             let table = try? FileContents.bytes(of: "/proc/self/mountinfo", limit: Self.mountsLimit)

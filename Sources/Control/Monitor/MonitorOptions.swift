@@ -117,6 +117,9 @@ struct MonitorOptions {
                 let pair = try value().split(separator: "=", maxSplits: 1).map(String.init)
                 guard pair.count == 2, let descriptor = CInt(pair[0]) else { throw .wrongUsage("--path-fd is FD=PATH") }
                 settings.descriptors[pair[1]] = descriptor
+            case "--save-template":
+                let path = FilePath(hostText: try value())
+                settings.prepare = { $0.saveAsTemplate(at: path) }
             case "--program": program = try value()
             case "--no-console": settings.console = .none
             case "--restore": snapshot = FilePath(hostText: try value())

@@ -73,7 +73,7 @@ struct RunImageTests {
     }
 
     /// One boot for all of it.
-    @Test func `a container at a console of its own gets piped input to its end, and is gone after it`() throws {
+    @Test func `a container at a console gets piped input to its end, and the next one goes on from its boot`() throws {
         let program = "cat; echo; cat /etc/resolv.conf; exit 5"
         let options = ["--net", "user,address=10.1.2.3/24,dns=10.1.2.9", "-i", "--rm"]
         let hasNetwork = HostProgram.find("passt") != nil
@@ -91,6 +91,19 @@ struct RunImageTests {
             if hasNetwork { #expect(ended.text == "words\nnameserver 10.1.2.9\n") }
         }
         #expect(try machines.states().isEmpty)
+
+        // Another image, so that a disk of another size takes the place of the one that the guest booted with.
+        let script = "head -c 3000000 /dev/zero >\(folder.path)/tree/large"
+        #expect(try HostProgram.run("/bin/sh", ["-c", script]).status == 0)
+        let network = hasNetwork ? ["--net", "user,address=10.1.2.3/24,dns=10.1.2.9"] : []
+        let look = "busybox wc -c </large; echo x >/written; cat /written; busybox date +%s; exit 6"
+        let next = try image("--verbose", command: network + ["sh", "-c", look]).runToEnd(within: LinuxShell.patience)
+        #expect(next.termination == .exited(6), "\(next.messages)")
+        #expect(next.messages.contains("restored from a snapshot"), "\(next.messages)")
+        let lines = next.text.split(separator: "\n")
+        #expect(lines.prefix(2) == ["3000000", "x"])
+        let lag = lines.last.flatMap { Int($0) }.map { abs($0 - time(nil)) }
+        #expect(try #require(lag) < 300)
     }
 
     @Test

@@ -19,6 +19,7 @@ enum ContainerGuest {
         source.imageParameters = (guest.parameters + ["martlet.shell=off"]).joined(separator: " ")
         var configuration = MachineConfiguration(bootSource: source)
         configuration.entropy = EntropySource()
+        configuration.size.hasSnapshotPoint = true
         return configuration
     }
 }

@@ -100,6 +100,9 @@ struct RunImageCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The sandbox around the machine's process: on, log or off.", valueName: "mode"))
     var sandbox = Sandbox.Mode.on
 
+    @Flag(help: "Boot the guest, instead of going on from a snapshot that an earlier container has left.")
+    var boot = false
+
     @Flag(help: "Say more of what happens.")
     var verbose = false
 
@@ -190,9 +193,29 @@ struct RunImageCommand: ParsableCommand {
         settings.isVerbose = verbose
         settings.sandbox.mode = sandbox
         settings.program = program
-        return try withExtendedLifetime(folder) {
-            ExitCode(Int32(try MachineSession(settings).run(.boot(configuration))))
+        let template = boot ? nil : ContainerTemplate(for: configuration)
+        let start: MachineStart
+        if let (snapshot, options) = restoration(from: template, of: configuration) {
+            start = .restore(snapshot, options)
+        } else {
+            start = .boot(configuration)
+            if let template, template.prepare(for: configuration) {
+                settings.prepare = { $0.saveAsTemplate(at: template.path) }
+            }
         }
+        return try withExtendedLifetime(folder) { ExitCode(Int32(try MachineSession(settings).run(start))) }
+    }
+
+    private func restoration(
+        from template: ContainerTemplate?,
+        of configuration: MachineConfiguration
+    ) -> (MachineSnapshot, RestoreOptions)? {
+        guard let (snapshot, options) = template?.restoration(of: configuration) else { return nil }
+        if verbose {
+            let age = RunCommand.age(seconds: Int64(time(nil)) - snapshot.machine.time)
+            Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")
+        }
+        return (snapshot, options)
     }
 
     /// Runs the program in a machine that has a process of its own, and whose console is the program's.
@@ -204,8 +227,15 @@ struct RunImageCommand: ParsableCommand {
         var configuration = configuration
         if verbose { configuration.logger = .init(level: .debug) }
         try configuration.checkFiles()
-        var source = MachineSource(configuration)
-        source.pass(scratch.descriptor, at: scratch.path, as: "private-copy:scratch.ext4")
+        let template = boot ? nil : ContainerTemplate(for: configuration)
+        var source: MachineSource
+        if let template, let (snapshot, options) = restoration(from: template, of: configuration) {
+            source = MachineSource(restoring: snapshot, from: template.path, options)
+        } else {
+            source = MachineSource(configuration)
+            source.pass(scratch.descriptor, at: scratch.path, as: "private-copy:scratch.ext4")
+            if let template, template.prepare(for: configuration) { source.template = template.path }
+        }
         source.run(programIn: program.descriptor)
         var start = NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
         start.showsNotes = verbose

@@ -142,6 +142,7 @@ package struct MachineLauncher {
             if source.restoration == nil {
                 arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
             }
+            if let template = source.template { arguments += ["--save-template", template.hostText] }
             if let program = source.program { arguments += ["--program", program] }
             return try MonitorProcess.start(
                 in: folder,

@@ -16,6 +16,9 @@ package struct MachineSource {
     /// The name of the file that describes the program which the machine is there for; `nil` for none.
     package private(set) var program: String?
 
+    /// The folder of the snapshot that the machine is saved to when its guest has booted; `nil` for none.
+    package var template: FilePath?
+
     /// The snapshot that the machine goes on from; `nil` for one that boots.
     package private(set) var restoration: Restoration?
 

@@ -40,6 +40,15 @@ extension VirtualMachine {
         parts.snapshotPoint?.whenReady { [weak self] in self?.saveAsItIs(options, completion) }
     }
 
+    /// Saves the machine when its guest has booted, for others that bring disks of their own.
+    ///
+    /// - Parameter path: The folder of the snapshot; where it cannot be made, the next machine boots as this one did.
+    package func saveAsTemplate(at path: FilePath) {
+        var options = SaveOptions(.folder(path, isReplacing: true))
+        options.disks = .none
+        saveWhenReady(options) { _ in }
+    }
+
     private func saveAsItIs(
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Host
+import Machine
+import MachineModel
+import Snapshot
+import SystemPackage
+
+/// A container's guest that has booted and whose agent waits: what machines of the same kind go on from instead of a boot.
+///
+/// It is a ready snapshot as any other, without the disks: each machine brings its own, of whatever size.
+struct ContainerTemplate {
+    private let ready: ReadySnapshots
+    private let name: String
+
+    /// Finds the place of a machine's template; `nil` where the machine has to boot, because it needs a hardware address of its own
+    /// beside others on one network.
+    ///
+    /// - Parameter configuration: The machine; its disks, socket and published ports are its own in any case.
+    init?(for configuration: MachineConfiguration) {
+        guard configuration.networkInterfaces.allSatisfy({ $0.backend == .user }), let ready = ReadySnapshots(),
+            let source = configuration.bootSource
+        else { return nil }
+        var kind = configuration
+        var vsock = configuration.vsock ?? Vsock(path: "")
+        vsock.path = ""
+        (kind.vsock, kind.logger) = (vsock, nil)
+        for index in kind.networkInterfaces.indices {
+            kind.networkInterfaces[index].forwards = []
+            kind.networkInterfaces[index].hasHostLoopback = false
+        }
+        let images = [source.kernelPath, source.initrdPath].compactMap(\.self).map { FilePath(hostText: $0) }
+        guard let name = ReadySnapshots.name(of: kind, images: images) else { return nil }
+        (self.ready, self.name) = (ready, name)
+    }
+
+    /// The folder of the template.
+    var path: FilePath { ready.folder.appending(name) }
+
+    /// The template, with what is the machine's own.
+    ///
+    /// - Parameter configuration: The machine.
+    /// - Returns: `nil` where there is no template yet.
+    func restoration(of configuration: MachineConfiguration) -> (snapshot: MachineSnapshot, options: RestoreOptions)? {
+        guard let snapshot = ready.snapshot(name) else { return nil }
+        var options = RestoreOptions()
+        for drive in configuration.drives { options.drives[drive.id] = FilePath(hostText: drive.path) }
+        for interface in configuration.networkInterfaces { options.networks[interface.id] = interface }
+        options.vsockPath = configuration.vsock?.path.map { FilePath(hostText: $0) }
+        return (snapshot, options)
+    }
+
+    /// Makes room for the template of a machine that is about to boot.
+    ///
+    /// - Returns: Whether the machine is to be saved to `path`.
+    func prepare(for configuration: MachineConfiguration) -> Bool {
+        guard ready.prepare(for: configuration) else { return false }
+        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
+        SnapshotRemoval.remove(path)
+        ready.prune(keeping: ReadySnapshots.limit - 1)
+        return true
+    }
+}

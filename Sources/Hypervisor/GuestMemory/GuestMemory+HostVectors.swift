@@ -6,6 +6,16 @@ package import Glibc
 package typealias HostVector = iovec
 
 extension GuestMemory {
+    /// The place of bytes of the guest in this process where they lie in one region, as nearly all do; see `appendHostVectors`.
+    @unsafe
+    package func hostVector(of range: GuestRange) -> HostVector? {
+        let byteCount = UInt64(range.byteCount)
+        for extent in extents where byteCount > 0 && extent.contiguousByteCount(from: range.address) >= byteCount {
+            return unsafe iovec(iov_base: extent.pointer(to: range.address), iov_len: Int(byteCount))
+        }
+        return nil
+    }
+
     /// Adds to `vectors` where bytes of the guest lie in this process, for a call by which the kernel copies them.
     ///
     /// The one way by which addresses leave: input and output at the speed of the disk allows no second copy. Nobody may
@@ -17,6 +27,7 @@ extension GuestMemory {
     /// - Throws: `outOfRange`; then nothing was added.
     @unsafe
     package func appendHostVectors(of range: GuestRange, to vectors: inout [HostVector]) throws(GuestMemoryError) {
+        if let vector = unsafe hostVector(of: range) { return unsafe vectors.append(vector) }
         let count = unsafe vectors.count
         var (address, left) = (range.address, UInt64(range.byteCount))
         while left > 0 {

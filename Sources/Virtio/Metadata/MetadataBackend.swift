@@ -14,6 +14,8 @@ package final class MetadataBackend: NetworkBackend {
     /// The first bytes of the frame that is being sent.
     private var head: [UInt8] = []
     private let headerByteCount: Int
+    /// Indicates whether `arrival` was signalled: to take it costs a system call.
+    private var hasArrival = false
 
     /// - Parameters:
     ///   - base: The way for everything else.
@@ -49,14 +51,20 @@ package final class MetadataBackend: NetworkBackend {
         frame.append(to: &whole, from: headerByteCount, count: NetworkFrame.maximumByteCount)
         // The guest may have changed it in between: only what was copied now counts.
         if network.isAddressed(by: whole) { network.take(whole) }
-        if network.hasFrame { arrival.signal() }
+        if network.hasFrame, !hasArrival {
+            hasArrival = true
+            arrival.signal()
+        }
         return .sent
     }
 
     package func flush() -> NetworkSending { base.flush() }
 
     package func receive(into frame: inout FrameVectors) -> NetworkReceiving {
-        arrival.take()
+        if hasArrival {
+            hasArrival = false
+            arrival.take()
+        }
         guard let own = network.nextFrame() else { return base.receive(into: &frame) }
         let byteCount = headerByteCount + own.count
         // Not for a driver whose buffers are smaller than what it said it takes.

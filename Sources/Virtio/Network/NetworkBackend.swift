@@ -32,7 +32,7 @@ package protocol NetworkBackend: AnyObject {
     func flush() -> NetworkSending
     /// Receives a frame.
     ///
-    /// - Parameter frame: The place for it, and for its header where there is one.
+    /// - Parameter frame: The place for it, and for its header where there is one; it stays as it is.
     /// - Returns: Whether there was one, and its size.
     func receive(into frame: inout FrameVectors) -> NetworkReceiving
 }

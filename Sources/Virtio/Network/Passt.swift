@@ -179,7 +179,7 @@ enum HostFrames {
     private static func vectors(_ bytes: UnsafeMutableRawBufferPointer) -> FrameVectors {
         var vectors = FrameVectors()
         let vector = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-        unsafe vectors.append(byteCount: bytes.count) { unsafe $0.append(vector) }
+        unsafe vectors.append(vector)
         return vectors
     }
 }

@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import Network
+package import Network
 
 /// Places in guest memory, for back ends and sockets.
 extension FrameVectors {
     /// Points to all bytes of `ranges`, which are guest memory.
     mutating func fill(_ ranges: [GuestRange], in memory: GuestMemory) {
         removeAll()
-        for range in ranges {
-            // Ranges that were guest memory when the chain was taken still are.
-            try? unsafe append(byteCount: Int(range.byteCount)) { vectors throws(GuestMemoryError) in
-                try unsafe memory.appendHostVectors(of: range, to: &vectors)
-            }
-        }
+        for range in ranges { append(range, in: memory) }
     }
 
-    /// Points to the first `byteCount` bytes that are reserved of a virtqueue.
-    mutating func fill(_ byteCount: Int, reservedIn queue: Int, of queues: borrowing ServedQueues) {
-        removeAll()
-        unsafe append(byteCount: byteCount) { vectors in
-            unsafe queues.appendReservedVectors(byteCount: byteCount, in: queue, to: &vectors)
-        }
+    /// Adds the bytes of a range, which is guest memory.
+    mutating func append(_ range: GuestRange, in memory: GuestMemory) {
+        if let vector = unsafe memory.hostVector(of: range) { return unsafe append(vector) }
+        var vectors: [HostVector] = unsafe []
+        // A range that was guest memory when the chain was taken still is.
+        try? unsafe memory.appendHostVectors(of: range, to: &vectors)
+        for index in unsafe vectors.indices { unsafe append(vectors[index]) }
+    }
+
+    /// Points to bytes that are reserved of a virtqueue.
+    ///
+    /// - Parameters:
+    ///   - byteCount: How many bytes.
+    ///   - offset: The first of them.
+    ///   - queue: The index of the virtqueue.
+    ///   - queues: The virtqueues.
+    package mutating func fill(
+        _ byteCount: Int,
+        from offset: Int = 0,
+        reservedIn queue: Int,
+        of queues: borrowing ServedQueues
+    ) {
+        replace(by: queues.reserved[queue].places, from: offset, count: byteCount)
     }
 }

@@ -31,7 +31,7 @@ final class MetadataGuest {
         return unsafe frame.withUnsafeMutableBytes { bytes in
             var vectors = FrameVectors()
             let vector = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-            unsafe vectors.append(byteCount: bytes.count) { unsafe $0.append(vector) }
+            unsafe vectors.append(vector)
             return backend.send(&vectors)
         }
     }
@@ -41,7 +41,7 @@ final class MetadataGuest {
         let result = unsafe frame.withUnsafeMutableBytes { bytes in
             var vectors = FrameVectors()
             let vector = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-            unsafe vectors.append(byteCount: bytes.count) { unsafe $0.append(vector) }
+            unsafe vectors.append(vector)
             return backend.receive(into: &vectors)
         }
         guard case .frame(let byteCount) = result else { return nil }

@@ -3,7 +3,7 @@
 import Glibc
 import Network
 
-/// Places in host memory for a frame, cut into pieces as a guest's buffers are.
+/// Places in host memory for a frame, cut into pieces as a guest's buffers are, with a gap of a byte behind each.
 @safe
 final class HostFrame {
     private let memory: UnsafeMutableRawBufferPointer
@@ -13,9 +13,15 @@ final class HostFrame {
     ///   - bytes: What is in the places.
     ///   - pieceByteCount: The size of each piece.
     init(_ bytes: [UInt8], pieceByteCount: Int = 1000) {
-        unsafe memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 16)
-        unsafe memory.copyBytes(from: bytes)
-        fill(bytes.count, pieceByteCount)
+        let gapCount = bytes.count / pieceByteCount
+        unsafe memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count + gapCount + 1, alignment: 16)
+        for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
+            let count = min(pieceByteCount, bytes.count - start)
+            let gaps = start / pieceByteCount
+            let place = unsafe memory.baseAddress?.advanced(by: start + gaps)
+            unsafe vectors.append(iovec(iov_base: place, iov_len: count))
+        }
+        unsafe bytes.withUnsafeBytes { unsafe vectors.copy($0) }
     }
 
     convenience init(byteCount: Int, pieceByteCount: Int = 4096) {
@@ -24,16 +30,12 @@ final class HostFrame {
 
     deinit { unsafe memory.deallocate() }
 
-    private func fill(_ byteCount: Int, _ pieceByteCount: Int) {
-        for start in stride(from: 0, to: byteCount, by: pieceByteCount) {
-            let count = min(pieceByteCount, byteCount - start)
-            let vector = unsafe iovec(iov_base: memory.baseAddress?.advanced(by: start), iov_len: count)
-            unsafe vectors.append(byteCount: count) { unsafe $0.append(vector) }
-        }
-    }
-
     /// The first bytes of what is there now.
-    func bytes(_ count: Int) -> [UInt8] { unsafe Array(memory.prefix(count)) }
+    func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        vectors.append(to: &bytes, from: 0, count: count)
+        return bytes
+    }
 
     /// A frame of `byteCount` bytes that no other has.
     static func bytes(_ byteCount: Int, seed: UInt8 = 1) -> [UInt8] {

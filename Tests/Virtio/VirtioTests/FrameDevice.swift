@@ -3,6 +3,7 @@
 import Glibc
 import GuestMemory
 import Host
+import Network
 import Storage
 import Synchronization
 import SystemPackage
@@ -85,14 +86,9 @@ struct FrameHandler: QueueHandler {
             var frame = arrived.removeFirst()
             frame[0] = UInt8(queues.bufferCount(for: frame.count, in: queue))
             // As readv(2) would.
-            var vectors: [iovec] = unsafe []
-            unsafe queues.appendReservedVectors(byteCount: frame.count, in: queue, to: &vectors)
-            var done = 0
-            for index in unsafe vectors.indices {
-                let vector = unsafe vectors[index]
-                unsafe vector.iov_base.copyMemory(from: Array(frame[done...]), byteCount: vector.iov_len)
-                unsafe done += vector.iov_len
-            }
+            var vectors = FrameVectors()
+            vectors.fill(frame.count, reservedIn: queue, of: queues)
+            unsafe frame.withUnsafeBytes { unsafe vectors.copy($0) }
             queues.commit(byteCount: frame.count, in: queue)
             if queues.isTurnOver { return .again }
         }

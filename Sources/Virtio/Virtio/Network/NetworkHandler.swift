@@ -29,7 +29,6 @@ struct NetworkHandler: QueueHandler {
     private struct Pair {
         let backend: any NetworkBackend
         var received = FrameVectors()
-        var header = FrameVectors()
         var sent = FrameVectors()
         /// The chain that is handled next has passed the rate limit already.
         var isAdmitted = false
@@ -158,14 +157,11 @@ struct NetworkHandler: QueueHandler {
     /// - Returns: The size of both; 0 where it was lost, nil where there is none.
     private mutating func receiveFrame(_ queue: Int, _ index: Int, _ queues: inout ServedQueues) -> Int? {
         let backend = pairs[index].backend
-        let place = min(queues.reservedByteCount(in: queue), Self.byteCountMaximum)
-        pairs[index].received.fill(place, reservedIn: queue, of: queues)
         let headerByteCount = backend.hasOffloadHeader ? 0 : NetworkFrame.headerByteCount
-        pairs[index].received.removeFirst(headerByteCount)
-        switch backend.receive(into: &pairs[index].received) {
+        switch receive(queue, index, &queues, behind: headerByteCount) {
         case .frame(let frameByteCount):
             let byteCount = frameByteCount + headerByteCount
-            writeHeader(queues.bufferCount(for: byteCount, in: queue), queue, index, queues)
+            writeHeader(byteCount, queue, queues, isWhole: backend.hasOffloadHeader)
             return byteCount
         case .empty:
             return nil
@@ -179,19 +175,26 @@ struct NetworkHandler: QueueHandler {
         }
     }
 
-    /// Completes the header before a frame: the number of its buffers is the device's to say (5.1.6.4.1).
-    private mutating func writeHeader(
-        _ bufferCount: Int,
+    private mutating func receive(
         _ queue: Int,
         _ index: Int,
-        _ queues: borrowing ServedQueues
-    ) {
-        pairs[index].header.fill(NetworkFrame.headerByteCount, reservedIn: queue, of: queues)
-        let isWhole = pairs[index].backend.hasOffloadHeader
-        let count = UInt16(truncatingIfNeeded: bufferCount).littleEndian
-        if !isWhole { unsafe header.withUnsafeBytes { bytes in unsafe pairs[index].header.copy(bytes) } }
+        _ queues: inout ServedQueues,
+        behind headerByteCount: Int
+    ) -> NetworkReceiving {
+        // No copy of the places where the whole of them is what the back end fills.
+        if headerByteCount == 0 { return pairs[index].backend.receive(into: &queues.reserved[queue].places) }
+        let place = min(queues.reservedByteCount(in: queue), Self.byteCountMaximum) - headerByteCount
+        pairs[index].received.fill(place, from: headerByteCount, reservedIn: queue, of: queues)
+        return pairs[index].backend.receive(into: &pairs[index].received)
+    }
+
+    /// Completes the header before a frame: the number of its buffers is the device's to say (5.1.6.4.1).
+    private func writeHeader(_ byteCount: Int, _ queue: Int, _ queues: borrowing ServedQueues, isWhole: Bool) {
+        if !isWhole { unsafe queues.writeReserved(header.span.bytes, in: queue) }
+        let count = UInt16(truncatingIfNeeded: queues.bufferCount(for: byteCount, in: queue)).littleEndian
+        let offset = NetworkFrame.headerByteCount - MemoryLayout.size(ofValue: count)
         unsafe withUnsafeBytes(of: count) { bytes in
-            unsafe pairs[index].header.copy(bytes, to: NetworkFrame.headerByteCount - bytes.count)
+            unsafe queues.writeReserved(RawSpan(_unsafeBytes: bytes), to: offset, in: queue)
         }
     }
 

@@ -22,8 +22,9 @@ package struct DescriptorChain: Sendable {
     /// Begins a new buffer in place of the last one.
     mutating func begin(head: UInt16) {
         self.head = head
-        readable.removeAll(keepingCapacity: true)
-        writable.removeAll(keepingCapacity: true)
+        // Most buffers have one kind only, and to empty an empty array costs as much as to empty another.
+        if !readable.isEmpty { readable.removeAll(keepingCapacity: true) }
+        if !writable.isEmpty { writable.removeAll(keepingCapacity: true) }
         (readableByteCount, writableByteCount) = (0, 0)
     }
 

@@ -1,54 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import GuestMemory
+import GuestMemory
+import Network
 
 /// Buffers of one virtqueue that were taken before what fills them has arrived: a ring, oldest first.
 struct ReservedBuffers {
     private var chains: [DescriptorChain] = []
     private var first = 0
     private(set) var count = 0
-    private(set) var byteCount = 0
+    /// The writable bytes of all of them; whoever fills them leaves the places as they are.
+    var places = FrameVectors()
 
-    subscript(index: Int) -> DescriptorChain { chains[(first + index) % chains.count] }
+    var byteCount: Int { places.byteCount }
+
+    // Not the whole chains, whose copies would count references.
+    func head(of index: Int) -> UInt16 { chains[(first + index) % chains.count].head }
+    func byteCount(of index: Int) -> Int { chains[(first + index) % chains.count].writableByteCount }
 
     /// Takes one more buffer.
     ///
     /// - Returns: Whether there was one.
-    mutating func pop(from queue: Virtqueue) throws(VirtqueueFault) -> Bool {
+    mutating func pop(from queue: Virtqueue, in memory: GuestMemory) throws(VirtqueueFault) -> Bool {
         if count == chains.count { grow() }
-        let place = (first + count) % chains.count
-        guard try queue.pop(into: &chains[place]) else { return false }
+        let index = (first + count) % chains.count
+        guard try queue.pop(into: &chains[index]) else { return false }
         count += 1
-        byteCount += chains[place].writableByteCount
-        guard chains[place].writableByteCount > 0 else {
+        guard chains[index].writableByteCount > 0 else {
             throw .malformedRequest("a buffer for what arrives has no writable bytes")
         }
+        for range in chains[index].writable { places.append(range, in: memory) }
         return true
     }
 
     /// At most to the size of the queue, because no more buffers are in flight.
     private mutating func grow() {
-        var grown = (0..<count).map { self[$0] }
+        var grown = (0..<count).map { chains[(first + $0) % chains.count] }
         grown.append(contentsOf: (0..<max(16, count)).map { _ in DescriptorChain() })
         (chains, first) = (grown, 0)
     }
 
     mutating func removeFirst() {
-        byteCount -= chains[first].writableByteCount
+        places.removeFirst(chains[first].writableByteCount)
         first = (first + 1) % chains.count
         count -= 1
     }
 
     mutating func removeAll() {
-        (first, count, byteCount) = (0, 0, 0)
+        (first, count) = (0, 0)
+        places.removeAll()
     }
 }
 
 /// Data from the host: buffers are reserved before it is read, and several are returned at once.
 ///
 ///     guard try queues.reserve(65_562, in: 0) else { return .noBuffer }
-///     queues.appendReservedVectors(byteCount: 65_562, in: 0, to: &vectors)
-///     let count = readv(tap, vectors)
+///     frame.fill(65_562, reservedIn: 0, of: queues)
+///     let count = readv(tap, frame)
 ///     // with queues.bufferCount(for: count, in: 0) the header of the first buffer is completed
 ///     queues.commit(byteCount: count, in: 0)
 ///
@@ -67,49 +74,42 @@ extension ServedQueues {
         in queue: Int,
         needsOneBuffer: Bool = false
     ) throws(VirtqueueFault) -> Bool {
-        guard let virtqueue = virtqueue(queue) else { return false }
+        guard let virtqueue = virtqueue(queue), let memory else { return false }
         let wantedCount = needsOneBuffer ? 1 : Int.max
         while reserved[queue].byteCount < byteCount, reserved[queue].count < wantedCount {
-            if try reserved[queue].pop(from: virtqueue) { continue }
+            if try reserved[queue].pop(from: virtqueue, in: memory) { continue }
             // A buffer may have come before the driver saw this wish.
             guard try virtqueue.enableKicks() else { return false }
         }
         virtqueue.disableKicks()
-        guard needsOneBuffer, reserved[queue][0].writableByteCount < byteCount else { return true }
+        guard needsOneBuffer, reserved[queue].byteCount(of: 0) < byteCount else { return true }
         throw .malformedRequest("a buffer for what arrives is smaller than \(byteCount) bytes")
     }
 
     /// The number of buffers of `queue` that are reserved.
     package func reservedCount(in queue: Int) -> Int { reserved[queue].count }
 
-    /// The reserved buffer number `index`, 0 for the one that is filled first.
-    package func reservedChain(_ index: Int, in queue: Int) -> DescriptorChain { reserved[queue][index] }
+    /// The number of writable bytes of `queue` that are reserved.
+    package func reservedByteCount(in queue: Int) -> Int { reserved[queue].byteCount }
 
-    /// Adds where the first `byteCount` writable bytes that are reserved lie in this process.
+    /// The number of writable bytes of the buffer that is filled first.
+    func firstReservedByteCount(in queue: Int) -> Int { reserved[queue].byteCount(of: 0) }
+
+    /// Writes to the reserved buffers of `queue`.
     ///
     /// - Parameters:
-    ///   - byteCount: How many bytes.
+    ///   - bytes: What is written.
+    ///   - offset: Where it begins, counted through all buffers.
     ///   - queue: The index of the virtqueue.
-    ///   - vectors: For a call by which the kernel fills them; see `GuestMemory.appendHostVectors`.
-    @unsafe
-    package func appendReservedVectors(byteCount: Int, in queue: Int, to vectors: inout [HostVector]) {
-        guard let memory else { return }
-        var left = byteCount
-        for index in 0..<reserved[queue].count where left > 0 {
-            for var range in reserved[queue][index].writable where left > 0 {
-                range.byteCount = UInt32(min(left, Int(range.byteCount)))
-                left -= Int(range.byteCount)
-                // Ranges that were guest memory when the chain was taken still are.
-                try? unsafe memory.appendHostVectors(of: range, to: &vectors)
-            }
-        }
+    func writeReserved(_ bytes: RawSpan, to offset: Int = 0, in queue: Int) {
+        unsafe bytes.withUnsafeBytes { bytes in unsafe reserved[queue].places.copy(bytes, to: offset) }
     }
 
     /// The number of reserved buffers that hold `byteCount` bytes; at least one.
     package func bufferCount(for byteCount: Int, in queue: Int) -> Int {
         var (left, count) = (byteCount, 0)
         while left > 0 || count == 0, count < reserved[queue].count {
-            left -= reserved[queue][count].writableByteCount
+            left -= reserved[queue].byteCount(of: count)
             count += 1
         }
         return count
@@ -130,10 +130,9 @@ extension ServedQueues {
         let count = bufferCount(for: byteCount, in: queue)
         var left = byteCount
         for _ in 0..<count {
-            let chain = reserved[queue][0]
-            let used = min(left, chain.writableByteCount)
+            let used = min(left, reserved[queue].byteCount(of: 0))
             left -= used
-            virtqueue.stageUsed(head: chain.head, byteCount: UInt32(truncatingIfNeeded: used))
+            virtqueue.stageUsed(head: reserved[queue].head(of: 0), byteCount: UInt32(truncatingIfNeeded: used))
             reserved[queue].removeFirst()
         }
         virtqueue.publishUsed()

@@ -79,14 +79,13 @@ struct VsockHandler: QueueHandler {
     /// - Returns: The size of the packet with its header; nil where there was none after all.
     private mutating func fillPacket(_ queues: borrowing ServedQueues) -> Int? {
         let queue = Self.receiveQueue
-        let place = min(queues.reservedChain(0, in: queue).writableByteCount, Self.packetByteMaximum)
-        vectors.fill(place, reservedIn: queue, of: queues)
-        vectors.removeFirst(VsockPacket.headerByteCount)
+        let place = min(queues.firstReservedByteCount(in: queue), Self.packetByteMaximum)
+        let headerByteCount = VsockPacket.headerByteCount
+        vectors.fill(place - headerByteCount, from: headerByteCount, reservedIn: queue, of: queues)
         guard let packet = muxer.nextPacket(&vectors) else { return nil }
         packet.write(to: &header)
-        vectors.fill(VsockPacket.headerByteCount, reservedIn: queue, of: queues)
-        unsafe header.withUnsafeBytes { bytes in unsafe vectors.copy(bytes) }
-        return VsockPacket.headerByteCount + Int(packet.byteCount)
+        unsafe queues.writeReserved(header.span.bytes, in: queue)
+        return headerByteCount + Int(packet.byteCount)
     }
 
     // MARK: - Life
@@ -103,7 +102,8 @@ struct VsockHandler: QueueHandler {
         if resetNews == .due {
             guard try queues.reserve(4, in: queue, needsOneBuffer: true) else { return .noBuffer }
             // VIRTIO_VSOCK_EVENT_TRANSPORT_RESET is 0.
-            queues.memory?.write([0, 0, 0, 0], to: queues.reservedChain(0, in: queue).writable, at: 0)
+            let event: [UInt8] = [0, 0, 0, 0]
+            unsafe queues.writeReserved(event.span.bytes, in: queue)
             queues.commit(byteCount: 4, in: queue)
             // With all others taken, the next kick says that the driver gave this one back: it has seen the event.
             _ = try queues.reserve(.max, in: queue)

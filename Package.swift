@@ -346,10 +346,14 @@ if Context.environment["MARTLET_FUZZ"] != nil {
 
 // Set by `make bench`: a program that drives devices in its own process, which needs what the package keeps to itself.
 if Context.environment["MARTLET_BENCH"] != nil {
-    package.targets.append(
+    package.targets += [
+        .c("Benchmarks/CBareFrames"),
         .program(
             "Benchmarks/martlet-device-bench",
-            uses: ["GuestMemory", "Host", "Devices", "Storage", "Virtio", "TestSupport", systemPackage]
-        )
-    )
+            uses: [
+                "CBareFrames", "GuestMemory", "Host", "Devices", "Network", "Storage", "Virtio", "TestSupport",
+                systemPackage,
+            ]
+        ),
+    ]
 }

@@ -13,5 +13,5 @@ protocol Benchmark: SendableMetatype {
 /// Every benchmark, in the order in which they run.
 let allBenchmarks: [any Benchmark.Type] = [
     ProcessStart.self, MachineStart.self, ExitCost.self, SerialThroughput.self, KernelUnpacking.self, BootTime.self,
-    MemoryFootprint.self, DiskThroughput.self, KickLatency.self,
+    MemoryFootprint.self, DiskThroughput.self, KickLatency.self, NetworkCost.self,
 ]

@@ -26,7 +26,7 @@ struct Options {
               --martlet PATH    the program to measure (.build/release/martlet)
               --images FOLDER   the default guest (MARTLET_GUEST_IMAGES, else guest-images/build)
               --spike PATH      the executable built from host-kvm/spike.c, for "boot"
-              --devices PATH    the executable martlet-device-bench, for "disk" and "kick"
+              --devices PATH    the executable martlet-device-bench, for "disk", "kick" and "network"
               --samples N       rounds that count, each after the other for all that is compared (5)
             """
     }

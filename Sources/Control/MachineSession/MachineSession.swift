@@ -26,6 +26,9 @@ package final class MachineSession: Sendable {
     /// The signal by which this process is to end, or 0.
     private let signal = Atomic<CInt>(0)
     private let service = Mutex<MachineService?>(nil)
+    private let server = Mutex<HTTPServer?>(nil)
+    /// Does what requests ask for, so that the thread of the server opens no files and needs few system calls.
+    private let requests: WorkThread?
 
     /// The exit status for each signal that ends Firecracker with one; empty where the process does not stand in for it.
     private let signalStatuses: [CInt: CInt]
@@ -43,6 +46,8 @@ package final class MachineSession: Sendable {
     ) {
         (self.settings, self.onEnd, self.onExit) = (settings, onEnd, onExit)
         signalStatuses = settings.dialect == .firecracker ? FirecrackerSignals.statuses : [:]
+        // Requests have JSON, and make machines.
+        requests = settings.apiSocket.map { _ in WorkThread("requests", stackByteCount: 2 << 20) }
         var wishes = settings.sandbox
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
         // Requests name files, and a machine that is saved on the way writes some.
@@ -112,10 +117,9 @@ package final class MachineSession: Sendable {
                 try prepare(machine, log)
                 try sandbox.enter(log: log.fileDescriptor)
             },
-            // A request has started it: the thread of the API has no more to open than what requests name.
             onStarted: { [self] in
                 if let program, let path = self.service.withLock({ $0 })?.vsockPath { program.start(over: path) }
-                if HostThread.isCurrent("http") { sandbox.restrictThread("http") }
+                restrictThreadsOfRequests()
             },
             prepareThread: { [sandbox, signalStatuses] name in
                 sandbox.restrictThread(name)
@@ -151,7 +155,9 @@ package final class MachineSession: Sendable {
         }
         let server = try naming({ .descriptor("the API", $0) }) { hasAPI ? try makeServer(service) : nil }
         // No thread is made when the guest runs.
+        try requests?.start()
         try server?.makeThread()
+        self.server.withLock { $0 = server }
         defer { server?.stop() }
         try program?.makeThread { [sandbox] in
             sandbox.restrictThread("program")
@@ -308,6 +314,17 @@ package final class MachineSession: Sendable {
 
     // MARK: - API
 
+    /// Has the threads that serve requests give away what they need no more once the machine runs.
+    private func restrictThreadsOfRequests() {
+        guard HostThread.isCurrent("requests") else {
+            // The thread of the server is still to start, and does it by itself.
+            _ = requests?.run { [sandbox] in sandbox.restrictThread("requests") }
+            return
+        }
+        sandbox.restrictThread("requests")
+        server.withLock { $0 }?.run { [sandbox] in sandbox.restrictThread("http") }
+    }
+
     private func makeSocket() throws -> UnixSocket? {
         if let descriptor = settings.listeningDescriptor {
             return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
@@ -328,11 +345,14 @@ package final class MachineSession: Sendable {
             name: APIVersion.name,
             style: settings.dialect == .firecracker ? .firecracker : nil,
             isAllowed: { $0.userID == owner || $0.userID == 0 },
-            onConnectionCountChange: { [settings] count in
+            onConnectionCountChange: { [settings, requests] count in
+                guard settings.endsWhenUnused, count == 0 else { return }
                 // The client that wanted a machine has gone before it ran.
-                if settings.endsWhenUnused, count == 0, !service.isOrdered { service.abandon() }
+                requests?.run { if !service.isOrdered { service.abandon() } }
             },
-            handler: service.handle
+            handler: { [requests] request, responder in
+                _ = requests?.run { service.handle(request, responder) }
+            }
         )
     }
 }

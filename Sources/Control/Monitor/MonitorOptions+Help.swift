@@ -27,8 +27,7 @@ extension MonitorOptions {
           --sandbox MODE       on; log: a system call that is not in its thread's list is told and made; off (default: on)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
           --no-seccomp         a sandbox that does not filter system calls
-          --seccomp-filter FILE, --boot-timer
-                               accepted for the sake of Firecracker's clients, without effect
+          --boot-timer         accepted for the sake of Firecracker's clients, without effect
           --snapshot-version   print the version of the snapshots that this program saves
           --describe-snapshot FILE   print the version of a snapshot, FILE being its state
           --                   the end of the options

@@ -79,7 +79,12 @@ struct MonitorOptions {
             case "--metrics-path": settings.metrics = MetricsSettings(path: try value())
             case "--no-seccomp": settings.sandbox.filtersCalls = false
             case "--seccomp-filter":
-                settings.warnings.append("\(name) \(try value()) has no effect: Martlet has a list of its own")
+                throw .wrongUsage(
+                    """
+                    \(name): Martlet has lists of its own and reads none from a file; leave the option out, or give --sandbox log \
+                    to see what they refuse
+                    """
+                )
             case "--sandbox":
                 let text = try value()
                 guard let mode = Sandbox.Mode(rawValue: text) else {

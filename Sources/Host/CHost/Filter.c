@@ -37,7 +37,7 @@
 enum {
     V = CHOST_VCPU, D = CHOST_DEVICE, A = CHOST_API, C = CHOST_CONTROL,
     // Short names for the table below.
-    DAC = D | A | C, AC = A | C, DC = D | C, VC = V | C, ALL = CHOST_ALL,
+    DAC = D | A | C, DC = D | C, VC = V | C, ALL = CHOST_ALL,
 };
 
 enum check {
@@ -62,45 +62,45 @@ static const struct rule {
 } rules[] = {
     // What comes most often.
     {SYS_ioctl, ALL, REQUEST}, {SYS_futex, ALL}, {SYS_write, ALL}, {SYS_read, ALL}, {SYS_epoll_wait, DC},
-    {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DAC}, {SYS_preadv, AC}, {SYS_pwritev, AC}, {SYS_preadv2, DAC},
-    {SYS_pwritev2, DAC}, {SYS_readv, DAC}, {SYS_writev, DAC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
+    {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DC}, {SYS_preadv, C}, {SYS_pwritev, C}, {SYS_preadv2, DC},
+    {SYS_pwritev2, DC}, {SYS_readv, DC}, {SYS_writev, DC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
     {SYS_recvmmsg, C}, {SYS_sendmmsg, C}, {SYS_recvfrom, DAC}, {SYS_sendto, DAC}, {SYS_poll, DAC},
-    {SYS_ppoll, AC}, {SYS_pread64, DAC}, {SYS_pwrite64, DAC}, {SYS_fdatasync, DC}, {SYS_fsync, DC},
+    {SYS_ppoll, C}, {SYS_pread64, DC}, {SYS_pwrite64, DC}, {SYS_fdatasync, DC}, {SYS_fsync, C},
     {SYS_fallocate, DC},
     // Every thread: memory, signals and time.
-    {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, ALL},
+    {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, V | DC},
     {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL, SIGNAL},
-    {SYS_sigaltstack, DAC},
+    {SYS_sigaltstack, C},
     {SYS_tgkill, ALL}, {SYS_gettid, ALL}, {SYS_getpid, ALL}, {SYS_restart_syscall, ALL}, {SYS_sched_yield, ALL},
-    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DAC}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
+    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DC}, {SYS_getrandom, ALL}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
     {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
-    // Workers of Dispatch, which come and go.
-    {SYS_clone, DAC, THREAD}, {SYS_clone3, DAC, ABSENT}, {SYS_rseq, DAC}, {SYS_set_robust_list, DAC},
-    {SYS_setpriority, DAC}, {SYS_sched_getaffinity, AC},
+    // New threads, and the workers of Dispatch, which come and go.
+    {SYS_clone, C, THREAD}, {SYS_clone3, C, ABSENT}, {SYS_rseq, C}, {SYS_set_robust_list, C},
+    {SYS_setpriority, C}, {SYS_sched_getaffinity, C},
     // Events, and sockets that have a path.
-    {SYS_timerfd_settime, DC}, {SYS_timerfd_create, C}, {SYS_epoll_ctl, ALL}, {SYS_epoll_create1, C},
-    {SYS_eventfd2, AC}, {SYS_socket, DAC, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, DC}, {SYS_accept4, DAC},
+    {SYS_timerfd_settime, DC}, {SYS_timerfd_create, C}, {SYS_epoll_ctl, V | DC}, {SYS_epoll_create1, C},
+    {SYS_eventfd2, C}, {SYS_socket, DC, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, DC}, {SYS_accept4, DAC},
     {SYS_shutdown, DAC}, {SYS_getsockopt, DAC}, {SYS_setsockopt, DAC}, {SYS_getsockname, C}, {SYS_getpeername, C},
-    {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, DAC}, {SYS_newfstatat, V | AC}, {SYS_statx, AC},
-    {SYS_lseek, AC},
+    {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, DC}, {SYS_newfstatat, VC}, {SYS_statx, C},
+    {SYS_lseek, C},
     // Files by their path: console logs that rotate, another file for a disk, snapshots, counters.
-    {SYS_openat, AC}, {SYS_openat2, AC}, {SYS_access, AC}, {SYS_faccessat, AC}, {SYS_faccessat2, AC}, {SYS_readlink, AC},
-    {SYS_readlinkat, AC}, {SYS_stat, AC}, {SYS_lstat, AC}, {SYS_open, AC}, {SYS_flock, AC}, {SYS_ftruncate, AC},
-    {SYS_io_uring_setup, AC}, {SYS_io_uring_register, AC}, {SYS_unlink, AC}, {SYS_unlinkat, C}, {SYS_rename, C},
+    {SYS_openat, C}, {SYS_openat2, C}, {SYS_access, C}, {SYS_faccessat, C}, {SYS_faccessat2, C}, {SYS_readlink, C},
+    {SYS_readlinkat, C}, {SYS_stat, C}, {SYS_lstat, C}, {SYS_open, C}, {SYS_flock, C}, {SYS_ftruncate, C},
+    {SYS_io_uring_setup, C}, {SYS_io_uring_register, C}, {SYS_unlink, C}, {SYS_unlinkat, C}, {SYS_rename, C},
     {SYS_renameat, C}, {SYS_renameat2, C}, {SYS_mkdir, C}, {SYS_mkdirat, C}, {SYS_rmdir, C}, {SYS_link, C}, {SYS_linkat, C},
-    {SYS_symlinkat, C}, {SYS_getdents64, AC}, {SYS_fchmod, C}, {SYS_chmod, C}, {SYS_fchmodat, C}, {SYS_fchown, C},
+    {SYS_symlinkat, C}, {SYS_getdents64, C}, {SYS_fchmod, C}, {SYS_chmod, C}, {SYS_fchmodat, C}, {SYS_fchown, C},
     {SYS_utimensat, C}, {SYS_copy_file_range, C}, {SYS_sendfile, C}, {SYS_sync_file_range, C}, {SYS_fadvise64, C},
     {SYS_fstatfs, C}, {SYS_statfs, C}, {SYS_umask, C}, {SYS_getcwd, C}, {SYS_chdir, C}, {SYS_dup, C}, {SYS_dup2, C},
     {SYS_dup3, C}, {SYS_pipe2, C}, {SYS_memfd_create, C}, {SYS_mincore, C}, {SYS_msync, C}, {SYS_close_range, C},
     {SYS_fgetxattr, C}, {SYS_fsetxattr, C}, {SYS_flistxattr, C},
     // A process's questions about itself.
-    {SYS_getuid, AC}, {SYS_geteuid, AC}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
+    {SYS_getuid, C}, {SYS_geteuid, C}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
     {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
     {SYS_kill, C}, {SYS_pidfd_send_signal, C}, {SYS_wait4, C}, {SYS_waitid, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
     // A thread gives rights away before it passes the gate.
     {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_add_rule, C}, {SYS_landlock_restrict_self, C},
     // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.
-    {449, ALL}, {454, C}, {455, C}, {456, C},
+    {449, C}, {454, C}, {455, C}, {456, C},
 };
 enum { RULE_COUNT = sizeof rules / sizeof *rules };
 
@@ -121,11 +121,11 @@ static const struct value requests[] = {
     {KVM_SET_PIT2, C}, {KVM_IRQFD, VC}, {KVM_IOEVENTFD, VC}, {KVM_IRQ_LINE, VC}, {KVM_CHECK_EXTENSION, C},
     {KVM_GET_MSR_INDEX_LIST, C}, {KVM_GET_DIRTY_LOG, C}, {KVM_CLEAR_DIRTY_LOG, C}, {KVM_SET_USER_MEMORY_REGION, C},
     // Disks.
-    {BLKGETSIZE64, AC}, {BLKSSZGET, AC}, {BLKPBSZGET, AC}, {BLKROGET, AC}, {BLKDISCARD, DC}, {BLKZEROOUT, DC},
+    {BLKGETSIZE64, C}, {BLKSSZGET, C}, {BLKPBSZGET, C}, {BLKROGET, C}, {BLKDISCARD, DC}, {BLKZEROOUT, DC},
     {BLKFLSBUF, DC}, {FICLONE, C}, {FICLONERANGE, C}, {FS_IOC_GETFLAGS, C}, {FS_IOC_FIEMAP, C},
     // Networks.
     {TUNSETOFFLOAD, V | DC}, {TUNSETVNETHDRSZ, V | DC}, {TUNSETVNETLE, V | DC}, {TUNGETIFF, DC},
-    {SIOCGIFFLAGS, V | DC}, {SIOCGIFNAME, V | DC}, {SIOCGIFMTU, DC}, {SIOCGIFHWADDR, DC}, {FIONREAD, DAC}, {FIONBIO, DAC},
+    {SIOCGIFFLAGS, V | DC}, {SIOCGIFNAME, V | DC}, {SIOCGIFMTU, DC}, {SIOCGIFHWADDR, DC}, {FIONREAD, DC}, {FIONBIO, DC},
     // Terminals: a thread that ends the process puts the user's back.
     {TCGETS, ALL}, {TCSETS, ALL}, {TCSETSW, ALL}, {TIOCGPGRP, ALL}, {TIOCGWINSZ, C}, {FIOCLEX, C},
 };

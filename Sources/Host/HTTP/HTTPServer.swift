@@ -89,6 +89,13 @@ package final class HTTPServer: Sendable {
         gate.open()
     }
 
+    /// Has the server's thread call a function, before it sends what is answered later; never where the server does not serve.
+    ///
+    /// - Parameter body: Does not block.
+    package func run(_ body: @escaping @Sendable () -> Void) {
+        context.mailbox.post(.run(body))
+    }
+
     /// Accepts no more connections, lets clients take responses that were sent, closes all, and returns when that is done.
     ///
     /// Not from a handler or another of its callbacks: they run on the thread that this waits for. What was not answered

@@ -69,6 +69,7 @@ struct HTTPServerLoop {
             switch message {
             case .response(let id, let response): connections.first { $0.id == id }?.send(response)
             case .upgrade(let id, let upgrade): connections.first { $0.id == id }?.send(upgrade)
+            case .run(let body): body()
             case .stop:
                 stopDeadline = stopDeadline ?? .now + context.limits.stopTime
             }

@@ -16,6 +16,7 @@ final class ServerMailbox: Sendable {
     enum Message: Sendable {
         case response(connection: UInt64, HTTPResponse)
         case upgrade(connection: UInt64, Upgrade)
+        case run(@Sendable () -> Void)
         case stop
     }
 

@@ -42,7 +42,7 @@ package final class Sandbox: Sendable {
     ///
     /// - Parameters:
     ///   - settings: The wishes.
-    ///   - opensFiles: Whether the API and the machine's own threads may open files by their path after the start.
+    ///   - opensFiles: Whether requests and the machine's own threads may open files by their path after the start.
     package init(_ settings: Settings, opensFiles: Bool) {
         (self.settings, self.opensFiles) = (settings, opensFiles)
     }
@@ -83,9 +83,9 @@ package final class Sandbox: Sendable {
         case vcpu
         /// Serves a device.
         case device
-        /// Serves the API.
+        /// Takes requests of the API and sends the answers; what they ask for is another's work.
         case api
-        /// Everything else: console, timers, signals, snapshots.
+        /// Everything else: what requests ask for, console, timers, signals, snapshots.
         case control
 
         /// The kind of a thread of a machine's, by its name.
@@ -93,7 +93,7 @@ package final class Sandbox: Sendable {
             switch name {
             case let name where name.hasPrefix("vcpu "): self = .vcpu
             case "http": self = .api
-            case "control", "timers", "signals", "messages", "console", "console out", "program", "main":
+            case "control", "requests", "timers", "signals", "messages", "console", "console out", "program", "main":
                 self = .control
             default: self = .device
             }
@@ -149,7 +149,7 @@ package final class Sandbox: Sendable {
         if settings.user == nil || hasEntered.load(ordering: .sequentiallyConsistent) {
             try SandboxError.check("drop capabilities", chost_drop_capabilities())
         }
-        let opensFiles = opensFiles && (kind == .api || kind == .control)
+        let opensFiles = opensFiles && kind == .control
         try SandboxError.check("restrict files", chost_landlock_restrict(opensFiles ? 1 : 0))
     }
 }

@@ -22,14 +22,17 @@ package final class WorkThread: Sendable {
     }
 
     private let name: String
+    private let stackByteCount: Int
     private let core = Core()
     private let thread = Mutex<HostThread?>(nil)
 
     /// Makes a thread that is still to be started.
     ///
-    /// - Parameter name: At most 15 bytes.
-    package init(_ name: String) {
-        self.name = name
+    /// - Parameters:
+    ///   - name: At most 15 bytes.
+    ///   - stackByteCount: The size of its stack.
+    package init(_ name: String, stackByteCount: Int = HostThread.stackByteCount) {
+        (self.name, self.stackByteCount) = (name, stackByteCount)
     }
 
     deinit {
@@ -44,7 +47,7 @@ package final class WorkThread: Sendable {
         guard core.state.withLock({ $0.isStarted.replace(with: true) }) == false else { return }
         let core = core
         do throws(HostThreadError) {
-            let started = try HostThread(name, gate: gate) { core.run() }
+            let started = try HostThread(name, stackByteCount: stackByteCount, gate: gate) { core.run() }
             thread.withLock { $0 = started }
         } catch {
             // Work may hold the owner of this thread.

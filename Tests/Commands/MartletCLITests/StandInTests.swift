@@ -53,6 +53,7 @@ struct StandInTests {
         #expect(try run("--level", "Loud") == .exited(152))
         #expect(try run("--start-time-us", "soon") == .exited(153))
         #expect(try run("--no-api") == .exited(153))
+        #expect(try run("--seccomp-filter", "filter") == .exited(153))
         #expect(try run("--enable-pci") == .exited(153))
         #expect(try output().contains("Martlet has no PCI"))
         let monitor = Martlet.program + "-monitor"

@@ -103,7 +103,7 @@ struct HostileCodeTests {
         }
     }
 
-    @Test func `files are opened by the API's thread, where the machine has an API`() {
+    @Test func `files are opened by the machine's own threads, where it has an API`() {
         let (openat, here) = (257, -100)
         let answers = Self.kinds.map { kind in
             [false, true].map { opensFiles in
@@ -114,7 +114,8 @@ struct HostileCodeTests {
         }
         #expect(answers[0] == [.refused, .refused])
         #expect(answers[1] == [.refused, .refused])
-        for answers in answers[2...] {
+        #expect(answers[2] == [.refused, .refused])
+        for answers in answers[3...] {
             if ProcessRights.landlockVersion != nil { #expect(answers[0] == .error(EACCES)) }
             guard case .result = answers[1] else {
                 Issue.record("a file of the user's: \(answers[1])")
@@ -138,8 +139,8 @@ struct HostileCodeTests {
         let answers = Self.kinds.map { Self.attempt($0.bit, 42, [-1, 0, 0]) }  // connect
         #expect(answers == [.refused, .error(EBADF), .refused, .error(EBADF)])
         let sockets = Self.kinds.map { Self.attempt($0.bit, 41, [1, 1, 0]) }  // socket
-        #expect(sockets[0] == .refused)
-        for answer in sockets.dropFirst() {
+        #expect(sockets[0] == .refused && sockets[2] == .refused)
+        for answer in [sockets[1], sockets[3]] {
             guard case .result = answer else {
                 Issue.record("a Unix socket: \(answer)")
                 continue
@@ -164,9 +165,7 @@ struct HostileCodeTests {
     }
 
     @Test func `the C library is told that there is no clone3`() {
-        for kind in Self.kinds.dropFirst() {
-            #expect(Self.attempt(kind.bit, 435, []) == .error(ENOSYS), "\(kind.name)")
-        }
-        #expect(Self.attempt(CInt(CHOST_VCPU), 435, []) == .refused)
+        let answers = Self.kinds.map { Self.attempt($0.bit, 435, []) }
+        #expect(answers == [.refused, .refused, .refused, .error(ENOSYS)])
     }
 }

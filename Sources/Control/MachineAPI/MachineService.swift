@@ -264,15 +264,15 @@ package final class MachineService: Sendable {
 
     /// Blocks until the machine has ended, or was stopped before it was started.
     ///
-    /// Meanwhile, it gives back what the start needed, often at first and then each minute: a start goes on after its call returns,
-    /// and requests take memory too.
+    /// Meanwhile, it gives back what the start needed, each second in the first minute and then every ten: a start goes on after its
+    /// call returns, a guest that boots has devices do what they never do again, and requests take memory too.
     ///
     /// - Returns: How it ended; `nil` for a machine that never was, or was given up before its guest ran.
     package func waitUntilEnded() -> MachineResult? {
-        var interval = 1
-        while ended.wait(timeout: .now() + .seconds(interval)) == .timedOut {
+        var rounds = 0
+        while ended.wait(timeout: .now() + .seconds(rounds < 60 ? 1 : 10)) == .timedOut {
             ProcessMemory.giveBack()
-            interval = min(interval + 1, 60)
+            rounds += 1
         }
         return state.withLock { $0.result }
     }

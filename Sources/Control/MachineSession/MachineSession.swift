@@ -61,7 +61,14 @@ package final class MachineSession: Sendable {
     /// - Throws: What keeps it from starting.
     package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
         HostThread.prepareEach { [sandbox] name in sandbox.restrictNewThread(name) }
-        if settings.dialect == .firecracker { FirecrackerSignals.ignoreKick() }
+        if settings.dialect == .firecracker {
+            FirecrackerSignals.ignoreKick()
+            // Comes to the thread that writes the metrics when a request wants them: what came before is counted in them.
+            if let requests {
+                SignalWatch.shut(SIGPIPE)
+                requests.run { SignalWatch.admit(SIGPIPE) }
+            }
+        }
         try MessageQueue.standardError.start()
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
@@ -116,6 +123,8 @@ package final class MachineSession: Sendable {
             onReady: { [self] machine in
                 try prepare(machine, log)
                 try sandbox.enter(log: log.fileDescriptor)
+                // What makes a machine is another part of the program than what starts it.
+                if HostThread.isCurrent("requests") { ProcessMemory.giveBack() }
             },
             onStarted: { [self] in
                 if let program, let path = self.service.withLock({ $0 })?.vsockPath { program.start(over: path) }
@@ -133,8 +142,13 @@ package final class MachineSession: Sendable {
         if let logger = settings.logger { try service.set(logger) }
         if settings.audience == .log { log.reportStart(settings.dialect) }
         if let path = settings.metadataFile {
-            try asFirecracker("") { try metadata.read(path, limit: metadataLimit) }
-            log.logger.info("Successfully added metadata to mmds from file")
+            do {
+                try asFirecracker("") { try metadata.read(path, limit: metadataLimit) }
+                log.logger.info("Successfully added metadata to mmds from file")
+            } catch let error as APIError where error.status == 413 && settings.dialect == .firecracker {
+                // Firecracker goes on without.
+                log.logger.error("\(error)")
+            }
         }
         for warning in settings.warnings { log.logger.warning("\(warning)") }
         switch settings.sandbox.mode {
@@ -150,7 +164,8 @@ package final class MachineSession: Sendable {
         _ = try naming({ .descriptor("signals", $0) }) {
             try SignalWatch(
                 ending.filter { signalStatuses[$0] == nil },
-                faults: signalStatuses
+                faults: signalStatuses,
+                others: hasAPI ? [SIGPIPE] : []
             ) { [self] signal in handle(signal) }
         }
         let server = try naming({ .descriptor("the API", $0) }) { hasAPI ? try makeServer(service) : nil }
@@ -186,6 +201,7 @@ package final class MachineSession: Sendable {
             log.logger.info("API server started.")
         }
         sandbox.restrictThread("main")
+        if start == nil { ProcessMemory.giveBack() }
         return service.waitUntilEnded()
     }
 
@@ -221,7 +237,8 @@ package final class MachineSession: Sendable {
         do {
             return try body()
         } catch let error where settings.dialect == .firecracker {
-            throw APIError(words + ((error as? APIError)?.text(.firecracker) ?? "\(error)"))
+            let error = error as? APIError ?? APIError("\(error)")
+            throw APIError(words + error.text(.firecracker), status: error.status)
         }
     }
 
@@ -269,6 +286,8 @@ package final class MachineSession: Sendable {
         case .consoleFailed(.brokenPipe) where settings.apiSocket == nil: end(by: SIGPIPE)
         case .consoleFailed(.ioError) where endsWithTerminal && Terminal.isTerminal(.standardOutput): end(by: SIGHUP)
         case .consoleHangUp: break
+        // Firecracker's jailer opens /dev/null for reading only, and says nothing of it either.
+        case .consoleFailed(.badFileDescriptor) where settings.dialect == .firecracker: break
         case .consoleFailed(let errno):
             log.logger.warning("the console's output cannot be written: \(errno); the guest goes on without")
         }
@@ -351,7 +370,11 @@ package final class MachineSession: Sendable {
                 requests?.run { if !service.isOrdered { service.abandon() } }
             },
             handler: { [requests] request, responder in
-                _ = requests?.run { service.handle(request, responder) }
+                _ = requests?.run {
+                    service.handle(request, responder)
+                    // Each kind of request calls other parts of the program, which stay in memory; nobody is in a hurry yet.
+                    if !service.isStarted { ProcessMemory.giveBack() }
+                }
             }
         )
     }

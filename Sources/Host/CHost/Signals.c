@@ -71,9 +71,12 @@ unsigned chost_take_signal_count(int signal) {
     return signal < 1 || signal >= _NSIG ? 0 : atomic_exchange(&watched[signal].count, 0);
 }
 
-int chost_unblock_signal(int signal) {
+static int change_mask(int how, int signal) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
-    return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return -pthread_sigmask(how, &set, NULL);
 }
+
+int chost_unblock_signal(int signal) { return change_mask(SIG_UNBLOCK, signal); }
+int chost_block_signal(int signal) { return change_mask(SIG_BLOCK, signal); }

@@ -18,17 +18,25 @@ package struct SignalWatch: Sendable {
     ///   - signals: Such as SIGTERM.
     ///   - faults: Signals that are told even if they are ignored, with the status by which the process ends where one is the
     ///     fault of a thread, which cannot go on: a second later, if `handle` has not ended the process.
+    ///   - others: Those of them that another thread lets come to itself, by `admit`.
     ///   - handle: Called on a thread of its own with each signal that came.
     /// - Throws: `Errno`: there is no such signal, or it cannot be caught, or the host has no descriptor left.
     ///   `HostThreadError`: the host has no thread left.
     @discardableResult
-    package init(_ signals: [CInt], faults: [CInt: CInt] = [:], handle: @escaping @Sendable (CInt) -> Void) throws {
+    package init(
+        _ signals: [CInt],
+        faults: [CInt: CInt] = [:],
+        others: [CInt] = [],
+        handle: @escaping @Sendable (CInt) -> Void
+    ) throws {
         var events: [EventFD] = []
         let start = try EventFD()
         let all = signals + faults.keys
         var sources = [
             // Whoever started this process may have blocked them for all other threads.
-            EventLoop.Source(start.descriptor) { for signal in all { chost_unblock_signal(signal) } }
+            EventLoop.Source(start.descriptor) {
+                for signal in all where !others.contains(signal) { chost_unblock_signal(signal) }
+            }
         ]
         for signal in all {
             let event = try EventFD()
@@ -59,4 +67,7 @@ package struct SignalWatch: Sendable {
 
     /// Lets a signal come to the calling thread, by which the kernel tells of a call that the thread made.
     package static func admit(_ signal: CInt) { chost_unblock_signal(signal) }
+
+    /// Keeps a signal from coming to the calling thread.
+    package static func shut(_ signal: CInt) { chost_block_signal(signal) }
 }

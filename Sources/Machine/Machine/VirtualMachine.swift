@@ -78,15 +78,7 @@ package final class VirtualMachine: Sendable {
         let link = MachineLink(filter: console.filter, onEvent: onEvent)
         gate = StartGate(prepare: prepareThread)
         var console = console
-        console.outputLimit = configuration.serial?.rateLimit
-        serialOutput = try configuration.serial?.outputPath.map { path throws(MachineError) in
-            try SerialOutputFile(path: FilePath(hostText: path))
-        }
-        if let serialOutput {
-            console.output = serialOutput.descriptor
-            // The user of a terminal could not see what they type.
-            if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
-        }
+        serialOutput = try Self.openOutput(configuration.serial, &console)
         parts = try MachineParts(
             .boot(configuration),
             console: console,
@@ -121,6 +113,8 @@ package final class VirtualMachine: Sendable {
     ) throws(MachineError) {
         let link = MachineLink(filter: console.filter, onEvent: onEvent)
         gate = StartGate(prepare: prepareThread)
+        var console = console
+        serialOutput = try Self.openOutput(options.serial, &console)
         parts = try MachineParts(
             .restore(snapshot, options),
             console: console,
@@ -144,8 +138,21 @@ package final class VirtualMachine: Sendable {
             )
         }
         self.notes = notes
-        serialOutput = nil
         link.connect(self)
+    }
+
+    /// Opens the file that the serial port's output goes to, in the place of an output and of a terminal's input.
+    private static func openOutput(
+        _ settings: SerialSettings?,
+        _ console: inout ConsoleAttachment
+    ) throws(MachineError) -> SerialOutputFile? {
+        console.outputLimit = settings?.rateLimit
+        guard let path = settings?.outputPath else { return nil }
+        let file = try SerialOutputFile(path: FilePath(hostText: path))
+        console.output = file.descriptor
+        // The user of a terminal could not see what they type.
+        if let input = console.input, Terminal.isTerminal(input) { console.input = nil }
+        return file
     }
 
     /// Lets the guest run.

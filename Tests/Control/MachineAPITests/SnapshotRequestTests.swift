@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import JSON
 import MachineAPI
 import TestSupport
@@ -103,7 +104,13 @@ struct SnapshotRequestTests {
         let other = try APIFixture()
         try other.put("/logger", ["level": "Debug"]).succeed()
         #expect(try other.put("/snapshot/load", load.setting("snapshot_path", "/nowhere/s")).fault.contains("/nowhere"))
+        // The console's place is this process's own, and is not saved.
+        let console = "\(other.folder.path)/console"
+        try other.put("/serial", ["serial_out_path": .string(console)]).succeed()
         try other.put("/snapshot/load", load).succeed()
+        #expect(try other.get("/vm/config")["serial"]["serial_out_path"] == .string(console))
+        var status = stat()
+        #expect(unsafe stat(console, &status) == 0)
     }
 
     @Test(

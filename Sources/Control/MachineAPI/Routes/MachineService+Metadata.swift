@@ -75,7 +75,11 @@ extension MetadataService {
             try replace(by: value)
         } catch {
             let words = (error as? APIError)?.text(.firecracker) ?? "\(error)"
-            throw APIError("the metadata of \(path): \(error)", firecracker: "\(firecracker): \(words)")
+            throw APIError(
+                "the metadata of \(path): \(error)",
+                firecracker: "\(firecracker): \(words)",
+                status: error as? MetadataError == .tooLarge ? 413 : 400
+            )
         }
     }
 }

@@ -46,7 +46,8 @@ extension MachineService {
     /// Lets a saved machine go on, in the place of one that is configured.
     func loadSnapshot(_ request: RoutedRequest) throws(APIError) {
         let body: SnapshotLoad = try request.body(named: "snapshot")
-        let (options, place) = (try body.options(), try body.place())
+        var options = try body.options()
+        let place = try body.place()
         try checkConfigurable()
         guard !isConfigured else {
             throw APIError(
@@ -55,6 +56,7 @@ extension MachineService {
                 """
             )
         }
+        options.serial = snapshot.configuration.serial
         let saved: MachineSnapshot
         do throws(SnapshotError) {
             saved = try MachineSnapshot(place)
@@ -68,10 +70,10 @@ extension MachineService {
         }
     }
 
-    /// Indicates whether anything but messages and counters was described already.
+    /// Indicates whether anything was described already but messages, counters and the console's place.
     private var isConfigured: Bool {
         var configuration = snapshot.configuration
-        (configuration.logger, configuration.metrics) = (nil, nil)
+        (configuration.logger, configuration.metrics, configuration.serial) = (nil, nil, nil)
         return configuration != .init()
     }
 }

@@ -40,6 +40,8 @@ int chost_signal_code(int signal);
 unsigned chost_take_signal_count(int signal);
 /// Lets a signal come to the calling thread.
 int chost_unblock_signal(int signal);
+/// Keeps a signal from coming to the calling thread.
+int chost_block_signal(int signal);
 
 /// A new timerfd(2) on CLOCK_MONOTONIC, closed on exec and non-blocking.
 static inline int chost_timerfd(void) {

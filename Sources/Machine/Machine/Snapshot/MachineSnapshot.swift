@@ -93,8 +93,9 @@ package struct MachineSnapshot: Sendable {
         return configuration
     }
 
-    /// Describes the guest's side of networks and vsock as it was, and the host's side as the caller wishes.
+    /// Describes the guest's side of serial port, networks and vsock as it was, and the host's side as the caller wishes.
     private func setHostSides(of configuration: inout MachineConfiguration, _ options: RestoreOptions) {
+        configuration.serial = options.serial
         for (index, saved) in configuration.networkInterfaces.enumerated() {
             guard let wanted = options.networks[saved.id] else { continue }
             configuration.networkInterfaces[index].hostDeviceName = wanted.hostDeviceName
@@ -173,6 +174,8 @@ package struct RestoreOptions: Sendable {
     package var networks: [String: NetworkInterface] = [:]
     /// The socket for connections between guest and host.
     package var vsockPath: FilePath?
+    /// The host's side of the serial port, which is not saved.
+    package var serial: SerialSettings?
     /// Indicates whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a
     /// vsock leads nowhere.
     package var usesSavedHostSides = false

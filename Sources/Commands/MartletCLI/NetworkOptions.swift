@@ -41,6 +41,15 @@ struct NetworkOptions: ParsableArguments {
     )
     var vsock: VsockOption?
 
+    @Option(
+        help: ArgumentHelp(
+            "Give the guest the data of a JSON file at http://169.254.169.254/, by all its networks.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var metadata: String?
+
     func validate() throws {
         guard !forwards.isEmpty, let other = networks.compactMap(\.interface).first, user(of: interfaces) == nil else {
             return
@@ -81,6 +90,11 @@ struct NetworkOptions: ParsableArguments {
             }
         }
         if let vsock { configuration.vsock = vsock.vsock }
+        if metadata != nil, configuration.metadataService == nil, !configuration.networkInterfaces.isEmpty {
+            let ids = configuration.networkInterfaces.map(\.id)
+            // The version that answers with tokens and without.
+            configuration.metadataService = MetadataConfiguration(networkInterfaces: ids, version: .v1)
+        }
     }
 
     /// Sets the host's sides of a saved machine's interfaces, in their order, and of its vsock.
@@ -98,7 +112,13 @@ struct NetworkOptions: ParsableArguments {
         }
         for (interface, saved) in zip(given, known) { options.networks[saved.id] = interface }
         options.vsockPath = vsock?.vsock?.path.map { FilePath(hostText: $0) }
+        guard metadata == nil || saved.metadataService != nil else {
+            throw ValidationError("The saved machine has no metadata service: leave out --metadata.")
+        }
     }
+
+    /// The file of the metadata service's first data.
+    var metadataFile: FilePath? { metadata.map { FilePath(hostText: $0) } }
 
     private var interfaces: [NetworkInterface] {
         networks.compactMap(\.interface).enumerated().map { index, interface in

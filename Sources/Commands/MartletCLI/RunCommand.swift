@@ -211,6 +211,7 @@ struct RunCommand: ParsableCommand {
         settings.escape = escape.filter
         settings.isVerbose = verbose
         settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
+        settings.metadataFile = network.metadataFile
         (settings.sandbox.mode, settings.sandbox.user) = (sandbox, user)
         return ExitCode(Int32(try MachineSession(settings).run(start)))
     }
@@ -238,6 +239,9 @@ struct RunCommand: ParsableCommand {
             if usesDefaultDisk { disk = try DefaultDisk(of: guest, keptAt: keep) }
         }
         apply(to: &configuration)
+        guard network.metadata == nil || configuration.metadataService != nil else {
+            throw ValidationError("--metadata needs a network: add --net=user, or another one.")
+        }
         if let disk {
             if disks.isEmpty { configuration.drives = [Drive("disk0", path: disk.path.hostText, isRoot: true)] }
             for index in disks.indices where disks[index].isDefault {

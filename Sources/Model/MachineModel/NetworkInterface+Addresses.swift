@@ -18,7 +18,11 @@ package struct GuestAddresses: Hashable, Sendable {
 
 extension NetworkInterface {
     /// A link-local network: no host can have it on another link, so nothing is hidden from the guest.
-    private static let userAddress = "169.254.2.15/24"
+    private static let userAddress = userAddress(2)
+    /// The numbers of such networks of one machine.
+    fileprivate static let userNumbers = 2...9
+
+    fileprivate static func userAddress(_ number: Int) -> String { "169.254.\(number).15/24" }
     /// The addresses of the router and of the host's name servers in a network of the machine's own.
     private static let (gatewayOffset, nameServerOffset): (UInt32, UInt32) = (2, 3)
 
@@ -86,9 +90,27 @@ extension NetworkInterface {
 }
 
 extension MachineConfiguration {
+    /// The network interfaces, of which no two that are networks of the machine's own share their usual addresses.
+    package var addressedInterfaces: [NetworkInterface] {
+        var taken = networkInterfaces.compactMap { $0.address.flatMap { IPv4Interface($0) } }
+        return networkInterfaces.map { interface in
+            // A router that was chosen is one of the usual network.
+            guard interface.backend == .user, interface.address == nil, interface.gateway == nil else {
+                return interface
+            }
+            let networks = NetworkInterface.userNumbers.compactMap { IPv4Interface(NetworkInterface.userAddress($0)) }
+            guard let free = networks.first(where: { network in !taken.contains { $0.contains(network.address) } })
+            else { return interface }
+            taken.append(free)
+            var interface = interface
+            interface.address = "\(free)"
+            return interface
+        }
+    }
+
     /// The kernel parameters by which the default guest's init sets up the interfaces that have addresses.
     package var networkParameters: [String] {
-        networkInterfaces.enumerated().compactMap { index, interface in
+        addressedInterfaces.enumerated().compactMap { index, interface in
             try? interface.guestAddresses()?.kernelParameter(for: "eth\(index)")
         }
     }

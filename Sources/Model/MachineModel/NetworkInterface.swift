@@ -117,7 +117,7 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
     }
 
     /// The guest's address and the size of its network; `nil` for `169.254.2.15/24` of a ``Backend-swift.enum/user``, which no
-    /// other network has, and for none else.
+    /// other network has (`169.254.3.15/24` of the second one, and so on), and for none else.
     public var address: String? {
         get { martlet?.address }
         set { martlet[setting: \.address] = newValue }

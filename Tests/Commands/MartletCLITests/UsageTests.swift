@@ -58,6 +58,7 @@ import TestSupport
         Case("run", "--disk", "a,id=two words", says: "printable"),
         Case("run", "--disk", "default", "--disk", "default", says: "once only"),
         Case("run", "kernel", "--keep", "disk", says: "--keep"),
+        Case("run", "kernel", "--metadata", "data.json", says: "--metadata needs a network"),
         Case(["run", "kernel"] + (0..<17).flatMap { ["--disk", "disk\($0)"] }, says: "room for 16 disks"),
         Case("run", "--frobnicate", says: "--frobnicate"),
         Case("run", "one", "two", says: "two"),

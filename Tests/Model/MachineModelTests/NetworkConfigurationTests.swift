@@ -74,6 +74,23 @@ import Testing
         #expect(configuration.networkInterfaces[0].path == "/x/n")
     }
 
+    @Test func `two networks of the machine's own do not share their addresses`() {
+        var configuration = MachineConfiguration()
+        configuration.networkInterfaces = ["a", "b", "c", "d"].map { NetworkInterface($0) }
+        for index in 0..<3 { configuration.networkInterfaces[index].backend = .user }
+        configuration.networkInterfaces[3].address = "169.254.3.1/16"
+        #expect(configuration.networkParameters.prefix(3).allSatisfy { $0.contains("169.254.2.15/24") })
+        configuration.networkInterfaces[3].address = "169.254.3.1/24"
+        #expect(
+            configuration.networkParameters == [
+                "martlet.net=eth0,169.254.2.15/24,169.254.2.2,169.254.2.3",
+                "martlet.net=eth1,169.254.4.15/24,169.254.4.2,169.254.4.3",
+                "martlet.net=eth2,169.254.5.15/24,169.254.5.2,169.254.5.3", "martlet.net=eth3,169.254.3.1/24",
+            ]
+        )
+        #expect(configuration.networkInterfaces[1].address == nil)
+    }
+
     @Test func `a network of the machine's own has addresses that no host has, and others have those that are given`()
         throws
     {

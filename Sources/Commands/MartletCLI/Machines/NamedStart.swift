@@ -15,6 +15,8 @@ struct NamedStart {
     let escape: EscapeKey
     /// Indicates whether notes on the host and the kernel are for this user.
     var showsNotes = true
+    /// The first data of the metadata service.
+    var metadata: JSONValue?
 
     /// Starts a machine in a process of its own, and attaches to it unless that is not wanted.
     ///
@@ -31,6 +33,7 @@ struct NamedStart {
             source,
             isRemovedAtEnd: isRemovedAtEnd
         ) { client throws(RegistryError) in
+            if let metadata { try client.request("PUT", "/mmds", metadata) }
             if !isDetached { connection = try client.attach(isWatching: false) }
         }
         if showsNotes {

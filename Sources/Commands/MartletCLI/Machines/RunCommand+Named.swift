@@ -49,6 +49,10 @@ extension RunCommand {
 
     /// The way in which machines of this command start in processes of their own.
     var namedStart: NamedStart {
-        NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
+        get throws {
+            var start = NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
+            start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }
+            return start
+        }
     }
 }

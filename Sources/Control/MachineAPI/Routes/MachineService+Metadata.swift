@@ -2,7 +2,7 @@
 
 import HTTP
 import Host
-import JSON
+package import JSON
 import Logging
 import MachineModel
 package import Metadata
@@ -49,6 +49,20 @@ extension MachineService {
         } catch {
             throw APIError("\(error)", status: error == .tooLarge ? 413 : 400)
         }
+    }
+}
+
+/// The first data of a metadata service.
+package enum MetadataFile {
+    /// Reads a file, as the body of `PUT /mmds`.
+    ///
+    /// - Parameter path: A file of JSON.
+    /// - Returns: The data.
+    /// - Throws: `APIError`, which names the file.
+    package static func value(of path: FilePath) throws(APIError) -> JSONValue {
+        let service = MetadataService()
+        try service.read(path, limit: MetadataService.usualLimit)
+        return service.value
     }
 }
 

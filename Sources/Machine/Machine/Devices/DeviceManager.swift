@@ -80,7 +80,7 @@ final class DeviceManager: Sendable {
             let limits = entropy.rateLimit.map { RateLimiter($0) }
             try attach("entropy") { () throws(Errno) in try EntropyDevice(limits: limits) }
         }
-        interfaces = try configuration.networkInterfaces.enumerated().map { index, interface throws(MachineError) in
+        interfaces = try configuration.addressedInterfaces.enumerated().map { index, interface throws(MachineError) in
             let service = configuration.metadataService.flatMap { service in
                 service.networkInterfaces.contains(interface.id) ? (service.ipv4Address, metadata) : nil
             }

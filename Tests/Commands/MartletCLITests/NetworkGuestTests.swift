@@ -44,6 +44,28 @@ struct NetworkGuestTests {
         return (try? String(decoding: output.read("page"), as: UTF8.self)) ?? ""
     }
 
+    @Test func `a TAP that is missing, no TAP or in use is refused in words before the guest runs`() throws {
+        let machines = try NamedMachines()
+        try NetworkNamespace.run {
+            try NetworkNamespace.ip("tuntap add tap0 mode tap")
+            try NetworkNamespace.ip("link add other type veth peer name another")
+            #expect(try machines.start("first", [.spin], "--net=tap:tap0").termination == .exited(0))
+            for (name, words) in [
+                ("tap0", "network interface tap0 is in use by another process"),
+                (
+                    "tap1",
+                    "there is no network interface tap1: make it with `ip tuntap add tap1 mode tap user $USER vnet_hdr`"
+                ),
+                ("other", "network interface other is not a TAP"),
+            ] {
+                let refused = try machines.guest([.spin], "--net=tap:\(name)").runToEnd()
+                #expect(refused.termination == .exited(1))
+                #expect(refused.messages.contains(words), "\(refused.messages)")
+            }
+            #expect(try machines.run("kill", "first").termination == .exited(0))
+        }
+    }
+
     @Test func `a guest and the host reach each other over a TAP, and the guest sees its link go down and up`() throws {
         let folder = try TemporaryFolder()
         try NetworkNamespace.run {

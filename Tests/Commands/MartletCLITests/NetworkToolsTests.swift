@@ -47,8 +47,8 @@ struct NetworkToolsTests {
         }
 
         /// Gives what a line of shell in the guest prints.
-        func guest(_ line: String) throws -> String {
-            let run = machines.martlet("exec", "web", "sh", "-c", line)
+        func guest(_ line: String, of name: String = "web") throws -> String {
+            let run = machines.martlet("exec", name, "sh", "-c", line)
             return try run.runToEnd(within: LinuxShell.patience).text.trimmingSpace
         }
 
@@ -110,41 +110,114 @@ struct NetworkToolsTests {
         }
     }
 
-    @Test func `a guest asks for metadata as docs/metadata.md says, and its host changes that while it runs`() throws {
+    /// One boot for all of it: the second machine goes on from a snapshot of the first.
+    @Test func `machines reach each other over a bridge and over one stream socket, each with metadata of its own`()
+        throws
+    {
         let web = Web(machines: try NamedMachines(), folder: try TemporaryFolder())
         let (kernel, disk) = try (GuestImages.path("vmlinux"), GuestImages.path("testing.ext4"))
         let configuration = """
             {"boot-source": {"kernel_image_path": "\(kernel)", "boot_args": "quiet martlet.shell=off"},
              "machine-config": {"vcpu_count": 1, "mem_size_mib": 128},
              "drives": [{"drive_id": "root", "is_root_device": true, "is_read_only": true, "path_on_host": "\(disk)"}],
-             "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "tap0", "martlet": {"address": "10.88.0.2/24"}}],
+             "network-interfaces": [
+                 {"iface_id": "eth0", "host_dev_name": "tap0", "martlet": {"address": "10.88.0.2/24"}},
+                 {"iface_id": "eth1", "host_dev_name": "", "martlet": {"backend": "stream", "address": "10.99.0.2/24",
+                  "path": "\(web.folder.path)/left.sock"}}],
              "mmds-config": {"version": "V2", "network_interfaces": ["eth0"]},
              "vsock": {"guest_cid": 3, "uds_path": "\(web.folder.path)/v.sock"}, "entropy": {}}
             """
         let file = try web.folder.write(Array(configuration.utf8), to: "machine.json")
         try NetworkNamespace.run {
-            try NetworkNamespace.ip("tuntap add tap0 mode tap")
-            try NetworkNamespace.ip("link set tap0 up")
+            try NetworkNamespace.ip("link add br0 type bridge")
+            try NetworkNamespace.ip("link set br0 up")
+            for name in ["tap0", "tap1"] {
+                try NetworkNamespace.ip("tuntap add \(name) mode tap")
+                try NetworkNamespace.ip("link set \(name) master br0 up")
+            }
+            let relay = try ChildProcess(
+                "/usr/bin/socat",
+                ["UNIX-LISTEN:\(web.folder.path)/left.sock", "UNIX-LISTEN:\(web.folder.path)/right.sock"],
+                descriptors: [.null, .null, .copy(2)]
+            )
+            defer { relay.end() }
+            try Deadline.wait(for: "socat") { try web.folder.names().contains("left.sock") }
             let run = web.machines.martlet("run", "--name", "web", "--detach", "--config", file)
             let started = try run.runToEnd()
             #expect(started.termination == .exited(0), "\(started.messages)")
-            let api = "curl -s --unix-socket '\(web.machines.runtime.path)/web/api.sock' -X PUT http://localhost/mmds"
-            let large = String(repeating: "x", count: 40_000)
-            try web.folder.write(Array(#"{"latest": {"id": "ami-1", "large": "\#(large)"}}"#.utf8), to: "data.json")
-            #expect(try web.host("\(api) -d @'\(web.folder.path)/data.json'") == "status 0")
-            #expect(try web.guest("ip route add 169.254.169.254 dev eth0") == "")
-            let refused = try web.guest("wget -O - http://169.254.169.254/latest/id 2>&1")
-            #expect(refused.contains("401 Unauthorized"), "\(refused)")
-            let request = #"PUT /latest/api/token HTTP/1.0\r\nX-metadata-token-ttl-seconds: 600\r\n\r\n"#
-            let token = try web.guest("printf '\(request)' | nc 169.254.169.254 80 | tail -n 1")
-            #expect(token.utf8.count == 44, "\(token)")
-            let get = "wget -q -O - --header 'X-metadata-token: \(token)' http://169.254.169.254/latest"
-            #expect(try web.guest("\(get)/id") == "ami-1")
-            #expect(try web.guest("\(get)/large | wc -c") == "40000")
-            #expect(try web.host("\(api) -d '{\"latest\": {\"id\": \"ami-2\"}}'") == "status 0")
-            #expect(try web.guest("\(get)/id") == "ami-2")
-            #expect(try web.machines.run("kill", "web").termination == .exited(0))
+            let metadata = try expectMetadata(web)
+            let restored = try startSecond(web)
+            #expect(restored.termination == .exited(0), "\(restored.messages)")
+            try expectMetadata(of: "db", afterRestore: web, metadata)
+            // Both are the same machine still: the second one gets names of its own.
+            for (index, network) in ["10.88.0", "10.99.0"].enumerated() {
+                let own = "ifconfig eth\(index) hw ether 06:00:ac:10:0\(index):03 && ifconfig eth\(index) \(network).3"
+                #expect(try web.guest("\(own) netmask 255.255.255.0 2>&1", of: "db") == "")
+                #expect(try web.guest("ping -c 2 -W 60 \(network).2 | grep -c seq=", of: "db") == "2")
+                #expect(try web.guest("ping -c 2 -W 60 \(network).3 | grep -c seq=") == "2")
+            }
+            for name in ["web", "db"] { #expect(try web.machines.run("kill", name).termination == .exited(0)) }
         }
+    }
+
+    /// The line that gets a value in the guest, up to the value's name.
+    private func expectMetadata(_ web: Web) throws -> String {
+        let api = "curl -s --unix-socket '\(web.machines.runtime.path)/web/api.sock' -X PUT http://localhost/mmds"
+        let large = String(repeating: "x", count: 40_000)
+        try web.folder.write(Array(#"{"latest": {"id": "ami-1", "large": "\#(large)"}}"#.utf8), to: "data.json")
+        #expect(try web.host("\(api) -d @'\(web.folder.path)/data.json'") == "status 0")
+        #expect(try web.guest("ip route add 169.254.169.254 dev eth0") == "")
+        let refused = try web.guest("wget -O - http://169.254.169.254/latest/id 2>&1")
+        #expect(refused.contains("401 Unauthorized"), "\(refused)")
+        let token = try web.guest(Self.tokenRequest)
+        #expect(token.utf8.count == 44, "\(token)")
+        let get = Self.metadata(with: token)
+        #expect(try web.guest("\(get)/id") == "ami-1")
+        #expect(try web.guest("\(get)/large | wc -c") == "40000")
+        #expect(try web.host("\(api) -d '{\"latest\": {\"id\": \"ami-2\"}}'") == "status 0")
+        #expect(try web.guest("\(get)/id") == "ami-2")
+        return get
+    }
+
+    /// A snapshot has the service, but neither data nor tokens; the machine that it was taken of keeps both.
+    private func expectMetadata(of name: String, afterRestore web: Web, _ get: String) throws {
+        let refused = try web.guest("\(get)/id 2>&1", of: name)
+        #expect(refused.contains("401 Unauthorized"), "\(refused)")
+        let token = try web.guest(Self.tokenRequest, of: name)
+        #expect(try web.guest("\(Self.metadata(with: token))/id", of: name) == "ami-3")
+        #expect(try web.guest("\(get)/id") == "ami-2")
+    }
+
+    private static let tokenRequest = """
+        printf 'PUT /latest/api/token HTTP/1.0\\r\\nX-metadata-token-ttl-seconds: 600\\r\\n\\r\\n' \
+        | nc 169.254.169.254 80 | tail -n 1
+        """
+
+    private static func metadata(with token: String) -> String {
+        "wget -q -O - --header 'X-metadata-token: \(token)' http://169.254.169.254/latest"
+    }
+
+    /// Lets `db` go on from where `web` is, on networks and with metadata of its own.
+    private func startSecond(_ web: Web) throws -> Martlet.Result {
+        let snapshot = "\(web.folder.path)/web.snapshot"
+        let saved = try web.machines.run("snapshot", "save", "web", snapshot)
+        #expect(saved.termination == .exited(0), "\(saved.messages)")
+        let data = try web.folder.write(Array(#"{"latest": {"id": "ami-3"}}"#.utf8), to: "db.json")
+        return try web.machines.martlet(
+            "run",
+            "--restore",
+            snapshot,
+            "--name",
+            "db",
+            "--detach",
+            "--metadata",
+            data,
+            "--disk",
+            "\(try GuestImages.path("testing.ext4")),drive=root",
+            "--net=tap:tap1",
+            "--net=socket:\(web.folder.path)/right.sock",
+            "--vsock=\(web.folder.path)/w.sock"
+        ).runToEnd()
     }
 
     /// A page of the host's by its name, and one of the guest's as docs/network.md says.
@@ -200,7 +273,13 @@ struct NetworkToolsTests {
         let passt = try web.host("cat /proc/\(monitor)/task/*/children")
         let child = try #require(passt.split(separator: " ").first.flatMap { pid_t($0) })
         kill(child, SIGKILL)
-        try NetworkNamespace.ip("link del tap0")
+        let log = "cat '\(web.machines.runtime.path)/web/monitor.log'"
+        for (change, words) in [("set tap0 down", "interface tap0 is down"), ("del tap0", "tap0 was deleted")] {
+            try NetworkNamespace.ip("link \(change)")
+            try Deadline.wait(for: "words on \(change)", within: LinuxShell.patience) {
+                try web.host(log).contains(words)
+            }
+        }
         try Deadline.wait(for: "the links to go down", within: LinuxShell.patience) {
             try web.guest("cat /sys/class/net/eth0/carrier /sys/class/net/eth1/carrier | xargs") == "0 0"
         }

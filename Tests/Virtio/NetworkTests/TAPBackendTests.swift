@@ -42,6 +42,40 @@ struct TAPBackendTests {
         }
     }
 
+    /// Asks for the hardware address of fd00::1 (RFC 4861, 4.3), as an IPv6 guest does first of all.
+    private static let solicitation: [UInt8] = {
+        let (own, wanted) = (
+            [0xfd] + [UInt8](repeating: 0, count: 14) + [2], [0xfd] + [UInt8](repeating: 0, count: 14) + [1]
+        )
+        let group: [UInt8] = [0xff, 2] + [UInt8](repeating: 0, count: 9) + [1, 0xff, 0, 0, 1]
+        let address: [UInt8] = [2, 0, 0, 0, 0, 5]
+        var message: [UInt8] = [135, 0, 0, 0, 0, 0, 0, 0] + wanted + [1, 1] + address
+        let pseudoHeader = own + group + [0, 0, 0, UInt8(message.count), 0, 0, 0, 58]
+        var sum = 0
+        for (index, byte) in (pseudoHeader + message).enumerated() { sum += Int(byte) << (index % 2 == 0 ? 8 : 0) }
+        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+        message[2] = UInt8(~sum >> 8 & 0xff)
+        message[3] = UInt8(~sum & 0xff)
+        let packet: [UInt8] = [0x60, 0, 0, 0, 0, UInt8(message.count), 58, 255] + own + group + message
+        return [0x33, 0x33, 0xff, 0, 0, 1] + address + [0x86, 0xdd] + packet
+    }()
+
+    @Test func `IPv6 of a guest is answered by the host's kernel`() throws {
+        try withTAP {
+            try NetworkNamespace.execute("echo 0 > /proc/sys/net/ipv6/conf/tap0/disable_ipv6")
+            try NetworkNamespace.ip("addr add fd00::1/64 dev tap0 nodad")
+            let connection = try NetworkAttachment.tap("tap0").open()
+            var answer: [UInt8] = []
+            try Deadline.wait(for: "an answer to the neighbour solicitation") {
+                #expect(connection.backends[0].send(Self.header + Self.solicitation) == .sent)
+                answer = Array(connection.backends[0].receive().1.dropFirst(12))
+                // Others come as well: the kernel looks for routers. 136 is an advertisement of a neighbour.
+                return answer.count > 54 && answer[12..<14] == [0x86, 0xdd] && answer[54] == 136
+            }
+            #expect(answer.prefix(6) == [2, 0, 0, 0, 0, 5])
+        }
+    }
+
     @Test func `its MTU and offloads are those of the interface and the kernel`() throws {
         try withTAP {
             try NetworkNamespace.ip("link set tap0 mtu 8935")

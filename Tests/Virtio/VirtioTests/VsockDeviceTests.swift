@@ -265,6 +265,24 @@ import Virtio
         try fixture.expect(.response)
     }
 
+    @Test func `a thousand connections carry their own bytes in both directions`() throws {
+        let count: UInt32 = 1000
+        let programs = try (0..<count).map { try fixture.connected(to: 100 + $0) }
+        for (index, (program, _)) in programs.enumerated() { program.write("to \(index)") }
+        var received: [UInt32: String] = [:]
+        while received.count < Int(count) {
+            let (packet, data) = try fixture.expect(.readWrite)
+            received[packet.destinationPort, default: ""] += String(decoding: data, as: UTF8.self)
+        }
+        for (index, (program, hostPort)) in programs.enumerated() {
+            let guestPort = 100 + UInt32(index)
+            #expect(received[guestPort] == "to \(index)")
+            try fixture.send(.readWrite, from: guestPort, to: hostPort, data: Array("from \(index)".utf8))
+            #expect(try program.read() == "from \(index)")
+        }
+        #expect(fixture.device.connectionCount == Int(count))
+    }
+
     @Test func `clients that say nothing give way to those that do`() throws {
         let idle = try (0..<1100).map { _ in
             defer { fixture.device.handleEvents() }

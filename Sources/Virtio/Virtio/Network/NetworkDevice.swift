@@ -25,6 +25,7 @@ package final class NetworkDevice: QueuedDevice {
     package let mtu: UInt16?
     private let set: DescriptorSet
     private let watch: LinkWatch?
+    private let hostFaults: GuestFaultLog
     private let backendCount: Int
     private let receiveKicks = EventCounter()
     private let sendKicks = EventCounter()
@@ -61,6 +62,7 @@ package final class NetworkDevice: QueuedDevice {
         queueMaximumSizes = Array(repeating: Self.queueSize, count: 2 * backendCount)
         link = NetworkLink(address: address, mtu: mtu, pairCount: backendCount)
         watch = connection.link
+        self.hostFaults = hostFaults
         set = try DescriptorSet()
         for (index, backend) in connection.backends.enumerated() {
             try set.add(backend.descriptor, for: [.readable, .writable], token: UInt64(index))
@@ -100,8 +102,12 @@ package final class NetworkDevice: QueuedDevice {
     }
 
     private func lookAtLink() {
-        guard let isUp = watch?.takeState() else { return }
-        queues.withQueues { _, queues in link.set(isUp: isUp, queues.interrupt) }
+        guard let watch else { return }
+        let isUp = watch.takeState()
+        let isNews = queues.withQueues { _, queues in link.set(isUp: isUp, queues.interrupt) }
+        guard isNews, !isUp else { return }
+        let name = watch.name
+        hostFaults.record("interface \(name) is down, and so is the guest's link until `ip link set \(name) up`")
     }
 
     package func processQueue(_ index: Int) {

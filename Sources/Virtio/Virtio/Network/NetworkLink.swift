@@ -28,7 +28,10 @@ final class NetworkLink: Sendable {
     }
 
     /// Says whether the link is up, and tells the driver where that is news.
-    func set(isUp: Bool, isFinal: Bool = false, _ interrupt: (any VirtioInterrupt)?) {
+    ///
+    /// - Returns: Whether it is.
+    @discardableResult
+    func set(isUp: Bool, isFinal: Bool = false, _ interrupt: (any VirtioInterrupt)?) -> Bool {
         let isNews = state.withLock { state in
             guard !state.isFinal else { return false }
             state.isFinal = isFinal
@@ -38,6 +41,7 @@ final class NetworkLink: Sendable {
             return true
         }
         if isNews { interrupt?.notifyConfigurationChange() }
+        return isNews
     }
 
     var isUp: Bool { state.withLock { $0.isUp } }

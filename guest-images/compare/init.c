@@ -2,9 +2,10 @@
 //
 // The first process of a machine that `martlet compare` runs:
 //
-//     init [--data] PROGRAM [ARGUMENT]...        the words after "--" on the kernel's command line
+//     init [--net ADDRESS] [--data] PROGRAM [ARGUMENT]...        the words after "--" on the kernel's command line
 //
-// It mounts /proc, with --data also /dev and the first disk on /data, runs PROGRAM, says how it ended, and ends the machine.
+// It mounts /proc, with --net gives eth0 an address in a network of 256, with --data mounts also /dev and
+// the first disk on /data, runs PROGRAM, says how it ended, and ends the machine.
 // What it says begins with byte 0x1e, so that it cannot be taken for a word of the program:
 //
 //     i NANOSECONDS      its first action: this much of the kernel's clock has passed
@@ -12,9 +13,11 @@
 //     e STATUS           PROGRAM has ended, as a shell shows it: 128 and more for a signal
 //     x WHAT: ERRNO      something that should work did not
 
+#include <linux/if.h>
+#include <linux/in.h>
 #include <linux/mount.h>
 #include <linux/reboot.h>
-#include <linux/time.h>
+#include <linux/sockios.h>
 
 #include "../init/freestanding.h"
 
@@ -35,11 +38,37 @@ static void mount_at(const char *what, const char *where, const char *type) {
     if (error) say("\x1ex cannot mount ", where, ": ", decimal(-error, buffer));
 }
 
+static void start_network(const char *address) {
+    uint32_t bytes = 0;
+    for (int shift = 0; shift < 32; shift += 8, address += *address == '.') {
+        uint32_t byte = 0;
+        while (*address >= '0' && *address <= '9') byte = byte * 10 + (uint32_t)(*address++ - '0');
+        bytes |= byte << shift;
+    }
+    struct ifreq request = {.ifr_name = "eth0"};
+    struct sockaddr_in in = {.sin_family = 2 /* AF_INET */, .sin_addr = {bytes}};
+    memcpy(&request.ifr_addr, &in, sizeof request.ifr_addr);
+    int fd = (int)CALL(socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */, 0, 0, 0);
+    long error = sys_ioctl(fd, SIOCSIFADDR, &request);
+    in.sin_addr.s_addr = 0x00ffffff;  // in network order
+    memcpy(&request.ifr_netmask, &in, sizeof request.ifr_netmask);
+    if (!error) error = sys_ioctl(fd, SIOCSIFNETMASK, &request);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (!error) error = sys_ioctl(fd, SIOCSIFFLAGS, &request);
+    char buffer[24];
+    if (error) say("\x1ex cannot start the network: ", decimal(-error, buffer), 0, 0);
+    sys_close(fd);
+}
+
 __attribute__((noreturn, used)) static void start(long *stack) {
     int64_t began = nanoseconds();
     char **arguments = (char **)(stack + 1) + 1, **environment = arguments + stack[0];
     tell("i", began);
     mount_at("proc", "/proc", "proc");
+    if (arguments[0] && arguments[1] && equal(arguments[0], "--net")) {
+        start_network(arguments[1]);
+        arguments += 2;
+    }
     if (*arguments && equal(*arguments, "--data")) {
         arguments++;
         mount_at("dev", "/dev", "devtmpfs");

@@ -35,7 +35,14 @@ package struct Comparison {
             interpretsGuestKernels: options.interpretsGuestKernels,
             workFolderIsInMemory: folder.isInMemory
         )
-        let context = MeasurementContext(options: options, host: host, folder: folder, progress: progress)
+        let context = MeasurementContext(
+            options: options,
+            host: host,
+            folder: folder,
+            userSpace: userSpace,
+            interruption: interruption,
+            progress: progress
+        )
         try context.add(.process) { () throws(ComparisonError) in
             ProcessEnvironment(userSpace: userSpace, folder: folder, interruption: interruption)
         }

@@ -122,6 +122,21 @@ struct CompareTests {
         #expect(result.text[machine.upperBound...].drop { $0.isWhitespace }.hasPrefix("\"median\": "))
     }
 
+    @Test(
+        .enabled(if: HostKVM.isUsable && NetworkNamespace.isUsable, "\(HostKVM.reason); \(NetworkNamespace.reason)"),
+        .enabled(if: GuestImages.isExpected, "\(GuestImages.reason)")
+    )
+    func `a server on the host is reached from a process and from a machine, and no network stays`() throws {
+        let running = compare("--only", "network", "--repeat", "1", "--json", "--runtime", "/nowhere")
+        let result = try running.runToEnd(within: .seconds(1800))
+        #expect(result.termination == .exited(0))
+        #expect(result.text.split(separator: "\"median\": ").count == 1 + 4 * 2, "\(result.text)")
+        #expect(try folder.names() == [])
+        try Deadline.wait(for: "the end of the network's processes") {
+            try !ProcessListing.commands().contains { $0.contains(folder.path) }
+        }
+    }
+
     @Test(arguments: ["/nowhere/program", "/etc/passwd"])
     func `a workload that cannot run is told before anything starts`(path: String) throws {
         let result = try compare("--workload", path).runToEnd()

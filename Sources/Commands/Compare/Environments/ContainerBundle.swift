@@ -15,6 +15,8 @@ struct ContainerBundle {
     var dataFolder: String?
     var limits = Job.Limits()
     var hasSeccomp = true
+    /// The network namespace that it joins; `nil` for a new one.
+    var networkNamespace: String?
 
     private static let capabilities = [
         "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
@@ -75,7 +77,10 @@ struct ContainerBundle {
 
     private func namespaces(isRoot: Bool) -> [JSONValue] {
         let kinds = ["pid", "network", "ipc", "uts", "mount"] + (isRoot ? [] : ["user"])
-        return kinds.map { ["type": .string($0)] }
+        return kinds.map { kind in
+            guard kind == "network", let networkNamespace else { return ["type": .string(kind)] }
+            return ["type": .string(kind), "path": .string(networkNamespace)]
+        }
     }
 
     /// Without root rights the container's root is the user.

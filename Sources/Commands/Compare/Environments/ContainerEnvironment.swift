@@ -84,14 +84,15 @@ final class ContainerEnvironment: ComparedEnvironment {
         if let data { try Files.makeFolder(data) }
         let configuration = ContainerBundle(
             root: userSpace.root,
-            command: job.command(programsIn: "/bin", dataFolder: "/data"),
+            command: job.command(kind, programsIn: "/bin", dataFolder: "/data"),
             dataFolder: data,
             limits: runtime.hasCGroups ? job.limits : Job.Limits(),
-            hasSeccomp: runtime.hasSeccomp
+            hasSeccomp: runtime.hasSeccomp,
+            networkNamespace: job.network?.containerNamespace
         )
         try Files.write(configuration.configuration.text.utf8, to: "\(bundle)/config.json")
         let process = try HostProcess(
-            runtime.command(["run", "--bundle", bundle, identifier], state: state),
+            (job.network?.launcher ?? []) + runtime.command(["run", "--bundle", bundle, identifier], state: state),
             messages: "\(bundle).log",
             withoutCGroup2: runtime.hidesCGroup2,
             interruption: interruption

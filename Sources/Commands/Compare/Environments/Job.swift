@@ -7,6 +7,8 @@ struct Job {
         case text(String)
         /// The folder for data, which each environment has at another place.
         case dataFolder
+        /// The server of the network, which each environment has at another address.
+        case serverAddress
 
         init(stringLiteral text: String) { self = .text(text) }
     }
@@ -22,6 +24,8 @@ struct Job {
     var arguments: [Word] = []
     var needsData = false
     var limits = Limits()
+    /// The network that it is to have; `nil` for none.
+    var network: ComparedNetwork?
     /// Indicates whether it is to run as one of many: a machine in the smaller process that machines with a name have.
     var isOneOfMany = false
 
@@ -38,13 +42,14 @@ struct Job {
         self.program = program
     }
 
-    /// The command line where programs are in `folder` and data in `dataFolder`.
-    func command(programsIn folder: String, dataFolder: String) -> [String] {
+    /// The command line in an environment where programs are in `folder` and data in `dataFolder`.
+    func command(_ kind: EnvironmentKind, programsIn folder: String, dataFolder: String) -> [String] {
         ["\(folder)/\(program)"]
             + arguments.map { word in
                 switch word {
                 case .text(let text): text
                 case .dataFolder: dataFolder
+                case .serverAddress: ComparedNetwork.serverAddress(kind)
                 }
             }
     }

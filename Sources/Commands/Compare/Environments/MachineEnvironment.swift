@@ -69,7 +69,7 @@ final class MachineEnvironment: ComparedEnvironment {
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
         count += 1
         let identity = "\(folder.path)/machine\(count)"
-        var words = job.command(programsIn: "/bin", dataFolder: "/data")
+        var words = job.command(kind, programsIn: "/bin", dataFolder: "/data")
         var disk: String?
         if job.needsData {
             let path = "\(identity).ext4"
@@ -81,6 +81,7 @@ final class MachineEnvironment: ComparedEnvironment {
             disk = path
             words.insert("--data", at: 0)
         }
+        if job.network != nil { words.insert(contentsOf: ["--net", ComparedNetwork.machineAddress], at: 0) }
         let parameters = (images.parameters + ["--"] + words).joined(separator: " ")
         let memory = job.limits.memoryByteCount ?? Self.memoryByteCount
         var command = [images.monitor, "run", "--escape", "none"]
@@ -93,8 +94,10 @@ final class MachineEnvironment: ComparedEnvironment {
             command += [images.kernel, "--initrd", userSpace.archive, "--memory", "\(memory >> 20)M"]
             // Past the host's page cache, so that host and guest do not both keep the data, and reads reach the disk.
             if let disk { command += ["--disk", folder.isInMemory ? disk : "\(disk),direct"] }
+            if job.network != nil { command.append("--net=tap:\(ComparedNetwork.tap)") }
             command += ["--cmdline", parameters]
         }
+        command.insert(contentsOf: job.network?.launcher ?? [], at: 0)
         let process = try HostProcess(command, messages: "\(identity).log", interruption: interruption)
         return Instance(kind: kind, process: process) {
             Files.remove("\(identity).ext4")

@@ -21,7 +21,7 @@ final class ProcessEnvironment: ComparedEnvironment {
         let data = "\(folder.path)/process-data"
         if job.needsData { try Files.makeFolder(data) }
         let process = try HostProcess(
-            job.command(programsIn: userSpace.programs, dataFolder: data),
+            (job.network?.launcher ?? []) + job.command(kind, programsIn: userSpace.programs, dataFolder: data),
             messages: "\(folder.path)/process.log",
             interruption: interruption
         )

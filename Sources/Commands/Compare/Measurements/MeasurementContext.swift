@@ -19,17 +19,23 @@ final class MeasurementContext {
     private(set) var environments: [EnvironmentKind: any ComparedEnvironment] = [:]
     private var problems: [EnvironmentKind: String] = [:]
     var heading = ""
+    private let userSpace: UserSpace
+    private let interruption: Interruption
     private let progress: (String) -> Void
 
     init(
         options: ComparisonOptions,
         host: HostDescription,
         folder: WorkFolder,
+        userSpace: UserSpace,
+        interruption: Interruption,
         progress: @escaping (String) -> Void
     ) {
         self.options = options
         self.host = host
         self.folder = folder
+        self.userSpace = userSpace
+        self.interruption = interruption
         self.progress = progress
     }
 
@@ -49,6 +55,14 @@ final class MeasurementContext {
             if case .interrupted = error { throw error }
             problems[kind] = "\(error)"
         }
+    }
+
+    /// Makes a network for one instance of each environment.
+    ///
+    /// - Returns: The network.
+    /// - Throws: `ComparisonError`, which says what keeps it from being made.
+    func makeNetwork() throws(ComparisonError) -> ComparedNetwork {
+        try ComparedNetwork(userSpace: userSpace, folder: folder, interruption: interruption)
     }
 
     var columns: [ComparisonResult.Column] {
@@ -129,6 +143,7 @@ final class MeasurementContext {
         case .cpu: try TimedWork(context: self).processor()
         case .syscalls: try TimedWork(context: self).systemCalls()
         case .disk: try TimedWork(context: self).disk()
+        case .network: try TimedWork(context: self).network()
         case .isolation: try IsolationProbes(context: self).section()
         }
     }

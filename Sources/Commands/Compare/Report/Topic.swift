@@ -18,6 +18,8 @@ package enum Topic: String, CaseIterable, Sendable {
     case syscalls
     /// Files: sync, write, read.
     case disk
+    /// TCP to a server on the host: connect, request, send, receive.
+    case network
     /// Attempts to see or change the host.
     case isolation
 
@@ -31,6 +33,7 @@ package enum Topic: String, CaseIterable, Sendable {
         case .cpu: "Processor"
         case .syscalls: "System calls"
         case .disk: "Disk"
+        case .network: "Network"
         case .isolation: "Isolation"
         }
     }

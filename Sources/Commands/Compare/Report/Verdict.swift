@@ -20,7 +20,10 @@ struct Verdict {
             )
         }
         return sentences
-            + [startup, size, memory, density, work(.cpu), work(.syscalls), work(.disk), kernel, isolation]
+            + [
+                startup, size, memory, density, work(.cpu), work(.syscalls), work(.disk), work(.network), kernel,
+                isolation,
+            ]
             .compactMap { $0 }
     }
 

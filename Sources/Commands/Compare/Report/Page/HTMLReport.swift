@@ -115,7 +115,7 @@ package struct HTMLReport {
             return bars.map { BarChart(row: $0).text } + [TimelineChart(section.timeline).text]
         case .memory: return section.rows.prefix(1).map { BarChart(row: $0).text }
         case .size, .cpu: return section.rows.map { BarChart(row: $0).text }
-        case .syscalls, .disk: return section.rows.map { BarChart(row: $0).text }
+        case .syscalls, .disk, .network: return section.rows.map { BarChart(row: $0).text }
         }
     }
 }

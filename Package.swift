@@ -290,7 +290,7 @@ let package = Package(
             "Tests/Control/MachineAPITests",
             uses: [
                 "Console", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel",
-                "Metadata", "TestSupport", logging,
+                "Metadata", "Snapshot", "TestSupport", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),
@@ -331,8 +331,9 @@ if Context.environment["MARTLET_FUZZ"] != nil {
         .program(
             "Tests/Fuzzing/martlet-fuzz",
             uses: [
-                "CFuzzer", "CGuestAgent", "GuestAgent", "Interpreter", "GuestMemory", "Devices", "MachineModel",
-                "Network", "Storage", "Virtio",
+                "CFuzzer", "CGuestAgent", "GuestAgent", "Interpreter", "GuestMemory", "Devices", "KVM", "Machine",
+                "MachineModel",
+                "Network", "Snapshot", "Storage", "Virtio",
                 "LinuxBoot", "Host",
                 "JSON", "HTTP", "TestSupport", logging, systemPackage,
             ],

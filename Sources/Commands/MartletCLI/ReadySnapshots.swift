@@ -68,7 +68,7 @@ struct ReadySnapshots {
     /// - Returns: The snapshot; `nil` for a boot.
     func snapshot(_ name: String) -> MachineSnapshot? {
         guard let snapshot = try? MachineSnapshot(folder.appending(name)) else { return nil }
-        let memory = try? snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
+        let memory = try? snapshot.memory()
         let disks = snapshot.machine.disks.filter(\.isCopied).allSatisfy { disk in
             guard let file = try? snapshot.folder.disk(disk.id) else { return false }
             return file.byteCount == disk.byteCount

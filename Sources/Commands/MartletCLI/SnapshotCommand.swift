@@ -22,7 +22,8 @@ struct SnapshotCommand: ParsableCommand {
             """,
         subcommands: [
             SnapshotSaveCommand.self, SnapshotInspectCommand.self, SnapshotVerifyCommand.self,
-            SnapshotPackCommand.self, SnapshotUnpackCommand.self, SnapshotRemoveCommand.self, SnapshotListCommand.self,
+            SnapshotMergeCommand.self, SnapshotPackCommand.self, SnapshotUnpackCommand.self, SnapshotRemoveCommand.self,
+            SnapshotListCommand.self,
             SnapshotPruneCommand.self,
         ]
     )
@@ -67,11 +68,21 @@ struct SnapshotSaveCommand: ParsableCommand {
     )
     var disks = SaveOptions.Disks.writable
 
+    @Option(
+        help: ArgumentHelp(
+            "Save only what is not as in this snapshot of the machine; `martlet snapshot merge` makes a whole one of the two.",
+            valueName: "folder"
+        ),
+        completion: .directory
+    )
+    var diffOf: String?
+
     func run() throws {
         let client = try machine.client()
         try client.save([
             "path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop),
             "disks": .string(disks.rawValue),
+            "diff_of": diffOf.map { JSONValue.string(FilePath(hostText: $0).absolute.hostText) } ?? .null,
         ])
     }
 }
@@ -121,7 +132,7 @@ struct SnapshotVerifyCommand: ParsableCommand {
         let opened = try MachineSnapshot(path)
         _ = try opened.folder.console()
         let description = opened.machine.memory
-        let file = try opened.folder.memory(description, id: opened.machine.id)
+        let file = try opened.memory()
         for disk in opened.machine.disks where disk.isCopied {
             _ = try opened.folder.disk(disk.id, byteCount: disk.byteCount)
         }
@@ -135,6 +146,27 @@ struct SnapshotVerifyCommand: ParsableCommand {
             )
         }
         return damage.isEmpty
+    }
+}
+
+/// `martlet snapshot merge`.
+struct SnapshotMergeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge",
+        abstract: "Make a whole snapshot of one that has only the differences to another one (`save --diff-of`)."
+    )
+
+    @Argument(help: "The snapshot that has all.", completion: .directory)
+    var base: String
+
+    @Argument(help: "The snapshot that has the differences.", completion: .directory)
+    var differences: String
+
+    @OptionGroup var snapshot: SnapshotArgument
+
+    func run() throws {
+        let base = try MachineSnapshot(FilePath(hostText: base))
+        try MachineSnapshot(FilePath(hostText: differences)).merge(into: base, as: snapshot.path)
     }
 }
 

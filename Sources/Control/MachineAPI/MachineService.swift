@@ -10,6 +10,7 @@ import Logging
 package import Machine
 package import MachineModel
 package import Metadata
+import Snapshot
 import Synchronization
 package import SystemPackage
 
@@ -26,6 +27,8 @@ package final class MachineService: Sendable {
         var isAbandoned = false
         /// Restored to wait, and nobody has said yet whether it is to run or to go on waiting.
         var awaitsOrder = false
+        /// The last snapshot that has all of the machine.
+        var lastSnapshot: SnapshotPlace?
         /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
 
@@ -292,6 +295,9 @@ package final class MachineService: Sendable {
     func change(_ body: (inout State) -> Void) {
         state.withLock { body(&$0) }
     }
+
+    /// The last snapshot that has all of the machine: it went on from there, or was saved there.
+    var lastSnapshot: SnapshotPlace? { state.withLock { $0.lastSnapshot } }
 
     /// The machine, once it was started.
     func startedMachine() throws(APIError) -> VirtualMachine {

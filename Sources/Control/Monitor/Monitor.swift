@@ -55,7 +55,7 @@ enum Monitor {
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
         // Before all else: it is a thread's work.
-        let headStart = options.snapshot.map { _ in HeadStart() }
+        let headStart = options.snapshot.map { HeadStart(for: SnapshotPlace(folder: $0)) }
         let tenure: MachineTenure? =
             if let lock = options.lockDescriptor, let folder = options.machineFolder {
                 try MachineTenure(lock: lock, folder: folder)

@@ -4,24 +4,34 @@ import Glibc
 package import SystemPackage
 
 extension GuestMemory {
-    /// Writes all memory to a file, region behind region, with holes for the pages that are all zeros.
+    /// The facts about memory that was saved.
+    package struct Saved {
+        /// The checksum of each 2 MiB of memory.
+        package fileprivate(set) var checksums: [UInt32] = []
+        /// The parts that were written, in bytes, whole pages, in order.
+        package fileprivate(set) var written: [Range<UInt64>] = []
+    }
+
+    /// Writes memory to a file, region behind region, with holes for the pages that are all zeros, or as they are in another file.
     ///
     /// No vCPU runs and no device works meanwhile.
     ///
     /// - Parameters:
     ///   - file: Empty.
+    ///   - base: An earlier file of this memory: only what differs is written then, zeros too.
     ///   - isWanted: Asked now and then whether to go on.
-    /// - Returns: The checksum of each 2 MiB of the file.
+    /// - Returns: The checksums of memory, and what was written.
     /// - Throws: `host`: the file cannot be written, or is not wanted any more (`ECANCELED`).
     package func save(
         to file: FileDescriptor,
+        changedFrom base: MemoryFile? = nil,
         while isWanted: () -> Bool = { true }
-    ) throws(GuestMemoryError) -> [UInt32] {
+    ) throws(GuestMemoryError) -> Saved {
         guard ftruncate(file.rawValue, off_t(clamping: byteCount)) == 0 else {
             throw .host(operation: "ftruncate", byteCount: byteCount, Errno(rawValue: errno))
         }
         let pages = PageMap()
-        var checksums: [UInt32] = []
+        var saved = Saved()
         var checksum = MemoryChecksum()
         var offset: UInt64 = 0
         for region in regions {
@@ -38,64 +48,100 @@ extension GuestMemory {
                     to: file,
                     at: offset,
                     pages: pages,
+                    base: base?.bytes(offset..<offset + count),
                     adding: &checksum,
-                    from: UInt32(chunkOffset) / UInt32(MemoryChecksum.pageByteCount)
+                    from: UInt32(chunkOffset) / UInt32(MemoryChecksum.pageByteCount),
+                    &saved
                 )
                 (position, offset) = (position + count, offset + count)
                 if offset % MemoryChecksum.chunkByteCount == 0 || offset == byteCount {
-                    checksums.append(checksum.value)
+                    saved.checksums.append(checksum.value)
                     checksum = MemoryChecksum()
                 }
             }
         }
-        return checksums
+        return saved
+    }
+
+    /// Has the memory, which nobody has touched, begin with what a file holds, region behind region.
+    ///
+    /// - Parameter file: The file; once.
+    /// - Throws: What `GuestMemoryRegion.begin` throws.
+    package func begin(with file: MemoryFile) throws(GuestMemoryError) {
+        var offset: UInt64 = 0
+        for region in regions {
+            try region.begin(with: file, at: offset)
+            offset += region.byteCount
+        }
     }
 
     /// The file that memory was mapped from and that somebody has cut short.
     package var truncatedFile: FilePath? {
-        regions.lazy.compactMap(\.file).first { $0.isTruncated }?.path
+        regions.lazy.compactMap { $0.file?.file }.first { $0.isTruncated }?.path
     }
 }
 
 extension GuestMemoryRegion {
-    /// Writes the pages of `range` that are not zero.
+    /// Writes the pages of `range` that are not zero, or not as they were.
     ///
     /// - Parameters:
     ///   - range: At most a chunk of the region.
     ///   - file: The memory file.
     ///   - offset: The place of the range's start in the file.
     ///   - pages: The kernel's knowledge of this process's pages.
+    ///   - before: The bytes of the range as they were; `nil` for zeros that need not be written.
     ///   - checksum: Of the chunk.
     ///   - firstNumber: The number of the range's first page in the chunk.
+    ///   - saved: Gets what was written.
     /// - Throws: `host`: the file cannot be written.
     fileprivate func save(
         _ range: Range<UInt64>,
         to file: FileDescriptor,
         at offset: UInt64,
         pages: PageMap,
+        base before: [UInt8]?,
         adding checksum: inout MemoryChecksum,
-        from firstNumber: UInt32
+        from firstNumber: UInt32,
+        _ saved: inout GuestMemory.Saved
     ) throws(GuestMemoryError) {
         let pageByteCount = MemoryChecksum.pageByteCount
         let byteCount = Int(range.upperBound - range.lowerBound)
         let position = GuestAddress(rawValue: start.rawValue + range.lowerBound)
         let base = unsafe extent.pointer(to: position)
         let isTouched = unsafe pages.touched(from: base, pageCount: byteCount / pageByteCount)
-        let isOfFile = fileExtents.contains { $0.overlaps(range) }
+        let isOfFile = self.file?.extents.contains { $0.overlaps(range) } ?? false
         var run = 0..<0
+        func endRun() throws(GuestMemoryError) {
+            guard !run.isEmpty else { return }
+            try unsafe write(base, run, to: file, at: offset)
+            let (start, end) = (offset + UInt64(run.lowerBound), offset + UInt64(run.upperBound))
+            if let last = saved.written.last, last.upperBound == start {
+                saved.written[saved.written.count - 1] = last.lowerBound..<end
+            } else {
+                saved.written.append(start..<end)
+            }
+        }
         for page in 0..<byteCount / pageByteCount {
             let start = page * pageByteCount
             // What nobody has touched is zero, unless it is the file's.
             let mayHaveData = isOfFile || isTouched[page]
-            guard unsafe mayHaveData && !MemoryChecksum.isZero(base + start) else { continue }
-            unsafe checksum.add(base + start, number: firstNumber + UInt32(page))
+            let hasData = unsafe mayHaveData && !MemoryChecksum.isZero(base + start)
+            if hasData { unsafe checksum.add(base + start, number: firstNumber + UInt32(page)) }
+            let isWritten =
+                unsafe before?.withUnsafeBytes { before in
+                    guard let address = before.baseAddress else { return hasData }
+                    // A page that nobody touched and that was zero is not touched here either.
+                    let wasZero = unsafe MemoryChecksum.isZero(address + start)
+                    return unsafe hasData ? memcmp(base + start, address + start, pageByteCount) != 0 : !wasZero
+                } ?? hasData
+            guard isWritten else { continue }
             if run.upperBound != start {
-                try unsafe write(base, run, to: file, at: offset)
+                try endRun()
                 run = start..<start
             }
             run = run.lowerBound..<start + pageByteCount
         }
-        try unsafe write(base, run, to: file, at: offset)
+        try endRun()
     }
 
     private func write(

@@ -2,6 +2,7 @@
 
 import CHost
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// One contiguous range of guest RAM, backed by one host mapping that lives as long as the region.
@@ -19,36 +20,29 @@ package final class GuestMemoryRegion: Sendable {
     private nonisolated(unsafe) let base: UnsafeMutableRawPointer
     private nonisolated(unsafe) let reservation: UnsafeMutableRawBufferPointer
     private static let hugePageByteCount = 2 << 20
-    /// The file that the region began with, and the parts of the region that are mapped from it; zeros lie between them.
-    let file: MemoryFile?
-    let fileExtents: [Range<UInt64>]
-    /// Tells of a file that somebody cuts short: see `chost_guard_mapping`.
-    private let guardian: CInt
+    private let backing = Mutex<Backing?>(nil)
 
-    /// Maps private memory.
-    ///
-    /// Without a file it is zeroed, lazily backed, and advised to be of huge pages. With one, the file's data is mapped lazily:
-    /// what nobody writes is shared with all who map the file, and the file never changes. Its holes are as memory without a
-    /// file: a touched hole of a mapped file would fill the host's page cache with zeros.
+    /// The file that the region began with.
+    struct Backing {
+        let file: MemoryFile
+        /// The parts of the region that are mapped from it; zeros lie between them.
+        let extents: [Range<UInt64>]
+        /// Tells of a file that somebody cuts short: see `chost_guard_mapping`.
+        fileprivate let guardian: CInt
+    }
+
+    /// Maps private memory: zeroed, lazily backed, and advised to be of huge pages.
     ///
     /// - Parameters:
     ///   - start: The first guest physical address; page aligned.
     ///   - byteCount: The size in bytes; at least one page, page aligned.
-    ///   - file: What the memory holds at first.
-    ///   - offset: Where in the file the region lies; page aligned.
-    /// - Throws: `badRegion` for an impossible range, `host` when the host has no room, `endOfFile` for a file that is too short.
-    package init(
-        start: GuestAddress,
-        byteCount: UInt64,
-        file: MemoryFile? = nil,
-        offset: UInt64 = 0
-    ) throws(GuestMemoryError) {
+    /// - Throws: `badRegion` for an impossible range, `host` when the host has no room.
+    package init(start: GuestAddress, byteCount: UInt64) throws(GuestMemoryError) {
         let pageSize = UInt64(sysconf(CInt(_SC_PAGESIZE)))
         guard
             byteCount > 0, byteCount <= UInt64(Int.max) / 2, byteCount % pageSize == 0,
             start.rawValue % pageSize == 0, start.advanced(by: byteCount - 1) != nil
         else { throw .badRegion(start, byteCount: byteCount) }
-        let fileExtents = try file?.dataExtents(at: offset, byteCount: byteCount) ?? []
         // Without rights around it, so that no access beside it finds memory and no other mapping grows into it; aligned
         // for huge pages.
         let reservedByteCount = Int(byteCount) + 2 * Self.hugePageByteCount
@@ -71,25 +65,37 @@ package final class GuestMemoryRegion: Sendable {
         }
         // Both are advice: a host without huge pages or core dump control runs the guest all the same.
         unsafe madvise(mapping, Int(byteCount), CInt(MADV_HUGEPAGE))
-        do throws(GuestMemoryError) {
-            for extent in fileExtents { try unsafe file?.map(extent, of: mapping, at: offset) }
-        } catch {
-            unsafe munmap(reserved, reservedByteCount)
-            throw error
-        }
-        guardian = file.map { unsafe chost_guard_mapping(mapping, Int(byteCount), $0.messageOfTruncation) } ?? -1
         unsafe madvise(mapping, Int(byteCount), CInt(MADV_DONTDUMP))
         self.start = start
         self.byteCount = byteCount
-        (self.file, self.fileExtents) = (file, fileExtents)
         unsafe base = mapping
         unsafe reservation = UnsafeMutableRawBufferPointer(start: reserved, count: reservedByteCount)
     }
 
     deinit {
-        chost_unguard_mapping(guardian)
+        if let backing = file { chost_unguard_mapping(backing.guardian) }
         unsafe munmap(reservation.baseAddress, reservation.count)
     }
+
+    /// Has the region, which nobody has touched, begin with what a file holds.
+    ///
+    /// The file's data is mapped lazily: what nobody writes is shared with all who map the file, and the file never changes. Its
+    /// holes stay as they are: a touched hole of a mapped file would fill the host's page cache with zeros.
+    ///
+    /// - Parameters:
+    ///   - file: The file; once.
+    ///   - offset: Where in the file the region lies; page aligned.
+    /// - Throws: `host` when the host has no room, `endOfFile` for a file that is too short.
+    package func begin(with file: MemoryFile, at offset: UInt64 = 0) throws(GuestMemoryError) {
+        let extents = try file.dataExtents(at: offset, byteCount: byteCount)
+        for extent in extents { try unsafe file.map(extent, of: base, at: offset) }
+        let guardian = unsafe chost_guard_mapping(base, Int(byteCount), file.messageOfTruncation)
+        unsafe madvise(base, Int(byteCount), CInt(MADV_DONTDUMP))
+        backing.withLock { $0 = Backing(file: file, extents: extents, guardian: guardian) }
+    }
+
+    /// The file that the region began with; `nil` for zeros.
+    var file: Backing? { backing.withLock { $0 } }
 
     /// The last guest physical address of the region.
     package var last: GuestAddress {

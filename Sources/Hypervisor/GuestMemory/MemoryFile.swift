@@ -114,6 +114,19 @@ package final class MemoryFile: Sendable {
         return checksums
     }
 
+    /// Reads a part of the memory.
+    ///
+    /// - Parameter range: The part, which is in the file.
+    /// - Returns: The bytes.
+    /// - Throws: `host` where the file cannot be read, `endOfFile` where it is shorter.
+    package func bytes(_ range: Range<UInt64>) throws(GuestMemoryError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        // A hole has nothing to be read.
+        let data = chost_seek_data(descriptor.rawValue, Int64(range.lowerBound))
+        if data < 0 || UInt64(data) < range.upperBound { try read(into: &bytes, at: range.lowerBound) }
+        return bytes
+    }
+
     private func read(into bytes: inout [UInt8], at offset: UInt64) throws(GuestMemoryError) {
         var done = 0
         let total = bytes.count

@@ -65,23 +65,20 @@ final class MachineParts: Sendable {
             configuration = try snapshot.configuration(options, copies: &copies)
             (kernel, headStart) = (nil, options.headStart)
             file = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
-                try snapshot.folder.memory(snapshot.machine.memory, id: snapshot.machine.id)
+                try snapshot.memory()
             }
         }
 
-        let (system, vm) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            let begun = try headStart?.take()
-            let (system, vm) = if let begun { begun } else { try HeadStart.begin() }
-            let (wanted, maximum) = (configuration.size.vcpuCount, system.maximumVCPUCount)
-            guard wanted <= maximum else { throw .tooManyVCPUs(asked: wanted, maximum: maximum) }
-            return (system, vm)
+        let size = configuration.size
+        let begun = try headStart?.take(memory: size.memoryByteCount)
+        let foundation = if let begun { begun } else { try MachineFoundation(memory: size.memoryByteCount) }
+        let (system, memory, vm) = (foundation.system, foundation.memory, foundation.vm)
+        var resources = foundation.resources
+        let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+            try foundation.makeVCPUs(size.vcpuCount)
         }
-        let memory = try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in
-            try GuestMemory(byteCount: configuration.size.memoryByteCount, file: file)
-        }
-        var resources = PlatformResources()
-        try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try Self.furnish(vm, system, memory, &resources)
+        if let file {
+            try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in try memory.begin(with: file) }
         }
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
             // Nobody comes later to a console that this machine has for itself: what was written is not kept.
@@ -107,9 +104,6 @@ final class MachineParts: Sendable {
             ? SnapshotPoint(page: IdentityPage(in: memory), keyboard: devices.legacy.keyboardController) : nil
         self.snapshotPoint = snapshotPoint
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
-        let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try (0..<configuration.size.vcpuCount).map { index throws(KVMError) in try vm.makeVCPU(index: index) }
-        }
         switch start {
         case .boot:
             try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
@@ -196,29 +190,6 @@ final class MachineParts: Sendable {
     }
 
     // MARK: - Steps
-
-    /// Gives a machine that has nothing yet its memory, interrupt controllers and timer.
-    private static func furnish(
-        _ vm: KVMVirtualMachine,
-        _ system: KVMSystem,
-        _ memory: GuestMemory,
-        _ resources: inout PlatformResources
-    ) throws(KVMError) {
-        // Before the interrupt controllers and the timer: these register on KVM's buses, which begins an SRCU grace period, and
-        // KVM_SET_USER_MEMORY_REGION would wait for its end, 4 to 7 ms.
-        for region in memory.regions {
-            try vm.setMemory(
-                slot: resources.allocateMemorySlot(),
-                guestAddress: region.start.rawValue,
-                byteCount: region.byteCount,
-                hostAddress: region.hostAddress
-            )
-        }
-        try vm.reserveRealModePages(tss: X86Layout.tss.rawValue, identityMap: X86Layout.identityMap.rawValue)
-        try vm.makeInterruptControllers()
-        try vm.makeTimer()
-        if system.value(of: .exitOnEmulationFailure) != 0 { try vm.enableExitOnEmulationFailure() }
-    }
 
     /// Makes new vCPUs what a guest finds after its firmware; those of a saved machine get all of it from its state.
     private static func prepare(

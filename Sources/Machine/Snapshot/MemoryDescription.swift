@@ -9,18 +9,21 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     package var byteCount: UInt64
     /// The checksum of each 2 MiB of the file, as 4 little-endian bytes: see `MemoryChecksum`.
     package var checksums: Base64
-    /// The parts of the file that have data, each as the number of its first page and of the page behind it; `nil` where only the
+    /// The id of the snapshot that this one has only the differences to; `nil` for one that has all.
+    package private(set) var base: Base64?
+    /// The parts of the file that have data, or that differ, each as the number of its first page and of the page behind it; `nil` where only the
     /// file system knows them, which has to be asked hundreds of times.
     package var data: [UInt64]?
 
     enum CodingKeys: String, CodingKey {
         case byteCount = "bytes"
         case checksums = "crc32c"
+        case base = "base_id"
         case data = "data_pages"
     }
 
-    package init(byteCount: UInt64, checksums: [UInt32], extents: [Range<UInt64>]? = nil) {
-        self.byteCount = byteCount
+    package init(byteCount: UInt64, checksums: [UInt32], base: Base64? = nil, extents: [Range<UInt64>]? = nil) {
+        (self.byteCount, self.base) = (byteCount, base)
         let page = UInt64(MemoryChecksum.pageByteCount)
         data = extents?.flatMap { [$0.lowerBound / page, $0.upperBound / page] }
         self.checksums = Base64(
@@ -28,13 +31,27 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
         )
     }
 
+    /// Makes the description of a whole memory from that of its differences.
+    ///
+    /// - Parameter extents: The parts of its file that have data.
+    package mutating func complete(extents: [Range<UInt64>]) {
+        let page = UInt64(MemoryChecksum.pageByteCount)
+        (base, data) = (nil, extents.flatMap { [$0.lowerBound / page, $0.upperBound / page] })
+    }
+
     /// The parts of the file that have data.
     ///
     /// - Returns: The parts in bytes; `nil` where they are not known, or are none that a file of this size has.
     var extents: [Range<UInt64>]? {
+        guard let data, data.count / 2 <= MemoryFile.maximumExtentCount else { return nil }
+        return parts
+    }
+
+    /// The parts of the file that have data, or that differ, however many; `nil` where they are none that a file of this size has.
+    package var parts: [Range<UInt64>]? {
         let page = UInt64(MemoryChecksum.pageByteCount)
-        guard let data, data.count.isMultiple(of: 2), data.count / 2 <= MemoryFile.maximumExtentCount,
-            data.allSatisfy({ $0 <= byteCount / page }), zip(data, data.dropFirst()).allSatisfy(<)
+        guard let data, data.count.isMultiple(of: 2), data.allSatisfy({ $0 <= byteCount / page }),
+            zip(data, data.dropFirst()).allSatisfy(<)
         else { return nil }
         return stride(from: 0, to: data.count, by: 2).map { data[$0] * page..<data[$0 + 1] * page }
     }

@@ -15,6 +15,8 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     case version(major: Int, minor: Int)
     /// Its files do not fit together, or somebody has changed them.
     case damaged(FilePath, reason: String)
+    /// It has only what changed since another one.
+    case differences(FilePath)
     /// A disk of the saved machine has no file.
     case drive(String, reason: String)
     /// The host's side of a network interface, or of vsock, is missing or cannot do what the guest knows.
@@ -39,6 +41,10 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
             """
         case .damaged(let path, let reason):
             "the snapshot is damaged: \(path): \(reason)"
+        case .differences(let path):
+            """
+            \(path) has only what changed since another snapshot: `martlet snapshot merge` makes a whole one of the two
+            """
         case .drive(let name, let reason):
             "disk \(name): \(reason)"
         case .device(let name, let reason):

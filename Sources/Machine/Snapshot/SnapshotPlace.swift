@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Host
 package import SystemPackage
 
@@ -33,6 +34,15 @@ package struct SnapshotPlace: Hashable, Sendable {
 
     /// The name of the folder of copies of disks, which is beside the state.
     let disksName: String
+
+    /// The size of guest memory, by that of its file; `nil` where there is none.
+    package var memoryByteCount: UInt64? {
+        var status = stat()
+        guard unsafe memory.withPlatformString({ unsafe stat($0, &status) }) == 0 else { return nil }
+        let (byteCount, isTooSmall) = UInt64(clamping: status.st_size)
+            .subtractingReportingOverflow(UInt64(MemoryFooter.byteCount))
+        return isTooSmall ? nil : byteCount
+    }
 
     /// The path of a disk's copy.
     package func disk(_ id: String) -> FilePath { disks.appending(id) }

@@ -85,7 +85,7 @@ extension DiskFile {
     /// The largest number of bytes that are copied in one call, which nothing interrupts.
     private static let stepByteCount = 16 << 20
 
-    private static func copy(
+    package static func copy(
         _ image: FilePath,
         to copy: CInt,
         named path: FilePath,

@@ -2,7 +2,10 @@
 
 import Glibc
 import JSON
+import Machine
 import MachineAPI
+import Snapshot
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -123,7 +126,6 @@ struct SnapshotRequestTests {
                 ], "either `mem_backend` or `mem_file_path` exclusively is required"
             ),
             (["snapshot_path": "/s", "mem_backend": ["backend_type": "Uffd", "backend_path": "/u"]], "userfaultfd"),
-            (["snapshot_path": "/s", "mem_file_path": "/m", "track_dirty_pages": true], "differential"),
             (
                 [
                     "snapshot_path": "/s", "mem_file_path": "/m",
@@ -138,8 +140,40 @@ struct SnapshotRequestTests {
         #expect(answer.fault.contains(words), "\(answer.fault)")
     }
 
-    @Test func `a differential snapshot is refused in words`() throws {
-        let answer = try fixture.put("/snapshot/create", creation.setting("snapshot_type", "Diff"))
-        #expect(answer.fault.hasPrefix("Martlet does not offer differential snapshots"))
+    @Test func `a differential snapshot is small, and makes a whole one with what it differs from`() throws {
+        try save()
+        let other = try APIFixture()
+        try other.put("/snapshot/load", load.setting("track_dirty_pages", true)).succeed()
+        let console = try other.attach()
+        try other.patch("/vm", ["state": "Resumed"]).succeed()
+        #expect(try console.read(1000).utf8.count >= 1000)
+        try other.patch("/vm", ["state": "Paused"]).succeed()
+        let difference = creation.setting("snapshot_type", "Diff")
+        #expect(try other.put("/snapshot/create", difference).fault.contains("name other files"))
+        unsafe mkdir(path("diff"), 0o700)
+        let places: [(String, String)] = [("snapshot_path", "diff/state"), ("mem_file_path", "diff/memory")]
+        try other.put("/snapshot/create", places.reduce(difference) { $0.setting($1.0, .string(path($1.1))) }).succeed()
+        var status = stat()
+        #expect(unsafe stat(path("diff/memory"), &status) == 0 && status.st_size > 16 << 20)
+        #expect(status.st_blocks * 512 < 1 << 20)
+        let third = try APIFixture()
+        let changed = load.setting("snapshot_path", .string(path("diff/state"))).setting(
+            "mem_backend",
+            ["backend_type": "File", "backend_path": .string(path("diff/memory"))]
+        )
+        #expect(try third.put("/snapshot/load", changed).fault.contains("martlet snapshot merge"))
+        let (base, diff) = (FilePath(files.path), FilePath(path("diff")))
+        let whole = FilePath(path("whole"))
+        try MachineSnapshot(diff).merge(into: MachineSnapshot(base), as: whole)
+        let machine = try MachineSnapshot(whole)
+        #expect(try machine.machine.memory.damage(in: machine.memory()).isEmpty)
+        #expect(machine.machine.disks.map(\.isCopied) == [true])
+        #expect(throws: SnapshotError.self) { try MachineSnapshot(base).merge(into: machine, as: FilePath(path("no"))) }
+        let merged = load.setting("snapshot_path", .string("\(whole)/state")).setting(
+            "mem_backend",
+            ["backend_type": "File", "backend_path": .string("\(whole)/memory")]
+        )
+        try third.put("/snapshot/load", merged.setting("resume_vm", true)).succeed()
+        #expect(try third.attach().read(100).utf8.count >= 100)
     }
 }

@@ -23,6 +23,7 @@ import Glibc
         "mmio": MMIOFuzzTarget.run,
         "net": NetworkFuzzTarget.run,
         "queue": QueueFuzzTarget.run,
+        "snapshot": SnapshotFuzzTarget.run,
         "uart": UARTFuzzTarget.run,
         "vsock": VsockFuzzTarget.run,
     ]

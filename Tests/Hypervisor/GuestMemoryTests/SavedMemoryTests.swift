@@ -12,10 +12,11 @@ import Testing
 
     private func memory(_ file: MemoryFile? = nil) throws -> GuestMemory {
         let count = Self.regionByteCount
-        return try GuestMemory(regions: [
-            GuestMemoryRegion(start: 0, byteCount: count, file: file),
-            GuestMemoryRegion(start: 0x1_0000_0000, byteCount: count, file: file, offset: count),
+        let memory = try GuestMemory(regions: [
+            GuestMemoryRegion(start: 0, byteCount: count), GuestMemoryRegion(start: 0x1_0000_0000, byteCount: count),
         ])
+        if let file { try memory.begin(with: file) }
+        return memory
     }
 
     private func open(_ path: String, _ mode: FileDescriptor.AccessMode = .readOnly) throws -> OwnedDescriptor {
@@ -28,7 +29,7 @@ import Testing
     private func save(_ memory: GuestMemory, in folder: TemporaryFolder) throws -> (String, [UInt32]) {
         let path = "\(folder.path)/memory"
         let file = try open(path, .readWrite)
-        return (path, try memory.save(to: file.borrowed))
+        return (path, try memory.save(to: file.borrowed).checksums)
     }
 
     @Test func `a save that is not wanted any more ends`() throws {

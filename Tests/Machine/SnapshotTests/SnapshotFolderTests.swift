@@ -30,7 +30,7 @@ import Testing
         let memory = try GuestMemory(regions: [GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount)])
         try memory.store(sample.count, at: 0x30_0000)
         let file = try draft.makeFile(SnapshotFile.memory)
-        let checksums = try memory.save(to: file.borrowed)
+        let checksums = try memory.save(to: file.borrowed).checksums
         try draft.finishMemory(file, byteCount: memory.byteCount, id: id(UInt8(sample.count)))
         try draft.write([1, 2, 3], to: "disks/root")
         try draft.write(StateFile.text(of: sample), to: SnapshotFile.state)
@@ -49,7 +49,8 @@ import Testing
         let snapshot = try SnapshotFolder(path)
         #expect(try snapshot.state(as: Sample.self) == Sample())
         let memory = try snapshot.memory(MemoryDescription(byteCount: Self.memoryByteCount, checksums: []), id: id(7))
-        let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
+        let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount)
+        try region.begin(with: memory)
         #expect(try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000) == 7)
         _ = try snapshot.disk("root", byteCount: 3)
         #expect(throws: SnapshotError.self) { _ = try snapshot.disk("root", byteCount: 4) }
@@ -72,7 +73,8 @@ import Testing
             var description = MemoryDescription(byteCount: Self.memoryByteCount, checksums: [])
             description.data = data
             let memory = try snapshot.memory(description, id: id(7))
-            let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount, file: memory)
+            let region = try GuestMemoryRegion(start: 0, byteCount: Self.memoryByteCount)
+            try region.begin(with: memory)
             return try GuestMemory(regions: [region]).load(Int.self, at: 0x30_0000)
         }
         let end = Self.memoryByteCount / 4096

@@ -5,6 +5,7 @@ import Machine
 import MachineModel
 import MachineRegistry
 import MachineSession
+import Snapshot
 import SystemPackage
 
 /// `martlet run --restore FOLDER [--same-identity] [[--name NAME] --detach]` and no other option: a machine on this terminal, or in
@@ -55,7 +56,7 @@ struct PlainRestore {
         let path = FilePath(hostText: folder).absolute
         guard !isDetached else { return try launch(path) }
         var options = RestoreOptions()
-        (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart())
+        (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart(for: SnapshotPlace(folder: path)))
         let snapshot = try MachineSnapshot(path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else { return nil }
         var settings = SessionSettings()

@@ -16,7 +16,17 @@ extension MachineService {
 
     /// Saves the machine, which is paused, to two files, and answers when all is on the disk.
     func createSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
-        let options = try request.body(SnapshotCreation.self, named: "snapshot").options()
+        let body = try request.body(SnapshotCreation.self, named: "snapshot")
+        var options = try body.options()
+        // Without an earlier one, all is different.
+        if body.kind == .diff, let base = lastSnapshot {
+            guard case .files(let place) = options.place, place.state != base.state, place.memory != base.memory else {
+                throw APIError(
+                    "Create snapshot error: the snapshot that the differences are to is there: name other files"
+                )
+            }
+            options.base = base
+        }
         return try save(options, "Create snapshot error: Cannot save the microVM state: ", request)
     }
 
@@ -33,7 +43,9 @@ extension MachineService {
         let received = request.received
         machine.save(options) { [self] result in
             switch result {
-            case .success: send(.done, to: received)
+            case .success:
+                if options.base == nil { change { $0.lastSnapshot = options.place.files } }
+                send(.done, to: received)
             // Firecracker's words, which its clients know.
             case .failure(.notPaused):
                 refuse(received, APIError(prefix + "Operation not allowed: save/restore unavailable while running"))
@@ -65,6 +77,7 @@ extension MachineService {
         }
         do throws(APIError) {
             try start(restoring: saved, options)
+            change { $0.lastSnapshot = place }
         } catch {
             throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
         }

@@ -13,12 +13,14 @@ struct SnapshotBody: Codable {
     var isReplacing: Bool?
     var isStopping: Bool?
     var disks: SaveOptions.Disks?
+    var base: String?
 
     enum CodingKeys: String, CodingKey {
         case path
         case isReplacing = "replace"
         case isStopping = "stop"
         case disks
+        case base = "diff_of"
     }
 
     func options() throws(APIError) -> SaveOptions {
@@ -26,6 +28,7 @@ struct SnapshotBody: Codable {
         var options = SaveOptions(.folder(path, isReplacing: isReplacing ?? false))
         options.isStopping = isStopping ?? false
         options.disks = disks ?? .writable
+        if let base { options.base = SnapshotPlace(folder: try absolutePath(base, "snapshot.diff_of")) }
         return options
     }
 }
@@ -54,9 +57,6 @@ struct SnapshotCreation: Codable {
     }
 
     func options() throws(APIError) -> SaveOptions {
-        guard kind != .diff else {
-            throw .notOffered("differential snapshots (snapshot_type Diff): ask for a Full one")
-        }
         let place = try snapshotPlace(statePath, memoryPath, "snapshot.mem_file_path")
         var options = SaveOptions(.files(place))
         // A client of Firecracker's names no file of a disk again when it loads the snapshot.
@@ -192,9 +192,6 @@ package struct SnapshotLoad: Codable {
     }
 
     func options() throws(APIError) -> RestoreOptions {
-        if tracksDirtyPages ?? hasDifferences ?? false {
-            throw .notOffered("differential snapshots: leave out track_dirty_pages")
-        }
         if hugePages == .explicit { throw .notOffered("hugetlbfs pages (huge_pages 2M)") }
         var options = RestoreOptions()
         options.usesSavedHostSides = true

@@ -38,28 +38,42 @@ extension MachineParts {
             let kvm = try vm.state()
             let id = Base64((0..<16).map { _ in .random(in: .min ... .max) })
             let file = try draft.makeFile(SnapshotFile.memory)
-            let checksums = try saveMemory(to: file.borrowed, named: draft.place.memory, while: isWanted)
-            let extents = MemoryFile.dataExtents(of: file.borrowed, in: 0..<memory.byteCount)
+            let (base, baseID) = try base(options)
+            let saved = try saveMemory(
+                to: file.borrowed,
+                named: draft.place.memory,
+                changedFrom: base,
+                while: isWanted
+            )
+            let extents =
+                base != nil
+                ? saved.written : MemoryFile.dataExtents(of: file.borrowed, in: 0..<memory.byteCount)
+            let description = MemoryDescription(
+                byteCount: memory.byteCount,
+                checksums: saved.checksums,
+                base: baseID,
+                extents: extents
+            )
             try draft.finishMemory(file, byteCount: memory.byteCount, id: id)
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }
             var console = console.state
             let sent = console.takeSent()
-            let saved = SavedMachine(
+            let machine = SavedMachine(
                 id: id,
                 time: Int64(time(nil)),
                 host: .current(),
                 configuration: savedConfiguration,
                 guest: SavedGuest(usesACPI: guestUsesACPI, reportsPanicByReset: reportsPanicByReset),
                 disks: disks,
-                memory: MemoryDescription(byteCount: memory.byteCount, checksums: checksums, extents: extents),
+                memory: description,
                 kvm: kvm,
                 vcpus: vcpus,
                 devices: state,
                 console: console
             )
-            try draft.write(StateFile.text(of: saved, console: sent), to: SnapshotFile.state)
+            try draft.write(StateFile.text(of: machine, console: sent), to: SnapshotFile.state)
             guard isWanted() else { throw MachineError.notRunning }
             return { () throws(MachineError) in
                 do throws(SnapshotError) {
@@ -91,13 +105,24 @@ extension MachineParts {
         return saved
     }
 
+    /// Opens the memory that only the differences to are saved, where that is wanted.
+    private func base(_ options: SaveOptions) throws(SnapshotError) -> (MemoryFile?, Base64?) {
+        guard let place = options.base else { return (nil, nil) }
+        let base = try MachineSnapshot(place)
+        guard base.machine.memory.byteCount == memory.byteCount else {
+            throw .notASnapshot(base.folder.path, reason: "its memory is not of this machine's size")
+        }
+        return (try base.memory(), base.machine.id)
+    }
+
     private func saveMemory(
         to file: FileDescriptor,
         named path: FilePath,
+        changedFrom base: MemoryFile?,
         while isWanted: () -> Bool
-    ) throws -> [UInt32] {
+    ) throws -> GuestMemory.Saved {
         do throws(GuestMemoryError) {
-            return try memory.save(to: file, while: isWanted)
+            return try memory.save(to: file, changedFrom: base, while: isWanted)
         } catch .host(_, _, let errno) {
             throw SnapshotError.file(operation: "write", path, errno)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+package import GuestMemory
 import Host
 package import MachineModel
 package import Snapshot
@@ -45,6 +46,15 @@ package struct MachineSnapshot: Sendable {
             machine.disks.map(\.id) == machine.configuration.orderedDrives.map(\.id),
             "its disks are not those of the machine"
         )
+    }
+
+    /// Opens the memory.
+    ///
+    /// - Returns: The file, to be mapped.
+    /// - Throws: What `SnapshotFolder.memory` throws, and `differences` where it is not all.
+    package func memory() throws(SnapshotError) -> MemoryFile {
+        guard machine.memory.base == nil else { throw .differences(folder.path) }
+        return try folder.memory(machine.memory, id: machine.id)
     }
 
     /// The description of the machine that goes on.

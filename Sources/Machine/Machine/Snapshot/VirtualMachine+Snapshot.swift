@@ -87,6 +87,14 @@ package struct SaveOptions: Sendable {
         case folder(FilePath, isReplacing: Bool)
         /// Files, which take the place of what is there.
         case files(SnapshotPlace)
+
+        /// The files, wherever they are.
+        package var files: SnapshotPlace {
+            switch self {
+            case .folder(let path, _): SnapshotPlace(folder: path)
+            case .files(let place): place
+            }
+        }
     }
 
     /// The disks that are copied into a snapshot.
@@ -100,6 +108,8 @@ package struct SaveOptions: Sendable {
     }
 
     package var place: Place
+    /// The snapshot that only the differences to are saved.
+    package var base: SnapshotPlace?
     package var disks = Disks.writable
     /// Indicates whether the machine ends when it is saved, without another step.
     package var isStopping = false

@@ -141,13 +141,13 @@ package final class MachineSession: Sendable {
         self.service.withLock { $0 = service }
         if let logger = settings.logger { try service.set(logger) }
         if settings.audience == .log { log.reportStart(settings.dialect) }
+        var metadataFailure: APIError?
         if let path = settings.metadataFile {
             do {
                 try asFirecracker("") { try metadata.read(path, limit: metadataLimit) }
                 log.logger.info("Successfully added metadata to mmds from file")
             } catch let error as APIError where error.status == 413 && settings.dialect == .firecracker {
-                // Firecracker goes on without.
-                log.logger.error("\(error)")
+                metadataFailure = error
             }
         }
         for warning in settings.warnings { log.logger.warning("\(warning)") }
@@ -200,6 +200,8 @@ package final class MachineSession: Sendable {
             log.logger.debug("Listening on API socket (\"\(path)\").")
             log.logger.info("API server started.")
         }
+        // Firecracker ends with it only now, and its clients wait for the line before.
+        if let metadataFailure { throw metadataFailure }
         sandbox.restrictThread("main")
         if start == nil { ProcessMemory.giveBack() }
         return service.waitUntilEnded()

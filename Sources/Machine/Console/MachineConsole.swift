@@ -150,6 +150,9 @@ package final class MachineConsole: SerialOutput, SerialInput {
         updateRoom()
     }
 
+    /// Indicates whether anything was typed since it was made or restored.
+    package var isTypedAt: Bool { feed.withLock { $0.feed.isUsed } }
+
     /// The state for a snapshot; the machine is paused.
     package var state: ConsoleState {
         var state = ConsoleState()

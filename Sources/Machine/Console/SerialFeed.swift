@@ -14,6 +14,8 @@ struct SerialFeed {
     private var lineBreaks: [Int]
     /// Indicates whether whoever typed sends no more; delivered once, behind all bytes.
     private var hasEnded = false
+    /// Indicates whether anything was typed at all.
+    private(set) var isUsed = false
     /// The bytes before are the guest's.
     private var taken = 0
 
@@ -27,10 +29,12 @@ struct SerialFeed {
     var room: Int { max(0, Self.capacity - (bytes.count - taken) - lineBreaks.count) }
 
     mutating func append(_ byte: UInt8) {
+        isUsed = true
         bytes.append(byte)
     }
 
     mutating func append(_ more: some Collection<UInt8>) {
+        if !more.isEmpty { isUsed = true }
         bytes += more
     }
 

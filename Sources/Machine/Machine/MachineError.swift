@@ -38,6 +38,8 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case notRunning
     /// The request needs a machine that is paused.
     case notPaused
+    /// Somebody has typed at a machine that others are to go on from.
+    case typedAt
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)
     /// KVM gave up on a vCPU.
@@ -62,6 +64,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .startedBefore: "the machine was started before; make another one"
         case .notRunning: "the machine does not run: it was not started yet, or has ended"
         case .notPaused: "the machine runs: pause it first"
+        case .typedAt: "somebody has typed at the machine: whatever goes on from it would read that again"
         case .instruction(let instruction): "\(instruction)"
         case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
         }

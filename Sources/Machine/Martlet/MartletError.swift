@@ -95,7 +95,7 @@ extension MartletError.Code {
             case .descriptor, .threads: .resources
             case .assembly: .internal
             case .startedBefore: .alreadyStarted
-            case .notRunning, .notPaused: .notRunning
+            case .notRunning, .notPaused, .typedAt: .notRunning
             case .instruction, .vcpuFailed: .guestExecution
             }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 package import MachineModel
 package import Snapshot
 import Synchronization
@@ -30,6 +31,8 @@ extension VirtualMachine {
     /// Saves the machine the next time that its guest is ready for it, without asking it: the default guest is when it has
     /// booted.
     ///
+    /// Not where somebody has typed before: the guest may have kept that, and whatever goes on from there would run it again.
+    ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
     ///   - completion: Called from a thread of the machine's; not where the guest never is ready.
@@ -37,7 +40,9 @@ extension VirtualMachine {
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
     ) {
-        parts.snapshotPoint?.whenReady { [weak self] in self?.saveAsItIs(options, completion) }
+        var options = options
+        options.isUntypedRequired = true
+        parts.snapshotPoint?.whenReady { [weak self, options] in self?.saveAsItIs(options, completion) }
     }
 
     /// Saves the machine when its guest has booted, for others that bring disks of their own.
@@ -57,6 +62,7 @@ extension VirtualMachine {
             if options.isPauseRequired, phase != .paused { throw .notPaused }
             // Not before: the guest that was saved still waits.
             defer { parts.snapshotPoint?.letGo() }
+            if options.isUntypedRequired, parts.console.isTypedAt { throw .typedAt }
             let publish = try parts.save(options) { state.withLock { $0.reason == nil } }
             guard options.isStopping else { return publish }
             // Not another step: only when all is on the disk.
@@ -115,6 +121,8 @@ package struct SaveOptions: Sendable {
     package var isStopping = false
     /// Indicates whether only a machine that is paused is saved.
     package var isPauseRequired = false
+    /// Indicates whether only a machine that nobody has typed at is saved.
+    package var isUntypedRequired = false
 
     package init(_ place: Place) { self.place = place }
 }

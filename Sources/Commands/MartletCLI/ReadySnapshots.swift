@@ -179,9 +179,11 @@ extension RunCommand {
         let path = ready.folder.appending(name)
         // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
         SnapshotRemoval.remove(path)
-        return try runHere(.boot(configuration)) { machine in
-            // Somebody else may have been faster.
-            machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
+        // Somebody else may have been faster.
+        var options = SaveOptions(.folder(path, isReplacing: true))
+        options.typed = .refused
+        return try runHere(.boot(configuration)) { [options] machine in
+            machine.saveWhenReady(options) { _ in
                 ready.prune(keeping: ReadySnapshots.limit)
             }
         }

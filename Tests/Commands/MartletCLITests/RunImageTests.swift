@@ -96,8 +96,10 @@ struct RunImageTests {
         let script = "head -c 3000000 /dev/zero >\(folder.path)/tree/large"
         #expect(try HostProgram.run("/bin/sh", ["-c", script]).status == 0)
         let network = hasNetwork ? ["--net", "user,address=10.1.2.3/24,dns=10.1.2.9"] : []
-        let look = "busybox wc -c </large; echo x >/written; cat /written; busybox date +%s; exit 6"
-        let next = try image("--verbose", command: network + ["sh", "-c", look]).runToEnd(within: LinuxShell.patience)
+        let look = "busybox wc -c </large; echo x >/written; cat /written; busybox date +%s; cat; exit 6"
+        var following = image("--verbose", command: network + ["-i", "sh", "-c", look])
+        following.input = .null
+        let next = try following.runToEnd(within: LinuxShell.patience)
         #expect(next.termination == .exited(6), "\(next.messages)")
         #expect(next.messages.contains("restored from a snapshot"), "\(next.messages)")
         let lines = next.text.split(separator: "\n")

@@ -59,6 +59,7 @@ extension MachineParts {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }
             var console = console.state
+            if options.typed == .forgotten { (console.typed, console.lineBreaks) = (Base64([]), []) }
             let sent = console.takeSent()
             let machine = SavedMachine(
                 id: id,

@@ -59,6 +59,8 @@ final class HostedAgent {
         let reader = Collector(output.readEnd), errorReader = Collector(errorOutput.readEnd)
         try reader.start()
         try errorReader.start()
+        // Before the pipes are closed, also where the run fails: a number that is free again is another test's soon.
+        defer { for collector in [reader, errorReader] { collector.join() } }
         defer {
             // First: what nobody reads would hold up the writer.
             if let source { close(source.readEnd) }
@@ -113,8 +115,10 @@ private final class Collector: Sendable {
         thread.withLock { $0 = started }
     }
 
+    func join() { thread.withLock { $0.take() }?.join() }
+
     func text() -> String {
-        thread.withLock { $0 }?.join()
+        join()
         return bytes.withLock { String(decoding: $0, as: UTF8.self) }
     }
 }

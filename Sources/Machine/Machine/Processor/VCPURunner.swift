@@ -108,11 +108,14 @@ final class VCPURunner: Sendable {
         var isExitUnfinished = false
         var attempts = 0
         while !isStopping.load(ordering: .sequentiallyConsistent) {
-            if isExitUnfinished, pausePoint.isHeld {
-                vcpu.finishLastExitOnly()
-            } else if pausePoint.pass() {
-                vcpu.notePause()
-                continue
+            // Looked at once: whoever holds the vCPU after this kicks it as well, so that it comes by again with nothing unfinished.
+            if pausePoint.isHeld {
+                if isExitUnfinished {
+                    vcpu.finishLastExitOnly()
+                } else if pausePoint.pass() {
+                    vcpu.notePause()
+                    continue
+                }
             }
             do throws(KVMError) {
                 let exit = try vcpu.run()

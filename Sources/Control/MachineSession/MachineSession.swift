@@ -123,7 +123,7 @@ package final class MachineSession: Sendable {
             onReady: { [self] machine in
                 try prepare(machine, log)
                 try sandbox.enter(log: log.fileDescriptor)
-                // What makes a machine is another part of the program than what starts it.
+                // The code that made the machine is not called again: its pages are given back before the start.
                 if HostThread.isCurrent("requests") { ProcessMemory.giveBack() }
             },
             onStarted: { [self] in
@@ -363,8 +363,7 @@ package final class MachineSession: Sendable {
         if let limit = settings.requestByteLimit { limits.request.bodyByteCount = limit }
         return try HTTPServer(
             limits: limits,
-            name: APIVersion.name,
-            style: settings.dialect == .firecracker ? .firecracker : nil,
+            style: .of(settings.dialect),
             isAllowed: { $0.userID == owner || $0.userID == 0 },
             onConnectionCountChange: { [settings, requests] count in
                 guard settings.endsWhenUnused, count == 0 else { return }

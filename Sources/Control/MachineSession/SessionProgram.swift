@@ -123,7 +123,7 @@ final class SessionProgram: ServedProgram {
 
     func end(with result: MachineResult) -> MachineResult {
         hasMachineEnded.store(true, ordering: .releasing)
-        // What comes later is only how the connection ended.
+        // The thread may still report that the connection broke off, which the end of the machine does to it.
         let outcome = outcome.withLock { outcome in
             let known = outcome
             outcome = outcome ?? .failure(.hungUp)

@@ -22,6 +22,8 @@ final class MachineParts: Sendable {
     let guestUsesACPI: Bool
     let devices: DeviceManager
     let console: MachineConsole
+    /// The same where its other end is the guest's serial port; `nil` where that is a program in the guest.
+    let serialConsole: MachineConsole?
     /// The guest's end of the console.
     let consolePort: any ConsolePort
     let runners: [VCPURunner]
@@ -89,12 +91,13 @@ final class MachineParts: Sendable {
             try console.connect(attachment) { link.handle($0) }
             return console
         }
+        let serialConsole = attachment.port == nil ? console : nil
         let devices = try DeviceManager(
             configuration,
             resources: &resources,
             vm: vm,
             memory: memory,
-            console: attachment.port == nil ? console : nil,
+            console: serialConsole,
             timers: timers,
             metadata: metadata,
             logger: logger
@@ -136,7 +139,8 @@ final class MachineParts: Sendable {
         }
         stateMSRs = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in try system.stateMSRs() }
         consolePort = attachment.port ?? devices.legacy.serialPort
-        (self.devices, self.console, self.configuration) = (devices, console, configuration)
+        (self.console, self.serialConsole) = (console, serialConsole)
+        (self.devices, self.configuration) = (devices, configuration)
         (self.memory, self.vm) = (memory, vm)
     }
 

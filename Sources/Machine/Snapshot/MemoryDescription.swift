@@ -11,8 +11,8 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     package var checksums: Base64
     /// The id of the snapshot that this one has only the differences to; `nil` for one that has all.
     package private(set) var base: Base64?
-    /// The parts of the file that have data, or that differ, each as the number of its first page and of the page behind it; `nil` where only the
-    /// file system knows them, which has to be asked hundreds of times.
+    /// The parts of the file that have data, or that differ, each as the number of its first page and of the page behind it; `nil`
+    /// where only the file system knows them, which has to be asked hundreds of times.
     package var data: [UInt64]?
 
     enum CodingKeys: String, CodingKey {
@@ -24,8 +24,7 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
 
     package init(byteCount: UInt64, checksums: [UInt32], base: Base64? = nil, extents: [Range<UInt64>]? = nil) {
         (self.byteCount, self.base) = (byteCount, base)
-        let page = UInt64(MemoryChecksum.pageByteCount)
-        data = extents?.flatMap { [$0.lowerBound / page, $0.upperBound / page] }
+        data = extents.map(Self.pages)
         self.checksums = Base64(
             checksums.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) } }
         )
@@ -35,8 +34,12 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     ///
     /// - Parameter extents: The parts of its file that have data.
     package mutating func complete(extents: [Range<UInt64>]) {
+        (base, data) = (nil, Self.pages(extents))
+    }
+
+    private static func pages(_ extents: [Range<UInt64>]) -> [UInt64] {
         let page = UInt64(MemoryChecksum.pageByteCount)
-        (base, data) = (nil, extents.flatMap { [$0.lowerBound / page, $0.upperBound / page] })
+        return extents.flatMap { [$0.lowerBound / page, $0.upperBound / page] }
     }
 
     /// The parts of the file that have data.

@@ -38,7 +38,7 @@ struct ReadySnapshotTests {
 
     @Test func `the default guest boots the first time, and later goes on from there`() throws {
         #expect(try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n").count == 1)
-        // What is typed before the shell runs is not for those that go on from there.
+        // A machine that was typed at before its shell ran is not saved: later ones would run that line again.
         try martlet("run").onTerminal.run { martlet in
             try martlet.messages.read(until: "Ctrl-a h helps")
             let shell = LinuxShell(martlet: martlet)

@@ -58,8 +58,8 @@ extension MachineParts {
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }
-            var console = console.state
-            if options.typed == .forgotten { (console.typed, console.lineBreaks) = (Base64([]), []) }
+            // What a program was sent is not for those of machines that go on from here.
+            var console = serialConsole?.state ?? ConsoleState()
             let sent = console.takeSent()
             let machine = SavedMachine(
                 id: id,

@@ -31,6 +31,8 @@ extension VirtualMachine {
     /// Saves the machine the next time that its guest is ready for it, without asking it: the default guest is when it has
     /// booted.
     ///
+    /// Not where somebody has typed before: the guest may have kept that, and whatever goes on from there would run it again.
+    ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
     ///   - completion: Called from a thread of the machine's; not where the guest never is ready.
@@ -38,7 +40,9 @@ extension VirtualMachine {
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
     ) {
-        parts.snapshotPoint?.whenReady { [weak self] in self?.saveAsItIs(options, completion) }
+        var options = options
+        options.isUntypedRequired = true
+        parts.snapshotPoint?.whenReady { [weak self, options] in self?.saveAsItIs(options, completion) }
     }
 
     /// Saves the machine when its guest has booted, for others that bring disks of their own.
@@ -46,7 +50,7 @@ extension VirtualMachine {
     /// - Parameter path: The folder of the snapshot; where it cannot be made, the next machine boots as this one did.
     package func saveAsTemplate(at path: FilePath) {
         var options = SaveOptions(.folder(path, isReplacing: true))
-        (options.disks, options.typed) = (.none, .forgotten)
+        options.disks = .none
         saveWhenReady(options) { _ in }
     }
 
@@ -58,7 +62,7 @@ extension VirtualMachine {
             if options.isPauseRequired, phase != .paused { throw .notPaused }
             // Not before: the guest that was saved still waits.
             defer { parts.snapshotPoint?.letGo() }
-            if options.typed == .refused, parts.console.isTypedAt { throw .typedAt }
+            if options.isUntypedRequired, parts.serialConsole?.isTypedAt == true { throw .typedAt }
             let publish = try parts.save(options) { state.withLock { $0.reason == nil } }
             guard options.isStopping else { return publish }
             // Not another step: only when all is on the disk.
@@ -109,16 +113,6 @@ package struct SaveOptions: Sendable {
         case none
     }
 
-    /// The fate of what was typed before.
-    package enum Typed: Sendable {
-        /// The guest has it, or gets it when it goes on.
-        case kept
-        /// The machine is not saved where there was any: whatever goes on from it would run that again.
-        case refused
-        /// It is for a program that does not run yet, and not for those of machines that go on from this one.
-        case forgotten
-    }
-
     package var place: Place
     /// The snapshot that only the differences to are saved.
     package var base: SnapshotPlace?
@@ -127,7 +121,8 @@ package struct SaveOptions: Sendable {
     package var isStopping = false
     /// Indicates whether only a machine that is paused is saved.
     package var isPauseRequired = false
-    package var typed = Typed.kept
+    /// Indicates whether only a machine is saved whose guest was sent nothing by its console.
+    package var isUntypedRequired = false
 
     package init(_ place: Place) { self.place = place }
 }

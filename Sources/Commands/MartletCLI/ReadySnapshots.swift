@@ -76,16 +76,22 @@ struct ReadySnapshots {
         return memory != nil && disks ? snapshot : nil
     }
 
-    /// Makes the folder, and looks whether there is room for a snapshot.
+    /// Makes a place for a snapshot that is not there, where there is room for it.
     ///
-    /// - Parameter configuration: The machine.
-    /// - Returns: Whether one can be saved.
-    func prepare(for configuration: MachineConfiguration) -> Bool {
-        guard (try? FolderTree.make(folder, mode: 0o700)) != nil else { return false }
+    /// - Parameters:
+    ///   - name: See `name(of:)`.
+    ///   - configuration: The machine.
+    /// - Returns: The folder that it is to be saved to; `nil` where it cannot be.
+    func place(for name: String, of configuration: MachineConfiguration) -> FilePath? {
+        guard (try? FolderTree.make(folder, mode: 0o700)) != nil else { return nil }
         var space = statvfs()
-        guard unsafe statvfs(folder.string, &space) == 0 else { return false }
+        guard unsafe statvfs(folder.string, &space) == 0 else { return nil }
         let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
-        return free > configuration.size.memoryByteCount + Self.reserve
+        guard free > configuration.size.memoryByteCount + Self.reserve else { return nil }
+        let path = folder.appending(name)
+        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
+        SnapshotRemoval.remove(path)
+        return path
     }
 
     /// Removes the oldest snapshots.
@@ -154,7 +160,7 @@ extension RunCommand {
     var isPlain: Bool {
         let isOther =
             kernel != nil || config != nil || !disks.isEmpty || keep != nil || cmdline != nil || cmdlineOnly != nil
-            || cpus != nil || memory != nil || entry != nil || noEntropy || exitStatusPort || isNamed
+            || cpus != nil || memory != nil || entry != nil || noEntropy || exitStatusPort || naming.isNamed
         if case .file = console { return false }
         return !isOther && !boot
     }
@@ -171,22 +177,22 @@ extension RunCommand {
             let name = ReadySnapshots.name(of: configuration, images: [guest.kernel, guest.root])
         else { return try runHere(.boot(configuration)) }
         if let snapshot = ready.snapshot(name) {
-            let age = Self.age(seconds: Int64(time(nil)) - snapshot.machine.time)
-            Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")
+            Self.tell(of: snapshot)
             return try runHere(.restore(snapshot, RestoreOptions()))
         }
-        guard ready.prepare(for: configuration) else { return try runHere(.boot(configuration)) }
-        let path = ready.folder.appending(name)
-        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
-        SnapshotRemoval.remove(path)
-        // Somebody else may have been faster.
-        var options = SaveOptions(.folder(path, isReplacing: true))
-        options.typed = .refused
-        return try runHere(.boot(configuration)) { [options] machine in
-            machine.saveWhenReady(options) { _ in
+        guard let path = ready.place(for: name, of: configuration) else { return try runHere(.boot(configuration)) }
+        return try runHere(.boot(configuration)) { machine in
+            // Somebody else may have been faster.
+            machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
                 ready.prune(keeping: ReadySnapshots.limit)
             }
         }
+    }
+
+    /// Tells the user of a machine that goes on instead of a boot.
+    static func tell(of snapshot: MachineSnapshot) {
+        let age = age(seconds: Int64(time(nil)) - snapshot.machine.time)
+        Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")
     }
 
     /// A length of time in words: `3 min`.

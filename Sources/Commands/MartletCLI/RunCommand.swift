@@ -97,19 +97,7 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
     var escape = EscapeKey.standard
 
-    @Option(
-        help: ArgumentHelp(
-            "Run the machine in a process of its own that outlives this terminal, under this name.",
-            valueName: "name"
-        )
-    )
-    var name: String?
-
-    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
-    var detach = false
-
-    @Flag(name: .customLong("rm"), help: "Remove a machine that has a name as soon as it has ended.")
-    var remove = false
+    @OptionGroup var naming: NameOptions
 
     @Option(
         help: ArgumentHelp(
@@ -190,7 +178,7 @@ struct RunCommand: ParsableCommand {
         try network.choosePorts()
         if let folder = restoring.folder { throw try runRestored(folder) }
         let (configuration, disk) = try description()
-        if isNamed { throw try runNamed(configuration, disk: disk) }
+        if naming.isNamed { throw try runNamed(configuration, disk: disk) }
         throw try withExtendedLifetime(disk) { try runPlain(configuration) }
     }
 

@@ -74,11 +74,16 @@ package struct ImageCache: Sendable {
     /// - Returns: Its path; where this process is killed, the next one that makes an entry removes it.
     /// - Throws: `RootImageError`.
     package func makeDraft() throws(RootImageError) -> FilePath {
-        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+        let draft = draftPath()
         guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
             throw RootImageError("cannot make \(draft): \(Errno(rawValue: errno))")
         }
         return draft
+    }
+
+    /// A path for work in progress, by which `removeAbandoned` knows whose it is.
+    private func draftPath() -> FilePath {
+        folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
     }
 
     private func path(_ key: String) -> FilePath { folder.appending("v\(Self.version)-\(key)") }
@@ -138,7 +143,7 @@ package struct ImageCache: Sendable {
 
     /// Lets a key mean an entry; that this fails is of no consequence.
     private func link(_ key: String, to entry: FilePath) {
-        let draft = folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+        let draft = draftPath()
         let name = entry.lastComponent?.string ?? ""
         guard unsafe draft.withPlatformString({ draft in unsafe name.withCString { unsafe symlink($0, draft) } }) == 0
         else { return }

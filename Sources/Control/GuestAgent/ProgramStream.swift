@@ -3,7 +3,7 @@
 package import Host
 package import SystemPackage
 
-/// One of a program's streams at the host's end: a file, or one side of a machine's console.
+/// The host's end of standard input, output or error of a program in the guest: a file, or one side of a machine's console.
 package protocol ProgramStream: Sendable {
     /// Tells by poll(2) that there is something to read or room to write.
     var descriptor: FileDescriptor { get }

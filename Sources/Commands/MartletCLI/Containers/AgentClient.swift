@@ -15,7 +15,7 @@ extension MachineClient {
 
     /// Connects to the agent of the machine's guest, and waits for one that is still booting.
     ///
-    /// Where the machine is there for a program, that runs by then, so that its container is there.
+    /// A machine of a container image first starts its program, because the container is made with it.
     ///
     /// - Throws: `RegistryError` where the machine has no vsock, `AgentError` where its guest has no agent.
     func connectToAgent() throws -> AgentConnection {

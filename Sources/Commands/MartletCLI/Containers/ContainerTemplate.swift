@@ -52,12 +52,10 @@ struct ContainerTemplate {
 
     /// Makes room for the template of a machine that is about to boot.
     ///
-    /// - Returns: Whether the machine is to be saved to `path`.
-    func prepare(for configuration: MachineConfiguration) -> Bool {
-        guard ready.prepare(for: configuration) else { return false }
-        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
-        SnapshotRemoval.remove(path)
+    /// - Returns: The folder that the machine is to be saved to; `nil` where it cannot be.
+    func place(for configuration: MachineConfiguration) -> FilePath? {
+        guard let path = ready.place(for: name, of: configuration) else { return nil }
         ready.prune(keeping: ReadySnapshots.limit - 1)
-        return true
+        return path
     }
 }

@@ -77,22 +77,7 @@ struct RunImageCommand: ParsableCommand {
 
     @OptionGroup var network: NetworkOptions
 
-    @Option(
-        help: ArgumentHelp(
-            "Run the machine in a process of its own that outlives this terminal, under this name.",
-            valueName: "name"
-        )
-    )
-    var name: String?
-
-    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
-    var detach = false
-
-    @Flag(
-        name: .customLong("rm"),
-        help: "Remove a machine that has a name as soon as it has ended; others leave nothing."
-    )
-    var remove = false
+    @OptionGroup var naming: NameOptions
 
     @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
     var escape = EscapeKey.standard
@@ -118,13 +103,8 @@ struct RunImageCommand: ParsableCommand {
         return ["run-image"] + arguments.dropFirst()
     }
 
-    private var isNamed: Bool { name != nil || detach }
-
     mutating func validate() throws {
-        if !detach { try options.checkTerminal() }
-        if let name, MachineName(name) == nil {
-            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
-        }
+        if !naming.detach { try options.checkTerminal() }
         if let stopSignal, SignalName.number(stopSignal) == nil {
             throw ValidationError("--stop-signal: '\(stopSignal)' is no signal; write one such as SIGTERM.")
         }
@@ -173,7 +153,7 @@ struct RunImageCommand: ParsableCommand {
             Drive("base", path: image.root.hostText, isReadOnly: true), Drive("scratch", path: scratch.path.hostText),
         ]
         return try withExtendedLifetime((scratch, program)) {
-            try isNamed ? runNamed(configuration, program, scratch) : runHere(configuration, program)
+            try naming.isNamed ? runNamed(configuration, program, scratch) : runHere(configuration, program)
         }
     }
 
@@ -199,9 +179,7 @@ struct RunImageCommand: ParsableCommand {
             start = .restore(snapshot, options)
         } else {
             start = .boot(configuration)
-            if let template, template.prepare(for: configuration) {
-                settings.prepare = { $0.saveAsTemplate(at: template.path) }
-            }
+            if let path = template?.place(for: configuration) { settings.prepare = { $0.saveAsTemplate(at: path) } }
         }
         return try withExtendedLifetime(folder) { ExitCode(Int32(try MachineSession(settings).run(start))) }
     }
@@ -211,10 +189,7 @@ struct RunImageCommand: ParsableCommand {
         of configuration: MachineConfiguration
     ) -> (MachineSnapshot, RestoreOptions)? {
         guard let (snapshot, options) = template?.restoration(of: configuration) else { return nil }
-        if verbose {
-            let age = RunCommand.age(seconds: Int64(time(nil)) - snapshot.machine.time)
-            Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")
-        }
+        if verbose { RunCommand.tell(of: snapshot) }
         return (snapshot, options)
     }
 
@@ -234,12 +209,12 @@ struct RunImageCommand: ParsableCommand {
         } else {
             source = MachineSource(configuration)
             source.pass(scratch.descriptor, at: scratch.path, as: "private-copy:scratch.ext4")
-            if let template, template.prepare(for: configuration) { source.template = template.path }
+            source.template = template?.place(for: configuration)
         }
         source.run(programIn: program.descriptor)
-        var start = NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
+        var start = NamedStart(naming, sandbox: sandbox, escape: escape)
         start.showsNotes = verbose
-        return try start.launch(source, name: name.flatMap(MachineName.init))
+        return try start.launch(source, name: naming.machineName)
     }
 
     /// Makes the program of what the image says and of the options.
@@ -247,7 +222,7 @@ struct RunImageCommand: ParsableCommand {
         of image: StoredImage,
         in configuration: MachineConfiguration
     ) throws -> GuestProgram {
-        let hostname = hostname ?? name ?? "container"
+        let hostname = hostname ?? naming.name ?? "container"
         let given = command.first == "--" ? Array(command.dropFirst()) : command
         let defaults = image.configuration
         let start = entrypoint.map { $0.isEmpty ? [] : [$0] } ?? defaults.entrypoint
@@ -282,7 +257,7 @@ struct RunImageCommand: ParsableCommand {
 extension RunImageCommand {
     /// The contents of the container's resolv.conf: the name servers of the machine's networks, or else the host's.
     private static func resolver(_ configuration: MachineConfiguration) -> [UInt8] {
-        let servers = configuration.networkInterfaces.compactMap { try? $0.guestAddresses()?.nameServer }
+        let servers = configuration.addressedInterfaces.compactMap { try? $0.guestAddresses()?.nameServer }
         guard servers.isEmpty else { return Array(servers.map { "nameserver \($0)\n" }.joined().utf8) }
         return (try? FileContents.bytes(of: "/etc/resolv.conf", limit: 1 << 16)) ?? []
     }

@@ -9,14 +9,17 @@ import Host
 
 /// The start of a machine in a process of its own, for `run` and `run --image`.
 struct NamedStart {
-    let isDetached: Bool
-    let isRemovedAtEnd: Bool
-    let sandbox: Sandbox.Mode
-    let escape: EscapeKey
+    private let naming: NameOptions
+    private let sandbox: Sandbox.Mode
+    private let escape: EscapeKey
     /// Indicates whether notes on the host and the kernel are for this user.
     var showsNotes = true
     /// The first data of the metadata service.
     var metadata: JSONValue?
+
+    init(_ naming: NameOptions, sandbox: Sandbox.Mode, escape: EscapeKey) {
+        (self.naming, self.sandbox, self.escape) = (naming, sandbox, escape)
+    }
 
     /// Starts a machine in a process of its own, and attaches to it unless that is not wanted.
     ///
@@ -31,10 +34,10 @@ struct NamedStart {
         let client = try launcher.launch(
             name,
             source,
-            isRemovedAtEnd: isRemovedAtEnd
+            isRemovedAtEnd: naming.remove
         ) { client throws(RegistryError) in
             if let metadata { try client.request("PUT", "/mmds", metadata) }
-            if !isDetached { connection = try client.attach(isWatching: false) }
+            if !naming.detach { connection = try client.attach(isWatching: false) }
         }
         if showsNotes {
             let notes = try? client.request("GET", "/martlet/machine")["notes"].elements.compactMap(\.string)
@@ -42,11 +45,20 @@ struct NamedStart {
             for note in notes ?? InterpretedHost.notes(for: source.configuration) { Messages.write(note) }
         }
         if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
-        do throws(StandardOutput.Failure) {
-            try StandardOutput.write(line: client.folder.name.text)
-        } catch {
-            throw RegistryError("\(error); the machine runs as '\(client.folder.name)'")
-        }
+        try client.writeName()
         return .success
+    }
+}
+
+extension MachineClient {
+    /// Tells the user the name of a machine that was started in the background.
+    ///
+    /// - Throws: `RegistryError`, which has the name, where standard output takes nothing.
+    func writeName() throws(RegistryError) {
+        do throws(StandardOutput.Failure) {
+            try StandardOutput.write(line: folder.name.text)
+        } catch {
+            throw RegistryError("\(error); the machine runs as '\(folder.name)'")
+        }
     }
 }

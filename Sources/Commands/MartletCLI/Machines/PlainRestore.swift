@@ -70,11 +70,7 @@ struct PlainRestore {
             return nil
         }
         for note in notes { Messages.write(note) }
-        do throws(StandardOutput.Failure) {
-            try StandardOutput.write(line: client.folder.name.text)
-        } catch {
-            throw RegistryError("\(error); the machine runs as '\(client.folder.name)'")
-        }
+        try client.writeName()
         Messages.flush()
         return 0
     }

@@ -10,15 +10,12 @@ import MachineSession
 
 /// Machines that have a process of their own.
 extension RunCommand {
-    /// Indicates whether the machine outlives this command.
-    var isNamed: Bool { name != nil || detach }
-
     func validateNamed() throws {
-        if let name, MachineName(name) == nil {
-            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
-        }
+        let isNamed = naming.isNamed
         if isNamed, user != nil { throw ValidationError("--user is for machines without a name.") }
-        if remove, !isNamed { throw ValidationError("--rm is for machines with a --name; others leave nothing.") }
+        if naming.remove, !isNamed {
+            throw ValidationError("--rm is for machines with a --name; others leave nothing.")
+        }
         if isNamed, apiSocket != nil {
             throw ValidationError("A machine with a name has its socket in its folder: leave out --api-socket.")
         }
@@ -44,13 +41,13 @@ extension RunCommand {
         if let vsock = network.vsock { source.takesDefaultVsock = vsock.vsock != nil }
         // A copy without a name: it is an open file alone.
         if let disk, let file = disk.file { source.pass(file, at: disk.path, as: "private-copy:root.ext4") }
-        return try namedStart.launch(source, name: name.flatMap(MachineName.init))
+        return try namedStart.launch(source, name: naming.machineName)
     }
 
     /// The way in which machines of this command start in processes of their own.
     var namedStart: NamedStart {
         get throws {
-            var start = NamedStart(isDetached: detach, isRemovedAtEnd: remove, sandbox: sandbox, escape: escape)
+            var start = NamedStart(naming, sandbox: sandbox, escape: escape)
             start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }
             return start
         }

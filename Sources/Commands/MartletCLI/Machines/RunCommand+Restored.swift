@@ -81,12 +81,14 @@ extension RunCommand {
         }
         if let count = restoring.count {
             guard 1...1000 ~= count else { throw ValidationError("--count takes 1 to 1000.") }
-            guard detach else { throw ValidationError("--count starts machines in the background: add --detach.") }
+            guard naming.detach else {
+                throw ValidationError("--count starts machines in the background: add --detach.")
+            }
             if restoring.sameIdentity, count > 1 {
                 throw ValidationError("Only one machine can keep the guest's identity: leave out --count.")
             }
         }
-        if restoring.paused, !isNamed, apiSocket == nil {
+        if restoring.paused, !naming.isNamed, apiSocket == nil {
             throw ValidationError("--paused needs --name, --detach or --api-socket: nobody else could resume it.")
         }
     }
@@ -105,9 +107,9 @@ extension RunCommand {
         for disk in disks { options.drives[disk.drive.id] = FilePath(hostText: disk.drive.path) }
         let snapshot = try MachineSnapshot(path)
         try network.apply(to: &options, of: snapshot.machine.configuration)
-        guard isNamed else { return try runHere(.restore(snapshot, options)) }
+        guard naming.isNamed else { return try runHere(.restore(snapshot, options)) }
         let source = MachineSource(restoring: snapshot, from: path, options)
-        for name in try Self.names(name, count: restoring.count) {
+        for name in try Self.names(naming.name, count: restoring.count) {
             _ = try namedStart.launch(source, name: name)
         }
         return .success

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import MachineRegistry
+
+/// The options by which a machine gets a name, and a process of its own.
+struct NameOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Run the machine in a process of its own that outlives this terminal, under this name.",
+            valueName: "name"
+        )
+    )
+    var name: String?
+
+    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
+    var detach = false
+
+    @Flag(
+        name: .customLong("rm"),
+        help: "Remove a machine that has a name as soon as it has ended; others leave nothing."
+    )
+    var remove = false
+
+    func validate() throws {
+        if let name, MachineName(name) == nil {
+            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
+        }
+    }
+
+    /// Indicates whether the machine outlives the command.
+    var isNamed: Bool { name != nil || detach }
+
+    /// The name; `nil` for one that is free.
+    var machineName: MachineName? { name.flatMap(MachineName.init) }
+}

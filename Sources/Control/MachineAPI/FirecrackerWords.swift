@@ -65,10 +65,8 @@ enum FirecrackerWords {
 
     private static func place(of index: Int?, in text: [UInt8]) -> String {
         guard let index else { return "" }
-        let before = text[...index]
-        let line = before.count { $0 == UInt8(ascii: "\n") } + 1
-        let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-        return " at line \(line) column \(index - start + 1)"
+        let (line, column) = JSONError.place(of: index, in: text)
+        return " at line \(line) column \(column)"
     }
 
     /// The words of the error of a field, behind those of its part of the machine.
@@ -109,8 +107,12 @@ enum FirecrackerWords {
 }
 
 extension HTTPServerStyle {
-    /// The form of the answers of Firecracker's server.
-    package static var firecracker: HTTPServerStyle {
+    /// The form of the answers of a program's server.
+    package static func of(_ dialect: APIDialect) -> HTTPServerStyle {
+        dialect == .firecracker ? firecracker : HTTPServerStyle(name: APIVersion.name)
+    }
+
+    private static var firecracker: HTTPServerStyle {
         var style = HTTPServerStyle(name: "Firecracker API")
         style.hasReasons = false
         style.faultConnection = "keep-alive"

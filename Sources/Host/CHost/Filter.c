@@ -60,7 +60,7 @@ static const struct rule {
     uint16_t number;
     uint8_t kinds, check;
 } rules[] = {
-    // What comes most often.
+    // Exits, locks, events, and input and output of devices.
     {SYS_ioctl, ALL, REQUEST}, {SYS_futex, ALL}, {SYS_write, ALL}, {SYS_read, ALL}, {SYS_epoll_wait, DC},
     {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DC}, {SYS_preadv, C}, {SYS_pwritev, C}, {SYS_preadv2, DC},
     {SYS_pwritev2, DC}, {SYS_readv, DC}, {SYS_writev, DC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
@@ -253,7 +253,7 @@ static void add_values(struct program *p, int index, const struct value *values,
     answer(p, SECCOMP_RET_ALLOW);
 }
 
-// What happens to a call that a list has: its number was compared.
+// Answers a call whose number is in the list, after a look at its arguments where `check` wants one.
 static void add_check(struct program *p, enum check check, int kinds) {
     switch (check) {
     case ALWAYS: answer(p, SECCOMP_RET_ALLOW); break;

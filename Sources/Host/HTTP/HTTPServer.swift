@@ -7,7 +7,7 @@ package import SystemPackage
 /// A server for HTTP/1.1 on a Unix socket: one thread for all connections, which never waits for a client.
 ///
 ///     let socket = try UnixSocket.listen(at: path)
-///     let server = try HTTPServer(socket: socket, name: "Martlet") { request, responder in
+///     let server = try HTTPServer(socket: socket, style: HTTPServerStyle(name: "Martlet")) { request, responder in
 ///         responder.send(HTTPResponse(204))
 ///     }
 ///     try server.start()
@@ -28,8 +28,7 @@ package final class HTTPServer: Sendable {
     ///   - socket: Where it listens; closed by `stop()`, unless others have it too. Its file is not removed. `nil` where
     ///     `start(on:)` gets it.
     ///   - limits: What clients may take.
-    ///   - name: The value of the Server header field.
-    ///   - style: The form of its answers; `nil` for the usual one, with this name.
+    ///   - style: The form of its answers.
     ///   - isAllowed: Whether a client may be here; otherwise it gets 403. Called on the server's thread.
     ///   - onConnectionCountChange: Is told how many connections there are, each time that the number changes, on the
     ///     server's thread. Those that were refused do not count, nor do those that were given away by an upgrade.
@@ -38,8 +37,7 @@ package final class HTTPServer: Sendable {
     package init(
         socket: UnixSocket? = nil,
         limits: HTTPServerLimits = HTTPServerLimits(),
-        name: String,
-        style: HTTPServerStyle? = nil,
+        style: HTTPServerStyle,
         isAllowed: @escaping @Sendable (PeerCredentials) -> Bool = { _ in true },
         onConnectionCountChange: @escaping @Sendable (Int) -> Void = { _ in },
         handler: @escaping @Sendable (HTTPRequest, HTTPResponder) -> Void
@@ -49,7 +47,7 @@ package final class HTTPServer: Sendable {
         listener = Mutex(socket)
         context = HTTPServerContext(
             limits: limits,
-            style: style ?? HTTPServerStyle(name: name),
+            style: style,
             isAllowed: isAllowed,
             onConnectionCountChange: { count in
                 connectionCount.value.store(count, ordering: .relaxed)

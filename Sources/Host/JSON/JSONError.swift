@@ -9,6 +9,13 @@ package enum JSONError: Error, Hashable, CustomStringConvertible {
     /// A value, by its path, that a type does not take: `drives[0].rate_limiter.bandwidth.size` and what is wrong with it.
     case invalid(path: String, problem: String)
 
+    /// Finds the line and the column of a byte, which count from 1.
+    package static func place(of index: Int, in text: [UInt8]) -> (line: Int, column: Int) {
+        let before = text[..<index]
+        let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        return (before.count { $0 == UInt8(ascii: "\n") } + 1, index - start + 1)
+    }
+
     package var description: String {
         switch self {
         case .syntax(let line, let column, let reason):

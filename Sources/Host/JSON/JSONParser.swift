@@ -226,9 +226,7 @@ struct JSONParser {
 
     /// Makes the error of a place; `nil` for the present one.
     private func fault(_ reason: String, at place: Int? = nil) -> JSONError {
-        let before = bytes[..<(place ?? position)]
-        let line = before.reduce(1) { $0 + ($1 == UInt8(ascii: "\n") ? 1 : 0) }
-        let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-        return .syntax(line: line, column: before.endIndex - lineStart + 1, reason: reason)
+        let (line, column) = JSONError.place(of: place ?? position, in: bytes)
+        return .syntax(line: line, column: column, reason: reason)
     }
 }

@@ -35,6 +35,7 @@ struct TCPConnection {
     private var owesSynAck = true
     private var owesAck = false
 
+    private static let style = HTTPServerStyle(name: "Martlet")
     private static let requestLimits: HTTPParserLimits = {
         var limits = HTTPParserLimits()
         limits.headByteCount = 4096
@@ -140,10 +141,10 @@ struct TCPConnection {
                 guard let request = try parser.next() else { break }
                 let keepsAlive = request.keepsAlive
                 let connection = keepsAlive ? "keep-alive" : "close"
-                output = answer(request).encoded(HTTPServerStyle(name: "Martlet"), connection: connection)
+                output = answer(request).encoded(Self.style, connection: connection)
                 isFinishing = !keepsAlive
             } catch {
-                output = MetadataService.refusal(error).encoded(HTTPServerStyle(name: "Martlet"), connection: "close")
+                output = MetadataService.refusal(error).encoded(Self.style, connection: "close")
                 isFinishing = true
             }
         }

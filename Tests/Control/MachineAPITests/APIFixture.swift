@@ -32,8 +32,7 @@ final class APIFixture {
         self.service = service
         server = try HTTPServer(
             socket: try UnixSocket.listen(at: socketPath),
-            name: APIVersion.name,
-            style: dialect == .firecracker ? .firecracker : nil,
+            style: .of(dialect),
             handler: service.handle
         )
         try server.start()

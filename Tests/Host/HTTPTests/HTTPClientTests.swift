@@ -33,7 +33,9 @@ import Testing
         let path = FilePath("\(folder.path)/s")
         let client = HTTPClient(connectingTo: path)
         for _ in 0..<3 {
-            let server = try HTTPServer(socket: try UnixSocket.listen(at: path), name: "Test") { _, responder in
+            let server = try HTTPServer(socket: try UnixSocket.listen(at: path), style: HTTPServerStyle(name: "Test")) {
+                _,
+                responder in
                 responder.send(HTTPResponse(204))
             }
             try server.start()

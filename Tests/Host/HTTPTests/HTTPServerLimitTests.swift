@@ -220,8 +220,8 @@ import Testing
     @Test func `a server that was not started stops at once`() throws {
         let folder = try TemporaryFolder()
         let socket = try UnixSocket.listen(at: FilePath("\(folder.path)/s"))
-        try HTTPServer(socket: socket, name: "Test") { _, _ in }.stop()
-        let server = try HTTPServer(name: "Test") { _, _ in }
+        try HTTPServer(socket: socket, style: HTTPServerStyle(name: "Test")) { _, _ in }.stop()
+        let server = try HTTPServer(style: HTTPServerStyle(name: "Test")) { _, _ in }
         try server.makeThread()
         server.stop()
     }

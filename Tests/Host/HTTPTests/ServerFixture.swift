@@ -31,7 +31,7 @@ final class ServerFixture {
         server = try HTTPServer(
             socket: try UnixSocket.listen(at: path),
             limits: limits,
-            name: "Test",
+            style: HTTPServerStyle(name: "Test"),
             isAllowed: isAllowed,
             onConnectionCountChange: onConnectionCountChange
         ) { request, responder in

@@ -160,7 +160,7 @@ extension RunCommand {
     var isPlain: Bool {
         let isOther =
             kernel != nil || config != nil || !disks.isEmpty || keep != nil || cmdline != nil || cmdlineOnly != nil
-            || cpus != nil || memory != nil || entry != nil || noEntropy || exitStatusPort || naming.isNamed
+            || cpus != nil || memory != nil || entry != nil || noEntropy || exitStatusPort || isNamed
         if case .file = console { return false }
         return !isOther && !boot
     }

@@ -136,11 +136,23 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Become this user before the guest runs: NAME, UID or UID:GID; for root, and machines without a name.",
+            "Become this user before the guest runs: NAME, UID or UID:GID; for root.",
             valueName: "user"
         )
     )
     var user: HostUser?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Leave the machine's process nothing of the host's files but DIR and its own folder, and namespaces of its own; as \
+            with --detach or --name it has a process of its own. For root with --user.
+            """,
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var jail: String?
 
     @Flag(help: "Say more of what happens.")
     var verbose = false
@@ -178,7 +190,7 @@ struct RunCommand: ParsableCommand {
         try network.choosePorts()
         if let folder = restoring.folder { throw try runRestored(folder) }
         let (configuration, disk) = try description()
-        if naming.isNamed { throw try runNamed(configuration, disk: disk) }
+        if isNamed { throw try runNamed(configuration, disk: disk) }
         throw try withExtendedLifetime(disk) { try runPlain(configuration) }
     }
 

@@ -66,6 +66,7 @@ enum Monitor {
             settings.program = try MachineProgram(adopting: OwnedDescriptor(adopting: file))
             settings.sandbox.keptDescriptors.append(file)
         }
+        let isConfined = settings.sandbox.isConfined
         let session = MachineSession(
             settings,
             onEnd: { result in
@@ -79,7 +80,9 @@ enum Monitor {
                 // The clients have their answers by now, or hold the files that they want to read. Of a machine that never was,
                 // because the command that wanted it is gone, nothing stays.
                 let isAbandoned = result == nil && options.settings.endsWhenUnused
-                if options.isRemovedAtEnd || isAbandoned { try tenure?.removeFolder() }
+                guard options.isRemovedAtEnd || isAbandoned else { return }
+                // The next command sweeps it away where this process may not.
+                if isConfined { try? tenure?.removeFolder() } else { try tenure?.removeFolder() }
             }
         )
         return try withExtendedLifetime(tenure) {

@@ -97,6 +97,9 @@ struct MonitorOptions {
                     throw .wrongUsage("--user is a user of this host, UID or UID:GID, and not root: not '\(text)'")
                 }
                 settings.sandbox.user = user
+            case "--jail":
+                // A folder that is left, of a process that was started in namespaces.
+                settings.sandbox.jail = (settings.sandbox.jail ?? []) + [FilePath(hostText: try value())]
             case "--start-time-us": start = try number()
             case "--start-time-cpu-us": processorStart = try number()
             case "--parent-cpu-time-us": parentProcessor = try number()

@@ -59,7 +59,7 @@ static int raise_descriptor(int descriptor, int minimum, int report) {
     return raised;
 }
 
-static void become(const struct chost_launch *launch, int report) {
+static void become(const struct chost_launch *launch, const struct chost_jail_maps *maps, int report) {
     int count = launch->descriptor_count, sources[count > 0 ? count : 1];
     // Out of the way first: no source and no report has a number that becomes somebody else's.
     report = raise_descriptor(report, count, report);
@@ -78,6 +78,11 @@ static void become(const struct chost_launch *launch, int report) {
         // Before Linux 5.9, or under a filter that does not know the call.
         for (int i = count + 1, end = (int)sysconf(_SC_OPEN_MAX); i < end; i++) close(i);
     }
+    int result = chost_jail_begin(launch->namespaces, maps);
+    if (result < 0) {
+        errno = -result;
+        fail(report);
+    }
     if (launch->starts_session && setsid() < 0) fail(report);
     if (launch->folder && chdir(launch->folder) < 0) fail(report);
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -90,13 +95,15 @@ static void become(const struct chost_launch *launch, int report) {
 
 pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     int ends[2], error = 0;
+    struct chost_jail_maps maps;
+    chost_jail_maps(&maps);
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
     // A handler of this process must not run in the child.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t child = fork();
-    if (child == 0) become(launch, ends[1]);
+    pid_t child = chost_fork_into(launch->namespaces);
+    if (child == 0) become(launch, &maps, ends[1]);
     error = child < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);

@@ -7,6 +7,9 @@ package struct HostUser: Hashable, Sendable {
     package let userID: UInt32
     package let groupID: UInt32
 
+    /// The user by numbers, as `init(_:)` takes it.
+    package var text: String { "\(userID):\(groupID)" }
+
     /// Finds a user.
     ///
     /// Fails where there is no such user, or it is root.

@@ -24,6 +24,24 @@ package struct ProcessLaunch {
     package var startsSession = false
     /// The child's working folder; `nil` for this process's.
     package var folder: FilePath?
+    /// Indicates whether the child is in a jail: alone in namespaces of its own, with the right to make its root.
+    package var jail: Jail?
+
+    /// The namespaces of a child in a jail.
+    package enum Jail: Sendable {
+        /// All kinds.
+        case full
+        /// All but the network's, for a program that has interfaces of the host's.
+        case sharingNetwork
+
+        /// Tries whether this host lets this process make a jail.
+        ///
+        /// - Throws: `Errno`.
+        package static func check() throws(Errno) {
+            let result = chost_jail_try()
+            guard result == 0 else { throw Errno(rawValue: -result) }
+        }
+    }
 
     package init(_ program: FilePath, arguments: [String] = []) {
         self.program = program
@@ -51,7 +69,8 @@ package struct ProcessLaunch {
                                 descriptors: first,
                                 descriptor_count: CInt(numbers.count),
                                 starts_session: startsSession ? 1 : 0,
-                                folder: folder
+                                folder: folder,
+                                namespaces: jail.map { chost_jail_namespaces($0 == .sharingNetwork ? 1 : 0) } ?? 0
                             )
                             return unsafe chost_start_process(&launch, &pidfd)
                         }

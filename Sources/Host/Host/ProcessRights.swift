@@ -12,7 +12,9 @@ package struct ProcessRights: Hashable, Sendable {
     package let capabilities: String
     package let userID: Int
     package let groupID: Int
-    /// The number of descriptors it that may open.
+    /// Indicates whether the process is the first one of a PID namespace, as in a jail.
+    package let isJailed: Bool
+    /// The number of descriptors that it may open.
     package let descriptorLimit: String
 
     /// Looks at a process.
@@ -34,6 +36,7 @@ package struct ProcessRights: Hashable, Sendable {
         gainsNoPrivileges = number("NoNewPrivs") == 1
         capabilities = fields["CapEff"]?.first.map(String.init) ?? ""
         (userID, groupID) = (number("Uid"), number("Gid"))
+        isJailed = (fields["NSpid"]?.count ?? 0) > 1 && fields["NSpid"]?.last == "1"
         let limits = (try? FileContents.text(of: FilePath("/proc/\(process)/limits"), limit: 1 << 16)) ?? ""
         let line = limits.split(separator: "\n").first { $0.hasPrefix("Max open files") }
         descriptorLimit = line?.split(separator: " ").dropFirst(4).first.map(String.init) ?? ""

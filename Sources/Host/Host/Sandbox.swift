@@ -3,7 +3,7 @@
 import CHost
 import Glibc
 import Synchronization
-import SystemPackage
+package import SystemPackage
 
 /// The rights that a process gives away when everything is opened and before its guest's first instruction.
 ///
@@ -27,8 +27,15 @@ package final class Sandbox: Sendable {
         package var filtersCalls = true
         /// The user to become; `nil` to stay.
         package var user: HostUser?
+        /// The folders that alone are left of the host's files, under their own paths; `nil` to leave all.
+        ///
+        /// For the first process of a PID namespace.
+        package var jail: [FilePath]?
         /// Inherited descriptors that stay open.
         package var keptDescriptors: [CInt] = []
+
+        /// Indicates whether the process, once it has entered, may change no folder but those that are made for it.
+        package var isConfined: Bool { user != nil || jail != nil }
 
         package init() {}
     }
@@ -60,6 +67,7 @@ package final class Sandbox: Sendable {
     package func enter(log: CInt?) throws(SandboxError) {
         guard settings.mode != .off, !hasEntered.exchange(true, ordering: .sequentiallyConsistent) else { return }
         unsafe chost_close_inherited(settings.keptDescriptors, CInt(settings.keptDescriptors.count))
+        if let folders = settings.jail { try SandboxError.check("enter its jail", Self.enterJail(folders)) }
         if let user = settings.user {
             try SandboxError.check("become the user \(user.userID)", chost_become(user.userID, user.groupID))
         }
@@ -73,6 +81,14 @@ package final class Sandbox: Sendable {
         let status: CInt = ProcessArguments.standsInForFirecracker ? 148 : -1
         try SandboxError.check("watch system calls", chost_filter_prepare(mode, log ?? -1, status))
         try SandboxError.check("filter system calls", chost_filter_install(CInt(CHOST_ALL), 1))
+    }
+
+    private static func enterJail(_ folders: [FilePath]) -> CInt {
+        // One that lies in another comes behind it.
+        let texts = Set(folders.map(\.hostText)).sorted()
+        var paths = unsafe texts.map { unsafe UnsafePointer<CChar>?(strdup($0)) }
+        defer { for index in unsafe paths.indices { unsafe free(UnsafeMutablePointer(mutating: paths[index])) } }
+        return unsafe chost_jail_enter(&paths, CInt(texts.count))
     }
 
     // MARK: - Threads

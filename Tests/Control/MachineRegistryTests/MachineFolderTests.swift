@@ -161,7 +161,7 @@ import Testing
                 in: folder,
                 holding: hold,
                 arguments: ["--config-file", "\(folder.path)/config.json", "--no-start", "--end-when-unused"],
-                sandbox: .on,
+                sandbox: .init(),
                 isRemovedAtEnd: false
             )
             client = try MachineClient(folder)

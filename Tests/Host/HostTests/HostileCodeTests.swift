@@ -4,6 +4,7 @@ import CHost
 import CHostileCode
 import Glibc
 import Host
+import TestSupport
 import Testing
 
 /// Hostile code on a thread of a process that has entered the sandbox: the table in docs/security.md, attempt by attempt.
@@ -121,6 +122,40 @@ struct HostileCodeTests {
                 Issue.record("a file of the user's: \(answers[1])")
                 continue
             }
+        }
+    }
+
+    @Test(.enabled(if: (try? ProcessLaunch.Jail.check()) != nil, "needs namespaces"))
+    func `a machine's own threads find nothing of the host's in a jail`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write([], to: "file")
+        let (openat, connect, here, control) = (257, 42, -100, CInt(CHOST_CONTROL))
+        func attempt(_ number: Int, _ path: String, _ flags: CInt) -> Answer {
+            unsafe path.withCString { path in
+                let arguments = [here, Int(bitPattern: path), Int(flags), 0o600, 0, 0]
+                return Answer(unsafe chostile_attempt_jailed(control, folder.path, number, arguments))
+            }
+        }
+        func attemptCall(_ number: Int, _ arguments: [Int]) -> Answer {
+            let padded = arguments + [Int](repeating: 0, count: 6 - arguments.count)
+            return Answer(unsafe chostile_attempt_jailed(control, folder.path, number, padded))
+        }
+        for path in ["/etc/passwd", "/proc/self/status", "/dev/kvm", "/usr", "\(folder.path)/../../etc"] {
+            #expect(attempt(openat, path, O_RDONLY) == .error(ENOENT), "\(path)")
+        }
+        #expect(attempt(openat, "/new", O_WRONLY | O_CREAT) == .error(EROFS))
+        for (path, flags) in [
+            ("/", O_RDONLY), ("\(folder.path)/file", O_RDWR), ("\(folder.path)/new", O_CREAT | O_RDWR),
+        ] {
+            guard case .result = attempt(openat, path, flags) else {
+                Issue.record("\(path) of the jail's own")
+                continue
+            }
+        }
+        #expect(attemptCall(connect, [-1]) == .error(EBADF))
+        // Namespaces, mounts, programs: the rest is the same filter as without a jail.
+        for forbidden in Self.kernel.prefix(6) + Self.programs {
+            #expect(attemptCall(forbidden.number, forbidden.arguments) == .refused, "\(forbidden)")
         }
     }
 

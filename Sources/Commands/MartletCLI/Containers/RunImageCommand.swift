@@ -212,7 +212,9 @@ struct RunImageCommand: ParsableCommand {
             source.template = template?.place(for: configuration)
         }
         source.run(programIn: program.descriptor)
-        var start = NamedStart(naming, sandbox: sandbox, escape: escape)
+        var settings = Sandbox.Settings()
+        settings.mode = sandbox
+        var start = NamedStart(naming, sandbox: settings, escape: escape)
         start.showsNotes = verbose
         return try start.launch(source, name: naming.machineName)
     }

@@ -29,8 +29,9 @@ struct InspectCommand: ParsableCommand {
         let client = try MachineClient(folder)
         if client.machine.isAlive, let machine = try? client.request("GET", "/martlet/machine", until: limit) {
             object["machine"] = machine
-            let process = machine["pid"].integerValue.flatMap { Int32(exactly: $0) }
-            if let rights = process.flatMap({ ProcessRights(of: $0) }) { object["sandbox"] = rights.json }
+            if let rights = client.machine.processID.flatMap({ ProcessRights(of: $0) }) {
+                object["sandbox"] = rights.json
+            }
             object["config"] = try client.request("GET", "/vm/config", until: limit)
         } else {
             object["result"] = client.machine.value(of: .result) { Messages.write($0) }
@@ -48,7 +49,7 @@ extension ProcessRights {
             "no_new_privs": .bool(gainsNoPrivileges), "capabilities": .string(capabilities),
             "landlock_abi": ProcessRights.landlockVersion.map { .integer(Int64($0)) } ?? .null,
             "user": .integer(Int64(userID)), "group": .integer(Int64(groupID)),
-            "open_files": .string(descriptorLimit),
+            "jailed": .bool(isJailed), "open_files": .string(descriptorLimit),
         ]
     }
 }

@@ -64,7 +64,8 @@ struct MachineSummary: Sendable {
         case "Paused": state = "paused"
         default: state = "configuring"
         }
-        processID = machine["pid"].integer
+        // In a jail it knows itself by another one.
+        processID = client.machine.processID.map(Int64.init) ?? machine["pid"].integer
         startedAt = machine["started_at_ms"].integer.map { Timestamp(millisecondsSinceEpoch: $0) }
         vcpuCount = size["vcpu_count"].integer
         memoryMiB = size["mem_size_mib"].integer

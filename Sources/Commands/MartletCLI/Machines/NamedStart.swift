@@ -10,14 +10,14 @@ import Host
 /// The start of a machine in a process of its own, for `run` and `run --image`.
 struct NamedStart {
     private let naming: NameOptions
-    private let sandbox: Sandbox.Mode
+    private let sandbox: Sandbox.Settings
     private let escape: EscapeKey
     /// Indicates whether notes on the host and the kernel are for this user.
     var showsNotes = true
     /// The first data of the metadata service.
     var metadata: JSONValue?
 
-    init(_ naming: NameOptions, sandbox: Sandbox.Mode, escape: EscapeKey) {
+    init(_ naming: NameOptions, sandbox: Sandbox.Settings, escape: EscapeKey) {
         (self.naming, self.sandbox, self.escape) = (naming, sandbox, escape)
     }
 
@@ -29,7 +29,8 @@ struct NamedStart {
     /// - Returns: The exit status.
     /// - Throws: `RegistryError` where it cannot be started.
     func launch(_ source: MachineSource, name: MachineName?) throws -> ExitCode {
-        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser(), sandbox: sandbox)
+        let runtime = try RuntimeFolder.ofThisUser()
+        let launcher = MachineLauncher(in: runtime, sandbox: sandbox)
         var connection: ConsoleConnection?
         let client = try launcher.launch(
             name,
@@ -44,7 +45,12 @@ struct NamedStart {
             // One that has ended already tells no more than its end.
             for note in notes ?? InterpretedHost.notes(for: source.configuration) { Messages.write(note) }
         }
-        if let connection { return try AttachCommand.serve(connection, of: client, escape: escape) }
+        if let connection {
+            let status = try AttachCommand.serve(connection, of: client, escape: escape)
+            // The folder of a machine that could not remove it.
+            if naming.remove, sandbox.isConfined { try? runtime.sweep() }
+            return status
+        }
         try client.writeName()
         return .success
     }

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
+import Host
 import JSON
 import MachineAPI
 import Machine
 import MachineModel
 import MachineRegistry
 import MachineSession
+import SystemPackage
 
 /// Machines that have a process of their own.
 extension RunCommand {
+    /// Indicates whether the machine has a process of its own.
+    var isNamed: Bool { naming.isNamed || jail != nil }
+
     func validateNamed() throws {
-        let isNamed = naming.isNamed
-        if isNamed, user != nil { throw ValidationError("--user is for machines without a name.") }
+        if user != nil, geteuid() != 0 {
+            throw ValidationError("--user is for root; you are another user already: leave it out.")
+        }
+        try validateJail()
         if naming.remove, !isNamed {
             throw ValidationError("--rm is for machines with a --name; others leave nothing.")
         }
@@ -24,6 +32,39 @@ extension RunCommand {
                 "The console of a machine with a name is attached to or not: leave out --console none."
             )
         }
+    }
+
+    private func validateJail() throws {
+        guard let jail else { return }
+        var status = stat()
+        guard unsafe stat(jail, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw ValidationError("--jail: \(jail) is not a folder: make one, which may be empty.")
+        }
+        guard try realPath(jail) != "/" else {
+            throw ValidationError("--jail: / is the whole host; name another folder.")
+        }
+        if sandbox == .off { throw ValidationError("--jail is a part of the sandbox: leave out --sandbox off.") }
+        if geteuid() == 0, user == nil {
+            throw ValidationError("--jail as root needs --user: root's files would be open to whoever breaks out.")
+        }
+        do throws(Errno) {
+            try ProcessLaunch.Jail.check()
+        } catch {
+            throw ValidationError(
+                """
+                --jail: this host lets you make no namespaces (\(error)): start the machine as root with --user, or leave \
+                --jail out.
+                """
+            )
+        }
+    }
+
+    private func realPath(_ path: String) throws -> FilePath {
+        guard let real = unsafe realpath(path, nil) else {
+            throw ValidationError("--jail: \(path): \(Errno(rawValue: errno)).")
+        }
+        defer { unsafe free(real) }
+        return unsafe FilePath(platformString: real)
     }
 
     /// Starts the machine in a process of its own, and attaches to it unless that is not wanted.
@@ -47,7 +88,10 @@ extension RunCommand {
     /// The way in which machines of this command start in processes of their own.
     var namedStart: NamedStart {
         get throws {
-            var start = NamedStart(naming, sandbox: sandbox, escape: escape)
+            var settings = Sandbox.Settings()
+            (settings.mode, settings.user) = (sandbox, user)
+            settings.jail = try jail.map { [try realPath($0)] }
+            var start = NamedStart(naming, sandbox: settings, escape: escape)
             start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }
             return start
         }

@@ -88,7 +88,7 @@ extension RunCommand {
                 throw ValidationError("Only one machine can keep the guest's identity: leave out --count.")
             }
         }
-        if restoring.paused, !naming.isNamed, apiSocket == nil {
+        if restoring.paused, !isNamed, apiSocket == nil {
             throw ValidationError("--paused needs --name, --detach or --api-socket: nobody else could resume it.")
         }
     }
@@ -107,7 +107,7 @@ extension RunCommand {
         for disk in disks { options.drives[disk.drive.id] = FilePath(hostText: disk.drive.path) }
         let snapshot = try MachineSnapshot(path)
         try network.apply(to: &options, of: snapshot.machine.configuration)
-        guard naming.isNamed else { return try runHere(.restore(snapshot, options)) }
+        guard isNamed else { return try runHere(.restore(snapshot, options)) }
         let source = MachineSource(restoring: snapshot, from: path, options)
         for name in try Self.names(naming.name, count: restoring.count) {
             _ = try namedStart.launch(source, name: name)

@@ -62,6 +62,35 @@ package struct MachineFolder: Hashable, Sendable {
         }
     }
 
+    /// Gives the folder to the user that the machine's process becomes; what is in it stays.
+    ///
+    /// - Parameters:
+    ///   - user: The user.
+    ///   - isReached: Whether the process comes to it whatever the folders above allow.
+    /// - Throws: `RegistryError` where that user could not come to it.
+    func give(to user: HostUser, isReached: Bool) throws(RegistryError) {
+        guard unsafe path.withPlatformString({ unsafe lchown($0, user.userID, user.groupID) }) == 0 else {
+            throw RegistryError(cannot: "give \(path) to the user \(user.userID)", Errno(rawValue: errno))
+        }
+        guard !isReached else { return }
+        // The machines of all are here: their folders stay closed to each other.
+        let runtime = path.removingLastComponent()
+        _ = unsafe runtime.withPlatformString { unsafe chmod($0, 0o711) }
+        var above = runtime
+        while !above.isEmpty, above != "/" {
+            var status = stat()
+            guard unsafe above.withPlatformString({ unsafe stat($0, &status) }) == 0, status.st_mode & 0o001 != 0 else {
+                throw RegistryError(
+                    """
+                    the user \(user.userID) cannot come to the machine's folder, for want of a right to enter \(above): have \
+                    MARTLET_RUNTIME_DIR name a folder below others that everybody may enter, or add --jail
+                    """
+                )
+            }
+            above.removeLastComponent()
+        }
+    }
+
     // MARK: - Life
 
     /// The descriptors and settings that a new machine's monitor inherits.

@@ -70,6 +70,11 @@ package final class OpenMachine {
         return lock.owner == .process(id) ? process : nil
     }
 
+    /// The id of the monitor's process, as the kernel knows it in this PID namespace.
+    package var processID: Int32? {
+        if case .process(let id)? = lock?.owner { id } else { nil }
+    }
+
     /// Returns whether some process holds the lock that is no monitor, for longer than a monitor takes to start.
     package func isHeldByStranger(patience: Duration = .seconds(2)) -> Bool {
         let limit = TimeLimit.after(patience)

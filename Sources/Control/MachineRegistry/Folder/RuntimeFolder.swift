@@ -27,14 +27,16 @@ package struct RuntimeFolder: Hashable, Sendable {
         }
         // In a folder that everybody may write, such as /tmp, somebody else may have been first.
         guard Self.isPrivate(path) else {
-            throw RegistryError("\(path) is not a folder of yours alone: it must belong to you and have the mode 0700")
+            throw RegistryError(
+                "\(path) is not a folder of yours alone: it must belong to you and have the mode 0700 (or 0711)"
+            )
         }
     }
 
     private static func isPrivate(_ path: FilePath) -> Bool {
         var status = stat()
         guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid() && status.st_mode & 0o077 == 0
+        return status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid() && status.st_mode & 0o066 == 0
     }
 
     // MARK: - Choosing

@@ -14,12 +14,12 @@ package struct MachineLauncher {
     private static let patience = Duration.seconds(120)
 
     private let runtime: RuntimeFolder
-    private let sandbox: Sandbox.Mode
+    private let sandbox: Sandbox.Settings
 
     /// - Parameters:
     ///   - runtime: The folder of all machines.
     ///   - sandbox: The sandbox of the machines' processes.
-    package init(in runtime: RuntimeFolder, sandbox: Sandbox.Mode = .on) {
+    package init(in runtime: RuntimeFolder, sandbox: Sandbox.Settings = .init()) {
         (self.runtime, self.sandbox) = (runtime, sandbox)
     }
 
@@ -136,6 +136,7 @@ package struct MachineLauncher {
         return try start(in: folder, holding: hold) { () throws(RegistryError) in
             var source = source
             source.addDefaultVsock(at: folder.path(.vsock))
+            if let user = sandbox.user { try folder.give(to: user, isReached: sandbox.jail != nil) }
             try save(source.configuration.json, in: folder)
             // The monitor ends by itself when its last client leaves before the machine was started.
             var arguments = ["--end-when-unused"]
@@ -150,7 +151,10 @@ package struct MachineLauncher {
                 arguments: arguments,
                 files: source.files,
                 sandbox: sandbox,
-                isRemovedAtEnd: isRemovedAtEnd
+                isRemovedAtEnd: isRemovedAtEnd,
+                usesHostNetwork: source.configuration.networkInterfaces.contains {
+                    $0.backend == .user || $0.backend == .tap
+                }
             )
         }
     }

@@ -43,6 +43,7 @@ package enum MonitorProcess {
     ///   - files: The files that are handed on, by the paths that they stand for.
     ///   - sandbox: The sandbox of the process.
     ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.
+    ///   - usesHostNetwork: Whether the process opens interfaces of this host's, or starts passt: from a jail as well.
     /// - Returns: The process.
     /// - Throws: `RegistryError` where it cannot be started.
     static func start(
@@ -50,8 +51,9 @@ package enum MonitorProcess {
         holding hold: MachineFolder.Hold,
         arguments: [String],
         files: [(path: String, file: FileDescriptor)] = [],
-        sandbox: Sandbox.Mode,
-        isRemovedAtEnd: Bool
+        sandbox: Sandbox.Settings,
+        isRemovedAtEnd: Bool,
+        usesHostNetwork: Bool = false
     ) throws(RegistryError) -> RunningProcess {
         let program = try program()
         let socket: UnixSocket
@@ -68,7 +70,12 @@ package enum MonitorProcess {
                 folder.path(.result).hostText, "--lock-fd", "4", "--machine-folder", folder.path.hostText,
             ] + arguments
         )
-        if sandbox != .on { launch.arguments += ["--sandbox", sandbox.rawValue] }
+        if sandbox.mode != .on { launch.arguments += ["--sandbox", sandbox.mode.rawValue] }
+        if let user = sandbox.user { launch.arguments += ["--user", user.text] }
+        if let folders = sandbox.jail {
+            for path in folders + [folder.path] { launch.arguments += ["--jail", path.hostText] }
+            launch.jail = usesHostNetwork ? .sharingNetwork : .full
+        }
         if isRemovedAtEnd { launch.arguments.append("--remove-at-end") }
         for (index, file) in files.enumerated() {
             launch.arguments += ["--path-fd", "\(firstInherited + index)=\(file.path)"]

@@ -32,6 +32,8 @@ struct chost_launch {
     int starts_session;
     /// The child's working folder; NULL for this process's.
     const char *_Nullable folder;
+    /// Namespaces that the child has to itself: see chost_jail_namespaces.
+    int namespaces;
 };
 
 /// Starts a program with no signal blocked or ignored.

@@ -26,6 +26,28 @@ void chost_close_inherited(const int *_Nullable kept, int count);
 /// One heap for all threads: a heap of its own would make a new thread look at the number of processors in /sys.
 void chost_share_heap(void);
 
+// MARK: - Jail
+
+/// The namespaces of a process in a jail, as flags of clone(2); its network is this process's own with `shares_network`.
+int chost_jail_namespaces(int shares_network);
+/// What a process in a user namespace says of itself: this user, and this group.
+struct chost_jail_maps {
+    char user[40], group[40];
+};
+void chost_jail_maps(struct chost_jail_maps *maps);
+/// Starts a process that is a copy of this one, in namespaces of its own; returns as fork(2) does.
+///
+/// The copy calls only what is async-signal-safe, up to its exec.
+pid_t chost_fork_into(int namespaces);
+/// Gives the calling process, the first one of `namespaces`, the rights to make its root after an exec.
+int chost_jail_begin(int namespaces, const struct chost_jail_maps *maps);
+/// Tries in a child whether this host lets this process make a jail.
+int chost_jail_try(void);
+/// Gives this process, the first one of its namespaces, a root in which nothing is but `folders`, under their own paths.
+///
+/// A folder comes behind those that it lies in. At most 4.
+int chost_jail_enter(const char *_Nullable const *_Nonnull folders, int count);
+
 // MARK: - Landlock
 
 /// The version of Landlock's interface that the kernel has (landlock(7)); 0 for none.

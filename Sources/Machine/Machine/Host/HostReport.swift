@@ -6,6 +6,7 @@ import Interpreter
 import Host
 import KVM
 import Network
+import SystemPackage
 
 /// The abilities of this host for machines, its lacks, and the ways to mend them.
 package struct HostReport: Sendable {
@@ -125,6 +126,12 @@ package struct HostReport: Sendable {
                 ? "started as root: capabilities are dropped; --user has a machine run as another user"
                 : "no privileges to begin with"
         )
+        do throws(Errno) {
+            try ProcessLaunch.Jail.check()
+            add(.good, "sandbox", "--jail DIR puts a machine's process into namespaces of its own")
+        } catch {
+            add(.note, "sandbox", "no --jail here: this host lets you make no namespaces (\(error)); root can")
+        }
     }
 
     private mutating func addCapabilities(of system: KVMSystem) {

@@ -11,6 +11,9 @@
 ///   sandbox could not be entered or no child be made.
 int chostile_attempt(int kind, int opens_files, long number, const long *_Nonnull arguments);
 
+/// The same in a jail that has `folder` alone, on a thread that may open files.
+int chostile_attempt_jailed(int kind, const char *_Nonnull folder, long number, const long *_Nonnull arguments);
+
 /// The same for a call of the 32-bit interface, by `int 0x80`.
 int chostile_attempt_32(int kind);
 

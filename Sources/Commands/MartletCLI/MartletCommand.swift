@@ -16,7 +16,7 @@ struct MartletCommand: ParsableCommand {
         version: APIVersion.martlet,
         subcommands: [
             RunCommand.self, SnapshotCommand.self, CompareCommand.self, DoctorCommand.self, RunImageCommand.self,
-            ContainerCommand.self, ContainerExecCommand.self,
+            ContainerCommand.self, ContainerExecCommand.self, ContainerTemplateCommand.self,
         ],
         groupedSubcommands: [
             CommandGroup(

@@ -23,6 +23,9 @@ struct ReadySnapshots {
 
     let folder: FilePath
 
+    /// - Parameter folder: The folder of the snapshots.
+    init(folder: FilePath) { self.folder = folder }
+
     /// Names the folder of this user; `nil` without a home.
     init?() {
         if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {

@@ -35,6 +35,9 @@ package struct ContainerNetwork {
             interfaces.append(interface)
 
             var guest = GuestContainer.Interface("eth\(index)")
+            // A machine that goes on from a template has the device of that.
+            guest.hardwareAddress = (interface.guestMAC ?? "").split(separator: ":").compactMap { UInt8($0, radix: 16) }
+            guest.mtu = UInt32(clamping: interface.mtu ?? 0)
             (guest.address, guest.mask) = (Self.number(value["address"]), Self.number(value["mask"]))
             guest.routes = value["routes"].elements.map {
                 GuestContainer.Route(
@@ -45,6 +48,34 @@ package struct ContainerNetwork {
             }
             guestInterfaces.append(guest)
         }
+    }
+
+    /// Makes interfaces that lead nowhere, for a machine whose guest is saved before it has a network.
+    ///
+    /// The calling thread, and those that it starts, have a network namespace of their own from then on.
+    ///
+    /// - Parameter interfaceCount: The number of interfaces.
+    /// - Returns: Interfaces on TAPs of this process, as those of `init(_:)` are: a guest sees no difference but in addresses.
+    /// - Throws: `RuntimeSpecification.Problem`; it needs CAP_SYS_ADMIN and CAP_NET_ADMIN for any interface.
+    package static func nowhere(
+        interfaceCount: Int
+    ) throws(RuntimeSpecification.Problem) -> [NetworkInterface] {
+        guard interfaceCount > 0 else { return [] }
+        let error = cnetwork_leave()
+        guard error == 0 else {
+            throw RuntimeSpecification.Problem("cannot make a network namespace: \(Errno(rawValue: -error))")
+        }
+        var description: [JSONValue] = []
+        for index in 0..<interfaceCount {
+            let tap = "martlet\(index)"
+            let error = unsafe cnetwork_tap_make(tap, 0, 1500)
+            guard error > 0 else {
+                throw RuntimeSpecification.Problem("cannot make the TAP \(tap): \(Errno(rawValue: -error))")
+            }
+            // The guest's driver takes no larger packets later than it is told of now.
+            description.append(["tap": .string(tap), "mtu": .integer(Int64(NetworkInterface.mtus.upperBound))])
+        }
+        return try ContainerNetwork(.array(description)).interfaces
     }
 
     private static func number(_ value: JSONValue) -> UInt32 { UInt32(truncatingIfNeeded: value.integerValue ?? 0) }

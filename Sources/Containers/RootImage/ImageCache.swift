@@ -16,9 +16,9 @@ package struct ImageCache: Sendable {
 
     package let folder: FilePath
 
-    /// - Parameter folder: The cache's folder; `nil` for this user's, under `XDG_CACHE_HOME` or `~/.cache`.
-    /// - Throws: `RootImageError` where it cannot be made.
-    package init(_ folder: FilePath? = nil) throws(RootImageError) {
+    /// This user's folder for what Martlet makes again when it is gone: under `XDG_CACHE_HOME`, `~/.cache`, or `/var/cache`
+    /// for a process without a home.
+    package static var base: FilePath {
         let base: String
         if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {
             base = cache
@@ -27,7 +27,13 @@ package struct ImageCache: Sendable {
         } else {
             base = "/var/cache"
         }
-        self.folder = folder ?? FilePath(hostText: base + "/martlet/images")
+        return FilePath(hostText: base + "/martlet")
+    }
+
+    /// - Parameter folder: The cache's folder; `nil` for this user's.
+    /// - Throws: `RootImageError` where it cannot be made.
+    package init(_ folder: FilePath? = nil) throws(RootImageError) {
+        self.folder = folder ?? Self.base.appending("images")
         do throws(Errno) { try FolderTree.make(self.folder, mode: 0o700) } catch {
             throw RootImageError("cannot make \(self.folder): \(error)")
         }

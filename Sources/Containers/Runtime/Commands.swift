@@ -6,7 +6,7 @@ import JSON
 import RootImage
 import SystemPackage
 
-/// `start`: ties the container's network to the machine, which then boots.
+/// `start`: ties the container's network to the machine, which then goes on from a template, or boots.
 struct StartCommand {
     let options: RuntimeOptions
 
@@ -14,13 +14,15 @@ struct StartCommand {
     func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
-        let file = FilePath(hostText: try state.originDescription()["pid_file"].string ?? "")
+        let origin = try state.originDescription()
+        let file = FilePath(hostText: origin["pid_file"].string ?? "")
         let text = (try? FileContents.bytes(of: file, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         guard let process = pid_t(text.filter { $0.isASCII && $0.isNumber }), process > 0 else {
             throw RuntimeProblem("cannot start the container: \(file) does not hold the number of its process")
         }
         let interfaces = try ContainerNetwork.tie(of: process)
         if !interfaces.isEmpty { try state.write(.array(interfaces), to: state.shared.appending("network.json")) }
+        try MachineTemplate(for: origin, interfaceCount: interfaces.count)?.offer(to: state)
         return try Delegate.replaceThisProcess(options.arguments)
     }
 }

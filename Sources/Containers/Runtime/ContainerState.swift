@@ -48,28 +48,14 @@ struct ContainerState {
         FolderTree.remove(folder)
     }
 
-    /// Notes what came from the engine.
+    /// Notes what came from the engine, for later commands.
     ///
-    /// - Parameters:
-    ///   - bundle: Its bundle.
-    ///   - scratch: A disk that goes with the container.
-    ///   - pidFile: The file in which runc leaves the number of the container's process.
-    ///   - memoryMiB: The guest's memory.
+    /// - Parameter description: `bundle`, its bundle; `scratch`, a disk that goes with the container; `pid_file`, in which runc
+    ///   leaves the number of the container's process; `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
+    ///   that is to boot in any case; `martlet`, `images` and `templates`, the paths of the command, of the guest's images and of the
+    ///   templates.
     /// - Throws: `RuntimeProblem` where it cannot be written.
-    func saveOrigin(
-        bundle: FilePath,
-        scratch: FilePath?,
-        pidFile: FilePath,
-        memoryMiB: Int64
-    ) throws(RuntimeProblem) {
-        try write(
-            [
-                "bundle": .string(bundle.hostText), "scratch": scratch.map { .string($0.hostText) } ?? .null,
-                "pid_file": .string(pidFile.hostText), "memory_mib": .integer(memoryMiB),
-            ],
-            to: origin
-        )
-    }
+    func saveOrigin(_ description: JSONValue) throws(RuntimeProblem) { try write(description, to: origin) }
 
     func originDescription() throws(RuntimeProblem) -> JSONValue { try read(origin) }
 

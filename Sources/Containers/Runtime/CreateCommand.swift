@@ -46,18 +46,22 @@ struct CreateCommand {
             let (scratch, isBundles) = try makeScratch(bundle, cache)
             let memory = try memoryMiB(original)
             let mounts = try MountCopies(into: state.shared.appending("files")).copied(original["mounts"].elements)
+            let vcpus = try vcpuCount(annotations)
+            let templates = try MachineTemplate.folder()
             let description: JSONValue = [
-                "memory_mib": .integer(memory), "vcpu_count": .integer(try vcpuCount(annotations)),
+                "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus),
                 "config": original.with("mounts", .array(mounts)).with("hooks", nil),
             ]
             try state.write(description, to: state.shared.appending("container.json"))
-            try state.saveOrigin(
-                bundle: bundle,
-                scratch: isBundles ? nil : scratch,
-                pidFile: FilePath(hostText: pidFile).absolute,
-                memoryMiB: memory
-            )
-            let outer = OuterContainer(installation, state, base: base, scratch: scratch, memoryMiB: memory)
+            try state.saveOrigin([
+                "bundle": .string(bundle.hostText), "scratch": isBundles ? .null : .string(scratch.hostText),
+                "pid_file": .string(FilePath(hostText: pidFile).absolute.hostText),
+                "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus), "boots": .bool(try boots(annotations)),
+                "martlet": .string(installation.command.hostText), "images": .string(installation.images.hostText),
+                "templates": .string(templates.hostText),
+            ])
+            var outer = OuterContainer(installation, state, base: base, scratch: scratch, memoryMiB: memory)
+            outer.templates = templates
             try state.write(try outer.configuration(for: original), to: state.folder.appending("config.json"))
         } catch {
             state.remove()
@@ -94,6 +98,14 @@ struct CreateCommand {
         let limit = configuration["linux"]["resources"]["memory"]["limit"].integerValue ?? 0
         guard limit > 0 else { return Self.defaultMemoryMiB }
         return max(32, limit >> 20)
+    }
+
+    private func boots(_ annotations: JSONValue) throws(RuntimeProblem) -> Bool {
+        switch annotations["martlet.template"].string {
+        case nil, "on": return false
+        case "off": return true
+        case let text?: throw RuntimeProblem("annotation martlet.template: '\(printable(text))' is not on or off")
+        }
     }
 
     private func vcpuCount(_ annotations: JSONValue) throws(RuntimeProblem) -> Int64 {

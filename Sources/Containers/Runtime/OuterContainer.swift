@@ -13,6 +13,8 @@ struct OuterContainer {
     private let base: FilePath
     private let scratch: FilePath
     private let memoryMiB: Int64
+    /// The folder with what the machine may go on from.
+    var templates: FilePath?
 
     init(_ installation: Installation, _ state: ContainerState, base: FilePath, scratch: FilePath, memoryMiB: Int64) {
         (self.installation, self.state, self.base, self.scratch) = (installation, state, base, scratch)
@@ -34,7 +36,8 @@ struct OuterContainer {
         mounts.append(Self.bind(base, to: "/m/base.ext4"))
         mounts.append(Self.bind(scratch, to: "/m/scratch.ext4", isReadOnly: false))
         mounts.append(Self.bind(state.shared, to: "/c", isReadOnly: false))
-        var folders = ["m", "m/bin", "m/share", "m/share/martlet", "c", "tmp"]
+        if let templates { mounts.append(Self.bind(templates, to: "/m/templates")) }
+        var folders = ["m", "m/bin", "m/share", "m/share/martlet", "m/templates", "c", "tmp"]
         let files = ["m/bin/martlet", "m/base.ext4", "m/scratch.ext4"]
         if !installation.libraries.isEmpty {
             // A build for developers: with the host's libraries, where they are.

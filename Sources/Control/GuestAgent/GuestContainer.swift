@@ -50,6 +50,10 @@ package struct GuestContainer: Hashable, Sendable {
     package struct Interface: Hashable, Sendable {
         /// Its name in the guest.
         package let name: String
+        /// Six bytes; none for the address that the device has.
+        package var hardwareAddress: [UInt8] = []
+        /// The size of its largest packet; 0 for that of the device.
+        package var mtu: UInt32 = 0
         package var address: UInt32 = 0
         package var mask: UInt32 = 0
         package var routes: [Route] = []
@@ -116,10 +120,9 @@ package struct GuestContainer: Hashable, Sendable {
         }
         for interface in interfaces {
             let name = try AgentMessage.bytes(interface.name)
-            // The device has the hardware address and the size of a packet already.
-            let unchanged = [UInt8](repeating: 0, count: 10)
-            let numbers = AgentMessage.bytes(interface.address) + AgentMessage.bytes(interface.mask)
-            try send(AgentMessage(.interface, name + unchanged + numbers))
+            let hardware = interface.hardwareAddress.count == 6 ? interface.hardwareAddress : [0, 0, 0, 0, 0, 0]
+            let numbers = [interface.mtu, interface.address, interface.mask].flatMap { AgentMessage.bytes($0) }
+            try send(AgentMessage(.interface, name + hardware + numbers))
             for route in interface.routes {
                 let numbers = [route.target, route.mask, route.router].flatMap { AgentMessage.bytes($0) }
                 try send(AgentMessage(.route, name + numbers))

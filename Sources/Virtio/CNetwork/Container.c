@@ -23,6 +23,8 @@ static int open_socket(void) { return result(socket(AF_INET, SOCK_DGRAM | SOCK_C
 
 int cnetwork_enter(int network_namespace) { return result(setns(network_namespace, CLONE_NEWNET)); }
 
+int cnetwork_leave(void) { return result(unshare(CLONE_NEWNET)); }
+
 // MARK: - Interfaces
 
 static uint32_t internet_address(int socket, unsigned long request, struct ifreq *interface) {

@@ -52,7 +52,7 @@ struct PodmanTests {
 
     /// The messages of the last podman.
     private var errors: String {
-        (try? Host.FileContents.text(of: folder.path.appending("errors"), limit: 1 << 16)) ?? ""
+        (try? FileContents.text(of: folder.path.appending("errors"), limit: 1 << 16)) ?? ""
     }
 
     /// Runs podman to its end, which is soon.
@@ -84,6 +84,17 @@ struct PodmanTests {
             unsafe String(hostBytes: Array($0.prefix { $0 != 0 }))
         }
         #expect(lines.count == 2 && lines.last.map(String.init) != release)
+        // That one has left a template, from which others go on: each as a machine of its own.
+        let look = "cat /proc/sys/kernel/random/uuid; uname -n; busybox date +%s"
+        let identities = try (0..<2).map { _ in
+            let start = time(nil)
+            let shown = try podman(["run", "--rm", "localhost/box", "sh", "-c", look])
+            let words = shown.text.split(whereSeparator: \.isWhitespace).map(String.init)
+            try #require(shown.status == 0 && words.count == 3, "\(errors)")
+            #expect(start...time(nil) ~= (try #require(Int(words[2]))))
+            return words
+        }
+        #expect(identities[0][0] != identities[1][0] && identities[0][1] != identities[1][1])
         #expect(try podman(["run", "--rm", "localhost/box", "nosuch"]).status == 127)
         #expect(try podman(["run", "--rm", "localhost/box", "/bin"]).status == 126)
         #expect(try podman(["ps", "--all", "--quiet"]).text.isEmpty)
@@ -120,6 +131,12 @@ struct PodmanTests {
         let shown = try podman(["exec", "web", "sh", "-c", look])
         #expect(shown.status == 5, "\(errors)")
         #expect(shown.text.contains("inet 10.88.") && shown.text.contains("default via 10.88.0.1"))
+        let process = try podman(["inspect", "--format", "{{.State.Pid}}", "web"]).text.filter(\.isNumber)
+        // Its memory is a template's.
+        #expect(try FileContents.text(of: FilePath("/proc/\(process)/maps"), limit: 1 << 20).contains("/memory\n"))
+        let address = try podman(["inspect", "--format", "{{.NetworkSettings.Networks.podman.MacAddress}}", "web"])
+        let device = try podman(["exec", "web", "cat", "/sys/class/net/eth0/address", "/sys/class/net/eth0/mtu"])
+        #expect(device.text == address.text + "1500\n")
         let busybox = try #require(HostProgram.find("busybox"))
         let copy = "\(folder.path)/fetched"
         let fetch = ["60", busybox.string, "wget", "-q", "-O", copy, "http://192.0.2.1:8080/busybox"]

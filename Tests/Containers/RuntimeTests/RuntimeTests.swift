@@ -38,10 +38,12 @@ struct RuntimeTests {
         try folder.write("text", "bundle/rootfs/bin/text", mode: 0o644)
     }
 
+    /// Writes a bundle's configuration, of a machine that boots unless `change` says otherwise.
     private func configuration(_ change: (JSONValue) -> JSONValue = { $0 }) throws {
         let namespaces: [JSONValue] = ["pid", "ipc", "uts", "mount", "network"].map { ["type": .string($0)] }
         let configuration: JSONValue = [
             "ociVersion": "1.0.2", "hostname": "box", "root": ["path": "rootfs"],
+            "annotations": ["martlet.template": "off"],
             "process": [
                 "args": ["sh", "-c", "true"], "env": ["PATH=/bin"], "cwd": "/", "user": ["uid": 5, "gid": 6],
             ],
@@ -52,11 +54,11 @@ struct RuntimeTests {
     }
 
     /// Runs the command, and gives its status and what it wrote.
-    private func call(_ arguments: String...) throws -> HostProgram.Ending {
+    private func call(_ arguments: String..., program: FilePath = Self.program) throws -> HostProgram.Ending {
         let settings = [
             "MARTLET_OCI_RUNTIME=\(folder.path)/runc", "XDG_CACHE_HOME=\(folder.path)/cache",
             "XDG_RUNTIME_DIR=\(folder.path)",
-            "MARTLET_GUEST_IMAGES=\(GuestImages.folder)", Self.program.string,
+            "MARTLET_GUEST_IMAGES=\(GuestImages.folder)", program.string,
         ]
         return try HostProgram.run(FilePath("/usr/bin/env"), settings + ["--root", "\(folder.path)/root"] + arguments)
     }
@@ -225,6 +227,61 @@ struct RuntimeTests {
             #expect(filters.text.contains("mirred (Egress Redirect to device \(to))"))
         }
         #expect(try call("delete", "--force", "c1").status == 0)
+    }
+
+    @Test(.enabled(if: NetworkNamespace.isUsable, "\(NetworkNamespace.reason)"))
+    func `start has a template made beside the container, which waits for it; one that is there is only named`()
+        throws
+    {
+        // A copy, beside a stand-in for Martlet.
+        let program = folder.path.appending("martlet-runtime")
+        #expect(try HostProgram.run("/bin/cp", [Self.program.string, program.string]).status == 0)
+        let fifo = folder.path.appending("fifo")
+        #expect(try HostProgram.run("/usr/bin/mkfifo", [fifo.string]).status == 0)
+        try folder.write(
+            "#!/bin/sh\necho \"$@\" > \(folder.path)/made\nread line < \(fifo)\n",
+            "martlet",
+            mode: 0o755
+        )
+        let sleep = try NetworkNamespace.run { try ProcessLaunch("/bin/sleep", arguments: ["600"]).start() }
+        defer {
+            try? sleep.send(SIGKILL)
+            _ = sleep.takeStatus()
+        }
+        try folder.write("\(sleep.id)", "process-id")
+        try configuration { $0.with("annotations", ["martlet.cpus": "2"]) }
+        let bundle = "\(folder.path)/bundle"
+        #expect(
+            try call("create", "--bundle", bundle, "--pid-file", "\(folder.path)/p", "c1", program: program).status == 0
+        )
+        let state = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let outer = try JSONValue(parsing: FileContents.bytes(of: state.appending("config.json"), limit: 1 << 20))
+        let mount = outer["mounts"].elements.first { $0["destination"] == "/m/templates" }
+        let templates = "\(folder.path)/cache/martlet/templates"
+        #expect(mount?["source"].string == templates && mount?["options"].elements.contains("ro") == true)
+
+        #expect(try call("start", "c1", program: program).status == 0)
+        let shared = state.appending("c")
+        let name = try JSONValue(parsing: FileContents.bytes(of: shared.appending("template.json"), limit: 1 << 10))[
+            "name"
+        ].string
+        let made = "container-template \(name ?? "") --folder \(templates) --memory 256 --cpus 2 --interfaces 0\n"
+        try Deadline.wait(for: "the template's process") {
+            (try? FileContents.text(of: folder.path.appending("made"), limit: 1 << 10)) == made
+        }
+        let lock = try OwnedDescriptor(opening: shared.appending("making"), O_RDONLY)
+        #expect(flock(lock.rawValue, LOCK_SH | LOCK_NB) != 0)
+        let writer = try OwnedDescriptor(opening: fifo, O_RDWR)
+        try writer.borrowed.write(all: "over\n".utf8)
+        try Deadline.wait(for: "the end of the template's process") { flock(lock.rawValue, LOCK_SH | LOCK_NB) == 0 }
+
+        // The next one finds it.
+        #expect(unsafe unlink(shared.appending("making").string) == 0)
+        try folder.makeFolder("cache/martlet/templates/\(name ?? "")")
+        try folder.write("state", "cache/martlet/templates/\(name ?? "")/state")
+        #expect(try call("start", "c1", program: program).status == 0)
+        #expect(unsafe access(shared.appending("making").string, F_OK) != 0)
+        #expect(try call("delete", "--force", "c1", program: program).status == 0)
     }
 
     @Test func `exec runs Martlet's own client with the process as it was given`() throws {

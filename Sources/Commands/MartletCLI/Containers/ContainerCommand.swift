@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ContainerMachine
+import Glibc
 import GuestAgent
 import Host
 import JSON
@@ -16,6 +17,10 @@ private enum ContainerFiles {
     static let scratch = "/m/scratch.ext4"
     static let socket = "/c/vsock"
     static let network: FilePath = "/c/network.json"
+    static let template: FilePath = "/c/template.json"
+    /// Locked by the process that makes the template.
+    static let making: FilePath = "/c/making"
+    static let templates: FilePath = "/m/templates"
 }
 
 /// `martlet container`: the process of a container that an engine runs; martlet-runtime starts it.
@@ -42,9 +47,9 @@ struct ContainerCommand: ParsableCommand {
     }
 
     private func run(_ container: JSONValue) throws -> UInt8 {
-        let vcpuCount = Int(clamping: container["vcpu_count"].integerValue ?? 1)
-        var configuration = try ContainerGuest.configuration(vcpuCount: vcpuCount)
-        configuration.size.vcpuCount = vcpuCount
+        var configuration = try ContainerGuest.configuration(
+            vcpuCount: Int(clamping: container["vcpu_count"].integerValue ?? 1)
+        )
         configuration.size.memoryMiB = Int(clamping: container["memory_mib"].integerValue ?? 128)
         configuration.drives = [
             Drive("base", path: ContainerFiles.base, isReadOnly: true), Drive("scratch", path: ContainerFiles.scratch),
@@ -63,7 +68,22 @@ struct ContainerCommand: ParsableCommand {
         var settings = SessionSettings()
         settings.console = .none
         settings.program = try MachineProgram(program, hasInput: true)
-        return try MachineSession(settings).run(.boot(configuration))
+        return try MachineSession(settings).run(start(configuration))
+    }
+
+    /// Goes on from the template that martlet-runtime has named, when that is made, or boots.
+    private func start(_ configuration: MachineConfiguration) -> MachineStart {
+        guard let bytes = try? FileContents.bytes(of: ContainerFiles.template, limit: 1 << 10),
+            let name = (try? JSONValue(parsing: bytes))?["name"].string
+        else { return .boot(configuration) }
+        // Signals that come meanwhile wait for the program, as during a boot.
+        if let lock = try? OwnedDescriptor(opening: ContainerFiles.making, O_RDONLY) {
+            while flock(lock.rawValue, LOCK_SH) != 0, errno == EINTR {}
+        }
+        guard let snapshot = ReadySnapshots(folder: ContainerFiles.templates).snapshot(name) else {
+            return .boot(configuration)
+        }
+        return .restore(snapshot, RestoreOptions(hostSidesOf: configuration))
     }
 }
 

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The guest of a container: the default guest's kernel with an init and an agent alone.
 enum ContainerGuest {
-    /// Describes the guest; disks, sizes and vsock are the caller's.
+    /// Describes the guest; disks, memory and vsock are the caller's.
     ///
     /// - Parameter vcpuCount: More than one takes the kernel that can use them.
     /// - Returns: A description with kernel, initial RAM disk and parameters.
@@ -20,6 +20,7 @@ enum ContainerGuest {
         var configuration = MachineConfiguration(bootSource: source)
         configuration.entropy = EntropySource()
         configuration.size.hasSnapshotPoint = true
+        configuration.size.vcpuCount = vcpuCount
         return configuration
     }
 }

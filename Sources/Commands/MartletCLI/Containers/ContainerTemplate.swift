@@ -42,12 +42,7 @@ struct ContainerTemplate {
     /// - Parameter configuration: The machine.
     /// - Returns: `nil` where there is no template yet.
     func restoration(of configuration: MachineConfiguration) -> (snapshot: MachineSnapshot, options: RestoreOptions)? {
-        guard let snapshot = ready.snapshot(name) else { return nil }
-        var options = RestoreOptions()
-        for drive in configuration.drives { options.drives[drive.id] = FilePath(hostText: drive.path) }
-        for interface in configuration.networkInterfaces { options.networks[interface.id] = interface }
-        options.vsockPath = configuration.vsock?.path.map { FilePath(hostText: $0) }
-        return (snapshot, options)
+        ready.snapshot(name).map { ($0, RestoreOptions(hostSidesOf: configuration)) }
     }
 
     /// Makes room for the template of a machine that is about to boot.
@@ -57,5 +52,17 @@ struct ContainerTemplate {
         guard let path = ready.place(for: name, of: configuration) else { return nil }
         ready.prune(keeping: ReadySnapshots.limit - 1)
         return path
+    }
+}
+
+extension RestoreOptions {
+    /// Gives a template the disks, networks and socket of a machine.
+    ///
+    /// - Parameter configuration: The machine.
+    init(hostSidesOf configuration: MachineConfiguration) {
+        self.init()
+        for drive in configuration.drives { drives[drive.id] = FilePath(hostText: drive.path) }
+        for interface in configuration.networkInterfaces { networks[interface.id] = interface }
+        vsockPath = configuration.vsock?.path.map { FilePath(hostText: $0) }
     }
 }

@@ -89,15 +89,18 @@ struct ExecCommand: ParsableCommand {
         let signals = try ProgramRun.Signals()
         try SignalWatch([SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH]) { signals.send($0) }
         defer { Terminal.restore() }
-        let deadline = ContinuousClock.now + patience
+        var deadline: ContinuousClock.Instant?
         while true {
             let connection = try connect()
+            // The machine may have taken longer to be there itself.
+            let end = deadline ?? .now + patience
+            deadline = end
             do throws(AgentError) {
                 let status = try ProgramRun(connection, input: input, signals: signals).run(program) {
                     if program.hasTerminal, let input, Terminal.isTerminal(input) { try? Terminal.enterRawMode(input) }
                 }
                 return ExitCode(Int32(status.exitStatus))
-            } catch  where error.isOfMissingContainer && ContinuousClock.now < deadline {
+            } catch  where error.isOfMissingContainer && ContinuousClock.now < end {
                 usleep(100_000)
             } catch {
                 Terminal.restore()

@@ -47,11 +47,15 @@ extension VirtualMachine {
 
     /// Saves the machine when its guest has booted, for others that bring disks of their own.
     ///
-    /// - Parameter path: The folder of the snapshot; where it cannot be made, the next machine boots as this one did.
-    package func saveAsTemplate(at path: FilePath) {
+    /// - Parameters:
+    ///   - path: The folder of the snapshot; where it cannot be made, the next machine boots as this one did.
+    ///   - isStopping: Whether the machine is there for nothing else.
+    package func saveAsTemplate(at path: FilePath, thenStops isStopping: Bool = false) {
         var options = SaveOptions(.folder(path, isReplacing: true))
-        options.disks = .none
-        saveWhenReady(options) { _ in }
+        (options.disks, options.isStopping) = (.none, isStopping)
+        saveWhenReady(options) { [weak self] result in
+            if isStopping, case .failure = result { self?.stop() }
+        }
     }
 
     private func saveAsItIs(

@@ -56,6 +56,8 @@ struct cnetwork_interface {
 int cnetwork_interfaces(struct cnetwork_interface *out, int limit);
 /// Moves this thread into the network namespace that an open descriptor stands for (setns).
 int cnetwork_enter(int network_namespace);
+/// Moves this thread into a network namespace of its own (unshare).
+int cnetwork_leave(void);
 /// Makes a TAP that stays when this process closes it, or takes one that nobody uses, and starts it: its index.
 ///
 /// The user `owner` can open it without any right. -EBUSY where somebody has it open.

@@ -43,7 +43,8 @@ enum Runtime {
         case "update":
             var command = UpdateCommand(options: options)
             throw try command.run()
-        case "kill", "pause", "resume", "ps", "events", "list", "features", "help":
+        case "features": print(RuntimeFeatures.description.prettyText)
+        case "kill", "pause", "resume", "ps", "events", "list", "help":
             throw try Delegate.replaceThisProcess(options.arguments)
         case "checkpoint", "restore":
             throw RuntimeProblem(

@@ -169,7 +169,7 @@ struct RuntimeTests {
         #expect(try create().status == 0)
         #expect(calls.contains("\(folder.path)/bundle"))
         for command in [
-            ["start", "c1"], ["pause", "c1"], ["resume", "c1"], ["ps", "--format", "json", "c1"], ["features"],
+            ["start", "c1"], ["pause", "c1"], ["resume", "c1"], ["ps", "--format", "json", "c1"],
         ] {
             let ending = try HostProgram.run(
                 FilePath("/usr/bin/env"),
@@ -309,6 +309,14 @@ struct RuntimeTests {
     func `what cannot be is an error with a message, and status 1`(arguments: [String]) throws {
         let ending = try HostProgram.run(Self.program, arguments)
         #expect(ending.status == 1 && !ending.text.isEmpty)
+    }
+
+    @Test func `the features are those of machines, which have no user namespaces of the host`() throws {
+        let ending = try HostProgram.run(Self.program, ["features"])
+        let features = try JSONValue(parsing: Array(ending.text.utf8))
+        let namespaces = features["linux"]["namespaces"].elements.compactMap(\.string)
+        #expect(ending.status == 0 && namespaces.contains("pid") && !namespaces.contains("user"))
+        #expect(features["ociVersionMax"].string?.hasPrefix("1.") == true)
     }
 
     @Test func `the version names the specification`() throws {

@@ -24,11 +24,17 @@ enum FirecrackerWords {
                 let isOuter = path.split(separator: ".").count == 2
                 return "missing field `\(field)`" + (isOuter ? place(of: lastBrace(in: text), in: text) : "")
             case "unknown field":
-                return "unknown field `\(field)`" + place(of: name(field, in: text), in: text)
-            case "must be true or false": return "invalid type: expected a boolean"
-            case "must be a string": return "invalid type: expected a string"
-            case "must be an integer": return "invalid type: expected an integer"
-            default: return variantWords(problem)
+                let expected = fields(of: path).map { ", expected \(choice(of: $0))" } ?? ""
+                return "unknown field `\(field)`\(expected)" + place(of: name(field, in: text), in: text)
+            case "must be true or false": return typeWords("a boolean", of: field, in: text)
+            case "must be a string":
+                let isPath = ["metrics_path", "log_path"].contains(field)
+                return typeWords(isPath ? "path string" : "a string", of: field, in: text)
+            case "must be an integer": return typeWords(integers[field] ?? "u64", of: field, in: text)
+            case _ where problem.hasPrefix("must be 0 to "):
+                return typeWords(integers[field] ?? "u64", of: field, in: text, "invalid value")
+            default:
+                return variantWords(problem).map { $0 + place(of: scalar(of: field, in: text)?.end, in: text) }
             }
         }
     }
@@ -50,9 +56,81 @@ enum FirecrackerWords {
         guard problem.hasPrefix("must be one of '"), parts.count >= 5, parts[parts.count - 3] == ", not " else {
             return nil
         }
-        let names = stride(from: 1, to: parts.count - 3, by: 2).map { "`\(parts[$0])`" }
-        let expected = names.count == 2 ? names.joined(separator: " or ") : "one of " + names.joined(separator: ", ")
-        return "unknown variant `\(parts[parts.count - 2])`, expected \(expected)"
+        let names = stride(from: 1, to: parts.count - 3, by: 2).map { String(parts[$0]) }
+        if names.contains("Trace") { return "Invalid LevelFilter" }
+        return "unknown variant `\(parts[parts.count - 2])`, expected \(choice(of: names))"
+    }
+
+    private static func choice(of names: [String]) -> String {
+        let names = names.map { "`\($0)`" }
+        return switch names.count {
+        case 1: names[0]
+        case 2: names.joined(separator: " or ")
+        default: "one of " + names.joined(separator: ", ")
+        }
+    }
+
+    /// The types of Firecracker's integers; the others are u64.
+    private static let integers = ["vcpu_count": "u8", "mem_size_mib": "usize", "guest_cid": "u32"]
+
+    /// The fields of the object that a path of an error leads into, where they are known.
+    private static func fields(of path: String) -> [String]? {
+        switch path.split(separator: ".").dropLast().last {
+        case "machine-config":
+            ["vcpu_count", "mem_size_mib", "smt", "cpu_template", "track_dirty_pages", "huge_pages"]
+        case "boot-source": ["kernel_image_path", "initrd_path", "boot_args"]
+        case "drive":
+            [
+                "drive_id", "partuuid", "is_root_device", "cache_type", "is_read_only", "path_on_host", "rate_limiter",
+                "io_engine", "socket",
+            ]
+        case "network-interface": ["iface_id", "host_dev_name", "guest_mac", "rx_rate_limiter", "tx_rate_limiter"]
+        case "vsock": ["vsock_id", "guest_cid", "uds_path"]
+        case "rate_limiter", "rx_rate_limiter", "tx_rate_limiter": ["bandwidth", "ops"]
+        case "entropy": ["rate_limiter"]
+        case "logger": ["log_path", "level", "show_level", "show_log_origin", "module"]
+        case "action": ["action_type"]
+        default: nil
+        }
+    }
+
+    /// Says what the value of a field is in place of what it should be.
+    private static func typeWords(
+        _ expected: String,
+        of field: String,
+        in text: [UInt8],
+        _ beginning: String = "invalid type"
+    ) -> String {
+        guard let (value, end) = scalar(of: field, in: text) else { return "\(beginning): expected \(expected)" }
+        let found =
+            switch value.first {
+            case "\""?: "string \(value)"
+            case "n"?: "null"
+            case "t"?, "f"?: "boolean `\(value)`"
+            case _ where value.contains(where: { ".eE".contains($0) }): "floating point `\(value)`"
+            default: "integer `\(value)`"
+            }
+        return "\(beginning): \(found), expected \(expected)" + place(of: end, in: text)
+    }
+
+    /// The value of a field that is a string, number or word, and where it ends.
+    private static func scalar(of field: String, in text: [UInt8]) -> (value: String, end: Int)? {
+        guard let nameEnd = name(field, in: text) else { return nil }
+        let isGap = { (byte: UInt8) in [0x20, 0x09, 0x0a, 0x0d, UInt8(ascii: ":")].contains(byte) }
+        guard let start = text[(nameEnd + 1)...].firstIndex(where: { !isGap($0) }),
+            ![UInt8(ascii: "{"), UInt8(ascii: "[")].contains(text[start])
+        else { return nil }
+        var end = start
+        if text[start] == UInt8(ascii: "\"") {
+            repeat {
+                end += text[end] == UInt8(ascii: "\\") ? 2 : 1
+            } while end < text.count && text[end] != UInt8(ascii: "\"")
+            guard end < text.count else { return nil }
+        } else {
+            let stops = Array(",}] \t\r\n".utf8)
+            end = (text[start...].firstIndex { stops.contains($0) } ?? text.count) - 1
+        }
+        return (String(decoding: text[start...end], as: UTF8.self), end)
     }
 
     private static func lastBrace(in text: [UInt8]) -> Int? { text.lastIndex(of: UInt8(ascii: "}")) }
@@ -80,6 +158,12 @@ enum FirecrackerWords {
                 """
             case "machine-config.mem_size_mib":
                 "The memory size (MiB) is either 0, or not a multiple of the configured page size."
+            case "boot-source.kernel_image_path" where error.problem.hasSuffix("is empty"):
+                "The kernel file cannot be opened: No such file or directory (os error 2)"
+            case "boot-source.boot_args" where error.problem.contains("at most"):
+                "The kernel command line is invalid: Invalid cmdline capacity provided."
+            case _ where error.problem.contains("the name of a TAP has"):
+                "Could not create the network device: Open tap device failed: Invalid interface name"
             // These are Firecracker's words already.
             case _ where error.problem.first?.isUppercase == true: error.problem
             default: error.description

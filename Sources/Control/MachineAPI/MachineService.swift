@@ -165,6 +165,13 @@ package final class MachineService: Sendable {
             let words = "Cannot start microvm without kernel configuration."
             throw APIError(words, firecracker: "Start microvm error: \(words)")
         }
+        // Templates have no effect here; but whoever asks for one on a wrong host counts on the refusal.
+        if dialect == .firecracker, let vendor = configuration.size.cpuTemplate?.vendor,
+            HostDescription.current().vendor != vendor
+        {
+            let words = "CPU vendor mismatched between actual CPU and CPU template."
+            throw APIError("Start microvm error: Failed to get CPU template: \(words)")
+        }
         try start { () throws(MachineError) in
             try VirtualMachine(
                 resolved(configuration),

@@ -44,10 +44,10 @@ public struct Drive: Codable, Hashable, Sendable {
 
     /// The way in which the host reads and writes a disk's file.
     public enum Engine: String, Codable, CaseIterable, Sendable {
-        /// A pool of threads that make system calls.
-        case threads = "Sync"
         /// The kernel's io_uring.
         case ioUring = "Async"
+        /// A pool of threads that make system calls.
+        case threads = "Sync"
     }
 
     /// Settings of a disk that Firecracker does not have.

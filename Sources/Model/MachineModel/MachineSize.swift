@@ -35,13 +35,22 @@ public struct MachineSize: HasDefault, Sendable {
 
     /// The CPU templates of Firecracker: names of sets of CPU features that guests are to have on all hosts.
     package enum CPUTemplate: String, Codable, CaseIterable, Sendable {
-        case none = "None"
         case c3 = "C3"
         case t2 = "T2"
         case t2s = "T2S"
+        case none = "None"
         case t2cl = "T2CL"
         case t2a = "T2A"
         case v1n1 = "V1N1"
+
+        /// The vendor of the processors that the template is for, as CPUID names it; `nil` for any.
+        package var vendor: String? {
+            switch self {
+            case .c3, .t2, .t2s, .t2cl: "GenuineIntel"
+            case .t2a: "AuthenticAMD"
+            case .none, .v1n1: nil
+            }
+        }
     }
 
     /// Settings of a machine's size that Firecracker does not have.

@@ -157,9 +157,9 @@ extension MachineService {
     // MARK: - While it runs
 
     private enum Action: String, Codable, CaseIterable {
+        case flushMetrics = "FlushMetrics"
         case instanceStart = "InstanceStart"
         case sendCtrlAltDel = "SendCtrlAltDel"
-        case flushMetrics = "FlushMetrics"
     }
 
     func act(_ request: RoutedRequest) throws(APIError) {

@@ -106,8 +106,8 @@ struct FirecrackerDialectTests {
             ),
             ("PUT", "/entropy", ["x": 1], json + "unknown field `x`, expected `rate_limiter` at line 1 column 4."),
             (
-                "PUT", "/machine-config", ["smt": 1],
-                json + "invalid type: integer `1`, expected a boolean at line 1 column 8."
+                "PUT", "/machine-config", ["vcpu_count": 1, "mem_size_mib": 128, "smt": 1],
+                json + "invalid type: integer `1`, expected a boolean at line 1 column 42."
             ),
             (
                 "PUT", "/machine-config", ["vcpu_count": "1", "mem_size_mib": 128],

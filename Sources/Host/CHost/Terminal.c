@@ -87,6 +87,8 @@ static void restore_on_fatal_signals(void) {
         if (!is_fatal_by_default(signal) || sigaction(signal, NULL, &current) < 0) continue;
         if (signal == SIGBUS && chost_guards_mappings()) continue;  // its handler puts the terminal back, too
         if (chost_watches_fault(signal)) continue;
+        // So does the sandbox's, which nobody can replace.
+        if (signal == SIGSYS && current.sa_flags & SA_SIGINFO) continue;
         int is_ours = is_crash(signal) || (!(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL);
         if (is_ours) handle(signal, restore_and_die);
     }

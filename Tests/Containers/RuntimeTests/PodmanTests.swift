@@ -95,6 +95,8 @@ struct PodmanTests {
             return words
         }
         #expect(identities[0][0] != identities[1][0] && identities[0][1] != identities[1][1])
+        let terminal = try podman(["run", "--rm", "-t", "localhost/box", "sh", "-c", "test -t 1 && exit 4"])
+        #expect(terminal.status == 4, "\(errors)")
         #expect(try podman(["run", "--rm", "localhost/box", "nosuch"]).status == 127)
         #expect(try podman(["run", "--rm", "localhost/box", "/bin"]).status == 126)
         #expect(try podman(["ps", "--all", "--quiet"]).text.isEmpty)

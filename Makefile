@@ -34,6 +34,10 @@ run: setup build guest-images ## Boot the default guest to a shell on this termi
 test: setup guest-images-all ## Run every test
 	scripts/test.sh
 
+.PHONY: test-engines
+test-engines: setup build guest-images ## Drive podman, docker and containerd (some minutes): docs/containers.md
+	scripts/test-engines.py $(RUNTIME) $(ENGINES)
+
 .PHONY: setup
 setup: ## Install the Debian packages that building and testing need
 	@scripts/install-packages.sh

@@ -1,0 +1,405 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Drives martlet-runtime by podman, docker and containerd, each with folders, sockets and a network of its own.
+
+    scripts/test-engines.py RUNTIME [podman|crun|docker|killed|ctr|many ...]
+
+crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; many is twenty containers in sequence and ten at once. Needs root, podman,
+docker.io, containerd, runc, crun, busybox-static and iproute2. A check that fails is printed, and the exit status is 1.
+"""
+
+import fcntl, os, pty, re, shutil, signal, struct, subprocess, sys, tempfile, termios, time
+
+runtime = os.path.realpath(sys.argv[1])
+parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "ctr", "many"]
+folder = tempfile.mkdtemp(prefix="martlet-engines-", dir="/var/tmp")
+failures, started = [], []
+PATIENCE = 400
+
+
+def write(name, text, mode=0o644):
+    path = f"{folder}/{name}"
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def check(name, holds, shown=""):
+    print(f"  {'ok    ' if holds else 'FAILED'} {name}{'' if holds else f': {shown}'}", flush=True)
+    if not holds:
+        failures.append(name)
+
+
+class Answer:
+    def __init__(self, arguments, text=None):
+        try:
+            done = subprocess.run(arguments, input=text, stdin=subprocess.DEVNULL if text is None else None,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+            self.status, self.out, self.errors = done.returncode, done.stdout, done.stderr
+        except subprocess.TimeoutExpired:
+            self.status, self.out, self.errors = -1, "", f"no end within {PATIENCE} s"
+
+    def __repr__(self):
+        return f"status {self.status}, {self.out[-300:]!r}, {self.errors[-300:]!r}"
+
+
+def wait(what, condition, patience=PATIENCE):
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            check(what, False, "not in time")
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def start(name, arguments, environment=None):
+    """Starts a daemon of this script's."""
+    log = open(f"{folder}/{name}.log", "a")
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                               env=dict(os.environ, **(environment or {})))
+    started.append(process)
+    return process
+
+
+def on_terminal(arguments, rows, columns):
+    """Runs a command on a terminal, and gives its number and process."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvp(arguments[0], arguments)
+    resize(terminal, rows, columns)
+    return process, terminal
+
+
+def resize(terminal, rows, columns):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def read_until(terminal, pattern):
+    text, end = "", time.monotonic() + PATIENCE
+    os.set_blocking(terminal, False)
+    while not re.search(pattern, text) and time.monotonic() < end:
+        try:
+            bytes = os.read(terminal, 4096)
+            if not bytes:
+                break
+            text += bytes.decode(errors="replace")
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            break
+    return text
+
+
+def machines():
+    """The processes of this script's machines: those that have a disk in its folder."""
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{number}/cmdline") as file:
+                is_machine = file.read().startswith("/m/bin/martlet\0")
+            with open(f"/proc/{number}/mountinfo") as file:
+                if is_machine and folder in file.read():
+                    found.append(int(number))
+        except OSError:
+            pass
+    return found
+
+
+def states():
+    """The folders that Martlet keeps for this script's containers."""
+    found = []
+    for name in os.listdir("/run/martlet-oci") if os.path.exists("/run/martlet-oci") else []:
+        try:
+            with open(f"/run/martlet-oci/{name}/origin.json") as file:
+                if folder in file.read():
+                    found.append(name)
+        except OSError:
+            pass
+    return found
+
+
+def leftovers():
+    return machines(), states()
+
+
+def show_log(name):
+    with open(f"{folder}/{name}.log") as file:
+        print(file.read()[-2000:])
+
+
+def check_nothing_left(name):
+    end = time.monotonic() + 60
+    while any(leftovers()) and time.monotonic() < end:
+        time.sleep(0.2)
+    check(f"{name}: no process and no folder is left", not any(leftovers()), leftovers())
+
+
+# The calls that podman and docker have alike.
+
+def check_engine(name, call, network):
+    """- Parameter network: the options of a container with a network and a published port 8080."""
+    none = ["--network", "none"]
+
+    def run(*arguments, text=None, options=()):
+        return Answer([*call, "run", "--rm", *none, *options, "box", *arguments], text)
+
+    ended = run("sh", "-c", "echo out; echo err >&2; exit 3")
+    check(f"{name}: status and streams", (ended.status, ended.out) == (3, "out\n") and "err" in ended.errors, ended)
+    ended = run("nosuch")
+    check(f"{name}: no such program", ended.status == 127, ended)
+    ended = run("/bin")
+    check(f"{name}: a program that cannot be run", ended.status == 126, ended)
+    ended = run("wc", "-l", text="one\ntwo\n", options=["-i"])
+    check(f"{name}: input to its end", ended.out.strip() == "2", ended)
+    ended = Answer([*call, "run", "--rm", *none, "-v", f"{folder}:/x", "box", "true"])
+    check(f"{name}: a folder to write to is refused in words",
+          ended.status in (125, 126, 127) and "mount it read-only" in ended.errors, ended)
+    ended = Answer([*call, "run", "--rm", *none, "-v", f"{folder}/copied:/x:ro", "box", "cat", "/x/file"])
+    check(f"{name}: a folder read-only is copied", ended.out == "text\n", ended)
+
+    process, terminal = on_terminal(
+        [*call, "run", "--rm", "-it", *none, "box", "sh", "-c", "stty size; read x; stty size; exit 4"], 30, 100)
+    text = read_until(terminal, r"30 100\s")
+    resize(terminal, 31, 101)
+    time.sleep(2)
+    os.write(terminal, b"\n")
+    text += read_until(terminal, r"31 101\s")
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    os.close(terminal)
+    check(f"{name}: a terminal, which changes its size", "30 100" in text and "31 101" in text and status == 4, text)
+
+    program = 'trap "echo over; exit 7" TERM; busybox httpd -p 80 -h /bin; echo begun; while :; do sleep 1; done'
+    made = Answer([*call, "run", "-d", "--name", "web", *network, "box", "sh", "-c", program])
+    check(f"{name}: run -d", made.status == 0, made)
+    ended = Answer([*call, "exec", "web", "sh", "-c", "echo here; exit 5"])
+    check(f"{name}: exec at once", (ended.status, ended.out) == (5, "here\n"), ended)
+    ended = Answer([*call, "exec", "-i", "web", "cat"], "words\n")
+    check(f"{name}: exec -i", ended.out == "words\n", ended)
+    ended = Answer([*call, "exec", "web", "nosuch"])
+    check(f"{name}: exec of no such program", ended.status == 127, ended)
+    ended = Answer(["timeout", "60", "busybox", "wget", "-q", "-O", f"{folder}/fetched", "http://192.0.2.1:8080/busybox"])
+    same = ended.status == 0 and open(f"{folder}/fetched", "rb").read() == open(shutil.which("busybox"), "rb").read()
+    check(f"{name}: a published port", same, ended)
+    for words in (["pause", "web"], ["unpause", "web"], ["stats", "--no-stream", "web"]):
+        ended = Answer([*call, *words])
+        check(f"{name}: {words[0]}", ended.status == 0, ended)
+    ended = Answer([*call, "restart", "-t", "60", "web"])
+    check(f"{name}: restart", ended.status == 0, ended)
+    ended = Answer([*call, "exec", "web", "true"])
+    check(f"{name}: exec after a restart", ended.status == 0, ended)
+    wait(f"{name}: the program's second run", lambda: Answer([*call, "logs", "web"]).out.count("begun") == 2)
+    ended = Answer([*call, "stop", "-t", "60", "web"])
+    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "web"]).out.strip()
+    check(f"{name}: stop, and the program's own end", ended.status == 0 and code == "7", (ended, code))
+    logs = Answer([*call, "logs", "web"]).out
+    check(f"{name}: logs of both runs", logs == "begun\nover\n" * 2, logs)
+    Answer([*call, "rm", "-f", "web"])
+
+    Answer([*call, "run", "-d", "--name", "deaf", *none, "box", "sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    Answer([*call, "exec", "deaf", "true"])
+    ended = Answer([*call, "stop", "-t", "1", "deaf"])
+    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "deaf"]).out.strip()
+    check(f"{name}: stop of a program that does not listen", ended.status == 0 and code == "137", (ended, code))
+    # The machine's process is killed, at whatever moment.
+    Answer([*call, "start", "deaf"])
+    number = Answer([*call, "inspect", "--format", "{{.State.Pid}}", "deaf"]).out.strip()
+    os.kill(int(number), signal.SIGKILL)
+    ended = Answer([*call, "wait", "deaf"])
+    check(f"{name}: a machine that is killed", ended.out.strip() == "137", ended)
+    ended = Answer([*call, "rm", "-f", "deaf"])
+    check(f"{name}: rm", ended.status == 0, ended)
+    check_nothing_left(name)
+
+
+def make_podman(behind):
+    path = runtime
+    if behind:
+        path = write("martlet-runtime", f"#!/bin/sh\nMARTLET_OCI_RUNTIME={behind} exec {runtime} \"$@\"\n", 0o755)
+    write("containers.conf", f"""
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+[engine.runtimes]
+martlet = ["{path}"]
+""")
+    call = ["env", f"CONTAINERS_CONF={folder}/containers.conf", "podman", "--root", f"{folder}/podman", "--runroot",
+            f"{folder}/podman-run", "--tmpdir", f"{folder}/podman-tmp", "--runtime", "martlet"]
+    Answer([*call, "import", f"{folder}/tree.tar", "box"])
+    return call
+
+
+def run_podman():
+    check_engine("podman", make_podman(None), ["--network", "podman", "-p", "8080:80"])
+
+
+def run_crun():
+    # crun refuses hosts with both versions of cgroups.
+    crun = write("crun", "#!/bin/sh\nmountpoint -q /sys/fs/cgroup/unified || exec /usr/bin/crun \"$@\"\n"
+                 "exec unshare -m sh -c 'umount /sys/fs/cgroup/unified; exec /usr/bin/crun \"$@\"' crun \"$@\"\n", 0o755)
+    call = make_podman(crun)
+    ended = Answer([*call, "run", "--rm", "--network", "none", "box", "sh", "-c", "echo out; exit 3"])
+    check("crun: status and output", (ended.status, ended.out) == (3, "out\n"), ended)
+    Answer([*call, "run", "-d", "--name", "c", "--network", "none", "box", "sh", "-c",
+            "trap 'exit 7' TERM; while :; do sleep 1; done"])
+    ended = Answer([*call, "exec", "c", "sh", "-c", "exit 5"])
+    check("crun: exec", ended.status == 5, ended)
+    Answer([*call, "stop", "-t", "60", "c"])
+    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "c"]).out.strip()
+    check("crun: stop", code == "7", code)
+    Answer([*call, "rm", "-f", "c"])
+    check_nothing_left("crun")
+
+
+def start_docker():
+    return start("dockerd", ["/usr/sbin/dockerd", "-H", f"unix://{folder}/docker.sock", "--data-root", f"{folder}/docker",
+                             "--exec-root", f"{folder}/docker-run", "--pidfile", f"{folder}/docker.pid",
+                             "--storage-driver", "overlay2", "--oom-score-adjust", "0", "--live-restore",
+                             "--bip", "172.29.1.1/24", "--add-runtime", f"martlet={runtime}", "--default-runtime",
+                             "martlet"])
+
+
+def run_docker():
+    call, daemon = first_docker()
+    check_engine("docker", call, ["-p", "8080:80"])
+    daemon.terminate()
+    daemon.wait()
+
+
+def first_docker():
+    call = ["docker", "-H", f"unix://{folder}/docker.sock"]
+    daemon = start_docker()
+    if not wait("docker: the daemon", lambda: Answer([*call, "version"]).status == 0, 180):
+        show_log("dockerd")
+    Answer([*call, "import", f"{folder}/tree.tar", "box"])
+    return call, daemon
+
+
+def run_killed():
+    """The engine is killed and started again."""
+    call, daemon = first_docker()
+    Answer([*call, "run", "-d", "--name", "kept", "--network", "none", "box", "sh", "-c",
+            "trap 'exit 7' TERM; while :; do sleep 1; done"])
+    Answer([*call, "exec", "kept", "true"])
+    daemon.kill()
+    daemon.wait()
+    daemon = start_docker()
+    if not wait("docker: the daemon again", lambda: Answer([*call, "version"]).status == 0, 180):
+        show_log("dockerd")
+    ended = Answer([*call, "exec", "kept", "sh", "-c", "exit 5"])
+    check("docker: exec after the engine was killed", ended.status == 5, ended)
+    Answer([*call, "stop", "-t", "60", "kept"])
+    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "kept"]).out.strip()
+    check("docker: stop after the engine was killed", code == "7", code)
+    Answer([*call, "rm", "-f", "kept"])
+    check_nothing_left("docker")
+    daemon.terminate()
+    daemon.wait()
+
+
+def run_ctr():
+    write("containerd.toml", f"""
+version = 2
+root = "{folder}/containerd"
+state = "{folder}/containerd-run"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "{folder}/containerd.sock"
+""")
+    daemon = start("containerd", ["containerd", "-c", f"{folder}/containerd.toml"])
+    call = ["ctr", "-a", f"{folder}/containerd.sock"]
+    if not wait("ctr: the daemon", lambda: Answer([*call, "version"]).status == 0, 60):
+        return
+    # The archive of an image, by docker's own form.
+    Answer([*make_podman(None), "save", "-o", f"{folder}/box.tar", "box"])
+    Answer([*call, "images", "import", f"{folder}/box.tar"])
+    image = Answer([*call, "images", "ls", "-q"]).out.strip()
+    run = [*call, "run", "--runc-binary", runtime]
+    ended = Answer([*run, "--rm", image, "one", "/bin/sh", "-c", "echo out; exit 3"])
+    check("ctr: status and output", (ended.status, ended.out) == (3, "out\n"), ended)
+    ended = Answer([*run, "--rm", image, "none", "nosuch"])
+    check("ctr: no such program", ended.status != 0 and "not found" in ended.errors, ended)
+    ended = Answer([*run, "-d", image, "two", "/bin/sh", "-c", "trap 'exit 7' TERM; while :; do sleep 1; done"])
+    check("ctr: run -d", ended.status == 0, ended)
+    ended = Answer([*call, "task", "exec", "--exec-id", "e", "two", "/bin/sh", "-c", "exit 5"])
+    check("ctr: exec at once", ended.status == 5, ended)
+    for words in (["pause", "two"], ["resume", "two"]):
+        ended = Answer([*call, "task", *words])
+        check(f"ctr: {words[0]}", ended.status == 0, ended)
+    Answer([*call, "task", "kill", "-s", "TERM", "two"])
+    wait("ctr: the end of the program", lambda: "STOPPED" in Answer([*call, "task", "ls"]).out)
+    ended = Answer([*call, "task", "delete", "two"])
+    check("ctr: delete gives the program's status", "exit code 7" in ended.errors, ended)
+    Answer([*call, "containers", "rm", "two"])
+    Answer([*call, "containers", "rm", "none"])
+    check_nothing_left("ctr")
+    daemon.terminate()
+    daemon.wait()
+
+
+def run_many():
+    call = make_podman(None)
+    for _ in range(20):
+        ended = Answer([*call, "run", "--rm", "--network", "none", "box", "true"])
+        if ended.status:
+            check("twenty in sequence", False, ended)
+            break
+    else:
+        check("twenty in sequence", True)
+    words = [*call, "run", "--rm", "--network", "none", "box", "sh", "-c"]
+    together = [subprocess.Popen([*words, f"exit {number}"], stderr=subprocess.DEVNULL) for number in range(10)]
+    statuses = [child.wait() for child in together]
+    check("ten at once", statuses == list(range(10)), statuses)
+    check_nothing_left("many")
+
+
+def main():
+    os.makedirs(f"{folder}/tree/bin")
+    os.makedirs(f"{folder}/copied")
+    write("copied/file", "text\n")
+    shutil.copy(shutil.which("busybox"), f"{folder}/tree/bin/busybox")
+    for name in ("sh", "cat", "sleep", "stty", "true", "wc"):
+        os.symlink("busybox", f"{folder}/tree/bin/{name}")
+    subprocess.run(["tar", "-C", f"{folder}/tree", "-cf", f"{folder}/tree.tar", "."], check=True)
+    for words in ("link set lo up", "link add eth0 type veth peer name other", "address add 192.0.2.1/24 dev eth0",
+                  "link set eth0 up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    try:
+        for part in parts:
+            print(part, flush=True)
+            {"podman": run_podman, "crun": run_crun, "docker": run_docker,
+             "killed": run_killed, "ctr": run_ctr, "many": run_many}[part]()
+    finally:
+        for process in reversed(started):
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        # What an engine that was killed has left, by the folder of this script.
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{number}/cmdline") as file:
+                    is_own = folder in file.read() and int(number) != os.getpid()
+                if is_own or int(number) in machines():
+                    os.kill(int(number), signal.SIGKILL)
+            except OSError:
+                pass
+        for line in reversed(open("/proc/self/mountinfo").readlines()):
+            if folder in line.split()[4]:
+                subprocess.run(["umount", "-l", line.split()[4]])
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(failures)} failed" if failures else "all passed")
+    sys.exit(bool(failures))
+
+
+if os.environ.get("MARTLET_ENGINES_INSIDE") is None:
+    shutil.rmtree(folder)
+    os.environ["MARTLET_ENGINES_INSIDE"] = "1"
+    os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
+main()

@@ -42,7 +42,7 @@ final class FrameDevice: QueuedDevice {
     }
 
     /// What the driver has sent.
-    var sent: [[UInt8]] { queues.withQueues { handler, _ in handler.sent } }
+    var sent: [[UInt8]] { queues.whileLocked { handler, _ in handler.sent } }
 
     /// Sets for how many frames the peer has room.
     func setRoom(_ count: Int) {

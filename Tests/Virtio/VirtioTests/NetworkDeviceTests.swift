@@ -74,6 +74,38 @@ import Virtio
         #expect(fixture.device.statistics.sendFailures == 0)
     }
 
+    // The system calls of a virtual processor and of a client's thread are few: neither may move frames.
+
+    @Test func `whoever asks for the counters sends no frame that waits`() throws {
+        let fixture = try NetworkFixture(sendBuffer: 4096)
+        for seed in UInt8(0)..<60 { try fixture.send(Self.frame(1000, seed)) }
+        while !fixture.takeSent().isEmpty {}
+        #expect(fixture.device.statistics.sentPackets < 60)
+        #expect(fixture.takeSent() == [])
+        fixture.handleEvents()
+        #expect(fixture.takeSent() != [])
+    }
+
+    @Test func `a driver that starts the device receives no frame before the device's thread runs`() throws {
+        let fixture = try NetworkFixture()
+        let driver = fixture.driver
+        fixture.device.reset()
+        try fixture.giveBuffers([2000])
+        fixture.put(Self.frame(100))
+        try fixture.device.accept(driver.features)
+        try fixture.device.activate(
+            ActivationContext(
+                memory: driver.memory,
+                features: driver.features,
+                queues: driver.queues.map(\.configuration)
+            )
+        )
+        #expect(fixture.takeReceived() == [])
+        // The transport's kick.
+        fixture.device.processQueue(0)
+        #expect(fixture.takeReceived() == [112])
+    }
+
     @Test(arguments: [0, 13, 65_551])
     func `a chain that is no frame goes back and nothing leaves`(byteCount: Int) throws {
         let fixture = try NetworkFixture()

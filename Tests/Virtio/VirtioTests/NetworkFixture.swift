@@ -92,9 +92,12 @@ final class NetworkFixture {
 
     /// Lets a frame arrive, and tells the device.
     func arrive(_ frame: [UInt8]) {
-        pair.write(frame)
+        put(frame)
         handleEvents()
     }
+
+    /// Lets a frame arrive, of which the device's thread hears later.
+    func put(_ frame: [UInt8]) { pair.write(frame) }
 
     /// A frame that the device has sent; empty where there is none.
     func takeSent() -> [UInt8] { pair.read() }

@@ -115,7 +115,7 @@ package final class BlockDevice: QueuedDevice {
         }
         if block.untoldFlushFailure != 0 {
             let failure = Errno(rawValue: block.untoldFlushFailure)
-            queues.withQueues { handler, _ in handler.flushes.untoldFailure = failure }
+            queues.whileLocked { handler, _ in handler.flushes.untoldFailure = failure }
         }
         // The file has another size than the driver knows.
         if block.capacity != registers.capacity.load(ordering: .relaxed) { queues.notifyConfigurationChange() }

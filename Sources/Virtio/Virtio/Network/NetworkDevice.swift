@@ -26,7 +26,6 @@ package final class NetworkDevice: QueuedDevice {
     private let set: DescriptorSet
     private let watch: LinkWatch?
     private let hostFaults: GuestFaultLog
-    private let backendCount: Int
     private let receiveKicks = EventCounter()
     private let sendKicks = EventCounter()
     private let hostEvents = EventCounter()
@@ -58,7 +57,7 @@ package final class NetworkDevice: QueuedDevice {
         features.formUnion(VirtioFeatures(networkOffloads: connection.offloads))
         if let mtu, Self.mtus.contains(mtu) { features.insert(.networkMTU) }
         (self.features, self.mtu, self.address) = (features, mtu, address)
-        backendCount = connection.backends.count
+        let backendCount = connection.backends.count
         queueMaximumSizes = Array(repeating: Self.queueSize, count: 2 * backendCount)
         link = NetworkLink(address: address, mtu: mtu, pairCount: backendCount)
         watch = connection.link
@@ -104,7 +103,7 @@ package final class NetworkDevice: QueuedDevice {
     private func lookAtLink() {
         guard let watch else { return }
         let isUp = watch.takeState()
-        let isNews = queues.withQueues { _, queues in link.set(isUp: isUp, queues.interrupt) }
+        let isNews = queues.whileLocked { _, queues in link.set(isUp: isUp, queues.interrupt) }
         guard isNews, !isUp else { return }
         let name = watch.name
         hostFaults.record("interface \(name) is down, and so is the guest's link until `ip link set \(name) up`")
@@ -127,7 +126,7 @@ package final class NetworkDevice: QueuedDevice {
 
     package func activate(_ context: ActivationContext) throws(VirtqueueFault) {
         let mtu = mtu
-        let error: NetworkError? = queues.withQueues { handler, _ in
+        let error: NetworkError? = queues.whileLocked { handler, _ in
             do throws(NetworkError) {
                 try handler.start(context.features, mtu: mtu)
                 return nil
@@ -137,9 +136,8 @@ package final class NetworkDevice: QueuedDevice {
         }
         if let error { throw .malformedRequest("\(error)") }
         try queues.activate(context)
-        // The set does not report data that has come before.
+        // The set does not report what has come before. Data is looked at by the device's thread: the transport kicks it.
         lookAtLink()
-        for index in 0..<backendCount { queues.receive(into: 2 * index) }
     }
 
     /// The host's side is another one: the driver looks whether there is a link.
@@ -149,7 +147,7 @@ package final class NetworkDevice: QueuedDevice {
 
     /// The device's counters so far.
     package var statistics: NetworkStatistics {
-        var statistics = queues.withQueues { handler, _ in handler.statistics }
+        var statistics = queues.read { handler in handler.statistics }
         statistics.receiveKicks = receiveKicks.count
         statistics.sendKicks = sendKicks.count
         statistics.hostEvents = hostEvents.count

@@ -67,7 +67,7 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         state.withLock { $0.process(index) }
     }
 
-    /// Serves a virtqueue because something has arrived from the host.
+    /// Serves a virtqueue because something has arrived from the host; for the device's thread.
     package func receive(into queue: Int) {
         state.withLock { $0.process(queue) }
     }
@@ -100,7 +100,16 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         connection.withLock { $0 }?.notifyConfigurationChange()
     }
 
+    /// Calls `body` under the lock, and serves nothing: for any thread.
+    package func whileLocked<R: Sendable, E: Error>(
+        _ body: (inout Handler, inout ServedQueues) throws(E) -> R
+    ) throws(E) -> R {
+        try state.withLock { state throws(E) in try body(&state.handler, &state.queues) }
+    }
+
     /// Calls `body` under the lock, then goes on with what had to wait and tells the driver of what was returned.
+    ///
+    /// For the device's thread, as all that serves: a handler calls the host, which no other thread of the monitor may.
     package func withQueues<R: Sendable, E: Error>(
         _ body: (inout Handler, inout ServedQueues) throws(E) -> R
     ) throws(E) -> R {

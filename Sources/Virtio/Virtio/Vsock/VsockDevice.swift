@@ -83,20 +83,20 @@ package final class VsockDevice: QueuedDevice {
     }
 
     package var savedState: VirtioDeviceState {
-        let vsock = queues.withQueues { handler, _ in VsockDeviceState(nextHostPort: handler.muxer.nextHostPort) }
+        let vsock = queues.read { handler in VsockDeviceState(nextHostPort: handler.muxer.nextHostPort) }
         return VirtioDeviceState(queues: queues.serverState, vsock: vsock)
     }
 
     /// Goes on behind the ports that the driver knows, and tells it that its connections have ended.
     package func restore(_ state: VirtioDeviceState) {
-        queues.withQueues { handler, _ in handler.restore(nextHostPort: state.vsock?.nextHostPort) }
+        queues.whileLocked { handler, _ in handler.restore(nextHostPort: state.vsock?.nextHostPort) }
     }
 
     // MARK: - The machine's side
 
     /// The device's counters so far.
     package var statistics: VsockStatistics {
-        var statistics = queues.withQueues { handler, _ in handler.muxer.statistics }
+        var statistics = queues.read { handler in handler.muxer.statistics }
         statistics.receiveKicks = kicks[VsockHandler.receiveQueue].count
         statistics.sendKicks = kicks[VsockHandler.sendQueue].count
         statistics.eventKicks = kicks[VsockHandler.eventQueue].count
@@ -104,7 +104,7 @@ package final class VsockDevice: QueuedDevice {
     }
 
     /// The number of connections, those included whose program has not yet said where it wants to go.
-    package var connectionCount: Int { queues.withQueues { handler, _ in handler.muxer.connectionCount } }
+    package var connectionCount: Int { queues.read { handler in handler.muxer.connectionCount } }
 
     /// Removes the socket's file.
     package func removeSocket() { listener?.removeFile() }

@@ -43,9 +43,9 @@ slowest=0
 ask() {
     local begun=${EPOCHREALTIME/./} spent=0 answer
     until answer=$(timeout 30 "$MARTLET" "$@" m 2>&1); do
-        # It may have ended since.
+        # It may have ended since, or be about to.
         if "$MARTLET" inspect m 2> /dev/null | grep -q '"state": "ended"'; then return 1; fi
-        [[ $answer == *'did not answer in time'* && $spent -lt 30000 ]] || fail "$1 failed after $spent ms: $answer"
+        [[ $answer =~ 'did not answer in time'|'has ended' && $spent -lt 30000 ]] || fail "$1 failed after $spent ms: $answer"
         spent=$(((${EPOCHREALTIME/./} - begun) / 1000))
     done
     spent=$(((${EPOCHREALTIME/./} - begun) / 1000))

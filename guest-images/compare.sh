@@ -23,6 +23,6 @@ build_compare() {
 }
 
 recipe=$(declare -f compile build_compare)
-key=$(inputs_key "$guest_images"/compare/* "$guest_images/init/freestanding.h" "$recipe" "$(toolchain)" \
+key=$(inputs_key "$guest_images"/compare/* "$guest_images"/init/{freestanding,snapshot}.h "$recipe" "$(toolchain)" \
     "$(package_version e2fsprogs)")
 provide compare "$key" build_compare compare-subject compare-init compare-data.ext4

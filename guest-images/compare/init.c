@@ -2,14 +2,15 @@
 //
 // The first process of a machine that `martlet compare` runs:
 //
-//     init [--net ADDRESS] [--data] PROGRAM [ARGUMENT]...        the words after "--" on the kernel's command line
+//     init [--point] [--net ADDRESS] [--data] PROGRAM [ARGUMENT]...      the words after "--" on the kernel's command line
 //
 // It mounts /proc, with --net gives eth0 an address in a network of 256, with --data mounts also /dev and
-// the first disk on /data, runs PROGRAM, says how it ended, and ends the machine.
+// the first disk on /data, runs PROGRAM, says how it ended, and ends the machine. With --point it prints "point" before
+// PROGRAM starts, and waits until somebody saves the machine: PROGRAM runs in what goes on from there.
 // What it says begins with byte 0x1e, so that it cannot be taken for a word of the program:
 //
 //     i NANOSECONDS      its first action: this much of the kernel's clock has passed
-//     p NANOSECONDS      just before PROGRAM starts
+//     p NANOSECONDS      just before PROGRAM starts, without --point
 //     e STATUS           PROGRAM has ended, as a shell shows it: 128 and more for a signal
 //     x WHAT: ERRNO      something that should work did not
 
@@ -20,6 +21,7 @@
 #include <linux/sockios.h>
 
 #include "../init/freestanding.h"
+#include "../init/snapshot.h"
 
 static void tell(const char *what, int64_t number) {
     char buffer[24];
@@ -60,11 +62,29 @@ static void start_network(const char *address) {
     sys_close(fd);
 }
 
+/// Waits at a place to go on from, any number of times.
+static void wait_for_save(void) {
+    mount_at("sys", "/sys", "sysfs");
+    mount_at("dev", "/dev", "devtmpfs");
+    struct pollfd keyboard = {.fd = sys_open("/dev/input/event0", O_RDWR | O_CLOEXEC), .events = POLLIN};
+    if (keyboard.fd < 0 || !find_identity_page()) {
+        say("\x1ex cannot take part in snapshots: ", keyboard.fd < 0 ? "no keyboard" : "no identity page", 0, 0);
+        return;
+    }
+    show_lights(&keyboard, 1, 0);
+    say("point", 0, 0, 0);
+    struct input_event event = {.code = 0};
+    while (event.type != EV_KEY || event.code != KEY_SLEEP) sys_read(keyboard.fd, &event, sizeof event);
+    pass_snapshot_point(&keyboard, 1, 0);
+}
+
 __attribute__((noreturn, used)) static void start(long *stack) {
     int64_t began = nanoseconds();
     char **arguments = (char **)(stack + 1) + 1, **environment = arguments + stack[0];
     tell("i", began);
     mount_at("proc", "/proc", "proc");
+    int waits = *arguments && equal(*arguments, "--point");
+    arguments += waits;
     if (arguments[0] && arguments[1] && equal(arguments[0], "--net")) {
         start_network(arguments[1]);
         arguments += 2;
@@ -76,9 +96,10 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     }
     int status = 127 << 8;
     if (*arguments) {
-        tell("p", nanoseconds());
+        if (!waits) tell("p", nanoseconds());
         int child = (int)CALL(fork, 0, 0, 0, 0, 0);
         if (child == 0) {
+            if (waits) wait_for_save();
             long error = CALL(execve, *arguments, arguments, environment, 0, 0);
             tell("x cannot start the program:", -error);
             sys_exit(127);

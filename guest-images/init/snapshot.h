@@ -58,7 +58,7 @@ static void write_text(const char *path, const char *text) {
 }
 
 /// A new process goes where it can be frozen.
-static void join_user_space(void) {
+static inline void join_user_space(void) {
     if (identity_file >= 0) write_text(USER_SPACE "/cgroup.procs", "0");
 }
 

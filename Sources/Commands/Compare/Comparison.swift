@@ -65,6 +65,15 @@ package struct Comparison {
                 interruption: interruption
             )
         }
+        try context.add(.restored) { () throws(ComparisonError) in
+            try RestoredEnvironment(
+                images: try options.machine.get(),
+                version: options.martletVersion,
+                userSpace: userSpace,
+                folder: folder,
+                interruption: interruption
+            )
+        }
         var result = ComparisonResult(
             host: host,
             columns: context.columns,

@@ -13,8 +13,8 @@ struct CompareCommand: ParsableCommand {
         commandName: "compare",
         abstract: "Compare a virtual machine with a container and a process, measured on this host.",
         discussion: """
-            The same program runs as a plain process, as an OCI container (crun, else runc) and as a virtual machine. What \
-            is missing on this host leaves its column empty and says why. Topics: \
+            The same program runs as a plain process, as an OCI container (crun, else runc), as a virtual machine that boots, \
+            and as one that goes on from a snapshot. What is missing on this host leaves its column empty and says why. Topics: \
             \(Topic.allCases.map(\.rawValue).joined(separator: ", ")).
             """
     )
@@ -26,7 +26,7 @@ struct CompareCommand: ParsableCommand {
     var repetitions = 5
 
     @Option(
-        help: ArgumentHelp("Start this static program too, in all three.", valueName: "program"),
+        help: ArgumentHelp("Start this static program too, in all of them.", valueName: "program"),
         completion: .file()
     )
     var workload: String?

@@ -12,25 +12,46 @@ import Testing
 struct MachineEnvironmentTests {
     private let folder: TemporaryFolder
     private let environment: MachineEnvironment
+    private let restoredEnvironment: RestoredEnvironment
 
     init() throws {
         folder = try TemporaryFolder()
         let monitor = "\(folder.path)/monitor"
-        let script = "#!/bin/sh\necho \"$*\"\nfor last; do :; done\ncase $last in *.json) cat \"$last\"; echo ;; esac\n"
+        let script = """
+            #!/bin/sh
+            case "$*" in
+            *--name*) echo "$*" >&2; for last; do :; done; cat "$last" >&2; echo >&2; echo point; exit ;;
+            *--restore*) cat "${5%/*}"/snapshot*.log ;;
+            esac
+            echo "$*"
+            for last; do :; done
+            case $last in *.json) cat "$last"; echo ;; esac
+
+            """
         try Files.write(script.utf8, to: monitor, mode: 0o755)
         for name in ["compare-subject", "compare-init"] { try Files.write("x".utf8, to: "\(folder.path)/\(name)") }
         let work = try WorkFolder()
+        let images = MachineImages(monitor: monitor, kernel: "/vmlinux", parameters: ["noapic"])
+        let userSpace = try UserSpace(images: folder.path, workload: nil, in: work)
+        restoredEnvironment = try RestoredEnvironment(
+            images: images,
+            version: "0",
+            userSpace: userSpace,
+            folder: work,
+            interruption: .never
+        )
         environment = try MachineEnvironment(
-            images: MachineImages(monitor: monitor, kernel: "/vmlinux", parameters: ["noapic"]),
+            images: images,
             version: "0",
             emptyDisk: "\(folder.path)/compare-init",
-            userSpace: try UserSpace(images: folder.path, workload: nil, in: work),
+            userSpace: userSpace,
             folder: work,
             interruption: .never
         )
     }
 
-    private func lines(_ job: Job) throws -> [String] {
+    private func lines(_ job: Job, restored isRestored: Bool = false) throws -> [String] {
+        let environment: any ComparedEnvironment = isRestored ? restoredEnvironment : environment
         var lines: [String] = []
         // A child that another test starts has what was open for writing, until it runs its own program.
         try Deadline.wait(for: "a monitor that nobody writes") {
@@ -67,6 +88,16 @@ struct MachineEnvironmentTests {
         #expect(source["boot_args"] == "noapic -- /bin/subject idle")
         #expect(machine["machine-config"] == ["vcpu_count": 1, "mem_size_mib": 128])
         #expect(machine["entropy"] == [:])
+    }
+
+    @Test func `a restored machine was saved before its program, once for all of its kind`() throws {
+        let (first, second) = (try lines(Job("hello"), restored: true), try lines(Job("hello"), restored: true))
+        let line = try #require(first.last)
+        #expect(line.hasPrefix("run --escape none --restore /") && line == second.last)
+        #expect(first.contains { $0.contains("\"boot_args\"") && $0.contains("noapic -- --point /bin/subject hello") })
+        #expect(first.contains { $0.contains("\"snapshot_point\"") })
+        // One boot, also for the second.
+        #expect(second.count { $0.hasPrefix("run --escape none --name point --config ") } == 1)
     }
 
     @Test func `a machine with data gets a disk of its own, which is gone with it`() throws {

@@ -10,10 +10,14 @@ import Testing
 
     @Test func `the verdict is made of the numbers`() {
         let sentences = Verdict(ResultFixture.result()).sentences
-        let startup =
-            "Start-up to the first output: process 1.00 ms, container 20.0 ms (20.0×), virtual machine 250 ms (250×)."
+        let startup = """
+            Start-up to the first output: process 1.00 ms, container 20.0 ms (20.0×), virtual machine 250 ms (250×), \
+            restored machine 10.0 ms (10.0×).
+            """
         #expect(sentences.first?.hasPrefix(startup) == true)
-        #expect(sentences.first?.hasSuffix("a matter of milliseconds, not of minutes.") == true)
+        #expect(sentences.first?.contains("a matter of milliseconds, not of minutes.") == true)
+        let restored = " From a snapshot it is there in 10.0 ms, 25.0× faster and at 0.50× of the container's time."
+        #expect(sentences.first?.hasSuffix(restored) == true)
         #expect(
             sentences.contains { $0.contains("virtual machine 19.1 MiB, so about 1000 in this host's free memory") }
         )
@@ -47,6 +51,12 @@ import Testing
         result.sections.append(Section(topic: .kernel, explanation: "Ids.", rows: [row]))
         let lines = TerminalReport(result, width: width).text.split(separator: "\n")
         #expect(lines.allSatisfy { $0.count <= width })
+    }
+
+    @Test func `a table has no column of an environment that the topic does not compare`() {
+        let result = ResultFixture.result()
+        #expect(result.kinds(of: ResultFixture.startup(false)) == [.process, .container, .machine, .restored])
+        #expect(result.kinds(of: ResultFixture.isolation) == [.process, .container, .machine])
     }
 
     @Test func `a missing environment is named with its reason`() {

@@ -14,6 +14,7 @@ enum ResultFixture {
             .init(kind: .process, provider: "the kernel", problem: nil),
             .init(kind: .container, provider: containerProblem == nil ? "crun 1" : "", problem: containerProblem),
             .init(kind: .machine, provider: "martlet <1>", problem: nil),
+            .init(kind: .restored, provider: "martlet <1>, restored", problem: nil),
         ]
         var result = ComparisonResult(host: host, columns: columns, workload: nil, repetitions: 3)
         result.sections = [startup(interprets), density, isolation]
@@ -26,7 +27,10 @@ enum ResultFixture {
         let row = Row(
             title: "to the first output",
             unit: .seconds,
-            cells: [.process: .samples([0.001, 0.001, 0.002]), .container: .samples([0.02]), .machine: machine]
+            cells: [
+                .process: .samples([0.001, 0.001, 0.002]), .container: .samples([0.02]), .machine: machine,
+                .restored: .samples([0.01]),
+            ]
         )
         let steps = [
             Section.Step(name: "monitor", seconds: Samples([0.05]), explanation: "starts", isDistorted: false),

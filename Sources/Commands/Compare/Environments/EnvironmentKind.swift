@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The three ways to run a program that are compared.
+/// The ways to run a program that are compared.
 package enum EnvironmentKind: String, CaseIterable, Sendable {
     /// A plain process of the host.
     case process
@@ -8,6 +8,8 @@ package enum EnvironmentKind: String, CaseIterable, Sendable {
     case container
     /// A virtual machine.
     case machine
+    /// A virtual machine that goes on from a snapshot, taken before its program started.
+    case restored
 
     /// The name that users know.
     var name: String {
@@ -15,6 +17,10 @@ package enum EnvironmentKind: String, CaseIterable, Sendable {
         case .process: "process"
         case .container: "container"
         case .machine: "virtual machine"
+        case .restored: "restored machine"
         }
     }
+
+    /// Indicates whether the program has a kernel of its own.
+    var isMachine: Bool { self == .machine || self == .restored }
 }

@@ -48,7 +48,7 @@ final class Instance {
         while let line = try process.readLine(within: seconds, looking: look) {
             guard line.text.first == Self.mark else {
                 // The kernel's last words share the console, and an echoed line end makes an empty line.
-                if kind == .machine, line.text.isEmpty || Self.isOfKernel(line.text) { continue }
+                if kind.isMachine, line.text.isEmpty || Self.isOfKernel(line.text) { continue }
                 return line
             }
             let words = line.text.dropFirst().split(separator: " ", maxSplits: 1)
@@ -102,7 +102,7 @@ final class Instance {
 
     /// The status with which the program ended, as a shell shows it.
     var programStatus: CInt? {
-        kind == .machine ? event("e").map { CInt($0.number) } : process.ending?.status
+        kind.isMachine ? event("e").map { CInt($0.number) } : process.ending?.status
     }
 
     /// Waits for the end of all of it.

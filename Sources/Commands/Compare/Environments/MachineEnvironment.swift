@@ -54,6 +54,11 @@ final class MachineEnvironment: ComparedEnvironment {
         self.userSpace = userSpace
         self.folder = folder
         self.interruption = interruption
+        try Self.checkDevice()
+    }
+
+    /// - Throws: `ComparisonError`, which says what keeps machines from running here.
+    static func checkDevice() throws(ComparisonError) {
         guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
             throw .unexpected(
                 "/dev/kvm cannot be used (martlet doctor says why): \(unsafe String(cString: strerror(errno)))"
@@ -88,7 +93,7 @@ final class MachineEnvironment: ComparedEnvironment {
         if job.isOneOfMany {
             // Becomes martlet-monitor, and stays this process.
             let file = "\(identity).json"
-            try Files.write(configuration(parameters, memoryByteCount: memory).text.utf8, to: file)
+            try Self.writeConfiguration(to: file, images, userSpace, parameters, memoryByteCount: memory)
             command += ["--config", file]
         } else {
             command += [images.kernel, "--initrd", userSpace.archive, "--memory", "\(memory >> 20)M"]
@@ -104,17 +109,36 @@ final class MachineEnvironment: ComparedEnvironment {
         }
     }
 
-    /// A machine without disks, as a file that `martlet run --config` takes.
-    private func configuration(_ parameters: String, memoryByteCount: Int) -> JSONValue {
-        [
+    /// Writes the file that `martlet run --config` takes, of a machine without disks.
+    ///
+    /// - Parameters:
+    ///   - file: The file.
+    ///   - images: Its kernel.
+    ///   - userSpace: Its programs.
+    ///   - words: Its kernel's command line.
+    ///   - memoryByteCount: The size of its memory.
+    ///   - hasSnapshotPoint: Whether its first process takes part in snapshots.
+    /// - Throws: `ComparisonError.system`.
+    static func writeConfiguration(
+        to file: String,
+        _ images: MachineImages,
+        _ userSpace: UserSpace,
+        _ words: String,
+        memoryByteCount: Int,
+        hasSnapshotPoint: Bool = false
+    ) throws(ComparisonError) {
+        var size: JSONObject = ["vcpu_count": 1, "mem_size_mib": .integer(Int64(memoryByteCount >> 20))]
+        if hasSnapshotPoint { size["martlet"] = ["snapshot_point": true] }
+        let description: JSONValue = [
             "boot-source": [
                 "kernel_image_path": .string(images.kernel), "initrd_path": .string(userSpace.archive),
-                "boot_args": .string(parameters),
+                "boot_args": .string(words),
             ],
-            "machine-config": ["vcpu_count": 1, "mem_size_mib": .integer(Int64(memoryByteCount >> 20))],
+            "machine-config": .object(size),
             // `martlet run` gives every machine one.
             "entropy": [:],
         ]
+        try Files.write(description.text.utf8, to: file)
     }
 
     /// Returns whether a monitor has made its first vCPU, the last thing before the guest runs.

@@ -19,6 +19,8 @@ final class MeasurementContext {
     private(set) var environments: [EnvironmentKind: any ComparedEnvironment] = [:]
     private var problems: [EnvironmentKind: String] = [:]
     var heading = ""
+    /// The environments of the topic that is measured.
+    private var kinds = EnvironmentKind.allCases
     private let userSpace: UserSpace
     private let interruption: Interruption
     private let progress: (String) -> Void
@@ -73,7 +75,7 @@ final class MeasurementContext {
 
     /// The time that one step may take in an environment, far more than it does.
     func patience(_ kind: EnvironmentKind) -> Double {
-        kind == .machine && host.interpretsGuestKernels ? 900 : 120
+        kind.isMachine && host.interpretsGuestKernels ? 900 : 120
     }
 
     func say(_ kind: EnvironmentKind, _ text: String = "") {
@@ -101,11 +103,11 @@ final class MeasurementContext {
                 hasRatio: plan.hasRatio
             )
         }
-        for kind in EnvironmentKind.allCases {
+        for kind in kinds {
             let cells = try cells(kind, body)
             for index in rows.indices {
                 var cell = index < cells.count ? cells[index] : cells.last ?? .missing("not measured")
-                if kind == .machine, host.interpretsGuestKernels, plans[index].involvesGuestKernel, cell.median != nil {
+                if kind.isMachine, host.interpretsGuestKernels, plans[index].involvesGuestKernel, cell.median != nil {
                     cell.isDistorted = true
                 }
                 rows[index].cells[kind] = cell
@@ -134,7 +136,8 @@ final class MeasurementContext {
     /// - Returns: What was found out.
     /// - Throws: `ComparisonError.interrupted` only.
     func section(_ topic: Topic) throws(ComparisonError) -> Section {
-        switch topic {
+        kinds = EnvironmentKind.allCases.filter { $0 != .restored || topic.comparesRestoredMachines }
+        return switch topic {
         case .kernel: try KernelFacts(context: self).section()
         case .startup: try StartupMeasurement(context: self).section()
         case .size: try DiskSize(context: self).section()

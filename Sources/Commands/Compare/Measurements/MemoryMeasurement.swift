@@ -54,7 +54,7 @@ struct MemoryMeasurement {
             switch environment.kind {
             case .process: break
             case .container: own.append(MemoryUse.proportionalByteCount([command]))
-            case .machine:
+            case .machine, .restored:
                 let all = MemoryUse.proportionalByteCount([command])
                 own.append(max(0, all - MemoryUse.guestByteCount(command)))
             }

@@ -49,6 +49,11 @@ package struct ComparisonResult: Sendable {
         return warnings
     }
 
+    /// The columns of a section's table: all but those of which it has no cell.
+    func kinds(of section: Section) -> [EnvironmentKind] {
+        columns.map(\.kind).filter { kind in section.rows.contains { $0.cells[kind] != nil } }
+    }
+
     func section(_ topic: Topic) -> Section? {
         sections.first { $0.topic == topic }
     }

@@ -51,7 +51,8 @@ package struct TerminalReport {
 
     private func table(_ section: Section) -> [String] {
         guard !section.rows.isEmpty else { return [] }
-        let kinds = result.columns.map(\.kind)
+        let kinds = result.kinds(of: section)
+        guard !kinds.isEmpty else { return [] }
         let header = [""] + kinds.map(\.name)
         let body = section.rows.map { row in
             [row.title]

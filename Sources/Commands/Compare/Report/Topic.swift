@@ -23,6 +23,9 @@ package enum Topic: String, CaseIterable, Sendable {
     /// Attempts to see or change the host.
     case isolation
 
+    /// Indicates whether a machine that goes on from a snapshot differs from one that booted: afterwards they are the same.
+    var comparesRestoredMachines: Bool { self == .startup || self == .memory || self == .density }
+
     var title: String {
         switch self {
         case .kernel: "Kernel"

@@ -46,6 +46,15 @@ struct Verdict {
             text += " So the machine's start is a matter of \(size)\(mark(row))"
             text += seconds >= 60 ? "." : ", not of minutes."
         }
+        if let restored = row.cells[.restored]?.median, let booted = row.cells[.machine]?.median, restored > 0 {
+            text +=
+                " From a snapshot it is there in \(value(row, .restored)), \(Unit.ratio.text(booted / restored)) faster"
+            text +=
+                row.cells[.container]?.median.map {
+                    " and at \(Unit.ratio.text(restored / $0)) of the container's time"
+                } ?? ""
+            text += "."
+        }
         return text
     }
 

@@ -98,7 +98,7 @@ package struct HTMLReport {
     private func section(_ section: Section) -> String {
         var parts = ["<h2>\(HTML.escaped(section.topic.title))</h2>", "<p>\(HTML.escaped(section.explanation))</p>"]
         parts += charts(section)
-        parts.append(HTMLTable(section: section, kinds: result.columns.map(\.kind)).text)
+        parts.append(HTMLTable(section: section, kinds: result.kinds(of: section)).text)
         let notes = section.rows.compactMap { row in
             row.note.map { "<li><b>\(HTML.escaped(row.title))</b>: \(HTML.escaped($0))</li>" }
         }

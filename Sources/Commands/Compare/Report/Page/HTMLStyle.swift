@@ -5,14 +5,14 @@ enum HTMLStyle {
     static let text = """
         :root {
           --paper: #fbfaf7; --card: #ffffff; --ink: #1d2326; --soft: #5c666b; --line: #dcdfdc;
-          --process: #64748b; --container: #0f8a78; --machine: #c2571a; --warn: #fff3d6; --warn-ink: #5f4300;
+          --process: #64748b; --container: #0f8a78; --machine: #c2571a; --restored: #8c6bb1; --warn: #fff3d6; --warn-ink: #5f4300;
           --good: #dcf1e4; --good-ink: #14532d; --bad: #fbe0da; --bad-ink: #7f1d1d;
           --s0: #c2571a; --s1: #8c6bb1; --s2: #3f7fb5; --s3: #b8860b; --s4: #0f8a78; --s5: #64748b;
         }
         @media (prefers-color-scheme: dark) {
           :root {
             --paper: #14181a; --card: #1c2225; --ink: #e8ecea; --soft: #a3adb0; --line: #333b3f;
-            --process: #94a3b8; --container: #35bda7; --machine: #f08a4b; --warn: #3a2f12; --warn-ink: #fbe2a3;
+            --process: #94a3b8; --container: #35bda7; --machine: #f08a4b; --restored: #b49ad6; --warn: #3a2f12; --warn-ink: #fbe2a3;
             --good: #17392a; --good-ink: #b5ecca; --bad: #4a1f1b; --bad-ink: #ffd0c7;
             --s0: #f08a4b; --s1: #b49ad6; --s2: #6fb0e6; --s3: #e0b84a; --s4: #35bda7; --s5: #94a3b8;
           }
@@ -40,11 +40,12 @@ enum HTMLStyle {
         .grid { stroke: var(--line); } .sample { stroke: var(--ink); stroke-width: 1.5; opacity: 0.65; }
         rect.process, circle.process { fill: var(--process); } .curve { stroke-width: 2; }
         rect.container, circle.container { fill: var(--container); } rect.machine, circle.machine { fill: var(--machine); }
+        rect.restored, circle.restored { fill: var(--restored); }
         .curve.extrapolated { stroke-dasharray: 5 5; } circle.limit { fill: var(--card); stroke-width: 2; }
         circle.limit.process { stroke: var(--process); } circle.limit.container { stroke: var(--container); }
-        circle.limit.machine { stroke: var(--machine); }
+        circle.limit.machine { stroke: var(--machine); } circle.limit.restored { stroke: var(--restored); }
         .curve.process { stroke: var(--process); } .curve.container { stroke: var(--container); }
-        .curve.machine { stroke: var(--machine); }
+        .curve.machine { stroke: var(--machine); } .curve.restored { stroke: var(--restored); }
         .step0 { fill: var(--s0); } .step1 { fill: var(--s1); } .step2 { fill: var(--s2); } .step3 { fill: var(--s3); }
         .step4 { fill: var(--s4); } .step5 { fill: var(--s5); }
         table { border-collapse: collapse; width: 100%; font-size: 0.92rem; table-layout: fixed; }
@@ -52,7 +53,7 @@ enum HTMLStyle {
           overflow-wrap: anywhere; }
         tbody th { font-weight: 500; } thead th, thead td { border-top: 0; }
         thead th.process { color: var(--process); } thead th.container { color: var(--container); }
-        thead th.machine { color: var(--machine); }
+        thead th.machine { color: var(--machine); } thead th.restored { color: var(--restored); }
         .ratio { color: var(--soft); white-space: nowrap; } .missing { color: var(--soft); font-style: italic; }
         .badge { font-size: 0.75rem; font-weight: 600; border-radius: 99px; padding: 0.1rem 0.55rem; white-space: nowrap; }
         .badge.contained { background: var(--good); color: var(--good-ink); }

@@ -287,6 +287,11 @@ package final class KVMVCPU: Sendable {
         cpuid.withLock { $0 = entries }
     }
 
+    /// Indicates whether CPUID tells the guest of INVPCID (leaf 7, EBX bit 10).
+    package var hasInvalidateProcessContext: Bool {
+        cpuid.withLock { entries in entries.contains { $0.function == 7 && $0.index == 0 && $0.ebx & 1 << 10 != 0 } }
+    }
+
     /// The MSR `index`, or `nil` where this vCPU has none of that index.
     package func modelSpecificRegister(_ index: UInt32) throws(KVMError) -> UInt64? {
         var value: UInt64 = 0

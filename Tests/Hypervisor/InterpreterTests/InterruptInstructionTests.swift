@@ -10,8 +10,15 @@ import Testing
     private static let handler: UInt64 = 0xFFFF_FFFF_8123_4567
 
     /// A CPU whose IDT has a gate for vector 0x20.
-    private func cpu(attributes: UInt64 = 0x8E00, selector: UInt64 = 0x10, limit: UInt32 = 0xFFF) -> FakeCPU {
+    private func cpu(
+        attributes: UInt64 = 0x8E00,
+        selector: UInt64 = 0x10,
+        descriptor: UInt64 = 0,
+        limit: UInt32 = 0xFFF
+    ) -> FakeCPU {
         var cpu = FakeCPU()
+        cpu.globalTable = DescriptorTable(base: 0x10_0800, limit: 0x0F)
+        cpu.set(descriptor, at: 0x10_0808)
         cpu.interruptTable = DescriptorTable(base: 0x10_0000, limit: limit)
         let low = Self.handler & 0xFFFF | selector << 16 | attributes << 32 | (Self.handler >> 16 & 0xFFFF) << 48
         cpu.set(low, at: 0x10_0200)
@@ -46,13 +53,32 @@ import Testing
     }
 
     @Test func `int to another segment or stack is given back`() {
-        var other = cpu(selector: 0x08)
-        #expect(other.complete([0xCD, 0x20]) == .unsupported(.encoding))
+        var other = cpu(selector: 0x08, descriptor: 0x00AF_9B00_0000_FFFF)
+        #expect(other.complete([0xCD, 0x20]) == .unsupported(.interruptHandler))
         var stack = cpu(attributes: 0x8E01)
-        #expect(stack.complete([0xCD, 0x20]) == .unsupported(.encoding))
+        #expect(stack.complete([0xCD, 0x20]) == .unsupported(.interruptHandler))
         var user = cpu()
         user.currentPrivilegeLevel = 3
-        #expect(user.complete([0xCD, 0x20]) == .unsupported(.encoding))
+        #expect(user.complete([0xCD, 0x20]) == .unsupported(.interruptHandler))
+    }
+
+    @Test(
+        arguments: [
+            (0x08, 0x00AF_1B00_0000_FFFF, .segmentNotPresent, 0x08),  // a code segment that is not present
+            (0x08, 0x00CF_9300_0000_FFFF, .generalProtection, 0x08),  // a data segment
+            (0x0B, 0x00AF_FB00_0000_FFFF, .generalProtection, 0x08),  // of a lower privilege
+            (0x00, 0, .generalProtection, 0), (0x1000, 0, .generalProtection, 0x1000),
+        ] as [(UInt64, UInt64, CPUException.Vector, UInt32)]
+    )
+    func `int to a segment that cannot be entered is a fault that names it`(
+        selector: UInt64,
+        descriptor: UInt64,
+        vector: CPUException.Vector,
+        errorCode: UInt32
+    ) {
+        var cpu = cpu(selector: selector, descriptor: descriptor)
+        #expect(cpu.complete([0xCD, 0x20]) == .exception(CPUException(vector, errorCode: errorCode)))
+        #expect(cpu.registers[.rsp] == Self.stack)
     }
 
     @Test func `int faults where the stack does, and changes nothing`() {
@@ -71,6 +97,12 @@ import Testing
     }
 
     // MARK: - invpcid
+
+    @Test func `invpcid is no instruction of a guest whose CPUID lacks it`() {
+        let (cpu, outcome) = invalidate(type: 2) { $0.hasInvalidateProcessContext = false }
+        #expect(outcome == .exception(.invalidOpcode))
+        #expect(cpu.forgottenTranslationsCount == 0)
+    }
 
     /// `invpcid (%rdi), %rax` with a descriptor.
     private func invalidate(

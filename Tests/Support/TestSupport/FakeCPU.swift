@@ -44,6 +44,8 @@ package struct FakeCPU: CPUContext, Equatable {
     package var codeSelector: UInt16 = 0x10
     /// The selector in SS.
     package var stackSelector: UInt16 = 0x18
+    /// Indicates whether CPUID has INVPCID.
+    package var hasInvalidateProcessContext = true
     /// How often all translations were forgotten.
     package var forgottenTranslationsCount = 0
 

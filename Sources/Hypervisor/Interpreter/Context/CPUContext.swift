@@ -31,6 +31,8 @@ package protocol CPUContext {
     var codeSelector: UInt16 { get }
     /// The selector in SS.
     var stackSelector: UInt16 { get }
+    /// Indicates whether the guest's CPUID has INVPCID.
+    var hasInvalidateProcessContext: Bool { get }
     /// Forgets every translation of a linear address, as INVPCID of type 2 does.
     mutating func forgetTranslations()
 

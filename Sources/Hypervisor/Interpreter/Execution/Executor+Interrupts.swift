@@ -7,7 +7,9 @@ extension Executor {
     /// Hosts that need this emulator execute `int` of user code themselves. A handler on a stack of its own (IST) is not
     /// supported: no kernel calls one this way.
     mutating func softwareInterrupt(on context: inout some CPUContext) throws(ExecutionFailure) {
-        guard instruction.codeSize == .bits64, context.currentPrivilegeLevel == 0 else { throw .unsupported(.encoding) }
+        guard instruction.codeSize == .bits64, context.currentPrivilegeLevel == 0 else {
+            throw .unsupported(.interruptHandler)
+        }
         let table = context.interruptTable
         let offset = UInt32(immediate) * UInt32(InterruptGate.byteCount)
         // The error code names the entry: bit 1 is for the IDT.
@@ -23,9 +25,10 @@ extension Executor {
         guard attributes & 0x80 != 0 else {
             throw .exception(CPUException(.segmentNotPresent, errorCode: offset / 2 | 2))
         }
+        if gate.selector != context.codeSelector { try checkHandler(gate.selector, on: &context) }
         guard words[0] >> 32 & 7 == 0, gate.selector == context.codeSelector, isCanonical(gate.handler, on: context)
         else {
-            throw .unsupported(.encoding)
+            throw .unsupported(.interruptHandler)
         }
         let stack = registers[.rsp] & ~15
         let frame: [5 of UInt64] = [
@@ -42,8 +45,21 @@ extension Executor {
         nextRIP = gate.handler
     }
 
+    /// Throws the exception of a handler whose selector names no code segment that may be entered.
+    private func checkHandler(_ selector: UInt16, on context: inout some CPUContext) throws(ExecutionFailure) {
+        let errorCode = UInt32(selector & ~3)
+        guard
+            let descriptor = try descriptor(for: selector, on: &context),
+            descriptor.isCode, descriptor.privilegeLevel <= context.currentPrivilegeLevel
+        else { throw .exception(CPUException(.generalProtection, errorCode: errorCode)) }
+        guard descriptor.isPresent else {
+            throw .exception(CPUException(.segmentNotPresent, errorCode: errorCode))
+        }
+    }
+
     /// `invpcid` (Intel SDM volume 2, "INVPCID"): forgets all translations, which is more than any of its types asks for.
     mutating func invalidateTranslations(on context: inout some CPUContext) throws(ExecutionFailure) {
+        guard context.hasInvalidateProcessContext else { throw .invalidOpcode }
         guard context.currentPrivilegeLevel == 0 else { throw .generalProtection }
         let address = try linearAddress(byteCount: 16, on: context)
         let identifier: UInt64 = try load(at: address, from: &context)

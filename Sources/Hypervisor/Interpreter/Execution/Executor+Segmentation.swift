@@ -25,7 +25,7 @@ extension Executor {
     }
 
     /// The descriptor that a selector names, if it is inside its table.
-    private func descriptor(
+    func descriptor(
         for selector: UInt16,
         on context: inout some CPUContext
     ) throws(ExecutionFailure) -> SegmentDescriptor? {

@@ -18,8 +18,10 @@ struct SegmentDescriptor {
 
     private var type: UInt64 { rawValue >> 40 & 15 }
     private var isCodeOrData: Bool { rawValue >> 44 & 1 != 0 }
-    private var privilegeLevel: UInt8 { UInt8(rawValue >> 45 & 3) }
-    private var isCode: Bool { isCodeOrData && type & 8 != 0 }
+    /// DPL: 0 to 3.
+    var privilegeLevel: UInt8 { UInt8(rawValue >> 45 & 3) }
+    var isCode: Bool { isCodeOrData && type & 8 != 0 }
+    var isPresent: Bool { rawValue >> 47 & 1 != 0 }
     private var isConforming: Bool { isCode && type & 4 != 0 }
     /// R of a code segment, W of a data segment.
     private var isReadableOrWritable: Bool { type & 2 != 0 }

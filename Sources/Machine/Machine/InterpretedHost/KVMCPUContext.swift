@@ -56,6 +56,8 @@ struct KVMCPUContext: CPUContext {
     }
     var stackSelector: UInt16 { special.ss.selector }
 
+    var hasInvalidateProcessContext: Bool { vcpu.hasInvalidateProcessContext }
+
     /// KVM drops all of them when a control register changes that translation depends on.
     mutating func forgetTranslations() {
         let globalPages: UInt64 = 1 << 7

@@ -33,6 +33,7 @@ ip link set torture up
 
 fail() {
     echo "torture: $1 (seed $seed, $vcpus vCPUs, ${devices[*]})" >&2
+    tail -n 3 "$XDG_RUNTIME_DIR/martlet/m/monitor.log" >&2 || true
     "$MARTLET" logs m 2> /dev/null | tail -c 300 | tr -cd '\n -~' >&2 || true
     exit 1
 }

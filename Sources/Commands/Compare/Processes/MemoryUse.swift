@@ -21,8 +21,8 @@ enum MemoryUse {
         var proportional = 0.0
         for line in ((try? Files.text("/proc/\(process)/smaps")) ?? "").split(separator: "\n") {
             if line.hasPrefix("Pss:") { proportional = kibibytes(line) * 1024 }
-            // Martlet advises huge pages for guest memory ("hg") and keeps it out of core dumps ("dd").
-            if line.hasPrefix("VmFlags:"), line.contains(" hg"), line.contains(" dd") { total += proportional }
+            // Martlet keeps guest memory out of core dumps ("dd"), also what comes from a snapshot's file.
+            if line.hasPrefix("VmFlags:"), line.contains(" dd") { total += proportional }
         }
         return total
     }

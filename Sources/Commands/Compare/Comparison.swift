@@ -55,7 +55,7 @@ package struct Comparison {
                 interruption: interruption
             )
         }
-        try context.add(.machine) { () throws(ComparisonError) in
+        let machine = Result { () throws(ComparisonError) in
             try MachineEnvironment(
                 images: try options.machine.get(),
                 version: options.martletVersion,
@@ -65,15 +65,8 @@ package struct Comparison {
                 interruption: interruption
             )
         }
-        try context.add(.restored) { () throws(ComparisonError) in
-            try RestoredEnvironment(
-                images: try options.machine.get(),
-                version: options.martletVersion,
-                userSpace: userSpace,
-                folder: folder,
-                interruption: interruption
-            )
-        }
+        try context.add(.machine) { () throws(ComparisonError) in try machine.get() }
+        try context.add(.restored) { () throws(ComparisonError) in RestoredEnvironment(of: try machine.get()) }
         var result = ComparisonResult(
             host: host,
             columns: context.columns,

@@ -31,23 +31,15 @@ struct MachineEnvironmentTests {
         try Files.write(script.utf8, to: monitor, mode: 0o755)
         for name in ["compare-subject", "compare-init"] { try Files.write("x".utf8, to: "\(folder.path)/\(name)") }
         let work = try WorkFolder()
-        let images = MachineImages(monitor: monitor, kernel: "/vmlinux", parameters: ["noapic"])
-        let userSpace = try UserSpace(images: folder.path, workload: nil, in: work)
-        restoredEnvironment = try RestoredEnvironment(
-            images: images,
-            version: "0",
-            userSpace: userSpace,
-            folder: work,
-            interruption: .never
-        )
         environment = try MachineEnvironment(
-            images: images,
+            images: MachineImages(monitor: monitor, kernel: "/vmlinux", parameters: ["noapic"]),
             version: "0",
             emptyDisk: "\(folder.path)/compare-init",
-            userSpace: userSpace,
+            userSpace: try UserSpace(images: folder.path, workload: nil, in: work),
             folder: work,
             interruption: .never
         )
+        restoredEnvironment = RestoredEnvironment(of: environment)
     }
 
     private func lines(_ job: Job, restored isRestored: Bool = false) throws -> [String] {

@@ -32,11 +32,12 @@ final class MachineEnvironment: ComparedEnvironment {
 
     let kind = EnvironmentKind.machine
     let provider: String
-    private let images: MachineImages
+    let version: String
+    let images: MachineImages
+    let userSpace: UserSpace
+    let folder: WorkFolder
+    let interruption: Interruption
     private let emptyDisk: String
-    private let userSpace: UserSpace
-    private let folder: WorkFolder
-    private let interruption: Interruption
     private var count = 0
 
     /// - Throws: `ComparisonError`, which says what keeps machines from running here.
@@ -49,16 +50,12 @@ final class MachineEnvironment: ComparedEnvironment {
         interruption: Interruption
     ) throws(ComparisonError) {
         provider = "martlet \(version), one vCPU, \(Self.memoryByteCount >> 20) MiB"
+        self.version = version
         self.images = images
         self.emptyDisk = emptyDisk
         self.userSpace = userSpace
         self.folder = folder
         self.interruption = interruption
-        try Self.checkDevice()
-    }
-
-    /// - Throws: `ComparisonError`, which says what keeps machines from running here.
-    static func checkDevice() throws(ComparisonError) {
         guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
             throw .unexpected(
                 "/dev/kvm cannot be used (martlet doctor says why): \(unsafe String(cString: strerror(errno)))"
@@ -93,7 +90,7 @@ final class MachineEnvironment: ComparedEnvironment {
         if job.isOneOfMany {
             // Becomes martlet-monitor, and stays this process.
             let file = "\(identity).json"
-            try Self.writeConfiguration(to: file, images, userSpace, parameters, memoryByteCount: memory)
+            try writeConfiguration(to: file, parameters, memoryByteCount: memory)
             command += ["--config", file]
         } else {
             command += [images.kernel, "--initrd", userSpace.archive, "--memory", "\(memory >> 20)M"]
@@ -113,16 +110,12 @@ final class MachineEnvironment: ComparedEnvironment {
     ///
     /// - Parameters:
     ///   - file: The file.
-    ///   - images: Its kernel.
-    ///   - userSpace: Its programs.
     ///   - words: Its kernel's command line.
     ///   - memoryByteCount: The size of its memory.
     ///   - hasSnapshotPoint: Whether its first process takes part in snapshots.
     /// - Throws: `ComparisonError.system`.
-    static func writeConfiguration(
+    func writeConfiguration(
         to file: String,
-        _ images: MachineImages,
-        _ userSpace: UserSpace,
         _ words: String,
         memoryByteCount: Int,
         hasSnapshotPoint: Bool = false

@@ -9,10 +9,7 @@ import Glibc
 final class RestoredEnvironment: ComparedEnvironment {
     let kind = EnvironmentKind.restored
     let provider: String
-    private let images: MachineImages
-    private let userSpace: UserSpace
-    private let folder: WorkFolder
-    private let interruption: Interruption
+    private let machine: MachineEnvironment
     /// The folders of snapshots, by the command that their machines wait to run.
     private var snapshots: [[String]: String] = [:]
     private var count = 0
@@ -20,17 +17,10 @@ final class RestoredEnvironment: ComparedEnvironment {
     /// The name of a machine that is to be saved, among those of this comparison.
     private static let name = "point"
 
-    /// - Throws: `ComparisonError`, which says what keeps machines from running here.
-    init(
-        images: MachineImages,
-        version: String,
-        userSpace: UserSpace,
-        folder: WorkFolder,
-        interruption: Interruption
-    ) throws(ComparisonError) {
-        try MachineEnvironment.checkDevice()
-        provider = "martlet \(version), from a snapshot taken before the program starts"
-        (self.images, self.userSpace, self.folder, self.interruption) = (images, userSpace, folder, interruption)
+    /// - Parameter machine: The machines that boot, which these have been.
+    init(of machine: MachineEnvironment) {
+        provider = "martlet \(machine.version), from a snapshot taken before the program starts"
+        self.machine = machine
     }
 
     var ownFiles: [(name: String, path: String)] { [] }
@@ -40,9 +30,9 @@ final class RestoredEnvironment: ComparedEnvironment {
         let snapshot = try snapshot(job)
         count += 1
         let process = try HostProcess(
-            [images.monitor, "run", "--escape", "none", "--restore", snapshot],
-            messages: "\(folder.path)/restored\(count).log",
-            interruption: interruption
+            [machine.images.monitor, "run", "--escape", "none", "--restore", snapshot],
+            messages: "\(machine.folder.path)/restored\(count).log",
+            interruption: machine.interruption
         )
         return Instance(kind: kind, process: process)
     }
@@ -51,36 +41,28 @@ final class RestoredEnvironment: ComparedEnvironment {
     private func snapshot(_ job: Job) throws(ComparisonError) -> String {
         let words = job.command(kind, programsIn: "/bin", dataFolder: "/data")
         if let snapshot = snapshots[words] { return snapshot }
-        let snapshot = "\(folder.path)/snapshot\(snapshots.count)"
+        let snapshot = "\(machine.folder.path)/snapshot\(snapshots.count)"
         let machines = "\(snapshot).machines"
         let file = "\(snapshot).json"
-        let parameters = (images.parameters + ["--", "--point"] + words).joined(separator: " ")
+        let parameters = (machine.images.parameters + ["--", "--point"] + words).joined(separator: " ")
         let memory = job.limits.memoryByteCount ?? MachineEnvironment.memoryByteCount
-        try MachineEnvironment.writeConfiguration(
-            to: file,
-            images,
-            userSpace,
-            parameters,
-            memoryByteCount: memory,
-            hasSnapshotPoint: true
-        )
+        try machine.writeConfiguration(to: file, parameters, memoryByteCount: memory, hasSnapshotPoint: true)
         // Among machines of its own: the user's may have this name.
-        let command = ["/usr/bin/env", "MARTLET_RUNTIME_DIR=\(machines)", images.monitor]
+        let command = ["/usr/bin/env", "MARTLET_RUNTIME_DIR=\(machines)", machine.images.monitor]
         let booted = Instance(
             kind: .machine,
             process: try HostProcess(
                 command + ["run", "--escape", "none", "--name", Self.name, "--config", file],
                 messages: "\(snapshot).log",
-                interruption: interruption
+                interruption: machine.interruption
             )
         )
         defer { booted.end() }
-        // Interpreted guests take their time.
-        try booted.expectLine("point", within: 900)
+        try booted.expectLine("point", within: MeasurementContext.interpretedPatience)
         let save = try HostProcess(
             command + ["snapshot", "save", Self.name, snapshot, "--stop"],
             messages: "\(snapshot).save.log",
-            interruption: interruption
+            interruption: machine.interruption
         )
         guard try save.waitForEnd(within: 120).status == 0 else {
             throw .unexpected("the machine was not saved: \(save.lastMessage ?? "nothing says why")")

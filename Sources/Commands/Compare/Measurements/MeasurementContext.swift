@@ -73,9 +73,12 @@ final class MeasurementContext {
         }
     }
 
+    /// The time that one step of an interpreted guest may take, far more than it does.
+    static let interpretedPatience = 900.0
+
     /// The time that one step may take in an environment, far more than it does.
     func patience(_ kind: EnvironmentKind) -> Double {
-        kind.isMachine && host.interpretsGuestKernels ? 900 : 120
+        kind.isMachine && host.interpretsGuestKernels ? Self.interpretedPatience : 120
     }
 
     func say(_ kind: EnvironmentKind, _ text: String = "") {

@@ -50,7 +50,6 @@ package struct TerminalReport {
     // MARK: - Tables
 
     private func table(_ section: Section) -> [String] {
-        guard !section.rows.isEmpty else { return [] }
         let kinds = result.kinds(of: section)
         guard !kinds.isEmpty else { return [] }
         let header = [""] + kinds.map(\.name)

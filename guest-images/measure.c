@@ -26,7 +26,7 @@ static volatile uint64_t *counts;
 
 typedef int (*ioctl_function)(int, unsigned long, ...);
 
-// Where the statistic lies in the descriptor's data, or -1.
+// Finds the offset of a statistic in the descriptor's data; -1 where KVM has none of that name.
 static off_t offset_of(int statistics, const char *name) {
     struct kvm_stats_header header;
     if (pread(statistics, &header, sizeof header, 0) != sizeof header) return -1;

@@ -4,8 +4,9 @@
 
     scripts/test-engines.py RUNTIME [podman|crun|docker|killed|ctr|many ...]
 
-crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; many is twenty containers in sequence and ten at once. Needs root, podman,
-docker.io, containerd, runc, crun, busybox-static and iproute2. A check that fails is printed, and the exit status is 1.
+crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; many is twenty
+containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun, busybox-static and iproute2. A
+check that fails is printed, and the exit status is 1.
 """
 
 import fcntl, os, pty, re, shutil, signal, struct, subprocess, sys, tempfile, termios, time
@@ -138,6 +139,27 @@ def check_nothing_left(name):
 
 # The calls that podman and docker have alike.
 
+def exit_code(call, name):
+    return Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", name]).out.strip()
+
+
+def start_listener(call, name):
+    """Starts a container whose program ends with status 7 by SIGTERM."""
+    Answer([*call, "run", "-d", "--name", name, "--network", "none", "box", "sh", "-c",
+            "trap 'exit 7' TERM; while :; do sleep 1; done"])
+
+
+def stop_listener(what, moment, call, name):
+    """Looks whether the program of `start_listener` can be joined and stopped, and removes its container."""
+    ended = Answer([*call, "exec", name, "sh", "-c", "exit 5"])
+    check(f"{what}: exec{moment}", ended.status == 5, ended)
+    Answer([*call, "stop", "-t", "60", name])
+    code = exit_code(call, name)
+    check(f"{what}: stop{moment}", code == "7", code)
+    Answer([*call, "rm", "-f", name])
+    check_nothing_left(what)
+
+
 def check_engine(name, call, network):
     """- Parameter network: the options of a container with a network and a published port 8080."""
     none = ["--network", "none"]
@@ -191,7 +213,7 @@ def check_engine(name, call, network):
     check(f"{name}: exec after a restart", ended.status == 0, ended)
     wait(f"{name}: the program's second run", lambda: Answer([*call, "logs", "web"]).out.count("begun") == 2)
     ended = Answer([*call, "stop", "-t", "60", "web"])
-    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "web"]).out.strip()
+    code = exit_code(call, "web")
     check(f"{name}: stop, and the program's own end", ended.status == 0 and code == "7", (ended, code))
     logs = Answer([*call, "logs", "web"]).out
     check(f"{name}: logs of both runs", logs == "begun\nover\n" * 2, logs)
@@ -200,7 +222,7 @@ def check_engine(name, call, network):
     Answer([*call, "run", "-d", "--name", "deaf", *none, "box", "sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
     Answer([*call, "exec", "deaf", "true"])
     ended = Answer([*call, "stop", "-t", "1", "deaf"])
-    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "deaf"]).out.strip()
+    code = exit_code(call, "deaf")
     check(f"{name}: stop of a program that does not listen", ended.status == 0 and code == "137", (ended, code))
     # The machine's process is killed, at whatever moment.
     Answer([*call, "start", "deaf"])
@@ -247,15 +269,8 @@ def run_crun():
     call = make_podman(crun)
     ended = Answer([*call, "run", "--rm", "--network", "none", "box", "sh", "-c", "echo out; exit 3"])
     check("crun: status and output", (ended.status, ended.out) == (3, "out\n"), ended)
-    Answer([*call, "run", "-d", "--name", "c", "--network", "none", "box", "sh", "-c",
-            "trap 'exit 7' TERM; while :; do sleep 1; done"])
-    ended = Answer([*call, "exec", "c", "sh", "-c", "exit 5"])
-    check("crun: exec", ended.status == 5, ended)
-    Answer([*call, "stop", "-t", "60", "c"])
-    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "c"]).out.strip()
-    check("crun: stop", code == "7", code)
-    Answer([*call, "rm", "-f", "c"])
-    check_nothing_left("crun")
+    start_listener(call, "c")
+    stop_listener("crun", "", call, "c")
 
 
 def start_docker():
@@ -264,6 +279,11 @@ def start_docker():
                              "--storage-driver", "overlay2", "--oom-score-adjust", "0", "--live-restore",
                              "--bip", "172.29.1.1/24", "--add-runtime", f"martlet={runtime}", "--default-runtime",
                              "martlet"])
+
+
+def wait_for_docker(what, call):
+    if not wait(f"docker: {what}", lambda: Answer([*call, "version"]).status == 0, 180):
+        show_log("dockerd")
 
 
 def run_docker():
@@ -276,8 +296,7 @@ def run_docker():
 def first_docker():
     call = ["docker", "-H", f"unix://{folder}/docker.sock"]
     daemon = start_docker()
-    if not wait("docker: the daemon", lambda: Answer([*call, "version"]).status == 0, 180):
-        show_log("dockerd")
+    wait_for_docker("the daemon", call)
     Answer([*call, "import", f"{folder}/tree.tar", "box"])
     return call, daemon
 
@@ -285,21 +304,13 @@ def first_docker():
 def run_killed():
     """The engine is killed and started again."""
     call, daemon = first_docker()
-    Answer([*call, "run", "-d", "--name", "kept", "--network", "none", "box", "sh", "-c",
-            "trap 'exit 7' TERM; while :; do sleep 1; done"])
+    start_listener(call, "kept")
     Answer([*call, "exec", "kept", "true"])
     daemon.kill()
     daemon.wait()
     daemon = start_docker()
-    if not wait("docker: the daemon again", lambda: Answer([*call, "version"]).status == 0, 180):
-        show_log("dockerd")
-    ended = Answer([*call, "exec", "kept", "sh", "-c", "exit 5"])
-    check("docker: exec after the engine was killed", ended.status == 5, ended)
-    Answer([*call, "stop", "-t", "60", "kept"])
-    code = Answer([*call, "inspect", "--format", "{{.State.ExitCode}}", "kept"]).out.strip()
-    check("docker: stop after the engine was killed", code == "7", code)
-    Answer([*call, "rm", "-f", "kept"])
-    check_nothing_left("docker")
+    wait_for_docker("the daemon again", call)
+    stop_listener("docker", " after the engine was killed", call, "kept")
     daemon.terminate()
     daemon.wait()
 

@@ -28,13 +28,8 @@ struct ReadySnapshots {
 
     /// Names the folder of this user; `nil` without a home.
     init?() {
-        if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {
-            folder = FilePath(hostText: cache).appending("martlet").appending("ready")
-        } else if let home = ProcessArguments.environment("HOME"), home.hasPrefix("/") {
-            folder = FilePath(hostText: home).appending(".cache").appending("martlet").appending("ready")
-        } else {
-            return nil
-        }
+        guard let cache = ProcessArguments.cacheFolder else { return nil }
+        folder = cache.appending("ready")
     }
 
     /// A snapshot of the folder.
@@ -117,13 +112,8 @@ struct ReadySnapshots {
     static func name(of configuration: MachineConfiguration, images: [FilePath]) -> String? {
         var facts = ["\(SnapshotVersion.current)"]
         for path in [ProcessArguments.executable] + images {
-            guard let path, let status = status(of: path) else { return nil }
-            facts.append(
-                """
-                \(path) \(status.st_dev) \(status.st_ino) \(status.st_size) \
-                \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)
-                """
-            )
+            guard let path, let identity = FileContents.identity(of: path) else { return nil }
+            facts.append("\(path) \(identity)")
         }
         // The disk is another copy each time.
         var described = configuration

@@ -16,18 +16,9 @@ package struct ImageCache: Sendable {
 
     package let folder: FilePath
 
-    /// This user's folder for what Martlet makes again when it is gone: under `XDG_CACHE_HOME`, `~/.cache`, or `/var/cache`
-    /// for a process without a home.
+    /// This user's folder for what Martlet makes again when it is gone; under `/var/cache` for a process without a home.
     package static var base: FilePath {
-        let base: String
-        if let cache = ProcessArguments.environment("XDG_CACHE_HOME"), cache.hasPrefix("/") {
-            base = cache
-        } else if let home = ProcessArguments.environment("HOME"), home.hasPrefix("/"), home != "/" {
-            base = home + "/.cache"
-        } else {
-            base = "/var/cache"
-        }
-        return FilePath(hostText: base + "/martlet")
+        ProcessArguments.cacheFolder ?? "/var/cache/martlet"
     }
 
     /// - Parameter folder: The cache's folder; `nil` for this user's.

@@ -19,7 +19,7 @@ package struct OverlayIdentity: Hashable, Sendable {
     ///
     /// - Parameter folder: A root file system.
     package init?(of folder: FilePath) {
-        guard let path = Self.resolved(folder),
+        guard let path = try? folder.withoutLinks().hostText.hostBytes,
             let table = try? FileContents.bytes(of: "/proc/self/mountinfo", limit: Self.mountsLimit)
         else { return nil }
         self.init(mountedAt: path, in: table)
@@ -84,12 +84,6 @@ package struct OverlayIdentity: Hashable, Sendable {
         guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
         else { return nil }
         return "\(status.st_dev) \(status.st_ino) \(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)"
-    }
-
-    private static func resolved(_ folder: FilePath) -> [UInt8]? {
-        guard let path = unsafe folder.withPlatformString({ unsafe realpath($0, nil) }) else { return nil }
-        defer { unsafe free(path) }
-        return unsafe Array(UnsafeBufferPointer(start: path, count: strlen(path)).map { UInt8(bitPattern: $0) })
     }
 
     // MARK: - Text

@@ -52,19 +52,11 @@ struct MachineTemplate {
             .map { images.appending($0) }
         // Another boot of the host may have another processor.
         let boot = try? FileContents.text(of: "/proc/sys/kernel/random/boot_id", limit: 64)
-        let facts = guest + [boot ?? ""] + files.map(Self.identity)
+        let facts = guest + [boot ?? ""] + files.map { FileContents.identity(of: $0) ?? "none" }
         name = String(SHA256.hex(of: Array(facts.joined(separator: "\n").utf8)).prefix(32))
     }
 
     private static func path(_ value: JSONValue) -> FilePath { FilePath(hostText: value.string ?? "") }
-
-    /// A text that changes when a file does.
-    private static func identity(of path: FilePath) -> String {
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 else { return "none" }
-        let times = [status.st_mtim, status.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }.joined(separator: " ")
-        return "\(status.st_dev) \(status.st_ino) \(status.st_size) \(times)"
-    }
 
     /// Tells a container that waits for its start of the template, and has that made where it is not there.
     ///
@@ -76,9 +68,10 @@ struct MachineTemplate {
         if unsafe snapshot.withPlatformString({ unsafe access($0, R_OK) }) == 0 { return }
         // Locked until the process that makes the template ends, however it does: then the container goes on.
         let path = state.shared.appending("making")
-        let raw = unsafe path.withPlatformString { unsafe open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
-        guard raw >= 0 else { throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))") }
-        let lock = OwnedDescriptor(adopting: raw)
+        let lock: OwnedDescriptor
+        do throws(Errno) { lock = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT) } catch {
+            throw RuntimeProblem("cannot make \(path): \(error)")
+        }
         guard flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 else { return }
         var launch = ProcessLaunch(
             command,

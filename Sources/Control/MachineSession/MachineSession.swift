@@ -123,8 +123,7 @@ package final class MachineSession: Sendable {
             onReady: { [self] machine in
                 try prepare(machine, log)
                 try sandbox.enter(log: log.fileDescriptor)
-                // The code that made the machine is not called again: its pages are given back before the start.
-                if HostThread.isCurrent("requests") { ProcessMemory.giveBack() }
+                ProcessMemory.endStep()
             },
             onStarted: { [self] in
                 if let program, let path = self.service.withLock({ $0 })?.vsockPath { program.start(over: path) }

@@ -113,7 +113,7 @@ static int put_folder(int tree, const char *path) {
     return chost_result((int)syscall(MOVE_MOUNT, tree, "", AT_FDCWD, place, FROM_EMPTY_PATH));
 }
 
-int chost_jail_enter(const char *const *folders, int count) {
+int chost_jail_enter(char *const *folders, int count) {
     const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     int trees[FOLDER_LIMIT], result = 0;
     // Else this would be the root of other processes.

@@ -108,6 +108,17 @@ package enum FileContents {
     package static func text(of path: FilePath, limit: Int) throws(Failure) -> String {
         String(decoding: try bytes(of: path, limit: limit), as: UTF8.self)
     }
+
+    /// Tells a file from others, and from itself after a change, without a look at what is in it.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: Its device, number, size and times; `nil` where it cannot be looked at.
+    package static func identity(of path: FilePath) -> String? {
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 else { return nil }
+        let times = [status.st_mtim, status.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }.joined(separator: " ")
+        return "\(status.st_dev) \(status.st_ino) \(status.st_size) \(times)"
+    }
 }
 
 extension OwnedDescriptor {

@@ -69,11 +69,10 @@ package enum HostProgram {
     ///   - arguments: What follows its name.
     /// - Returns: The reason why that is not possible; it does not return else.
     package static func replaceThisProcess(by program: FilePath, _ arguments: [String]) -> Errno {
-        let pointers = unsafe ([program.hostText] + arguments).map { unsafe strdup($0.hostCString) } + [nil]
-        ProcessStart.undo()
-        _ = unsafe program.withPlatformString { unsafe execv($0, pointers) }
-        let error = Errno(rawValue: errno)
-        for index in unsafe pointers.indices { unsafe free(pointers[index]) }
-        return error
+        unsafe withHostCStrings([program.hostText] + arguments) { arguments in
+            ProcessStart.undo()
+            _ = unsafe program.withPlatformString { unsafe execv($0, arguments) }
+            return Errno(rawValue: errno)
+        }
     }
 }

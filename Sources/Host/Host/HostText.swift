@@ -51,13 +51,25 @@ extension String {
 
     /// The bytes that the text stands for.
     package var hostBytes: [UInt8] {
-        unicodeScalars.flatMap { scalar in
+        // The byte that each of the escapes begins with in UTF-8, and few other characters.
+        guard utf8.contains(0xf4) else { return Array(utf8) }
+        return unicodeScalars.flatMap { scalar in
             escapes.contains(scalar.value) ? [UInt8(truncatingIfNeeded: scalar.value)] : Array(String(scalar).utf8)
         }
     }
 
     /// The C string that the text stands for, for `posix_spawn` and its like.
     package var hostCString: [CChar] { hostBytes.map(CChar.init(bitPattern:)) + [0] }
+}
+
+/// Calls `body` with the C strings that texts stand for, and NULL behind them.
+func withHostCStrings<R>(_ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
+    let pointers = unsafe texts.map { unsafe strdup($0.hostCString) } + [nil]
+    defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
+    return unsafe pointers.withUnsafeBufferPointer { buffer in
+        guard let first = buffer.baseAddress else { preconditionFailure("it ends with nil") }
+        return unsafe body(first)
+    }
 }
 
 extension FilePath {

@@ -29,6 +29,15 @@ package enum ProcessArguments {
     /// The folder for temporary files that may be large: `TMPDIR`, or one on a disk, which /tmp may not be.
     package static var temporaryFolder: FilePath { FilePath(hostText: environment("TMPDIR") ?? "/var/tmp") }
 
+    /// The user's folder for what Martlet makes again when it is gone: `XDG_CACHE_HOME`, or `~/.cache`; `nil` without a home.
+    package static var cacheFolder: FilePath? {
+        for (variable, folder) in [("XDG_CACHE_HOME", "martlet"), ("HOME", ".cache/martlet")] {
+            guard let base = environment(variable), base.hasPrefix("/") else { continue }
+            return FilePath(hostText: base).appending(folder)
+        }
+        return nil
+    }
+
     /// The value of an environment variable that is set and not empty.
     ///
     /// - Parameter name: The variable.

@@ -55,8 +55,8 @@ package struct ProcessLaunch {
     package func start() throws(Errno) -> RunningProcess {
         let numbers = descriptors.map { $0?.rawValue ?? -1 }
         var pidfd: CInt = -1
-        let process = unsafe Self.withPointers([program.string] + arguments) { arguments in
-            unsafe Self.withPointers(environment ?? Self.ownEnvironment) { environment in
+        let process = unsafe withHostCStrings([program.string] + arguments) { arguments in
+            unsafe withHostCStrings(environment ?? Self.ownEnvironment) { environment in
                 unsafe Self.withOptionalString(folder) { folder in
                     unsafe program.withPlatformString { program in
                         unsafe numbers.withUnsafeBufferPointer { numbers in
@@ -90,18 +90,6 @@ package struct ProcessLaunch {
             unsafe next += 1
         }
         return entries
-    }
-
-    private static func withPointers<R>(
-        _ strings: [String],
-        _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        let pointers = unsafe strings.map { unsafe strdup($0) } + [nil]
-        defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
-        return unsafe pointers.withUnsafeBufferPointer { buffer in
-            guard let first = buffer.baseAddress else { preconditionFailure("it ends with nil") }
-            return unsafe body(first)
-        }
     }
 
     private static func withOptionalString<R>(_ path: FilePath?, _ body: (UnsafePointer<CChar>?) -> R) -> R {

@@ -86,9 +86,7 @@ package final class Sandbox: Sendable {
     private static func enterJail(_ folders: [FilePath]) -> CInt {
         // One that lies in another comes behind it.
         let texts = Set(folders.map(\.hostText)).sorted()
-        var paths = unsafe texts.map { unsafe UnsafePointer<CChar>?(strdup($0)) }
-        defer { for index in unsafe paths.indices { unsafe free(UnsafeMutablePointer(mutating: paths[index])) } }
-        return unsafe chost_jail_enter(&paths, CInt(texts.count))
+        return unsafe withHostCStrings(texts) { unsafe chost_jail_enter($0, CInt(texts.count)) }
     }
 
     // MARK: - Threads

@@ -71,7 +71,7 @@ final class MachineParts: Sendable {
             }
         }
 
-        if kernel != nil { Self.endStep() }
+        if kernel != nil { ProcessMemory.endStep() }
         let size = configuration.size
         let begun = try headStart?.take(memory: size.memoryByteCount)
         let foundation = if let begun { begun } else { try MachineFoundation(memory: size.memoryByteCount) }
@@ -92,7 +92,7 @@ final class MachineParts: Sendable {
             try console.connect(attachment) { link.handle($0) }
             return console
         }
-        if kernel != nil { Self.endStep() }
+        if kernel != nil { ProcessMemory.endStep() }
         let serialConsole = attachment.port == nil ? console : nil
         let devices = try DeviceManager(
             configuration,
@@ -111,16 +111,16 @@ final class MachineParts: Sendable {
         let emulation = isInterpreted ? InstructionCompletion(memory: memory) : nil
         switch start {
         case .boot:
-            Self.endStep()
+            ProcessMemory.endStep()
             try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
                 try Self.prepare(vcpus, system, isInterpreted: isInterpreted)
             }
-            Self.endStep()
+            ProcessMemory.endStep()
             let loaded = try kernel?.load(into: memory, configuration, virtioDevices: devices.firmwareDescriptions)
             try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
                 if let state = loaded?.state { try vcpus.first?.enter(state) }
             }
-            Self.endStep()
+            ProcessMemory.endStep()
             (notes, guestUsesACPI) = (loaded?.notes ?? [], loaded?.usesACPI ?? false)
             reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
         case .restore(let snapshot, let options):
@@ -199,14 +199,6 @@ final class MachineParts: Sendable {
     }
 
     // MARK: - Steps
-
-    /// Gives back what a step of a machine's making took, where a request makes it: each calls another part of the program, which
-    /// would stay in memory up to the last one.
-    ///
-    /// A start that a user waits for at a terminal takes the memory for a moment instead.
-    private static func endStep() {
-        if HostThread.isCurrent("requests") { ProcessMemory.giveBack() }
-    }
 
     /// Makes new vCPUs what a guest finds after its firmware; those of a saved machine get all of it from its state.
     private static func prepare(

@@ -80,7 +80,7 @@ int chostile_attempt_jailed(int kind, const char *folder, long number, const lon
         pid_t inner = chost_fork_into(namespaces);
         if (inner != 0) relay(inner);
         alarm(60);
-        if (chost_jail_begin(namespaces, &maps) < 0 || chost_jail_enter(&folder, 1) < 0) _exit(NO_SANDBOX);
+        if (chost_jail_begin(namespaces, &maps) < 0 || chost_jail_enter((char *const[]){(char *)folder}, 1) < 0) _exit(NO_SANDBOX);
         restrict_calls(kind, 1);
         end(syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
     }

@@ -78,7 +78,7 @@ struct ContainerCommand: ParsableCommand {
         else { return .boot(configuration) }
         // Signals that come meanwhile wait for the program, as during a boot.
         if let lock = try? OwnedDescriptor(opening: ContainerFiles.making, O_RDONLY) {
-            while flock(lock.rawValue, LOCK_SH) != 0, errno == EINTR {}
+            lock.borrowed.waitForLock(shared: true)
         }
         guard let snapshot = ReadySnapshots(folder: ContainerFiles.templates).snapshot(name) else {
             return .boot(configuration)

@@ -37,7 +37,7 @@ struct ContainerTemplateCommand: ParsableCommand {
         alarm(Self.patience)
         let ready = ReadySnapshots(folder: FilePath(hostText: folder))
         let lock = try OwnedDescriptor(opening: ready.folder.appending("lock"), O_RDWR | O_CREAT)
-        while flock(lock.rawValue, LOCK_EX) != 0, errno == EINTR {}
+        lock.borrowed.waitForLock()
         let failure = ready.folder.appending("failed")
         guard ready.snapshot(name) == nil, !hasFailed(failure) else { return }
         // Until it is made: this process may be ended on the way.

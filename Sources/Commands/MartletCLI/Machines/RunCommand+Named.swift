@@ -60,11 +60,9 @@ extension RunCommand {
     }
 
     private func realPath(_ path: String) throws -> FilePath {
-        guard let real = unsafe realpath(path, nil) else {
-            throw ValidationError("--jail: \(path): \(Errno(rawValue: errno)).")
+        do throws(Errno) { return try FilePath(hostText: path).withoutLinks() } catch {
+            throw ValidationError("--jail: \(path): \(error).")
         }
-        defer { unsafe free(real) }
-        return unsafe FilePath(platformString: real)
     }
 
     /// Starts the machine in a process of its own, and attaches to it unless that is not wanted.

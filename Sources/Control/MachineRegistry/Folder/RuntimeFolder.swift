@@ -137,7 +137,7 @@ package struct RuntimeFolder: Hashable, Sendable {
     func keepSweepersAway() throws(RegistryError) -> OpenFolder {
         let folder = try openSelf()
         // Many may make machines at once; a sweeper is done in moments.
-        while flock(folder.descriptor.rawValue, LOCK_SH) != 0 { guard errno == EINTR else { break } }
+        folder.descriptor.waitForLock(shared: true)
         return folder
     }
 

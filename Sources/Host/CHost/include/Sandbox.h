@@ -30,7 +30,7 @@ void chost_share_heap(void);
 
 /// The namespaces of a process in a jail, as flags of clone(2); its network is this process's own with `shares_network`.
 int chost_jail_namespaces(int shares_network);
-/// What a process in a user namespace says of itself: this user, and this group.
+/// The maps of a user namespace that has this user and this group alone.
 struct chost_jail_maps {
     char user[40], group[40];
 };
@@ -46,7 +46,7 @@ int chost_jail_try(void);
 /// Gives this process, the first one of its namespaces, a root in which nothing is but `folders`, under their own paths.
 ///
 /// A folder comes behind those that it lies in. At most 4.
-int chost_jail_enter(const char *_Nullable const *_Nonnull folders, int count);
+int chost_jail_enter(char *_Nullable const *_Nonnull folders, int count);
 
 // MARK: - Landlock
 

@@ -58,7 +58,7 @@ extension MachineParts {
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }
-            // What a program was sent is not for those of machines that go on from here.
+            // Machines that go on from here run programs of their own: the snapshot has no input of this one's.
             var console = serialConsole?.state ?? ConsoleState()
             let sent = console.takeSent()
             let machine = SavedMachine(

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives martlet-runtime by podman, docker and containerd, each with folders, sockets and a network of its own.
 
-    scripts/test-engines.py RUNTIME [podman|crun|docker|killed|ctr|many ...]
+    scripts/test-engines.py RUNTIME [podman|crun|docker|killed|ctr|cri|many ...]
 
-crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; many is twenty
-containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun, busybox-static and iproute2. A
-check that fails is printed, and the exit status is 1.
+crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; cri is containerd as
+a kubelet drives it; many is twenty containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun,
+containernetworking-plugins, busybox-static and iproute2; cri also python3-venv, for PyPI's stubs of CRI. A check that fails is
+printed, and the exit status is 1.
 """
 
-import fcntl, os, pty, re, shutil, signal, struct, subprocess, sys, tempfile, termios, time
+import base64, fcntl, json, os, pty, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
 
 runtime = os.path.realpath(sys.argv[1])
-parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "ctr", "many"]
+parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "ctr", "cri", "many"]
 folder = tempfile.mkdtemp(prefix="martlet-engines-", dir="/var/tmp")
 failures, started = [], []
 PATIENCE = 400
@@ -355,6 +356,217 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     daemon.wait()
 
 
+def make_stubs():
+    """Installs the stubs of CRI where this user's are not, and gives their folder."""
+    place = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "martlet", "cri-stubs")
+    if not os.path.exists(f"{place}/whole"):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        subprocess.run([f"{place}/bin/pip", "install", "-q", "container-runtime-interface-api==2.0.1"], check=True)
+        open(f"{place}/whole", "w").close()
+    return place
+
+
+class Kubelet:
+    """Calls containerd's CRI as a kubelet does."""
+
+    def __init__(self, address):
+        versions = os.listdir(f"{make_stubs()}/lib")
+        sys.path.append(f"{make_stubs()}/lib/{versions[0]}/site-packages")
+        import grpc
+        from cri_api.v1 import api_pb2, api_pb2_grpc
+        self.api, self.problem = api_pb2, grpc.RpcError
+        self.runtime = api_pb2_grpc.RuntimeServiceStub(grpc.insecure_channel(address))
+        self.logs = f"{folder}/logs"
+        os.makedirs(self.logs, exist_ok=True)
+
+    def is_ready(self):
+        try:
+            conditions = self.runtime.Status(self.api.StatusRequest(), timeout=10).status.conditions
+            return all(condition.status for condition in conditions)
+        except self.problem:
+            return False
+
+    def start_pod(self, name, annotations={}):
+        config = self.api.PodSandboxConfig(log_directory=self.logs, hostname=name, annotations=annotations)
+        config.metadata.name, config.metadata.uid, config.metadata.namespace = name, name, "default"
+        config.linux.cgroup_parent = f"/martlet-engines/{name}"
+        # A kubelet asks for these unless a pod says otherwise.
+        options = config.linux.security_context.namespace_options
+        options.network, options.pid, options.ipc = self.api.POD, self.api.CONTAINER, self.api.POD
+        request = self.api.RunPodSandboxRequest(config=config, runtime_handler="martlet")
+        return config, self.runtime.RunPodSandbox(request, timeout=PATIENCE).pod_sandbox_id
+
+    def start(self, pod, name, command, attempt=0, memory=0, **others):
+        """Starts a container. Gives its id, or the words of an error."""
+        config = self.api.ContainerConfig(command=command, log_path=f"{name}.{attempt}.log", **others)
+        config.metadata.name, config.metadata.attempt, config.image.image = name, attempt, "localhost/box:latest"
+        config.linux.security_context.namespace_options.CopyFrom(pod[0].linux.security_context.namespace_options)
+        config.linux.resources.memory_limit_in_bytes = memory
+        request = self.api.CreateContainerRequest(pod_sandbox_id=pod[1], config=config, sandbox_config=pod[0])
+        number = self.runtime.CreateContainer(request, timeout=PATIENCE).container_id
+        try:
+            self.runtime.StartContainer(self.api.StartContainerRequest(container_id=number), timeout=PATIENCE)
+        except self.problem as error:
+            self.remove(number)
+            return error.details()
+        return number
+
+    def status(self, container):
+        return self.runtime.ContainerStatus(self.api.ContainerStatusRequest(container_id=container), timeout=60).status
+
+    def exit_code(self, container):
+        wait("cri: the end of a container", lambda: self.status(container).state == self.api.CONTAINER_EXITED)
+        return self.status(container).exit_code
+
+    def exec(self, container, *command):
+        request = self.api.ExecSyncRequest(container_id=container, cmd=command, timeout=PATIENCE)
+        try:
+            answer = self.runtime.ExecSync(request, timeout=PATIENCE)
+            return answer.exit_code, answer.stdout.decode(), answer.stderr.decode()
+        except self.problem as error:
+            return -1, "", error.details()
+
+    def stop(self, container, grace):
+        self.runtime.StopContainer(self.api.StopContainerRequest(container_id=container, timeout=grace), timeout=PATIENCE)
+
+    def remove(self, container):
+        self.runtime.RemoveContainer(self.api.RemoveContainerRequest(container_id=container), timeout=PATIENCE)
+
+    def stop_pod(self, pod):
+        self.runtime.StopPodSandbox(self.api.StopPodSandboxRequest(pod_sandbox_id=pod[1]), timeout=PATIENCE)
+        self.runtime.RemovePodSandbox(self.api.RemovePodSandboxRequest(pod_sandbox_id=pod[1]), timeout=PATIENCE)
+
+    def log(self, name, attempt=0):
+        """The lines of a container's log, as stream and text: each has a time, the stream, a mark for what is whole, and the text."""
+        try:
+            with open(f"{self.logs}/{name}.{attempt}.log") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return []
+        found = [re.fullmatch(r"\d{4}-\S+T\S+ (stdout|stderr) F (.*)", line) for line in lines]
+        return [match.groups() if match else ("no line of CRI's", line) for match, line in zip(found, lines)]
+
+    def on_terminal(self, container, command, text):
+        """Runs a command on a terminal of 30 rows and 100 columns, by the stream that CRI gives, types text and gives all that is shown."""
+        request = self.api.ExecRequest(container_id=container, cmd=command, tty=True, stdin=True, stdout=True)
+        place = re.match(r"http://([^:/]+):(\d+)(/.*)", self.runtime.Exec(request, timeout=60).url)
+        stream = socket.create_connection((place[1], int(place[2])), timeout=PATIENCE)
+        key = base64.b64encode(os.urandom(16)).decode()
+        stream.sendall((f"GET {place[3]} HTTP/1.1\r\nHost: {place[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n").encode())
+        received = stream.makefile("rb")
+        while received.readline().strip():
+            pass
+
+        def send(channel, payload):
+            payload = bytes([channel]) + payload
+            stream.sendall(bytes([0x82, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+
+        send(4, b'{"Width":100,"Height":30}')
+        send(0, text.encode())
+        shown = b""
+        while True:
+            head = received.read(2)
+            if len(head) < 2 or head[0] & 15 == 8:
+                return shown.decode()
+            size = head[1] & 127
+            if size > 125:
+                size = int.from_bytes(received.read(2 if size == 126 else 8), "big")
+            payload = received.read(size)
+            if payload[:1] in (b"\1", b"\3"):
+                shown += payload[1:]
+
+
+def start_kubelet():
+    os.makedirs(f"{folder}/cni")
+    write("cni/10-ptp.conflist", json.dumps({"cniVersion": "0.4.0", "name": "ptp", "plugins": [
+        {"type": "ptp", "ipMasq": False, "ipam": {"type": "host-local", "subnet": "10.244.77.0/24",
+                                                  "dataDir": f"{folder}/cni-data", "routes": [{"dst": "0.0.0.0/0"}]}}]}))
+    write("containerd.toml", f"""
+version = 2
+root = "{folder}/containerd"
+state = "{folder}/containerd-run"
+[grpc]
+  address = "{folder}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/pause:3.6"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{folder}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "martlet"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.martlet]
+    runtime_type = "io.containerd.runc.v2"
+    pod_annotations = ["martlet.*"]
+    container_annotations = ["martlet.*"]
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.martlet.options]
+      BinaryName = "{runtime}"
+""")
+    daemon = start("containerd", ["containerd", "-c", f"{folder}/containerd.toml"])
+    call = ["ctr", "-a", f"{folder}/containerd.sock", "-n", "k8s.io"]
+    if not wait("cri: the daemon", lambda: Answer([*call, "version"]).status == 0, 60):
+        return daemon, None
+    podman = make_podman(None)
+    for name, words in (("box:latest", []), ("pause:3.6", ["--change", 'CMD ["/bin/sleep", "1000000"]'])):
+        Answer([*podman, "import", *words, f"{folder}/tree.tar", f"localhost/{name}"])
+        archive = f"{folder}/{name.partition(':')[0]}.tar"
+        Answer([*podman, "save", "-o", archive, f"localhost/{name}"])
+        made = Answer([*call, "images", "import", archive])
+        check(f"cri: the image {name}", made.status == 0, made)
+    kubelet = Kubelet(f"unix://{folder}/containerd.sock")
+    if not wait("cri: the service", kubelet.is_ready, 60):
+        show_log("containerd")
+        return daemon, None
+    return daemon, kubelet
+
+
+def run_cri():
+    daemon, kubelet = start_kubelet()
+    if kubelet:
+        check_container_of_pod(kubelet)
+        check_nothing_left("cri")
+    daemon.terminate()
+    daemon.wait()
+
+
+def check_container_of_pod(kubelet):
+    pod = kubelet.start_pod("single")
+    container = kubelet.start(pod, "short", ["sh", "-c", "echo out; echo err >&2; exit 3"])
+    code = kubelet.exit_code(container)
+    lines = kubelet.log("short")
+    check("cri: status", code == 3, code)
+    check("cri: a log of both streams", sorted(lines) == [("stderr", "err"), ("stdout", "out")], lines)
+    kubelet.remove(container)
+
+    program = "trap 'echo over; exit 7' TERM; echo begun; while :; do sleep 1; done"
+    container = kubelet.start(pod, "long", ["sh", "-c", program], memory=128 << 20)
+    ended = kubelet.exec(container, "sh", "-c", "echo here; echo there >&2; exit 5")
+    check("cri: exec at once", ended == (5, "here\n", "there\n"), ended)
+    ended = kubelet.exec(container, "nosuch")
+    check("cri: exec of no such program", ended[0] in (-1, 127) and ("not" in ended[1] + ended[2]), ended)
+    network = kubelet.runtime.PodSandboxStatus(kubelet.api.PodSandboxStatusRequest(pod_sandbox_id=pod[1])).status.network
+    ended = kubelet.exec(container, "sh", "-c", "busybox ip -o -4 address; busybox hostname; cat /etc/hostname")
+    check("cri: the pod's address and name", f"inet {network.ip}/" in ended[1] and ended[1].endswith("single\nsingle\n"), ended)
+    shown = kubelet.on_terminal(container, ["sh"], "stty size\nexit 6\n")
+    check("cri: exec on a terminal", "30 100" in shown and '"message":"6"' in shown.replace(" ", ""), shown)
+    stats = kubelet.runtime.ContainerStats(kubelet.api.ContainerStatsRequest(container_id=container)).stats
+    check("cri: stats", stats.memory.working_set_bytes.value > 0 and stats.cpu.usage_core_nano_seconds.value > 0, stats)
+    kubelet.stop(container, 60)
+    code, lines = kubelet.exit_code(container), kubelet.log("long")
+    check("cri: stop, and the program's own end", code == 7 and lines == [("stdout", "begun"), ("stdout", "over")], (code, lines))
+
+    container = kubelet.start(pod, "deaf", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    kubelet.exec(container, "true")
+    kubelet.stop(container, 1)
+    code = kubelet.exit_code(container)
+    check("cri: stop of a program that does not listen", code == 137, code)
+    words = kubelet.start(pod, "none", ["nosuch"])
+    check("cri: no such program", "not found" in words, words)
+    kubelet.stop_pod(pod)
+
+
 def run_many():
     call = make_podman(None)
     for _ in range(20):
@@ -386,7 +598,7 @@ def main():
         for part in parts:
             print(part, flush=True)
             {"podman": run_podman, "crun": run_crun, "docker": run_docker,
-             "killed": run_killed, "ctr": run_ctr, "many": run_many}[part]()
+             "killed": run_killed, "ctr": run_ctr, "cri": run_cri, "many": run_many}[part]()
     finally:
         for process in reversed(started):
             if process.poll() is None:
@@ -412,5 +624,7 @@ def main():
 if os.environ.get("MARTLET_ENGINES_INSIDE") is None:
     shutil.rmtree(folder)
     os.environ["MARTLET_ENGINES_INSIDE"] = "1"
+    if "cri" in parts:
+        make_stubs()
     os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
 main()

@@ -121,7 +121,9 @@ package enum RuntimeSpecification {
         container.scratch = scratch
         container.interfaces = interfaces
         container.isReadOnly = configuration["root"]["readonly"] == true
-        container.hostName = configuration["hostname"].string ?? ""
+        // A container of a pod has the name of the pod's sandbox, whose namespace it is to join; its engine gives it the variable.
+        let variable = program.environment.last { $0.hasPrefix("HOSTNAME=") }?.dropFirst("HOSTNAME=".count)
+        container.hostName = configuration["hostname"].string ?? variable.map(String.init) ?? ""
         container.domainName = configuration["domainname"].string ?? ""
         if case .object(let settings) = configuration["linux"]["sysctl"] {
             container.settings = settings.names.map { GuestContainer.Setting($0, (settings[$0] ?? .null).string ?? "") }

@@ -32,6 +32,20 @@ import Testing
         #expect(throws: RuntimeSpecification.Problem.self) { try RuntimeSpecification.program(process) }
     }
 
+    @Test func `a container whose name is another one's to say takes it from its variable`() throws {
+        let process: JSONValue = ["args": ["sh"], "env": ["HOSTNAME=old", "HOSTNAME=pod", "A=B"]]
+        for (hostname, expected) in [(nil, "pod"), ("box", "box")] as [(JSONValue?, String)] {
+            var configuration = JSONObject()
+            (configuration["process"], configuration["hostname"]) = (process, hostname)
+            let program = try RuntimeSpecification.container(.object(configuration), base: "/dev/vda", scratch: "")
+            guard case .newContainer(let container) = program.place else {
+                Issue.record("the program runs in a container of its own")
+                return
+            }
+            #expect(container.hostName == expected)
+        }
+    }
+
     @Test func `mounts become those of the guest: flags, data and copies`() throws {
         let program = try RuntimeSpecification.container(
             [

@@ -86,7 +86,7 @@ package struct ProcessLaunch {
         var entries: [String] = []
         var next = unsafe environ
         while let entry = unsafe next.pointee {
-            unsafe entries.append(String(cString: entry))
+            unsafe entries.append(String(hostString: entry))
             unsafe next += 1
         }
         return entries

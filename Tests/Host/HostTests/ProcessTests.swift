@@ -85,6 +85,17 @@ import Testing
         }
     }
 
+    @Test func `a child inherits the environment byte by byte, also what is no UTF-8`() async {
+        await #expect(processExitsWith: .success) {
+            var entry = [UInt8]("LATIN=?A\0".utf8).map(CChar.init(bitPattern:))
+            entry[6] = CChar(bitPattern: 0xe9)
+            unsafe putenv(strdup(entry))
+            let expected = #"test "$(printf %s "$LATIN" | od -An -tx1)" = ' e9 41'"#
+            let shell = try ProcessLaunch("/bin/sh", arguments: ["-c", expected]).start()
+            #expect(shell.takeStatus() == 0)
+        }
+    }
+
     @Test func `a signal that was ignored stays ignored although it is watched`() async {
         await #expect(processExitsWith: .success) {
             signal(SIGHUP, SIG_IGN)

@@ -98,6 +98,10 @@ symbol-order: build guest-images ## Record what a restore and a running monitor 
 	mv scripts/symbol-order.new scripts/symbol-order.txt
 	rm -f $(MARTLET) $(MONITOR)
 
+.PHONY: chaos
+chaos: setup build ## Kill commands and monitors of 30 machines at random, on a full file system: docs/fuzzing.md
+	scripts/chaos.py $(MARTLET) $(CHAOS_FLAGS)
+
 .PHONY: torture-snapshots
 torture-snapshots: setup build guest-images ## Save a machine at random moments and kill it, again and again: docs/snapshots.md
 	scripts/torture-snapshots.py $(MARTLET) $(TORTURE_FLAGS)

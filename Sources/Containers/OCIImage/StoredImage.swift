@@ -30,12 +30,14 @@ package struct StoredImage: Hashable, Sendable {
         case .layout(let folder, let tag): self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
         case .archive(let file, let tag):
             let folder = try Self.unpacked(file, in: cache)
-            defer { FolderTree.remove(folder) }
-            self = try Self.stored(try ImageLayout(folder, tag: tag), in: cache, report)
+            self = try withExtendedLifetime(folder) {
+                try Self.stored(try ImageLayout(folder.path, tag: tag), in: cache, report)
+            }
         case .name(let name):
             let folder = try Self.fetched(name, in: cache, report)
-            defer { FolderTree.remove(folder) }
-            self = try Self.stored(try ImageLayout(folder, tag: nil), in: cache, report)
+            self = try withExtendedLifetime(folder) {
+                try Self.stored(try ImageLayout(folder.path, tag: nil), in: cache, report)
+            }
         }
     }
 
@@ -82,21 +84,21 @@ package struct StoredImage: Hashable, Sendable {
         return hash.finish()
     }
 
-    /// Unpacks an archive of an image into a folder, which is the caller's to remove.
-    private static func unpacked(_ file: FilePath, in cache: ImageCache) throws -> FilePath {
+    /// Unpacks an archive of an image into a folder.
+    private static func unpacked(_ file: FilePath, in cache: ImageCache) throws -> DraftFolder {
         let folder = try cache.makeDraft()
         do {
-            var reader = TarReader(try FileTree(folder, hasLayers: false))
+            var reader = TarReader(try FileTree(folder.path, hasLayers: false))
             try BlobReader.read(file) { bytes throws(ImageError) in try reader.append(bytes) }
             try reader.finish()
         } catch {
-            FolderTree.remove(folder)
             throw ImageError("\(file): \(error)")
         }
         return folder
     }
 
-    private static func fetched(_ name: String, in cache: ImageCache, _ report: (String) -> Void) throws -> FilePath {
+    private static func fetched(_ name: String, in cache: ImageCache, _ report: (String) -> Void) throws -> DraftFolder
+    {
         guard let skopeo = HostProgram.find("skopeo") else {
             throw ImageError(
                 """
@@ -107,10 +109,9 @@ package struct StoredImage: Hashable, Sendable {
         }
         report("skopeo fetches \(printable(name))")
         let folder = try cache.makeDraft()
-        let arguments = ["copy", "--quiet", ImageReference.skopeoSource(name), "oci:\(folder.hostText):image"]
+        let arguments = ["copy", "--quiet", ImageReference.skopeoSource(name), "oci:\(folder.path.hostText):image"]
         let ending = try HostProgram.run(skopeo, arguments)
         guard ending.status == 0 else {
-            FolderTree.remove(folder)
             throw ImageError("skopeo cannot fetch '\(printable(name))': \(printable(ending.text, keepsLines: false))")
         }
         return folder

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Host
+package import Host
 package import SystemPackage
 
 /// File systems that were made before, by what they are made of.
@@ -50,13 +50,12 @@ package struct ImageCache: Sendable {
     /// - Throws: `RootImageError`, or what `fill` throws.
     package func make(_ key: String, _ fill: (FilePath) throws -> Void) throws -> FilePath {
         if let entry = entry(key) { return entry }
-        removeAbandoned()
         let draft = try makeDraft()
-        defer { FolderTree.remove(draft) }
-        try fill(draft)
+        defer { withExtendedLifetime(draft) {} }
+        try fill(draft.path)
         let path = path(key)
-        let result = unsafe draft.withPlatformString { draft in
-            unsafe path.withPlatformString { unsafe rename(draft, $0) }
+        let result = unsafe draft.path.withPlatformString { from in
+            unsafe path.withPlatformString { unsafe rename(from, $0) }
         }
         // Not empty: somebody else has made the same.
         guard result == 0 || errno == ENOTEMPTY || errno == EEXIST else {
@@ -66,34 +65,20 @@ package struct ImageCache: Sendable {
         return path
     }
 
-    /// Makes an empty folder for work in progress, which the caller removes.
+    /// Makes an empty folder for work in progress.
     ///
-    /// - Returns: Its path; where this process is killed, the next one that makes an entry removes it.
     /// - Throws: `RootImageError`.
-    package func makeDraft() throws(RootImageError) -> FilePath {
-        let draft = draftPath()
-        guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
-            throw RootImageError("cannot make \(draft): \(Errno(rawValue: errno))")
+    package func makeDraft() throws(RootImageError) -> DraftFolder {
+        do throws(Errno) {
+            return try DraftFolder(in: folder, prefix: ".draft-")
+        } catch {
+            throw RootImageError("cannot make a folder in \(folder): \(error)")
         }
-        return draft
-    }
-
-    /// A path for work in progress, by which `removeAbandoned` knows whose it is.
-    private func draftPath() -> FilePath {
-        folder.appending(".draft-\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))")
     }
 
     private func path(_ key: String) -> FilePath { folder.appending("v\(Self.version)-\(key)") }
 
     // MARK: - Removal
-
-    /// Removes what processes left behind that did not come to the end.
-    private func removeAbandoned() {
-        for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix(".draft-") {
-            let process = name.dropFirst(7).prefix { $0 != "-" }
-            if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH { FolderTree.remove(folder.appending(name)) }
-        }
-    }
 
     private func removeOldest(but kept: FilePath) {
         var entries: [(path: FilePath, time: Int, byteCount: Int64)] = []
@@ -140,15 +125,17 @@ package struct ImageCache: Sendable {
 
     /// Lets a key mean an entry; that this fails is of no consequence.
     private func link(_ key: String, to entry: FilePath) {
-        let draft = draftPath()
+        guard let folder = try? makeDraft() else { return }
+        let draft = folder.path.appending("link")
         let name = entry.lastComponent?.string ?? ""
         guard unsafe draft.withPlatformString({ draft in unsafe name.withCString { unsafe symlink($0, draft) } }) == 0
         else { return }
         let path = path(key)
-        let result = unsafe draft.withPlatformString { draft in
-            unsafe path.withPlatformString { unsafe rename(draft, $0) }
+        withExtendedLifetime(folder) {
+            unsafe draft.withPlatformString { draft in
+                _ = unsafe path.withPlatformString { unsafe rename(draft, $0) }
+            }
         }
-        if result != 0 { FolderTree.remove(draft) }
     }
 
     // MARK: - What containers use

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
 import Glibc
 import Host
 package import SystemPackage
@@ -22,11 +21,10 @@ package enum SnapshotRemoval {
         _ empty: (borrowing OwnedDescriptor) -> Void = empty
     ) {
         guard let folder = try? OwnedDescriptor(openingFolder: parent) else { return }
-        let byteCount = prefix.utf8.count + 6
-        removeAbandoned(in: folder, where: { $0.hasPrefix(prefix) && $0.utf8.count == byteCount }, empty)
+        removeAbandoned(in: folder, where: { LockedFolder.isName($0, withPrefix: prefix) }, empty)
     }
 
-    /// Removes folders of this user's that no process has locked.
+    /// Removes folders of this user's that no process has locked: the one that is still being written has its lock taken.
     ///
     /// - Parameters:
     ///   - parent: The folder that they are in.
@@ -37,13 +35,7 @@ package enum SnapshotRemoval {
         where isMeant: (String) -> Bool,
         _ empty: (borrowing OwnedDescriptor) -> Void
     ) {
-        for name in names(in: parent) where isMeant(name) {
-            guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { continue }
-            var status = stat()
-            // The one that is still being written has its lock taken.
-            guard unsafe fstat(folder.rawValue, &status) == 0, status.st_uid == geteuid(),
-                chost_try_lock(folder.rawValue) >= 0
-            else { continue }
+        LockedFolder.forEachAbandoned(in: parent, where: isMeant) { name, folder in
             empty(folder)
             _ = unsafe unlinkat(parent.rawValue, name.hostCString, AT_REMOVEDIR)
         }

@@ -7,18 +7,6 @@ import Testing
 @testable import Compare
 
 @Suite struct FilesTests {
-    @Test func `a folder is one's own, and a link to it, a file and a folder of another user's are not`() throws {
-        let folder = try TemporaryFolder()
-        let (link, file) = ("\(folder.path)/link", "\(folder.path)/file")
-        #expect(unsafe symlink(folder.path, link) == 0)
-        try Files.write([], to: file)
-        #expect(Files.isOwnFolder(folder.path))
-        #expect(!Files.isOwnFolder(link))
-        #expect(!Files.isOwnFolder(file))
-        #expect(!Files.isOwnFolder("/nowhere"))
-        #expect(Files.isOwnFolder("/") == (geteuid() == 0))
-    }
-
     @Test func `a folder is removed with all in it, and what its links lead to stays`() throws {
         let folder = try TemporaryFolder()
         let (inner, outer) = ("\(folder.path)/inner", "\(folder.path)/outer")

@@ -72,12 +72,6 @@ enum Files {
         return names(in: path).reduce(own) { $0 + allocatedByteCount("\(path)/\($1)") }
     }
 
-    /// Returns whether this is a folder, no link to one, that belongs to this user.
-    static func isOwnFolder(_ path: String) -> Bool {
-        var status = stat()
-        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
-    }
-
     static func isThere(_ path: String) -> Bool {
         unsafe access(path, F_OK) == 0
     }

@@ -166,7 +166,7 @@ struct RunImageCommand: ParsableCommand {
     /// Runs the program in a machine of this process, with this process's streams and signals.
     private func runHere(_ configuration: MachineConfiguration, _ program: MachineProgram) throws -> ExitCode {
         var configuration = configuration
-        let folder = configuration.vsock == nil ? try SocketFolder() : nil
+        let folder = configuration.vsock == nil ? try Self.socketFolder() : nil
         if let folder { configuration.vsock = Vsock(path: folder.path.appending("vsock").hostText) }
         var settings = SessionSettings()
         settings.console = .none
@@ -182,6 +182,16 @@ struct RunImageCommand: ParsableCommand {
             if let path = template?.place(for: configuration) { settings.prepare = { $0.saveAsTemplate(at: path) } }
         }
         return try withExtendedLifetime(folder) { ExitCode(Int32(try MachineSession(settings).run(start))) }
+    }
+
+    /// A folder for a machine's socket.
+    private static func socketFolder() throws -> DraftFolder {
+        let parent = FilePath(hostText: ProcessArguments.environment("XDG_RUNTIME_DIR") ?? "/tmp")
+        do throws(Errno) {
+            return try DraftFolder(in: parent, prefix: "martlet-socket-")
+        } catch {
+            throw ImageError("cannot make a folder for a socket in \(parent): \(error)")
+        }
     }
 
     private func restoration(
@@ -274,20 +284,4 @@ extension SignalName {
         }
         return number
     }
-}
-
-/// A folder that only this user can enter, for a machine's socket; gone with the value.
-final class SocketFolder {
-    let path: FilePath
-
-    init() throws {
-        let base = ProcessArguments.environment("XDG_RUNTIME_DIR") ?? "/tmp"
-        var template = Array("\(base)/martlet-XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else {
-            throw ImageError("no folder for a socket: \(Errno(rawValue: errno))")
-        }
-        path = FilePath(platformString: template)
-    }
-
-    deinit { FolderTree.remove(path) }
 }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// A folder for work in progress, which only this user can enter: it goes with this object.
+///
+/// What a process that was killed has left is removed by the next one that makes such a folder in the same place.
+package final class DraftFolder: Sendable {
+    private let folder: LockedFolder
+
+    /// Makes the folder.
+    ///
+    /// - Parameters:
+    ///   - parent: The folder that it is in.
+    ///   - prefix: The beginning of its name, before six characters.
+    /// - Throws: `Errno`.
+    package init(in parent: FilePath, prefix: String) throws(Errno) {
+        if let open = try? OwnedDescriptor(openingFolder: parent) {
+            LockedFolder.forEachAbandoned(in: open, where: { LockedFolder.isName($0, withPrefix: prefix) }) { name, _ in
+                FolderTree.remove(FilePath(hostText: "\(parent.hostText)/\(name)"))
+            }
+        }
+        folder = try LockedFolder(prefix: parent.appending(prefix))
+    }
+
+    package var path: FilePath { folder.path }
+
+    deinit { FolderTree.remove(path) }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import Glibc
+package import SystemPackage
+
+/// A new folder that only this process works in: it is locked as long as this object lives, however the process ends.
+///
+/// So whoever can lock a folder of this kind knows that it was abandoned.
+package final class LockedFolder: Sendable {
+    package let path: FilePath
+    package let descriptor: OwnedDescriptor
+
+    /// Makes the folder.
+    ///
+    /// - Parameter prefix: The path, before six characters that make it unique.
+    /// - Throws: `Errno`.
+    package init(prefix: FilePath) throws(Errno) {
+        var attempts = 0
+        while true {
+            attempts += 1
+            var template = (prefix.hostText + "XXXXXX").hostCString
+            guard unsafe mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
+            let path = FilePath(platformString: template)
+            let folder = try OwnedDescriptor(openingFolder: path)
+            var status = stat()
+            // Another process, which removes abandoned folders, may have been faster than the lock.
+            if chost_try_lock(folder.rawValue) >= 0, unsafe fstat(folder.rawValue, &status) == 0, status.st_nlink > 0 {
+                self.path = path
+                descriptor = folder
+                return
+            }
+            guard attempts < 10 else { throw .resourceBusy }
+        }
+    }
+
+    /// Goes through the folders of this user's that no process has locked.
+    ///
+    /// It looks for none behind a symbolic link: in a folder that everybody may write, such as /tmp, somebody else may have made
+    /// whatever has the name of an abandoned one.
+    ///
+    /// - Parameters:
+    ///   - parent: The folder that they are in.
+    ///   - isMeant: Tells by its name whether a folder is meant.
+    ///   - body: Gets the name, and the folder, which stays locked meanwhile.
+    package static func forEachAbandoned(
+        in parent: borrowing OwnedDescriptor,
+        where isMeant: (String) -> Bool,
+        _ body: (String, borrowing OwnedDescriptor) -> Void
+    ) {
+        for name in (try? FolderListing.names(in: parent.borrowed)) ?? [] where isMeant(name) {
+            guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { continue }
+            var status = stat()
+            guard unsafe fstat(folder.rawValue, &status) == 0, status.st_uid == geteuid(),
+                chost_try_lock(folder.rawValue) >= 0
+            else { continue }
+            body(name, folder)
+        }
+    }
+
+    /// Tells whether `init(prefix:)` may have made a name with this prefix.
+    package static func isName(_ name: String, withPrefix prefix: String) -> Bool {
+        name.hasPrefix(prefix) && name.utf8.count == prefix.utf8.count + 6
+    }
+}

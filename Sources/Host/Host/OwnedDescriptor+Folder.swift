@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import SystemPackage
+
+extension OwnedDescriptor {
+    /// Opens a folder.
+    ///
+    /// - Parameters:
+    ///   - path: The folder's path.
+    ///   - followsLinks: Whether the path may be a symbolic link to a folder.
+    /// - Throws: `Errno`.
+    package init(openingFolder path: FilePath, followsLinks: Bool = true) throws(Errno) {
+        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followsLinks ? 0 : O_NOFOLLOW)
+        let descriptor = unsafe path.withPlatformString { unsafe open($0, flags) }
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        self.init(adopting: descriptor)
+    }
+
+    /// Opens a folder in another one, and none behind a symbolic link.
+    ///
+    /// - Parameters:
+    ///   - name: The folder's name.
+    ///   - folder: The folder that it is in.
+    /// - Throws: `Errno`.
+    package init(openingFolder name: String, in folder: borrowing OwnedDescriptor) throws(Errno) {
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        let descriptor = unsafe openat(folder.rawValue, name.hostCString, flags)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        self.init(adopting: descriptor)
+    }
+}

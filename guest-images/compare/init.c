@@ -75,7 +75,7 @@ static void wait_for_save(void) {
     say("point", 0, 0, 0);
     struct input_event event = {.code = 0};
     while (event.type != EV_KEY || event.code != KEY_SLEEP) sys_read(keyboard.fd, &event, sizeof event);
-    pass_snapshot_point(&keyboard, 1, 0);
+    pass_snapshot_point(&keyboard, 1);
 }
 
 __attribute__((noreturn, used)) static void start(long *stack) {

@@ -12,6 +12,7 @@
 // and behind it, if wanted, ,ROUTER,NAMESERVER sets up an interface of the network.
 
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <linux/errno.h>
 #include <linux/input.h>
 #include <linux/mount.h>
@@ -405,6 +406,23 @@ static __attribute__((noreturn)) void become_shell(char *command, const char *te
     sys_exit(127);
 }
 
+/// Holds back what is written to the terminal, or lets it out.
+static int hold_terminal(int action) { return (int)CALL(ioctl, 1, TCXONC, action, 0, 0); }
+
+static void greet(void) {
+    struct new_utsname kernel = {.release = "(unknown)"};
+    CALL(uname, &kernel, 0, 0, 0, 0);
+    say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
+}
+
+/// Starts a shell, or a command of one; returns its process, or -errno.
+static int start_shell(char *command, const char *terminal_type) {
+    int shell = (int)CALL(fork, 0, 0, 0, 0, 0);
+    if (shell == 0) become_shell(command, terminal_type);
+    if (shell < 0) complain("cannot start a process", "", shell);
+    return shell;
+}
+
 // MARK: - The agent
 
 /// Gives a connection of the host a process of its own. With as many as there may be, it is closed at once.
@@ -440,8 +458,6 @@ __attribute__((noreturn, used)) static void start(long *stack) {
 
     mount_all();
     set_up_network_identity();
-    struct new_utsname kernel = {.release = "(unknown)"};
-    CALL(uname, &kernel, 0, 0, 0, 0);
 
     // The kernel passes words that it does not know on: TERM=… from the command line, or its own default "linux".
     const char *terminal_type = "linux";
@@ -451,15 +467,25 @@ __attribute__((noreturn, used)) static void start(long *stack) {
 
     struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
     unsigned count = 2 + open_keyboards(set + 2);
-    if (find_identity_page()) pass_snapshot_point(set + 2, count - 2, 0);
-
+    find_identity_page();
     int listener = listen_for_host(), has_shell = !has_word(command_line, "martlet.shell=off");
     set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
     char *command = command_to_run();
-    if (!command && has_shell) say("Linux ", kernel.release, " on Martlet. `poweroff` or `exit` ends this machine.", 0);
-    int shell = has_shell ? (int)CALL(fork, 0, 0, 0, 0, 0) : 0;
-    if (shell == 0 && has_shell) become_shell(command, terminal_type);
-    if (shell < 0) complain("cannot start a process", "", shell);
+    // Whatever goes on from here has no shell to load: it stands at its first prompt, which the terminal holds back.
+    int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
+    if (!holds_shell) {
+        pass_snapshot_point(set + 2, count - 2);
+        if (!command && has_shell) greet();
+    }
+    int shell = has_shell ? start_shell(command, terminal_type) : 0;
+    if (holds_shell) {
+        if (shell > 0) wait_until_asleep(shell);
+        freeze_user_space();
+        pass_snapshot_point(set + 2, count - 2);
+        hold_terminal(TCOON);
+        greet();
+        thaw_user_space();
+    }
 
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;
@@ -473,7 +499,11 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         int is_asked = 0;
         for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
             if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd, &is_asked);
-        if (is_asked) pass_snapshot_point(set + 2, count - 2, 1);
+        if (is_asked) {
+            freeze_user_space();
+            pass_snapshot_point(set + 2, count - 2);
+            thaw_user_space();
+        }
         reap(shell, &status, &ended);
         if (ended && ending == NO_ENDING) ending = POWER_OFF;
     }

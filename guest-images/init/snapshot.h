@@ -21,10 +21,12 @@ struct identity_page {
     uint32_t nanoseconds, name_length;  // 0 for the name that it has
     uint8_t entropy[32];
     char name[64];
+    uint32_t is_save_expected, padding;
 };
 
 static int identity_file = -1;
 static uint32_t known_generation;
+static int is_save_expected;  // when the guest has booted
 #define USER_SPACE "/sys/fs/cgroup/user"
 
 static int read_identity(struct identity_page *page) {
@@ -41,6 +43,7 @@ static int find_identity_page(void) {
         if (identity_file < 0) return 0;
         if (read_identity(&page)) {
             known_generation = page.generation;
+            is_save_expected = page.is_save_expected != 0;
             CALL(mkdir, USER_SPACE, 0755, 0, 0, 0);
             return 1;
         }
@@ -68,7 +71,21 @@ static int64_t milliseconds(void) {
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void freeze_user_space(void) {
+/// Waits until a process waits for something other than a disk.
+static inline void wait_until_asleep(int process) {
+    char path[40] = "/proc/", number[24], status[128];
+    memcpy(path + 6, decimal(process, number), length(decimal(process, number)));
+    memcpy(path + length(path), "/stat", 5);
+    for (int64_t end = milliseconds() + 5000; milliseconds() < end;) {
+        CALL(sched_yield, 0, 0, 0, 0, 0);
+        if (read_text(path, status, sizeof status) < 0) return;
+        // "PROCESS (NAME) STATE": the name is ours or the shell's, and has no parenthesis.
+        for (const char *p = status; *p; p++)
+            if (starts_with(p, ") S") || starts_with(p, ") Z")) return;
+    }
+}
+
+static inline void freeze_user_space(void) {
     write_text(USER_SPACE "/cgroup.freeze", "1");
     // A task that waits for a disk freezes when the disk has answered.
     for (int64_t end = milliseconds() + 1000; milliseconds() < end;) {
@@ -110,11 +127,12 @@ static void take_identity(const struct identity_page *page) {
     known_generation = page->generation;
 }
 
-/// Lets Martlet save the machine here, if it wants to; nothing else runs in user space meanwhile.
-static void pass_snapshot_point(const struct pollfd *keyboards, unsigned count, int has_others) {
+static inline void thaw_user_space(void) { write_text(USER_SPACE "/cgroup.freeze", "0"); }
+
+/// Lets Martlet save the machine here, if it wants to: while nothing else runs in user space.
+static void pass_snapshot_point(const struct pollfd *keyboards, unsigned count) {
     struct identity_page page, before;
     if (identity_file < 0 || count == 0 || !read_identity(&before)) return;
-    if (has_others) freeze_user_space();
     page = before;
     if (page.generation == known_generation) {
         show_lights(keyboards, count, 1);
@@ -126,5 +144,4 @@ static void pass_snapshot_point(const struct pollfd *keyboards, unsigned count, 
     }
     if (page.generation != known_generation) take_identity(&page);
     show_lights(keyboards, count, 0);
-    if (has_others) write_text(USER_SPACE "/cgroup.freeze", "0");
 }

@@ -17,9 +17,11 @@ package import GuestMemory
 /// | 28 | 4 | the number of bytes of the host name, or 0 for the name that the guest has |
 /// | 32 | 32 | random numbers of the host's |
 /// | 64 | 64 | the host name |
+/// | 128 | 4 | 1 where the machine is saved as soon as its guest is ready, else 0 |
+/// | 132 | 4 | 0 |
 package struct IdentityPage: Sendable {
     private static let magic = Array("mrtl-id1".utf8)
-    package static let byteCount = 128
+    package static let byteCount = 136
     /// The longest host name in bytes: Linux has no longer ones.
     package static let nameLimit = 64
     private static let entropyOffset: UInt64 = 32
@@ -45,6 +47,13 @@ package struct IdentityPage: Sendable {
     /// - Throws: `GuestMemoryError` where there is no such memory.
     package func answer() throws(GuestMemoryError) {
         try increase(at: 8)
+    }
+
+    /// Tells a guest that boots to get as far as others are to go on from: the machine is saved there.
+    ///
+    /// - Throws: `GuestMemoryError` where there is no such memory.
+    package func expectSave() throws(GuestMemoryError) {
+        try memory.store(UInt32(1), at: place(128))
     }
 
     /// Gives the guest another identity, which it takes when it looks.

@@ -80,14 +80,14 @@ import Testing
         func number(_ offset: UInt64) throws -> UInt64 {
             try memory.load(UInt64.self, at: GuestAddress(rawValue: entry + offset))
         }
-        #expect(try number(0) == entry + 16 + 128)
+        #expect(try number(0) == entry + 16 + 136)
         // Type and size.
-        #expect(try number(8) == 0x4d54_4c54 | 128 << 32)
+        #expect(try number(8) == 0x4d54_4c54 | 136 << 32)
         #expect(try memory.read(byteCount: 8, at: X86Layout.identityPage) == Array("mrtl-id1".utf8))
         #expect(try number(16 + 8) == 0)
-        #expect(try number(144) == 0)
-        #expect(try number(152) == 9 | 32 << 32)
-        #expect(try memory.load(UInt8.self, at: GuestAddress(rawValue: entry + 160)) == 7)
+        #expect(try number(152) == 0)
+        #expect(try number(160) == 9 | 32 << 32)
+        #expect(try memory.load(UInt8.self, at: GuestAddress(rawValue: entry + 168)) == 7)
     }
 
     @Test func `the seed is a setup_data entry`() throws {

@@ -44,6 +44,16 @@ import Testing
         #expect(try answers == 1)
     }
 
+    @Test func `a guest that has not booted yet is told that somebody waits for it, and no other is`() throws {
+        point.handle(lights: 3)
+        #expect(try number(at: 128) == 0)
+        let ready = Counter()
+        point.whenReady { ready.add() }
+        #expect(try number(at: 128) == 1)
+        point.handle(lights: 3)
+        #expect(ready.value == 1)
+    }
+
     @Test func `a guest that is asked waits until it is let go, and each that asked is called once`() throws {
         let (first, second) = (Counter(), Counter())
         point.ask(on: timers) { first.add() }

@@ -26,6 +26,13 @@ import Testing
         #expect(try bytes(12..<128) == Array(before[12..<128]))
     }
 
+    @Test func `a guest that boots is told that a save is expected, by one number and nothing else`() throws {
+        let before = try bytes(0..<128)
+        try page.expectSave()
+        #expect(try bytes(0..<128) == before)
+        #expect(try bytes(128..<136) == [1, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     @Test func `another identity has a number, the time, a name and random numbers, which are forgotten later`() throws
     {
         let entropy = [UInt8](1...32)

@@ -50,10 +50,11 @@ package final class SnapshotPoint: Sendable {
         }
     }
 
-    /// Waits for the next time that the guest is ready, without asking it.
+    /// Waits for the next time that the guest is ready, without asking it; one that has not booted yet knows.
     ///
     /// - Parameter body: Called once from a thread of the machine's; must not block. Then `letGo` is the caller's to call.
     package func whenReady(_ body: @escaping @Sendable () -> Void) {
+        try? page.expectSave()
         state.withLock { $0.waiters.append(Once(body)) }
     }
 

@@ -11,6 +11,8 @@ import SystemPackage
 /// A kernel's image and command line, found to be good before anything is made.
 struct LoadableKernel {
     let parameters: KernelParameters
+    /// Notes for the user before the guest starts.
+    let notes: [String]
     private let image: KernelImage
     private let commandLine: KernelCommandLine
     private let source: BootSource
@@ -34,6 +36,10 @@ struct LoadableKernel {
             )
         }
         self.parameters = parameters
+        notes =
+            isHostInterpreting
+            ? DistributionKernel.note(version: image.version, commandLine: source.commandLine ?? "").map { [$0] } ?? []
+            : []
     }
 
     /// Writes firmware tables, kernel and initial RAM disk into guest memory.

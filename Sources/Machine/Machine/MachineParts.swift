@@ -121,7 +121,7 @@ final class MachineParts: Sendable {
                 if let state = loaded?.state { try vcpus.first?.enter(state) }
             }
             ProcessMemory.endStep()
-            (notes, guestUsesACPI) = (loaded?.notes ?? [], loaded?.usesACPI ?? false)
+            (notes, guestUsesACPI) = ((loaded?.notes ?? []) + (kernel?.notes ?? []), loaded?.usesACPI ?? false)
             reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
         case .restore(let snapshot, let options):
             let saved = snapshot.machine

@@ -53,6 +53,7 @@ package struct HostReport: Sendable {
                     + "\(MachineSize.vcpuCounts.upperBound) for Martlet"
             )
             addInstructions(of: system)
+            if InterpretedHost.isThisHost { try addKernels(of: system) }
         } catch {
             add(.bad, path, error.description)
         }
@@ -144,6 +145,18 @@ package struct HostReport: Sendable {
         for capability in system.missing(from: Capability.allCases.filter { !Capability.required.contains($0) }) {
             add(.note, "capabilities", "\(capability) is not there; Martlet does without")
         }
+    }
+
+    private mutating func addKernels(of system: KVMSystem) throws(KVMError) {
+        let frequency = try system.makeVirtualMachine().makeVCPU(index: 0).timeStampKilohertz
+        guard frequency > 0 else { return }
+        add(
+            .note,
+            "kernels",
+            "a distribution's kernel takes very long here. If the guest's clock may run "
+                + "\(DistributionKernel.clockDivisor(timeStampKilohertz: frequency)) times slower than the host's, this shortens it: --cmdline \""
+                + DistributionKernel.parameters(timeStampKilohertz: frequency) + "\""
+        )
     }
 
     private mutating func addInstructions(of system: KVMSystem) {

@@ -23,15 +23,22 @@ package final class LinkWatch: Sendable {
         events = OwnedDescriptor(adopting: raw)
     }
 
+    package enum State: Sendable {
+        case up, down
+        /// The interface is deleted.
+        case gone
+    }
+
     /// Readable when any interface has changed.
     package var descriptor: FileDescriptor { events.borrowed }
 
     /// Takes what has happened, and looks.
     ///
-    /// - Returns: Whether the interface is there and up.
-    package func takeState() -> Bool {
+    /// - Returns: The interface's state.
+    package func takeState() -> State {
         cnetwork_link_events_take(events.rawValue)
-        return cnetwork_interface_is_up(events.rawValue, index) == 1
+        let isUp = cnetwork_interface_is_up(events.rawValue, index)
+        return isUp < 0 ? .gone : isUp == 0 ? .down : .up
     }
 
     /// The size of the largest packet; nil where it cannot be had.

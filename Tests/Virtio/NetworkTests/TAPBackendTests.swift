@@ -122,13 +122,13 @@ struct TAPBackendTests {
         try withTAP {
             let connection = try NetworkAttachment.tap("tap0").open()
             let link = try #require(connection.link)
-            #expect(link.takeState())
+            #expect(link.takeState() == .up)
             try NetworkNamespace.ip("link set tap0 down")
-            #expect(!link.takeState())
+            #expect(link.takeState() == .down)
             #expect(connection.backends[0].send(Self.header + Self.request) == .dropped(.ioError))
             #expect(connection.backends[0].receive().0 == .empty)
             try NetworkNamespace.ip("link set tap0 up")
-            #expect(link.takeState())
+            #expect(link.takeState() == .up)
         }
     }
 
@@ -146,7 +146,7 @@ struct TAPBackendTests {
         try withTAP {
             let connection = try NetworkAttachment.tap("tap0").open()
             try NetworkNamespace.ip("link delete tap0")
-            #expect(connection.link?.takeState() == false)
+            #expect(connection.link?.takeState() == .gone)
             #expect(connection.backends[0].receive().0 == .closed(.interfaceDeleted("tap0")))
             #expect(
                 connection.backends[0].send(Self.header + Self.request) == .closed(.interfaceDeleted("tap0"))

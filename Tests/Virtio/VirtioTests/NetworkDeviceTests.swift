@@ -245,6 +245,25 @@ import Virtio
         #expect(fixture.takeReceived() == [1512])
     }
 
+    @Test(.enabled(if: NetworkNamespace.isUsable, "\(NetworkNamespace.reason)"))
+    func `an interface that is deleted is told of once, also where the guest reads nothing`() throws {
+        try NetworkNamespace.run {
+            try NetworkNamespace.ip("tuntap add tap0 mode tap")
+            try NetworkNamespace.ip("link set tap0 up")
+            let log = RecordingLog()
+            let device = try NetworkFixture.device(try NetworkAttachment.tap("tap0").open(), log: log)
+            let driver = try FakeDriver(device)
+            device.handleEvents()
+            #expect(device.configuration(UInt16.self, at: 6) == 1)
+            try NetworkNamespace.ip("link delete tap0")
+            for _ in 0..<2 { device.handleEvents() }
+            #expect(device.configuration(UInt16.self, at: 6) == 0)
+            #expect(log.messages.count == 1)
+            #expect(log.messages.first?.contains("its link is down from now on") == true)
+            #expect(driver.interrupt.current.configurationChanges == 1)
+        }
+    }
+
     @Test func `when the other end goes, the link goes down once and frames are dropped`() throws {
         let fixture = try NetworkFixture(SOCK_STREAM)
         try fixture.giveBuffers([1600, 1600])

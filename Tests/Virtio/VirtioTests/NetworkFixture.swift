@@ -43,7 +43,8 @@ final class NetworkFixture {
     static func device(
         _ connection: sending NetworkConnection,
         receiveLimits: RateLimiter? = nil,
-        sendLimits: RateLimiter? = nil
+        sendLimits: RateLimiter? = nil,
+        log: RecordingLog? = nil
     ) throws -> NetworkDevice {
         guard let address = MACAddress(address) else { throw MissedDeadline("an address") }
         return try NetworkDevice(
@@ -51,7 +52,8 @@ final class NetworkFixture {
             address: address,
             receiveLimits: receiveLimits,
             sendLimits: sendLimits,
-            hostFaults: GuestFaultLog(device: "network")
+            hostFaults: log.map { GuestFaultLog(device: "network", logger: $0.logger) }
+                ?? GuestFaultLog(device: "network")
         )
     }
 

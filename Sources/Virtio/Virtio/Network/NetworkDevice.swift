@@ -102,9 +102,13 @@ package final class NetworkDevice: QueuedDevice {
 
     private func lookAtLink() {
         guard let watch else { return }
-        let isUp = watch.takeState()
-        let isNews = queues.whileLocked { _, queues in link.set(isUp: isUp, queues.interrupt) }
-        guard isNews, !isUp else { return }
+        let state = watch.takeState()
+        let isNews = queues.whileLocked { handler, queues in
+            // A guest that gives no buffers would not find out by a read.
+            if state == .gone { handler.end(.interfaceDeleted(watch.name), &queues) }
+            return link.set(isUp: state == .up, queues.interrupt)
+        }
+        guard isNews, state == .down else { return }
         let name = watch.name
         hostFaults.record("interface \(name) is down, and so is the guest's link until `ip link set \(name) up`")
     }

@@ -206,6 +206,11 @@ struct NetworkHandler: QueueHandler {
         if case .closed(let error) = pairs[index].backend.flush() { end(index, error, &queues) }
     }
 
+    /// Ends all pairs: the host's side is gone.
+    mutating func end(_ error: NetworkError, _ queues: inout ServedQueues) {
+        for index in pairs.indices { end(index, error, &queues) }
+    }
+
     private mutating func end(_ index: Int, _ error: NetworkError, _ queues: inout ServedQueues) {
         guard !pairs[index].hasEnded else { return }
         pairs[index].hasEnded = true

@@ -65,9 +65,13 @@ struct VsockWorkload {
             descriptors: [.null, .null, .copy(2)]
         )
         defer { relay.end() }
-        try Deadline.wait(for: "socat") { try folder.names().contains("first") }
-        let writer = try UnixSocket.connect(to: FilePath(first))
-        guard !Poll.wait(for: listener.descriptor, .readable, timeout: .seconds(60)).isEmpty,
+        // Its name is there before it listens.
+        var connection: UnixSocket?
+        try Deadline.wait(for: "socat to listen") {
+            connection = try? UnixSocket.connect(to: FilePath(first))
+            return connection != nil
+        }
+        guard let writer = connection, !Poll.wait(for: listener.descriptor, .readable, timeout: .seconds(60)).isEmpty,
             let reader = try listener.accept()
         else { throw BenchFailure("socat does not connect") }
         reader.setBlocking(true)

@@ -201,6 +201,21 @@ import Virtio
         _ = program
     }
 
+    @Test func `the guest is told of all its room when what had to wait is written, however little that was`() throws {
+        let (program, hostPort) = try fixture.connected(to: 22)
+        var (sent, forwarded): (UInt32, UInt32) = (0, 0)
+        while forwarded == sent {
+            try fixture.send(.readWrite, from: 22, to: hostPort, data: Self.bytes(4096))
+            sent += 4096
+            try fixture.send(.creditRequest, from: 22, to: hostPort)
+            forwarded = try fixture.expect(.creditUpdate).packet.forwardedCount
+        }
+        #expect(try fixture.receive() == nil)
+        while try program.readBytes()?.isEmpty == false {}
+        #expect(try fixture.expect(.creditUpdate).packet.forwardedCount == sent)
+        #expect(try fixture.receive() == nil)
+    }
+
     @Test func `a guest that sends more than there is room for loses that connection alone`() throws {
         let (program, hostPort) = try fixture.connected(to: 22)
         let (other, otherPort) = try fixture.connected(to: 23)

@@ -19,9 +19,11 @@ extension VsockMuxer {
                 remove(connection)
             }
         case .established:
+            let wasBlocked = !connection.isFlushed
             guard !event.isWritable || connection.flush() else { return resetAndRemove(connection) }
             finishIfFlushed(connection)
-            if connection.isCreditDue { connection.pending.insert(.creditUpdate) }
+            // A guest may wait for the whole of the buffer, and nothing later would tell of the last bytes.
+            if connection.isCreditDue || wasBlocked && connection.isFlushed { connection.pending.insert(.creditUpdate) }
             if event.isReadable || event.isHungUp || event.hasFailed { connection.isReadable = true }
             list(connection)
         case .lingering:

@@ -44,18 +44,21 @@ package struct DraftFile: ~Copyable, Sendable {
     /// The open file, which stays owned here.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Writes the file to stable storage and gives it its name.
+    /// Gives the file its name.
     ///
-    /// - Parameter path: The name, in the folder that the file was made for.
+    /// - Parameters:
+    ///   - path: The name, in the folder that the file was made for.
+    ///   - isDurable: Whether file and name are on stable storage then: not for what means nothing after the host's boot.
     /// - Throws: `Errno`, such as `fileExists`: nothing is replaced.
-    package func publish(as path: FilePath) throws(Errno) {
-        guard fsync(owned.rawValue) == 0 else { throw Errno(rawValue: errno) }
+    package func publish(as path: FilePath, isDurable: Bool = true) throws(Errno) {
+        guard !isDurable || fsync(owned.rawValue) == 0 else { throw Errno(rawValue: errno) }
         _ = try hostCall {
             unsafe path.withPlatformString { name in
                 guard let temporaryPath else { return unsafe chost_name_file(owned.rawValue, name) }
                 return unsafe temporaryPath.withPlatformString { unsafe chost_rename_new($0, name) }
             }
         }
+        guard isDurable else { return }
         // The name is as durable as the bytes, as far as the file system can do that.
         let folder = path.removingLastComponent()
         let parent = unsafe (folder.isEmpty ? "." : folder).withPlatformString {

@@ -57,7 +57,7 @@ extension RuntimeFolder {
         // On a full file system, now is the moment when there is room again.
         if let draft = try? DraftFile(in: machine.folder.path) {
             try? draft.descriptor.write(all: rest)
-            try? draft.publish(as: path)
+            try? draft.publish(as: path, isDurable: false)
         }
     }
 }

@@ -190,12 +190,12 @@ package struct MachineLauncher {
         }
     }
 
-    /// Writes the description, from which the monitor makes the machine, and which outlives it.
+    /// Writes the description, from which the monitor makes the machine, and which outlives it but not the host's boot.
     private func save(_ configuration: JSONValue, in folder: MachineFolder) throws(RegistryError) {
         do throws(Errno) {
             let file = try DraftFile(in: folder.path)
             try file.descriptor.write(all: (configuration.prettyText + "\n").utf8)
-            try file.publish(as: folder.path(.configuration))
+            try file.publish(as: folder.path(.configuration), isDurable: false)
         } catch {
             throw RegistryError(cannot: "write \(folder.path(.configuration))", error)
         }

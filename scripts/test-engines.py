@@ -307,8 +307,12 @@ def run_killed():
     call, daemon = first_docker()
     start_listener(call, "kept")
     Answer([*call, "exec", "kept", "true"])
+    with open(f"{folder}/docker-run/containerd/containerd.pid") as file:
+        containerd = file.read()
     daemon.kill()
     daemon.wait()
+    # The kernel kills it too. A successor that finds it still there relies on it, and fails.
+    wait("docker: the end of its containerd", lambda: not os.path.exists(f"/proc/{containerd}"))
     daemon = start_docker()
     wait_for_docker("the daemon again", call)
     stop_listener("docker", " after the engine was killed", call, "kept")

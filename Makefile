@@ -36,6 +36,8 @@ test: setup guest-images-all ## Run every test
 
 .PHONY: test-engines
 test-engines: setup build guest-images ## Drive podman, docker and containerd (some minutes): docs/containers.md
+	@scripts/install-packages.sh docker.io containerd
+	scripts/test-moments.py $(RUNTIME)
 	scripts/test-engines.py $(RUNTIME) $(ENGINES)
 
 .PHONY: setup

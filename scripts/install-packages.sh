@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the Debian packages that building and testing Martlet need; nothing where all are there.
+# Installs the Debian packages that building and testing Martlet need, and those that are named; nothing where all are there.
 set -euo pipefail
 
 packages=(
@@ -18,6 +18,7 @@ packages=(
     passt
     # The benchmarks, with their peers; the container of `martlet compare`.
     fio qemu-system-x86 crun
+    "$@"
 )
 
 command -v swift >/dev/null || {

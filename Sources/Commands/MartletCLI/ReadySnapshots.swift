@@ -7,6 +7,7 @@ import KVM
 import Machine
 import MachineModel
 import MachineSession
+import RootImage
 import Snapshot
 import SystemPackage
 
@@ -30,6 +31,11 @@ struct ReadySnapshots {
     init?() {
         guard let cache = ProcessArguments.cacheFolder else { return nil }
         folder = cache.appending("ready")
+    }
+
+    /// Those of `martlet run`, and those of martlet-runtime's containers.
+    static var all: [ReadySnapshots] {
+        [ReadySnapshots(), ReadySnapshots(folder: ImageCache.base.appending("templates"))].compactMap(\.self)
     }
 
     /// A snapshot of the folder.
@@ -62,16 +68,28 @@ struct ReadySnapshots {
 
     /// Opens the snapshot of a machine, where there is one that is whole.
     ///
+    /// Its memory is compared with the checksums once; from then on a file that has changed makes all of it damaged.
+    ///
     /// - Parameter name: See `name(of:)`.
     /// - Returns: The snapshot; `nil` for a boot.
     func snapshot(_ name: String) -> MachineSnapshot? {
-        guard let snapshot = try? MachineSnapshot(folder.appending(name)) else { return nil }
-        let memory = try? snapshot.memory()
-        let disks = snapshot.machine.disks.filter(\.isCopied).allSatisfy { disk in
+        guard let snapshot = try? MachineSnapshot(folder.appending(name)), let memory = try? snapshot.memory() else {
+            return nil
+        }
+        let copies = snapshot.machine.disks.filter(\.isCopied)
+        let disks = copies.allSatisfy { disk in
             guard let file = try? snapshot.folder.disk(disk.id) else { return false }
             return file.byteCount == disk.byteCount
         }
-        return memory != nil && disks ? snapshot : nil
+        guard disks else { return nil }
+        let path = folder.appending(name)
+        let seal = SnapshotSeal(of: path, disks: copies.map { SnapshotPlace(folder: path).disk($0.id) })
+        if seal.holds { return snapshot }
+        guard !seal.isThere, let damage = try? snapshot.machine.memory.damage(in: memory), damage.isEmpty else {
+            return nil
+        }
+        seal.write()
+        return snapshot
     }
 
     /// Makes a place for a snapshot that is not there, where there is room for it.
@@ -89,6 +107,7 @@ struct ReadySnapshots {
         let path = folder.appending(name)
         // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
         SnapshotRemoval.remove(path)
+        SnapshotSeal(of: path).remove()
         return path
     }
 
@@ -98,7 +117,12 @@ struct ReadySnapshots {
     /// - Returns: Those that are gone.
     @discardableResult
     func prune(keeping count: Int) -> [Entry] {
-        entries.dropFirst(count).filter { (try? SnapshotRemoval.removeWhole($0.path)) != nil }
+        entries.dropFirst(count).filter { entry in
+            // One that is damaged may not be known for a snapshot.
+            if (try? SnapshotRemoval.removeWhole(entry.path)) == nil { SnapshotRemoval.remove(entry.path) }
+            SnapshotSeal(of: entry.path).remove()
+            return Self.status(of: entry.path) == nil
+        }
     }
 
     // MARK: - Names

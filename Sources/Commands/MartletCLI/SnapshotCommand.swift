@@ -226,13 +226,12 @@ struct SnapshotRemoveCommand: ParsableCommand {
 struct SnapshotListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
-        abstract: "List the snapshots of the default guest that `martlet run` goes on from instead of a boot."
+        abstract: "List the snapshots that `martlet run` and martlet-runtime go on from instead of a boot."
     )
 
     func run() throws {
-        guard let ready = ReadySnapshots() else { return }
         var table = TextTable("SNAPSHOT", "AGE", "SIZE")
-        for entry in ready.entries {
+        for entry in ReadySnapshots.all.flatMap(\.entries) {
             let size = "\((entry.byteCount + (1 << 20) - 1) >> 20) MiB"
             table.append(entry.path.string, RunCommand.age(seconds: Int64(time(nil)) - entry.time), size)
         }
@@ -244,10 +243,11 @@ struct SnapshotListCommand: ParsableCommand {
 struct SnapshotPruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
-        abstract: "Remove the snapshots that `martlet run` goes on from: the next run boots and saves another one."
+        abstract:
+            "Remove the snapshots that `martlet run` and martlet-runtime go on from: the next run boots and saves another one."
     )
 
-    @Option(help: "The number of snapshots that stay: the newest.")
+    @Option(help: "The number of snapshots of each of the two that stay: the newest.")
     var keep = 0
 
     func validate() throws {
@@ -255,7 +255,7 @@ struct SnapshotPruneCommand: ParsableCommand {
     }
 
     func run() throws {
-        for entry in ReadySnapshots()?.prune(keeping: keep) ?? [] { print(entry.path.string) }
+        for entry in ReadySnapshots.all.flatMap({ $0.prune(keeping: keep) }) { print(entry.path.string) }
     }
 }
 

@@ -43,9 +43,7 @@ struct ContainerExecCommand {
         let outer = OuterContainer.onHost(
             process.with("args", ["/m/bin/martlet", "container-exec", .string(process.text)])
         )
-        let path = state.folder.appending("exec-\(getpid()).json")
-        try state.write(outer, to: path)
-        options.replace("--process", by: path.hostText)
+        options.replace("--process", by: try state.handOver(outer, as: "exec"))
         return try Delegate.replaceThisProcess(options.arguments)
     }
 }
@@ -58,7 +56,11 @@ struct DeleteCommand {
         let state = try ContainerState(options)
         let status = try Delegate.run(options.arguments)
         // A container that runc does not know any more is gone for Martlet too.
-        if status == 0 || options.has("--force") || options.has("-f") { state.remove() }
+        if status == 0 || options.has("--force") || options.has("-f") {
+            let origin = try? state.originDescription()
+            if let namespace = origin?["network_namespace"].string { ContainerNetwork.untie(namespace) }
+            state.remove()
+        }
         exit(status)
     }
 }
@@ -94,9 +96,8 @@ struct UpdateCommand {
         if let limit = resources["memory"]["limit"].integerValue, limit > 0, limit >> 20 < guest {
             throw RuntimeProblem("a machine's memory cannot shrink while it runs: the guest has \(guest) MiB")
         }
-        let path = state.folder.appending("update-\(getpid()).json")
-        try state.write(OuterContainer.withRoomForMachine(resources, guest), to: path)
-        options.replace("--resources", by: path.hostText)
+        let changed = OuterContainer.withRoomForMachine(resources, guest)
+        options.replace("--resources", by: try state.handOver(changed, as: "update"))
         return try Delegate.replaceThisProcess(options.arguments)
     }
 }

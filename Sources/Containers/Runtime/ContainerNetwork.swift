@@ -31,6 +31,23 @@ enum ContainerNetwork {
         return try result.get()
     }
 
+    /// Removes the TAPs of a machine that has not opened them; they end with one that has.
+    ///
+    /// - Parameter path: The namespace of a container that is gone, where the engine made it and may still have it.
+    static func untie(_ path: String) {
+        guard let own = try? openNamespace("/proc/thread-self/ns/net"), let other = try? openNamespace(path),
+            (try? enter(other)) != nil
+        else { return }
+        var interfaces = [cnetwork_interface](repeating: cnetwork_interface(), count: interfaceLimit * 2)
+        let count = unsafe cnetwork_interfaces(&interfaces, CInt(interfaces.count))
+        for interface in interfaces.prefix(Int(max(0, count))) where name(of: interface).hasPrefix(tapPrefix) {
+            // Another machine's cannot be taken.
+            let tap = unsafe cnetwork_tap_take(name(of: interface))
+            if tap >= 0 { _ = OwnedDescriptor(adopting: tap) }
+        }
+        try? enter(own)
+    }
+
     private static func tieInterfaces() throws(RuntimeProblem) -> [JSONValue] {
         var interfaces = [cnetwork_interface](repeating: cnetwork_interface(), count: interfaceLimit * 2)
         let count = unsafe cnetwork_interfaces(&interfaces, CInt(interfaces.count))

@@ -51,7 +51,8 @@ struct ContainerState {
     /// Notes what came from the engine, for later commands.
     ///
     /// - Parameter description: `bundle`, its bundle; `scratch`, a disk that goes with the container; `pid_file`, in which runc
-    ///   leaves the number of the container's process; `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
+    ///   leaves the number of the container's process; `network_namespace`, the path of its network where the engine made that;
+    ///   `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
     ///   that is to boot in any case; `martlet`, `images` and `templates`, the paths of the command, of the guest's images and of the
     ///   templates.
     /// - Throws: `RuntimeProblem` where it cannot be written.
@@ -60,6 +61,20 @@ struct ContainerState {
     func originDescription() throws(RuntimeProblem) -> JSONValue { try read(origin) }
 
     // MARK: - JSON files
+
+    /// Gives the program that this process becomes something to read, which ends with it.
+    ///
+    /// - Returns: The path by which that program finds it.
+    /// - Throws: `RuntimeProblem` where it cannot be written.
+    func handOver(_ value: JSONValue, as name: String) throws(RuntimeProblem) -> String {
+        let path = folder.appending("\(name)-\(getpid()).json")
+        try write(value, to: path)
+        defer { _ = unsafe path.withPlatformString { unsafe unlink($0) } }
+        // Without O_CLOEXEC: the program is to have it.
+        let raw = unsafe path.withPlatformString { unsafe open($0, O_RDONLY) }
+        guard raw >= 0 else { throw RuntimeProblem("cannot read \(path): \(Errno(rawValue: errno))") }
+        return "/proc/self/fd/\(raw)"
+    }
 
     func read(_ path: FilePath) throws(RuntimeProblem) -> JSONValue {
         do { return try JSONValue(parsing: try FileContents.bytes(of: path, limit: 16 << 20, kind: .any)) } catch {

@@ -56,6 +56,8 @@ struct CreateCommand {
             try state.saveOrigin([
                 "bundle": .string(bundle.hostText), "scratch": isBundles ? .null : .string(scratch.hostText),
                 "pid_file": .string(FilePath(hostText: pidFile).absolute.hostText),
+                "network_namespace": original["linux"]["namespaces"].elements.first { $0["type"] == "network" }?["path"]
+                    ?? .null,
                 "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus), "boots": .bool(try boots(annotations)),
                 "martlet": .string(installation.command.hostText), "images": .string(installation.images.hostText),
                 "templates": .string(templates.hostText),
@@ -80,12 +82,36 @@ struct CreateCommand {
     /// - Returns: The disk, and whether it is the engine's to remove.
     private func makeScratch(_ bundle: FilePath, _ cache: ImageCache) throws -> (FilePath, Bool) {
         let isMemory = unsafe bundle.withPlatformString { unsafe ccontainers_is_in_memory($0) } != 0
-        let key = state.folder.lastComponent.map { "\($0)" } ?? "container"
-        let path = isMemory ? cache.folder.appending("scratch-\(key).ext4") : bundle.appending("martlet-scratch.ext4")
+        if isMemory { removeLostScratches(cache) }
+        let path = isMemory ? cache.folder.appending(scratchName(state)) : bundle.appending("martlet-scratch.ext4")
         let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
-        if isThere, isMemory { _ = unsafe path.withPlatformString { unsafe unlink($0) } }
-        if !isThere || isMemory { try FileSystemImage.makeScratch(path) }
+        guard isMemory || !isThere else { return (path, !isMemory) }
+        // Under its name only when it is whole: this process may be killed.
+        let draft = FilePath(hostText: path.hostText + ".draft")
+        _ = unsafe draft.withPlatformString { unsafe unlink($0) }
+        try FileSystemImage.makeScratch(draft)
+        let result = unsafe draft.withPlatformString { from in
+            unsafe path.withPlatformString { unsafe rename(from, $0) }
+        }
+        guard result == 0 else { throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))") }
         return (path, !isMemory)
+    }
+
+    private func scratchName(_ state: ContainerState) -> String {
+        "\(Self.scratchPrefix)\(state.folder.lastComponent.map { "\($0)" } ?? "container").ext4"
+    }
+
+    private static let scratchPrefix = "scratch-"
+
+    /// Removes the disks of containers that were lost with `/run`, by a reboot of the host.
+    private func removeLostScratches(_ cache: ImageCache) {
+        let folder = state.folder.removingLastComponent()
+        for name in (try? FolderListing.names(in: cache.folder.hostText)) ?? [] where name.hasPrefix(Self.scratchPrefix)
+        {
+            let owner = folder.appending(String(name.dropFirst(Self.scratchPrefix.utf8.count).prefix { $0 != "." }))
+            guard unsafe owner.withPlatformString({ unsafe access($0, F_OK) }) != 0, errno == ENOENT else { continue }
+            _ = unsafe cache.folder.appending(name).withPlatformString { unsafe unlink($0) }
+        }
     }
 
     private func memoryMiB(_ configuration: JSONValue) throws(RuntimeProblem) -> Int64 {

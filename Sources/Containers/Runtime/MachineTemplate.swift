@@ -58,14 +58,14 @@ struct MachineTemplate {
 
     private static func path(_ value: JSONValue) -> FilePath { FilePath(hostText: value.string ?? "") }
 
-    /// Tells a container that waits for its start of the template, and has that made where it is not there.
+    /// Tells a container that waits for its start of the template, and has that made where it is not there or damaged.
     ///
     /// - Parameter state: The container's.
     /// - Throws: `RuntimeProblem` where the container's folder cannot be written to.
     func offer(to state: ContainerState) throws(RuntimeProblem) {
         try state.write(["name": .string(name)], to: state.shared.appending("template.json"))
-        let snapshot = folder.appending(name).appending("state")
-        if unsafe snapshot.withPlatformString({ unsafe access($0, R_OK) }) == 0 { return }
+        // One that has changed since it was made is damaged: the process below makes another one.
+        if SnapshotSeal(of: folder.appending(name)).holds { return }
         // Locked until the process that makes the template ends, however it does: then the container goes on.
         let path = state.shared.appending("making")
         let lock: OwnedDescriptor

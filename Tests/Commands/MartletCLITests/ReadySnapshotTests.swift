@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -36,6 +38,16 @@ struct ReadySnapshotTests {
         }
     }
 
+    @Test func `the snapshots that containers of engines go on from are listed and removed too`() throws {
+        let template = cache.path + "/martlet/templates/0123456789abcdef0123456789abcdef"
+        try FolderTree.make(FilePath(template))
+        for name in ["/state", "/memory", ".whole"] { try FileContents.write([1], to: FilePath(template + name)) }
+        #expect(try martlet("snapshot", "ls").runToEnd().text.contains(template))
+        let pruned = try martlet("snapshot", "prune").runToEnd()
+        #expect(pruned.text == template + "\n", "\(pruned.text) \(pruned.messages)")
+        #expect(try FolderListing.names(in: cache.path + "/martlet/templates").isEmpty)
+    }
+
     @Test func `the default guest boots the first time, and later goes on from there`() throws {
         #expect(try martlet("snapshot", "ls").runToEnd().text.split(separator: "\n").count == 1)
         // A machine that was typed at before its shell ran is not saved: later ones would run that line again.
@@ -56,9 +68,10 @@ struct ReadySnapshotTests {
             #expect(run.messages.contains("--boot boots it"))
         }
         #expect(Set(([first] + restored).map(\.uuid)).count == 3)
-        // One that is damaged is not found, and the next boot replaces it.
+        // One that is damaged is not found, and the next boot replaces it: here a byte of memory.
         let path = try #require(list.last?.split(separator: " ").first.map(String.init))
-        #expect(unsafe truncate(path + "/state", 100) == 0)
+        let memory = try OwnedDescriptor(opening: FilePath(path + "/memory"), O_WRONLY)
+        #expect(unsafe pwrite(memory.rawValue, "x", 1, 1 << 20) == 1)
         #expect(try martlet("snapshot", "verify", path).runToEnd().termination == .exited(1))
         #expect(try !run().messages.contains("restored"))
         let verified = try martlet("snapshot", "verify", path).runToEnd()

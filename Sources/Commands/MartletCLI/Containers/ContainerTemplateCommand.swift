@@ -44,6 +44,7 @@ struct ContainerTemplateCommand: ParsableCommand {
         try FileContents.write(Array(name.utf8), to: failure)
         try make(ready, keeping: [lock.rawValue, Self.containersLock])
         extendLifetime(lock)
+        // Compared with its checksums here, so that no container has to.
         if ready.snapshot(name) != nil { _ = unsafe failure.withPlatformString { unsafe unlink($0) } }
     }
 

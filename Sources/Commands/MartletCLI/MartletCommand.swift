@@ -44,8 +44,7 @@ struct MartletCommand: ParsableCommand {
             // Not CommandLine.arguments, which loses bytes that are no UTF-8.
             let all = ProcessArguments.all
             if let status = try PlainRestore(all)?.run() { Glibc.exit(status) }
-            let arguments = RunImageCommand.arguments(from: all)
-            var command = try parseAsRoot(NetworkOption.completed(arguments))
+            var command = try parseAsRoot(RunImageCommand.arguments(from: NetworkOption.completed(all)))
             try command.run()
         } catch {
             let text = fullMessage(for: error)

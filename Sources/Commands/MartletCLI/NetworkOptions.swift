@@ -148,13 +148,18 @@ struct NetworkOption {
     /// - Returns: The same, with `--net=user` for it.
     static func completed(_ arguments: [String]) -> [String] {
         guard arguments.first == "run" else { return arguments }
+        let end = RunImageCommand.endOfOptions(in: arguments)
         return arguments.indices.map { index in
             let argument = arguments[index]
-            guard argument == "--net" || argument == "--network" else { return argument }
+            guard index < end, argument == "--net" || argument == "--network" else { return argument }
             let next = index + 1 < arguments.count ? arguments[index + 1] : ""
-            let kind = next.prefix { $0 != ":" && $0 != "," }
-            return ["user", "tap", "fd", "socket", "dgram", "none"].contains(kind) ? argument : "\(argument)=user"
+            return isNetwork(next) ? argument : "\(argument)=user"
         }
+    }
+
+    /// Indicates whether a word begins as a network does.
+    static func isNetwork(_ word: String) -> Bool {
+        ["user", "tap", "fd", "socket", "dgram", "none"].contains(word.prefix { $0 != ":" && $0 != "," })
     }
 
     /// The interface, still without an id; `nil` for no network.

@@ -39,6 +39,11 @@ struct RunImageTests {
         try JSONValue(parsing: Array(try machines.run("inspect", name).text.utf8))
     }
 
+    @Test func `--net alone is a network of the machine's own, and the program's words stay as they are`() throws {
+        let ended = try image("--net", "--cpus", "0", command: ["sh", "--net"]).runToEnd()
+        #expect(ended.termination == .exited(64) && ended.messages.contains("must be 1 to 32"), "\(ended.messages)")
+    }
+
     /// One boot for all of it.
     @Test func `a container with a name is a machine for all commands, and ends as its program does`() throws {
         try folder.write(Array("of the host".utf8), to: "given")

@@ -103,6 +103,26 @@ struct RunImageCommand: ParsableCommand {
         return ["run-image"] + arguments.dropFirst()
     }
 
+    /// The options that have a value behind them, in a word of its own.
+    private static let valueOptions: Set<String> = [
+        "--image", "--env", "-e", "--workdir", "-w", "--user", "-u", "--entrypoint", "--hostname", "--volume", "-v",
+        "--stop-signal", "--cpus", "--memory", "--net", "--network", "--publish", "-p", "--vsock", "--metadata",
+        "--name",
+        "--escape", "--sandbox",
+    ]
+
+    /// The place of the container's command in a command line, whose words are not Martlet's; its end for one without an image.
+    static func endOfOptions(in arguments: [String]) -> Int {
+        guard Self.arguments(from: arguments) != arguments else { return arguments.count }
+        var index = 1
+        while index < arguments.count, arguments[index].hasPrefix("-"), arguments[index] != "--" {
+            let next = index + 1 < arguments.count ? arguments[index + 1] : ""
+            let isAlone = ["--net", "--network"].contains(arguments[index]) && !NetworkOption.isNetwork(next)
+            index += valueOptions.contains(arguments[index]) && !isAlone ? 2 : 1
+        }
+        return index
+    }
+
     mutating func validate() throws {
         if !naming.detach { try options.checkTerminal() }
         if let stopSignal, SignalName.number(stopSignal) == nil {

@@ -59,6 +59,7 @@ struct DeleteCommand {
         if status == 0 || options.has("--force") || options.has("-f") {
             let origin = try? state.originDescription()
             if let namespace = origin?["network_namespace"].string { ContainerNetwork.untie(namespace) }
+            if let path = origin?["cgroup"].string { LostCgroup.remove(path) }
             state.remove()
         }
         exit(status)

@@ -52,7 +52,7 @@ struct ContainerState {
     ///
     /// - Parameter description: `bundle`, its bundle; `scratch`, a disk that goes with the container; `pid_file`, in which runc
     ///   leaves the number of the container's process; `network_namespace`, the path of its network where the engine made that;
-    ///   `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
+    ///   `cgroup`, the path of its group where the engine chose one; `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
     ///   that is to boot in any case; `martlet`, `images` and `templates`, the paths of the command, of the guest's images and of the
     ///   templates.
     /// - Throws: `RuntimeProblem` where it cannot be written.

@@ -58,6 +58,7 @@ struct CreateCommand {
                 "pid_file": .string(FilePath(hostText: pidFile).absolute.hostText),
                 "network_namespace": original["linux"]["namespaces"].elements.first { $0["type"] == "network" }?["path"]
                     ?? .null,
+                "cgroup": original["linux"]["cgroupsPath"],
                 "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus), "boots": .bool(try boots(annotations)),
                 "martlet": .string(installation.command.hostText), "images": .string(installation.images.hostText),
                 "templates": .string(templates.hostText),

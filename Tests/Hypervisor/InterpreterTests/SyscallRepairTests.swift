@@ -12,6 +12,7 @@ import Testing
         var cs: UInt16 = 0x10
         var cr2: UInt64 = 0xFFFF_FFFF_8180_0080
         var gate = InterruptGate(handler: 0xFFFF_FFFF_8180_0BD0, selector: 0x10)
+        var hasEndBranch = false
         var frame = PageFaultFrame(
             errorCode: 0x15,
             rip: 0xFFFF_FFFF_8180_0080,
@@ -29,7 +30,7 @@ import Testing
         }
 
         var repaired: Registers? {
-            repair.repairedRegisters(registers, cs: cs, cr2: cr2, gate: gate, frame: frame)
+            repair.repairedRegisters(registers, cs: cs, cr2: cr2, gate: gate, hasEndBranch: hasEndBranch, frame: frame)
         }
     }
 
@@ -130,6 +131,16 @@ import Testing
         #expect(scene.repaired == nil)
         scene = Scene()
         scene.gate.isUsable = false
+        #expect(scene.repaired == nil)
+    }
+
+    @Test func `a kernel for indirect branch tracking stands behind the ENDBR64 of its handler`() {
+        var scene = Scene()
+        scene.hasEndBranch = true
+        #expect(scene.repaired == nil)
+        scene.registers.rip += 4
+        #expect(scene.repaired?.rip == scene.repair.lstar)
+        scene.hasEndBranch = false
         #expect(scene.repaired == nil)
     }
 

@@ -4,7 +4,7 @@
 ///
 /// Some hosts' KVM executes SYSCALL at CPL 3 as it should in all but one respect: it sets RCX, R11, RFLAGS and RIP, and
 /// stays at CPL 3. The fetch at LSTAR then faults, and the guest enters its page fault handler at CPL 0. When the
-/// handler's first instruction is one that KVM cannot emulate, such as `clac`, the VMM gets to look. If all the evidence is
+/// handler's first instruction, or the one behind ENDBR64, is one that KVM cannot emulate, such as `clac`, the VMM gets to look. If all the evidence is
 /// there, it takes the exception back: the CPU continues at LSTAR with the registers that SYSCALL left, at CPL 0.
 ///
 /// A user program can jump to LSTAR by itself, which is a page fault of the same shape and must stay one: otherwise it
@@ -34,6 +34,17 @@ package struct SyscallRepair: Hashable, Sendable {
     /// The processor sets the last bit only with EFER.NXE or CR4.SMEP; Linux always has NXE where there is SYSCALL.
     private static let errorCode: UInt64 = 0x15
 
+    /// The size of ENDBR64.
+    package static let endBranchByteCount = 4
+
+    /// Tells whether code begins with ENDBR64, as the handlers of a kernel for indirect branch tracking do: KVM executes it.
+    ///
+    /// - Parameter code: At least ``endBranchByteCount`` bytes.
+    /// - Returns: Whether it does.
+    package static func isEndBranch(_ code: RawSpan) -> Bool {
+        code.integer(at: 0) == UInt32(0xfa1e_0ff3)
+    }
+
     /// Indicates whether the rule can ever apply; when it cannot, the CPU's tables need not be read.
     package var isArmed: Bool {
         lstar != 0 && maskedFlags.contains(.interruptEnable)
@@ -49,6 +60,7 @@ package struct SyscallRepair: Hashable, Sendable {
     ///   - cs: The CPU's code segment selector.
     ///   - cr2: CR2.
     ///   - gate: Entry 14 of the interrupt descriptor table.
+    ///   - hasEndBranch: Whether the handler begins with ENDBR64.
     ///   - frame: What lies at RSP.
     /// - Returns: The registers as SYSCALL should have left them, for CPL 0; nil if this is not such a fault.
     package func repairedRegisters(
@@ -56,9 +68,11 @@ package struct SyscallRepair: Hashable, Sendable {
         cs: UInt16,
         cr2: UInt64,
         gate: InterruptGate,
+        hasEndBranch: Bool,
         frame: PageFaultFrame
     ) -> Registers? {
-        let isAtHandler = gate.isUsable && registers.rip == gate.handler && cs & 3 == 0
+        let start = gate.handler &+ (hasEndBranch ? UInt64(Self.endBranchByteCount) : 0)
+        let isAtHandler = gate.isUsable && registers.rip == start && cs & 3 == 0
         guard isArmed, isAtHandler else { return nil }
         let isFetchAtEntry =
             frame.errorCode == Self.errorCode && frame.rip == lstar && cr2 == lstar

@@ -80,11 +80,17 @@ struct InstructionCompletion: GuestCodeEmulation {
                 byteCount: InterruptGate.byteCount,
                 InterruptGate.init
             ),
+            let beginsWithEndBranch = context.value(
+                at: gate.handler,
+                byteCount: SyscallRepair.endBranchByteCount,
+                SyscallRepair.isEndBranch
+            ),
             let repaired = SyscallRepair(lstar: lstar, fmask: fmask).repairedRegisters(
                 context.registers,
                 cs: context.codeSelector,
                 cr2: context.cr2,
                 gate: gate,
+                hasEndBranch: beginsWithEndBranch,
                 frame: frame
             )
         else { return false }

@@ -301,6 +301,10 @@ let package = Package(
             ]
         ),
         .tests(
+            "Tests/Control/MachineSessionTests",
+            uses: ["GuestAgent", "Host", "MachineSession", "TestSupport", systemPackage]
+        ),
+        .tests(
             "Tests/Containers/OCIImageTests",
             uses: ["Host", "JSON", "OCIImage", "RootImage", "TestSupport", systemPackage]
         ),

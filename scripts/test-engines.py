@@ -95,14 +95,14 @@ def read_until(terminal, pattern):
 
 
 def machines():
-    """The processes of this script's machines: those that have a disk in its folder."""
-    found = []
+    """The processes of this script's machines: those that have a disk in its folder, or are in its control group."""
+    found, name = [], os.path.basename(folder)
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{number}/cmdline") as file:
                 is_machine = file.read().startswith("/m/bin/martlet\0")
-            with open(f"/proc/{number}/mountinfo") as file:
-                if is_machine and folder in file.read():
+            with open(f"/proc/{number}/mountinfo") as mounts, open(f"/proc/{number}/cgroup") as groups:
+                if is_machine and name in mounts.read() + groups.read():
                     found.append(int(number))
         except OSError:
             pass
@@ -390,13 +390,14 @@ class Kubelet:
         except self.problem:
             return False
 
-    def start_pod(self, name, annotations={}):
+    def start_pod(self, name, annotations={}, shares_processes=False):
         config = self.api.PodSandboxConfig(log_directory=self.logs, hostname=name, annotations=annotations)
         config.metadata.name, config.metadata.uid, config.metadata.namespace = name, name, "default"
-        config.linux.cgroup_parent = f"/martlet-engines/{name}"
+        config.linux.cgroup_parent = f"/{os.path.basename(folder)}/{name}"
         # A kubelet asks for these unless a pod says otherwise.
         options = config.linux.security_context.namespace_options
-        options.network, options.pid, options.ipc = self.api.POD, self.api.CONTAINER, self.api.POD
+        options.network, options.ipc = self.api.POD, self.api.POD
+        options.pid = self.api.POD if shares_processes else self.api.CONTAINER
         request = self.api.RunPodSandboxRequest(config=config, runtime_handler="martlet")
         return config, self.runtime.RunPodSandbox(request, timeout=PATIENCE).pod_sandbox_id
 
@@ -530,6 +531,8 @@ def run_cri():
     daemon, kubelet = start_kubelet()
     if kubelet:
         check_container_of_pod(kubelet)
+        check_pod(kubelet)
+        check_shared_processes(kubelet)
         check_nothing_left("cri")
     daemon.terminate()
     daemon.wait()
@@ -568,6 +571,82 @@ def check_container_of_pod(kubelet):
     check("cri: stop of a program that does not listen", code == 137, code)
     words = kubelet.start(pod, "none", ["nosuch"])
     check("cri: no such program", "not found" in words, words)
+    kubelet.stop_pod(pod)
+
+    # Each container of such a pod is a machine of its own, and the sandbox is runc's.
+    pod = kubelet.start_pod("apart", {"martlet.pod": "off"})
+    container = kubelet.start(pod, "alone", ["sh", "-c", "busybox hostname; exit 9"])
+    code, lines = kubelet.exit_code(container), kubelet.log("alone")
+    check("cri: a machine for the container alone", code == 9 and lines == [("stdout", "apart")], (code, lines))
+    kubelet.stop_pod(pod)
+
+
+def check_pod(kubelet):
+    """Containers that share the machine of their pod."""
+    pod = kubelet.start_pod("trio")
+    program = ("trap 'echo over; exit 7' TERM; busybox httpd -p 127.0.0.1:8080 -h /bin; echo note > /dev/shm/note; echo begun; "
+               "sleep 100000 & wait")
+    server = kubelet.start(pod, "server", ["sh", "-c", program])
+    program = ("until busybox wget -q -O /got http://127.0.0.1:8080/busybox; do sleep 1; done; busybox cmp /got /bin/busybox; "
+               "cat /dev/shm/note; busybox hostname; test -e /here && echo dirty; echo x > /here; echo $$; exit 3")
+    for attempt in range(2):
+        asker = kubelet.start(pod, "asker", ["sh", "-c", program], attempt=attempt)
+        code, lines = kubelet.exit_code(asker), [text for _, text in kubelet.log("asker", attempt)]
+        check(f"cri: a second container of the pod, run {attempt}", code == 3 and lines == ["note", "trio", "1"], (code, lines))
+        kubelet.remove(asker)
+    third = kubelet.start(pod, "third", ["sh", "-c", "trap 'exit 4' TERM; sleep 100000 & wait"])
+    boots = [kubelet.exec(container, "cat", "/proc/sys/kernel/random/boot_id") for container in (server, third)]
+    check("cri: one machine for the pod", boots[0] == boots[1] and boots[0][0] == 0, boots)
+    ended = kubelet.exec(third, "sh", "-c", "busybox ps | busybox grep -c '[h]ttpd'; exit 5")
+    check("cri: processes of one's own", ended[:2] == (5, "0\n"), ended)
+    hungry = kubelet.start(pod, "hungry", ["busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"],
+                           memory=32 << 20)
+    code = kubelet.exit_code(hungry)
+    check("cri: a limit of memory in the guest", code == 137, code)
+    kubelet.remove(hungry)
+    for attempt in range(8):
+        deaf = kubelet.start(pod, "deaf", ["sleep", "1000"], attempt=10 + attempt)
+        kubelet.exec(deaf, "true")
+        kubelet.stop(deaf, 0)
+        code = kubelet.exit_code(deaf)
+        kubelet.remove(deaf)
+        if code != 137:
+            break
+    check("cri: more containers than places, one after the other", code == 137, (code, kubelet.log("deaf", 10 + attempt)))
+    crowd = [kubelet.start(pod, f"crowd{number}", ["sleep", "1000"]) for number in range(6)]
+    code, lines = kubelet.exit_code(crowd[5]), kubelet.log("crowd5")
+    check("cri: more containers than places at once", code == 125 and "places for 7 containers" in str(lines), (code, lines))
+    ends = [kubelet.exec(container, "true")[0] for container in crowd[:5]]
+    check("cri: as many as there are places", ends == [0] * 5, ends)
+    kubelet.stop(third, 60)
+    kubelet.stop(server, 60)
+    codes = kubelet.exit_code(third), kubelet.exit_code(server)
+    check("cri: each has its own end", codes == (4, 7), codes)
+    lines = kubelet.log("server")
+    check("cri: each has its own log", lines == [("stdout", "begun"), ("stdout", "over")], lines)
+    kubelet.stop_pod(pod)
+
+
+def check_shared_processes(kubelet):
+    """A pod whose containers see each other's processes, and the end of its machine."""
+    pod = kubelet.start_pod("shared", shares_processes=True)
+    first = kubelet.start(pod, "first", ["sh", "-c", "sleep 98765 & wait"])
+    look = "busybox ps | busybox grep -q '[s]leep 98765'"
+    second = kubelet.start(pod, "second", ["sh", "-c", f"until {look}; do sleep 1; done; exit 3"])
+    code = kubelet.exit_code(second)
+    check("cri: processes of the whole pod", code == 3, code)
+    kubelet.stop(first, 0)
+    code = kubelet.exit_code(first)
+    check("cri: a container of such a pod is killed", code == 137, code)
+    third = kubelet.start(pod, "third", ["sh", "-c", f"while {look}; do sleep 1; done; sleep 54321 & wait"])
+    ended = kubelet.exec(third, "sh", "-c", "until busybox ps | busybox grep -q '[s]leep 54321'; do sleep 1; done; exit 5")
+    check("cri: all its processes end with it", ended[0] == 5, ended)
+    # The others, which are its containers' processes, end with it.
+    pods = [number for number in machines() if " /m/templates " in open(f"/proc/{number}/mountinfo").read()]
+    for number in pods:
+        os.kill(number, signal.SIGKILL)
+    code = kubelet.exit_code(third)
+    check("cri: containers end with the pod's machine", code in (125, 137), code)
     kubelet.stop_pod(pod)
 
 

@@ -114,6 +114,10 @@ static int open_pseudoterminal(const struct agent_request *request, int answer_p
 }
 
 static __attribute__((noreturn)) void become_program(const struct agent_request *request, int streams[3], int answer_pipe, int joined) {
+    if (request->place == PLACE_NEW_CONTAINER || joined) {
+        int error = enter_group(request->container);
+        if (error) fail_in_child(error, "cannot enter the control group of ", request->container);
+    }
     if (request->place == PLACE_NEW_CONTAINER) enter_new_container(request);
     else if (joined) {
         int error = join(joined, "ipc", CLONE_NEWIPC);
@@ -172,7 +176,10 @@ static void kill_program(void) {
 static __attribute__((noreturn)) void leave(const struct agent_request *request) {
     char path[128];
     if (!program.has_exited) kill_program();
-    if (request->place == PLACE_NEW_CONTAINER) CALL(unlink, container_file(path, request->container), 0, 0, 0, 0);
+    if (request->place == PLACE_NEW_CONTAINER) {
+        CALL(unlink, container_file(path, request->container), 0, 0, 0, 0);
+        if (request->is_in_pod) remove_group(request->container);
+    }
     sys_exit(0);
 }
 
@@ -228,8 +235,8 @@ static int is_unhandled(int signal) {
 /// Sends a signal; one that a container's program may be about to handle, since it has just started, waits for that.
 static void signal_program(const struct agent_request *request, int signal) {
     if (program.has_exited) return;
-    // SIGKILL and SIGSTOP are always obeyed.
-    int may_wait = request->place == PLACE_NEW_CONTAINER && signal != AGENT_SIGKILL && signal != 19;
+    // SIGKILL and SIGSTOP are always obeyed, and all of them where it is not the first of its namespace.
+    int may_wait = request->place == PLACE_NEW_CONTAINER && !(request->shared & SHARES_PROCESSES) && signal != AGENT_SIGKILL && signal != 19;
     if (may_wait && program.held_for < SIGNAL_PATIENCE && is_unhandled(signal)) program.held_signals |= 1ull << (signal - 1);
     else CALL(kill, program.process, signal, 0, 0, 0);
 }
@@ -401,7 +408,8 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
     program.is_terminal = request->options & OPTION_TERMINAL;
     make_pipe(report), make_pipe(answer);
     if (!program.is_terminal) make_pipe(input), make_pipe(output), make_pipe(error_output);
-    unsigned long flags = 17 /* SIGCHLD */ | (request->place == PLACE_NEW_CONTAINER ? NAMESPACES : 0);
+    if (request->place == PLACE_NEW_CONTAINER && request->is_in_pod) make_group(request->container, &request->group);
+    unsigned long flags = 17 /* SIGCHLD */ | (request->place == PLACE_NEW_CONTAINER ? own_namespaces(request) : 0);
     int process = (int)CALL(clone, flags, 0, 0, 0, 0);
     if (process == 0) {
         report_pipe = report[1];
@@ -429,6 +437,7 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
     }
     if (has_said || program.end < 0) {
         if (!has_said) kill_program();
+        if (request->place == PLACE_NEW_CONTAINER && request->is_in_pod) remove_group(request->container);
         fail(has_said ? said.error : program.end, has_said ? said.text : "cannot watch a process", "");
     }
     sys_close(report[0]), sys_close(answer[1]);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    AGENT_VERSION = 1,
+    AGENT_VERSION = 2,          // 1 is served too: it lacks FRAME_POD and FRAME_DISKS
     AGENT_PORT = 1000,
     AGENT_PAYLOAD_LIMIT = 65536,
     AGENT_INPUT_WINDOW = 65536,
@@ -19,11 +19,11 @@ enum agent_frame {
     // The host's, before an operation.
     FRAME_HELLO = 1, FRAME_CLOCK, FRAME_ARGUMENT, FRAME_VARIABLE, FRAME_USER, FRAME_FOLDER, FRAME_CAPABILITIES, FRAME_LIMIT,
     FRAME_OPTIONS, FRAME_CONTAINER, FRAME_ROOT, FRAME_MOUNT, FRAME_STAGE, FRAME_SETTING, FRAME_HOST_NAME, FRAME_SIZE,
-    FRAME_INTERFACE, FRAME_ROUTE,
+    FRAME_INTERFACE, FRAME_ROUTE, FRAME_POD,
     // Files, in either direction.
     FRAME_ENTRY = 20, FRAME_DATA, FRAME_END,
     // Operations: one a connection.
-    FRAME_RUN = 32, FRAME_GET, FRAME_PUT, FRAME_PROCESSES,
+    FRAME_RUN = 32, FRAME_GET, FRAME_PUT, FRAME_PROCESSES, FRAME_DISKS,
     // The host's, while a program runs; FRAME_SIZE too.
     FRAME_INPUT = 40, FRAME_INPUT_END, FRAME_SIGNAL,
     // The guest's.
@@ -33,6 +33,7 @@ enum agent_frame {
 enum { OPTION_TERMINAL = 1, OPTION_NO_NEW_PRIVILEGES = 2, OPTION_READ_ONLY_ROOT = 4 };
 enum agent_place { PLACE_GUEST, PLACE_NEW_CONTAINER, PLACE_CONTAINER, PLACE_CONTAINER_IF_THERE };
 enum { STAGE_READ_ONLY = 1 };
+enum { SHARES_PROCESSES = 1, SHARES_IPC = 2 };
 
 // Numbers of errno, which are part of the messages; the same in every Linux of x86-64.
 enum { AGENT_EINVAL = 22, AGENT_E2BIG = 7, AGENT_EPROTO = 71 };
@@ -45,6 +46,10 @@ struct agent_limit {
     uint32_t resource;
     uint64_t soft, hard;
 };
+/// The limits of a container that has a control group; 0 for none.
+struct agent_group {
+    uint64_t memory, processes, quota, period;  // bytes; a number; microseconds of a processor in so many
+};
 struct agent_mount {
     uint64_t flags;             // MS_*; for what is staged: STAGE_*
     const char *source, *target, *type, *data;
@@ -56,7 +61,8 @@ struct agent_request {
     uint32_t version, options, place, uid, gid, umask, group_count, limit_count, mount_count, stage_count, setting_count;
     uint32_t string_count;      // arguments and variables together
     uint32_t argument_count, variable_count;
-    uint32_t has_user, has_capabilities;
+    uint32_t has_user, has_capabilities, is_in_pod, shared;
+    struct agent_group group;
     uint16_t rows, columns;
     uint64_t capabilities[5];   // bounding, permitted, effective, inheritable, ambient
     const char *folder, *container, *base, *scratch, *host_name, *domain_name;
@@ -155,6 +161,15 @@ static int agent_configure(struct agent_request *request, uint8_t type, const ui
         break;
     }
     case FRAME_OPTIONS: request->options = (uint32_t)take_number(&payload, 4); break;
+    case FRAME_POD:
+        request->is_in_pod = 1;
+        request->shared = (uint32_t)take_number(&payload, 4);
+        request->group.memory = take_number(&payload, 8);
+        request->group.processes = take_number(&payload, 8);
+        request->group.quota = take_number(&payload, 8);
+        request->group.period = take_number(&payload, 8);
+        if (request->shared & ~(uint32_t)(SHARES_PROCESSES | SHARES_IPC)) return -AGENT_EINVAL;
+        break;
     case FRAME_CONTAINER:
         request->place = (uint32_t)take_number(&payload, 4);
         string_count = 1;

@@ -113,6 +113,35 @@ static __attribute__((noreturn)) void list_processes(void) {
     done(FRAME_END);
 }
 
+enum { DISKS_UNUSED, DISKS_EMPTY };
+
+/// Waits until nothing uses some disks any more and, where it is asked for, until they have no contents: those of a container
+/// that has ended, whose mounts go a moment later.
+static __attribute__((noreturn)) void await_disks(uint32_t count) {
+    struct agent_payload payload = {payload_bytes, payload_bytes + count, 0};
+    uint32_t wanted = (uint32_t)take_number(&payload, 4);
+    int tries = 1200;
+    while (payload.at < payload.end) {
+        const char *path = take_string(&payload);
+        if (payload.is_short) break;
+        for (;; tries--) {
+            // Whoever opens a disk like this shares it with no file system.
+            int disk = open_at(HERE, path, O_RDONLY | O_EXCL, 0);
+            uint64_t size = 1;
+            if (disk >= 0) {
+                sys_ioctl(disk, BLKGETSIZE64, &size);
+                sys_close(disk);
+                if (wanted == DISKS_UNUSED || !size) break;
+            } else if (disk != -EBUSY) fail(disk, "cannot open ", path);
+            if (!tries) fail(-EBUSY, "still in use: ", path);
+            struct agent_time pause = {0, 25000000};
+            CALL(nanosleep, &pause, 0, 0, 0, 0);
+        }
+    }
+    if (payload.is_short || wanted > DISKS_EMPTY) fail(-EINVAL, "not a list of disks", "");
+    done(FRAME_DONE);
+}
+
 /// Serves one connection, for as long as its operation takes.
 static __attribute__((noreturn)) void serve_host(int connection) {
     agent_connection = connection;
@@ -159,11 +188,12 @@ static __attribute__((noreturn)) void serve_host(int connection) {
         }
         case FRAME_PUT: put_files(header.count);
         case FRAME_PROCESSES: list_processes();
+        case FRAME_DISKS: await_disks(header.count);
         default: break;
         }
         int error = agent_configure(&request, header.type, payload_bytes, header.count);
         if (error) fail(error, "a message that this agent does not take", "");
-        if (request.version != AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has version 1", "");
+        if (!request.version || request.version > AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has versions 1 and 2", "");
         if (header.type == FRAME_CONTAINER && request.place == PLACE_NEW_CONTAINER) {
             error = prepare_box();
             if (error) fail(error, "cannot prepare a container", "");

@@ -108,13 +108,15 @@ package enum RuntimeSpecification {
     ///   - base: The guest's disk with the root file system.
     ///   - scratch: The guest's disk for what the container writes.
     ///   - interfaces: Its network.
+    ///   - member: Its place in the pod whose machine the guest is; `nil` for a container that is alone there.
     /// - Returns: The program, in a container of its own.
     /// - Throws: `Problem`.
     package static func container(
         _ configuration: JSONValue,
         base: String,
         scratch: String,
-        interfaces: [GuestContainer.Interface] = []
+        interfaces: [GuestContainer.Interface] = [],
+        of member: PodMember? = nil
     ) throws(Problem) -> GuestProgram {
         var program = try program(configuration["process"])
         var container = GuestContainer(base: base)
@@ -129,7 +131,11 @@ package enum RuntimeSpecification {
             container.settings = settings.names.map { GuestContainer.Setting($0, (settings[$0] ?? .null).string ?? "") }
         }
         container.mounts = configuration["mounts"].elements.map(mount)
-        container.time = .now
+        if let member {
+            member.apply(configuration, to: &container)
+        } else {
+            container.time = .now
+        }
         program.place = .newContainer(container)
         return program
     }

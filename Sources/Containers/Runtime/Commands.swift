@@ -15,12 +15,9 @@ struct StartCommand {
         let state = try ContainerState(options)
         guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
         let origin = try state.originDescription()
-        let file = FilePath(hostText: origin["pid_file"].string ?? "")
-        let text = (try? FileContents.bytes(of: file, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        guard let process = pid_t(text.filter { $0.isASCII && $0.isNumber }), process > 0 else {
-            throw RuntimeProblem("cannot start the container: \(file) does not hold the number of its process")
-        }
-        let interfaces = try ContainerNetwork.tie(of: process)
+        // The pod's machine has the network.
+        if origin["member"] == true { return try Delegate.replaceThisProcess(options.arguments) }
+        let interfaces = try ContainerNetwork.tie(of: try state.process(of: origin))
         if !interfaces.isEmpty { try state.write(.array(interfaces), to: state.shared.appending("network.json")) }
         try MachineTemplate(for: origin, interfaceCount: interfaces.count)?.offer(to: state)
         return try Delegate.replaceThisProcess(options.arguments)
@@ -93,12 +90,31 @@ struct UpdateCommand {
             return try Delegate.replaceThisProcess(options.arguments)
         }
         let resources = try state.read(file == "-" ? "/dev/stdin" : FilePath(hostText: file))
-        let guest = try state.originDescription()["memory_mib"].integerValue ?? CreateCommand.defaultMemoryMiB
-        if let limit = resources["memory"]["limit"].integerValue, limit > 0, limit >> 20 < guest {
+        let origin = try state.originDescription()
+        let guest = origin["memory_mib"].integerValue ?? 0
+        let limit = resources["memory"]["limit"].integerValue ?? 0
+        if origin["member"] == true, limit > 0, limit != origin["memory_limit"].integerValue {
+            throw RuntimeProblem("a container in a pod's machine keeps the limit of memory that it was made with")
+        }
+        if limit > 0, limit >> 20 < guest {
             throw RuntimeProblem("a machine's memory cannot shrink while it runs: the guest has \(guest) MiB")
         }
         let changed = OuterContainer.withRoomForMachine(resources, guest)
         options.replace("--resources", by: try state.handOver(changed, as: "update"))
+        return try Delegate.replaceThisProcess(options.arguments)
+    }
+}
+
+/// `pause` and `resume`: of a machine as a whole.
+struct PauseCommand {
+    let options: RuntimeOptions
+
+    /// - Returns: Why runc cannot be run; it does not return else.
+    func run() throws -> RuntimeProblem {
+        let state = try ContainerState(options)
+        if state.exists, try state.originDescription()["member"] == true {
+            throw RuntimeProblem("a container in a pod's machine cannot be paused by itself: pause the pod's sandbox")
+        }
         return try Delegate.replaceThisProcess(options.arguments)
     }
 }

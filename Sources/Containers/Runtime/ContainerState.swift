@@ -8,6 +8,8 @@ import SystemPackage
 
 /// The files that Martlet keeps about one container, beside those of runc.
 struct ContainerState {
+    /// A name for the container that no other one of this host has.
+    let key: String
     /// The folder that runc takes for the bundle.
     let folder: FilePath
 
@@ -20,11 +22,18 @@ struct ContainerState {
     /// A short path, whatever the engine's own is: sockets have a limit.
     ///
     /// Not in the folder of machines with names, which has to be closed to others and would list it.
-    init(_ options: RuntimeOptions) throws(RuntimeProblem) {
+    ///
+    /// - Parameters:
+    ///   - options: The command line.
+    ///   - id: Another container of the same engine's; `nil` for the one that the command is about.
+    /// - Throws: `RuntimeProblem` where the command line has no id.
+    init(_ options: RuntimeOptions, id: String? = nil) throws(RuntimeProblem) {
         let base: String
         if geteuid() == 0 { base = "/run" } else { base = ProcessArguments.environment("XDG_RUNTIME_DIR") ?? "/tmp" }
-        let key = SHA256.hex(of: Array((options.root + "\0" + (try options.requireID())).hostBytes))
-        folder = FilePath(hostText: "\(base)/martlet-oci/\(key.prefix(24))")
+        let id = if let id { id } else { try options.requireID() }
+        let digest = SHA256.hex(of: Array((options.root + "\0" + id).hostBytes))
+        key = String(digest.prefix(24))
+        folder = FilePath(hostText: "\(base)/martlet-oci/\(key)")
     }
 
     var exists: Bool { unsafe origin.withPlatformString { unsafe access($0, F_OK) } == 0 }
@@ -52,13 +61,28 @@ struct ContainerState {
     ///
     /// - Parameter description: `bundle`, its bundle; `scratch`, a disk that goes with the container; `pid_file`, in which runc
     ///   leaves the number of the container's process; `network_namespace`, the path of its network where the engine made that;
-    ///   `cgroup`, the path of its group where the engine chose one; `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a guest
-    ///   that is to boot in any case; `martlet`, `images` and `templates`, the paths of the command, of the guest's images and of the
+    ///   `cgroup`, the path of its group where the engine chose one; `memory_mib` and `vcpu_count`, the guest's size; `boots`, true for a
+    ///   guest that is to boot in any case; `pod`, true for a pod's machine, whose `sysctl` its containers get; `member`, true for a
+    ///   container in one, which has `memory_limit`; `martlet`, `images` and `templates`, the paths of the command, of the guest's images and of the
     ///   templates.
     /// - Throws: `RuntimeProblem` where it cannot be written.
     func saveOrigin(_ description: JSONValue) throws(RuntimeProblem) { try write(description, to: origin) }
 
     func originDescription() throws(RuntimeProblem) -> JSONValue { try read(origin) }
+
+    /// The number of the container's process.
+    ///
+    /// - Parameter origin: Its description.
+    /// - Returns: The number, in the namespace of the engine.
+    /// - Throws: `RuntimeProblem` where runc has left none.
+    func process(of origin: JSONValue) throws(RuntimeProblem) -> pid_t {
+        let file = FilePath(hostText: origin["pid_file"].string ?? "")
+        let text = (try? FileContents.bytes(of: file, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard let process = pid_t(text.filter { $0.isASCII && $0.isNumber }), process > 0 else {
+            throw RuntimeProblem("\(file) does not hold the number of the container's process")
+        }
+        return process
+    }
 
     // MARK: - JSON files
 

@@ -9,11 +9,6 @@ import SystemPackage
 
 /// `create`: makes the container's disk, and a bundle in which runc runs Martlet in place of the program.
 struct CreateCommand {
-    /// The memory that the process takes beside the guest's.
-    static let overheadMiB: Int64 = 64
-    /// The memory of a guest that nobody limited.
-    static let defaultMemoryMiB: Int64 = 128
-
     private var options: RuntimeOptions
     private let state: ContainerState
 
@@ -26,45 +21,66 @@ struct CreateCommand {
     mutating func run() throws -> RuntimeProblem {
         let bundle = FilePath(hostText: options["--bundle"] ?? ".").absolute
         let original = try state.read(bundle.appending("config.json"))
-        let annotations = original["annotations"]
-        // Not a container of anybody's: it holds a pod's namespaces, and sleeps.
-        let kinds = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"].map {
-            annotations[$0].string
+        let role = try PodRole(original["annotations"], options)
+        if case .sandbox = role, try PodRole.isOff(original["annotations"]) {
+            // It holds the pod's namespaces, and sleeps.
+            return try Delegate.replaceThisProcess(options.arguments)
         }
-        if kinds.contains("sandbox") { return try Delegate.replaceThisProcess(options.arguments) }
-
         try Unserved.check(original)
+        let installation = try Installation()
         let root = FilePath(hostText: original["root"]["path"].string ?? "rootfs")
         let tree = root.isAbsolute ? root : bundle.pushing(root)
-        try ProgramLookup.check(original["process"], inRoot: tree, mounts: original["mounts"].elements)
-
-        let installation = try Installation()
+        var isSandbox = false
+        if case .sandbox = role {
+            isSandbox = true
+        } else {
+            try ProgramLookup.check(original["process"], inRoot: tree, mounts: original["mounts"].elements)
+        }
         try state.make()
         do {
-            let cache = try ImageCache()
-            let base = try cache.base(of: tree)
-            let (scratch, isBundles) = try makeScratch(bundle, cache)
-            let memory = try memoryMiB(original)
-            let mounts = try MountCopies(into: state.shared.appending("files")).copied(original["mounts"].elements)
-            let vcpus = try vcpuCount(annotations)
-            let templates = try MachineTemplate.folder()
-            let description: JSONValue = [
-                "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus),
-                "config": original.with("mounts", .array(mounts)).with("hooks", nil),
-            ]
-            try state.write(description, to: state.shared.appending("container.json"))
-            try state.saveOrigin([
-                "bundle": .string(bundle.hostText), "scratch": isBundles ? .null : .string(scratch.hostText),
+            var outer = OuterContainer(installation, state)
+            var origin: JSONValue = [
+                "bundle": .string(bundle.hostText),
                 "pid_file": .string(FilePath(hostText: pidFile).absolute.hostText),
-                "network_namespace": original["linux"]["namespaces"].elements.first { $0["type"] == "network" }?["path"]
-                    ?? .null,
                 "cgroup": original["linux"]["cgroupsPath"],
-                "memory_mib": .integer(memory), "vcpu_count": .integer(vcpus), "boots": .bool(try boots(annotations)),
                 "martlet": .string(installation.command.hostText), "images": .string(installation.images.hostText),
-                "templates": .string(templates.hostText),
-            ])
-            var outer = OuterContainer(installation, state, base: base, scratch: scratch, memoryMiB: memory)
-            outer.templates = templates
+            ]
+            var description: JSONValue = [:]
+            if !isSandbox {
+                let cache = try ImageCache()
+                let (scratch, isBundles) = try makeScratch(bundle, cache)
+                outer.disks = (try cache.base(of: tree), scratch)
+                if !isBundles { origin = origin.with("scratch", .string(scratch.hostText)) }
+                let mounts = try MountCopies(into: state.shared.appending("files")).copied(original["mounts"].elements)
+                description = description.with(
+                    "config",
+                    original.with("mounts", .array(mounts)).with("hooks", nil)
+                )
+            }
+            if case .member(let pod) = role {
+                outer.pod = pod.state.shared
+                description = description.with("config", pod.completed(description["config"]))
+                    .with("member", try pod.description(of: original, state))
+                origin = origin.with("member", true)
+                    .with("memory_limit", original["linux"]["resources"]["memory"]["limit"])
+            } else {
+                let size = try MachineSize(of: original, isPod: isSandbox)
+                let templates = try MachineTemplate.folder()
+                (outer.machine, outer.templates) = (size, templates)
+                let (memory, vcpus): (JSONValue, JSONValue) = (.integer(size.memoryMiB), .integer(size.vcpuCount))
+                description = description.with("memory_mib", memory).with("vcpu_count", vcpus)
+                let network = original["linux"]["namespaces"].elements.first { $0["type"] == "network" }
+                origin = origin.with("network_namespace", network?["path"])
+                    .with("memory_mib", memory).with("vcpu_count", vcpus)
+                    .with("boots", .bool(try boots(original["annotations"])))
+                    .with("templates", .string(templates.hostText))
+            }
+            if isSandbox {
+                description = description.with("is_pod", true)
+                origin = origin.with("pod", true).with("sysctl", original["linux"]["sysctl"])
+            }
+            try state.write(description, to: state.shared.appending("container.json"))
+            try state.saveOrigin(origin)
             try state.write(try outer.configuration(for: original), to: state.folder.appending("config.json"))
         } catch {
             state.remove()
@@ -115,32 +131,12 @@ struct CreateCommand {
         }
     }
 
-    private func memoryMiB(_ configuration: JSONValue) throws(RuntimeProblem) -> Int64 {
-        if let text = configuration["annotations"]["martlet.memory"].string {
-            guard let value = Int64(text), (32...1 << 20).contains(value) else {
-                throw RuntimeProblem("annotation martlet.memory: '\(printable(text))' is no number of MiB from 32 on")
-            }
-            return value
-        }
-        let limit = configuration["linux"]["resources"]["memory"]["limit"].integerValue ?? 0
-        guard limit > 0 else { return Self.defaultMemoryMiB }
-        return max(32, limit >> 20)
-    }
-
     private func boots(_ annotations: JSONValue) throws(RuntimeProblem) -> Bool {
         switch annotations["martlet.template"].string {
         case nil, "on": return false
         case "off": return true
         case let text?: throw RuntimeProblem("annotation martlet.template: '\(printable(text))' is not on or off")
         }
-    }
-
-    private func vcpuCount(_ annotations: JSONValue) throws(RuntimeProblem) -> Int64 {
-        guard let text = annotations["martlet.cpus"].string else { return 1 }
-        guard let value = Int64(text), (1...32).contains(value) else {
-            throw RuntimeProblem("annotation martlet.cpus: '\(printable(text))' is not 1 to 32")
-        }
-        return value
     }
 }
 

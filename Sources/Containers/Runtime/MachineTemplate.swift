@@ -42,7 +42,9 @@ struct MachineTemplate {
         // Engines start this program with other surroundings each time.
         let (command, images) = (Self.path(origin["martlet"]), Self.path(origin["images"]))
         (self.command, self.images, folder) = (command, images, Self.path(origin["templates"]))
-        guest = ["--memory", "\(memory)", "--cpus", "\(vcpus)", "--interfaces", "\(interfaceCount)"]
+        guest =
+            ["--memory", "\(memory)", "--cpus", "\(vcpus)", "--interfaces", "\(interfaceCount)"]
+            + (origin["pod"] == .null ? [] : ["--pod"])
         let files =
             [command]
             + [

@@ -10,15 +10,17 @@ import SystemPackage
 struct OuterContainer {
     private let installation: Installation
     private let state: ContainerState
-    private let base: FilePath
-    private let scratch: FilePath
-    private let memoryMiB: Int64
+    /// The container's root file system, and the disk for what it writes.
+    var disks: (base: FilePath, scratch: FilePath)?
+    /// The machine that runs in the container, where one does.
+    var machine: MachineSize?
     /// The folder with what the machine may go on from.
     var templates: FilePath?
+    /// The folder that the machine of the container's pod has its sockets in.
+    var pod: FilePath?
 
-    init(_ installation: Installation, _ state: ContainerState, base: FilePath, scratch: FilePath, memoryMiB: Int64) {
-        (self.installation, self.state, self.base, self.scratch) = (installation, state, base, scratch)
-        self.memoryMiB = memoryMiB
+    init(_ installation: Installation, _ state: ContainerState) {
+        (self.installation, self.state) = (installation, state)
     }
 
     /// The mounts of the engine that stay: nothing of them is the host's.
@@ -33,11 +35,14 @@ struct OuterContainer {
         }
         mounts.append(Self.bind(installation.command, to: "/m/bin/martlet"))
         mounts.append(Self.bind(installation.images, to: "/m/share/martlet"))
-        mounts.append(Self.bind(base, to: "/m/base.ext4"))
-        mounts.append(Self.bind(scratch, to: "/m/scratch.ext4", isReadOnly: false))
+        if let disks {
+            mounts.append(Self.bind(disks.base, to: "/m/base.ext4"))
+            mounts.append(Self.bind(disks.scratch, to: "/m/scratch.ext4", isReadOnly: false))
+        }
+        if let pod { mounts.append(Self.bind(pod, to: "/p")) }
         mounts.append(Self.bind(state.shared, to: "/c", isReadOnly: false))
         if let templates { mounts.append(Self.bind(templates, to: "/m/templates")) }
-        var folders = ["m", "m/bin", "m/share", "m/share/martlet", "m/templates", "c", "tmp"]
+        var folders = ["m", "m/bin", "m/share", "m/share/martlet", "m/templates", "c", "p", "tmp"]
         let files = ["m/bin/martlet", "m/base.ext4", "m/scratch.ext4"]
         if !installation.libraries.isEmpty {
             // A build for developers: with the host's libraries, where they are.
@@ -80,6 +85,7 @@ struct OuterContainer {
 
     /// Lets the container use /dev/kvm and, for its network, /dev/net/tun, and gives it the room that a machine takes beside its guest.
     private func withDevices(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
+        guard machine != nil else { return linux.with("resources", Self.withRoomForMachine(linux["resources"], 0)) }
         guard let kvm = Self.device("/dev/kvm") else {
             throw RuntimeProblem("/dev/kvm is not there: this host has no KVM")
         }
@@ -91,7 +97,10 @@ struct OuterContainer {
                 "allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm",
             ])
         }
-        let resources = Self.withRoomForMachine(linux["resources"].with("devices", .array(rules)), memoryMiB)
+        let resources = Self.withRoomForMachine(
+            linux["resources"].with("devices", .array(rules)),
+            machine?.memoryMiB ?? 0
+        )
         return linux.with("devices", .array(devices)).with("resources", resources)
     }
 
@@ -110,7 +119,7 @@ struct OuterContainer {
         guard case .object = memory else { return resources }
         for name in ["limit", "swap", "reservation"] {
             guard let value = memory[name].integerValue, value > 0 else { continue }
-            memory = memory.with(name, .integer(max(value, guestMiB << 20) + (CreateCommand.overheadMiB << 20)))
+            memory = memory.with(name, .integer(max(value, guestMiB << 20) + (MachineSize.overheadMiB << 20)))
         }
         return resources.with("memory", memory)
     }

@@ -44,7 +44,8 @@ enum Runtime {
             var command = UpdateCommand(options: options)
             throw try command.run()
         case "features": print(RuntimeFeatures.description.prettyText)
-        case "kill", "pause", "resume", "ps", "events", "list", "help":
+        case "pause", "resume": throw try PauseCommand(options: options).run()
+        case "kill", "ps", "events", "list", "help":
             throw try Delegate.replaceThisProcess(options.arguments)
         case "checkpoint", "restore":
             throw RuntimeProblem(

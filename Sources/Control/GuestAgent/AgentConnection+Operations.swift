@@ -79,6 +79,47 @@ extension AgentConnection {
         throw .hungUp
     }
 
+    // MARK: - Pods
+
+    /// Tells the guest its time and network, before any container is in it, and waits until it has both.
+    ///
+    /// - Parameter interfaces: The guest's interfaces.
+    /// - Throws: `AgentError`.
+    package func setUp(_ interfaces: [GuestContainer.Interface]) throws(AgentError) {
+        try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.podVersion)))
+        try send(GuestContainer.Time.now.message)
+        for interface in interfaces {
+            try interface.send { message throws(AgentError) in try send(message) }
+        }
+        try send(AgentMessage(.disks, AgentMessage.bytes(UInt32(0))))
+        guard try hasAnswered() else { throw .hungUp }
+    }
+
+    /// Asks the guest to tell when it does not use some disks any more; `hasAnswered` takes the answer.
+    ///
+    /// - Parameters:
+    ///   - disks: The guest's names of them.
+    ///   - areEmpty: Whether the guest is also to have seen that they have no contents.
+    /// - Throws: `AgentError`.
+    package func awaitEndOfUse(of disks: [String], areEmpty: Bool) throws(AgentError) {
+        try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.podVersion)))
+        var payload = AgentMessage.bytes(UInt32(areEmpty ? 1 : 0))
+        for disk in disks { payload += try AgentMessage.bytes(disk) }
+        try send(AgentMessage(.disks, payload))
+    }
+
+    /// Takes the answer to what has no other.
+    ///
+    /// - Returns: False where the agent has gone without one.
+    /// - Throws: `AgentError`: the agent's own where it has said why it did not do it.
+    package func hasAnswered() throws(AgentError) -> Bool {
+        while let answer = try receive() {
+            try Self.check(answer)
+            if answer.kind == .done { return true }
+        }
+        return false
+    }
+
     private func open(in container: String) throws(AgentError) {
         try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
         try send(GuestProgram.container(3, container))

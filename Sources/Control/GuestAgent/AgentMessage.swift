@@ -6,6 +6,8 @@ import Host
 package struct AgentMessage: Hashable, Sendable {
     /// The version of the messages.
     package static let version: UInt32 = 1
+    /// The version that has those of pods too.
+    package static let podVersion: UInt32 = 2
     /// The agent's vsock port.
     package static let port: UInt32 = 1000
     /// The largest payload.
@@ -18,13 +20,13 @@ package struct AgentMessage: Hashable, Sendable {
         case hello = 1
         case clock, argument, variable, user, folder, capabilities, limit, options, container, root, mount, stage,
             setting
-        case hostName, size, interface, route
+        case hostName, size, interface, route, pod
 
         case entry = 20
         case data, end
 
         case run = 32
-        case get, put, processes
+        case get, put, processes, disks
 
         case input = 40
         case inputEnd, signal

@@ -34,6 +34,29 @@ package struct GuestContainer: Hashable, Sendable {
     /// The time that the guest's clock is set to; `nil` for the one it has.
     package var time: Time?
 
+    /// The container's place among others of its guest; `nil` for one that is alone there.
+    package var membership: Membership?
+
+    /// The parts of a guest that a container of a pod shares with the others, and those that it does not get.
+    package struct Membership: Hashable, Sendable {
+        package var sharesProcesses = false
+        package var sharesIPC = false
+        /// The most memory in bytes; 0 for as much as the guest has, as below.
+        package var memoryLimit: UInt64 = 0
+        package var processLimit: UInt64 = 0
+        /// The microseconds of a processor in each `cpuPeriod`.
+        package var cpuQuota: UInt64 = 0
+        package var cpuPeriod: UInt64 = 0
+
+        package init() {}
+
+        var message: AgentMessage {
+            let shared: UInt32 = (sharesProcesses ? 1 : 0) | (sharesIPC ? 2 : 0)
+            let limits = [memoryLimit, processLimit, cpuQuota, cpuPeriod]
+            return AgentMessage(.pod, AgentMessage.bytes(shared) + limits.flatMap { AgentMessage.bytes($0) })
+        }
+    }
+
     /// A kernel parameter, such as `net.core.somaxconn`.
     package struct Setting: Hashable, Sendable {
         package let name: String
@@ -61,6 +84,17 @@ package struct GuestContainer: Hashable, Sendable {
         package init(_ name: String) {
             self.name = name
         }
+
+        func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
+            let name = try AgentMessage.bytes(name)
+            let hardware = hardwareAddress.count == 6 ? hardwareAddress : [0, 0, 0, 0, 0, 0]
+            let numbers = [mtu, address, mask].flatMap { AgentMessage.bytes($0) }
+            try send(AgentMessage(.interface, name + hardware + numbers))
+            for route in routes {
+                let numbers = [route.target, route.mask, route.router].flatMap { AgentMessage.bytes($0) }
+                try send(AgentMessage(.route, name + numbers))
+            }
+        }
     }
 
     /// A route through an interface; without a router where that is 0.
@@ -85,6 +119,10 @@ package struct GuestContainer: Hashable, Sendable {
             unsafe clock_gettime(CLOCK_REALTIME, &time)
             return Time(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
         }
+
+        var message: AgentMessage {
+            AgentMessage(.clock, AgentMessage.bytes(seconds) + AgentMessage.bytes(nanoseconds))
+        }
     }
 
     /// - Parameter base: The guest's disk with the file system.
@@ -93,9 +131,8 @@ package struct GuestContainer: Hashable, Sendable {
     }
 
     func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
-        if let time {
-            try send(AgentMessage(.clock, AgentMessage.bytes(time.seconds) + AgentMessage.bytes(time.nanoseconds)))
-        }
+        if let time { try send(time.message) }
+        if let membership { try send(membership.message) }
         try send(AgentMessage(.root, AgentMessage.bytes(base) + AgentMessage.bytes(scratch)))
         var budget = FileTransfer.Budget(byteCount: 16 << 20, entryCount: 4096)
         for mount in mounts {
@@ -118,16 +155,7 @@ package struct GuestContainer: Hashable, Sendable {
         for setting in settings {
             try send(AgentMessage(.setting, AgentMessage.bytes(setting.name) + AgentMessage.bytes(setting.value)))
         }
-        for interface in interfaces {
-            let name = try AgentMessage.bytes(interface.name)
-            let hardware = interface.hardwareAddress.count == 6 ? interface.hardwareAddress : [0, 0, 0, 0, 0, 0]
-            let numbers = [interface.mtu, interface.address, interface.mask].flatMap { AgentMessage.bytes($0) }
-            try send(AgentMessage(.interface, name + hardware + numbers))
-            for route in interface.routes {
-                let numbers = [route.target, route.mask, route.router].flatMap { AgentMessage.bytes($0) }
-                try send(AgentMessage(.route, name + numbers))
-            }
-        }
+        for interface in interfaces { try interface.send(to: send) }
         if !hostName.isEmpty || !domainName.isEmpty {
             try send(AgentMessage(.hostName, AgentMessage.bytes(hostName) + AgentMessage.bytes(domainName)))
         }

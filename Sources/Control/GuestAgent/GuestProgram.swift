@@ -76,7 +76,10 @@ package struct GuestProgram: Hashable, Sendable {
     ///
     /// - Throws: `AgentError.unusable`, `.host` where files of a container cannot be read.
     package func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
-        try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
+        // A guest of before may have an agent that knows no more than it is asked for.
+        var version = AgentMessage.version
+        if case .newContainer(let container) = place, container.membership != nil { version = AgentMessage.podVersion }
+        try send(AgentMessage(.hello, AgentMessage.bytes(version)))
         var options: UInt32 = hasTerminal ? 1 : 0
         if hasNoNewPrivileges { options |= 2 }
         switch place {

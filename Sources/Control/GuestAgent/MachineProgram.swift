@@ -123,10 +123,7 @@ package final class MachineProgram: Sendable {
     /// Sends the messages that start the program, with this moment's time.
     func send(over connection: AgentConnection) throws(AgentError) {
         try connection.send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
-        let time = GuestContainer.Time.now
-        try connection.send(
-            AgentMessage(.clock, AgentMessage.bytes(time.seconds) + AgentMessage.bytes(time.nanoseconds))
-        )
+        try connection.send(GuestContainer.Time.now.message)
         guard lseek(file.rawValue, off_t(start), SEEK_SET) >= 0 else {
             throw .host("the program's description cannot be read: \(Errno(rawValue: errno))")
         }

@@ -287,6 +287,18 @@ package final class MachineService: Sendable {
         return state.withLock { $0.result }
     }
 
+    /// Gives a disk another file while the guest runs, on behalf of this process itself: the description stays.
+    ///
+    /// - Parameters:
+    ///   - index: The place of the disk among those of the configuration.
+    ///   - path: The file.
+    /// - Throws: `APIError`; the disk stays as it is then.
+    package func replaceDisk(at index: Int, by path: FilePath) throws(APIError) {
+        let disks = try startedMachine().disks
+        guard disks.indices.contains(index) else { throw APIError("There is no disk \(index).") }
+        do throws(MachineError) { try disks[index].replaceFile(by: path) } catch { throw APIError("\(error)") }
+    }
+
     /// The socket of the machine's vsock.
     package var vsockPath: FilePath? {
         state.withLock { $0.configuration.vsock?.path.map { FilePath(hostText: $0) } }

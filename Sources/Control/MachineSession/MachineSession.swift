@@ -51,7 +51,10 @@ package final class MachineSession: Sendable {
         var wishes = settings.sandbox
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
         // Requests name files, and a machine that is saved on the way writes some.
-        sandbox = Sandbox(wishes, opensFiles: settings.apiSocket != nil || settings.prepare != nil)
+        sandbox = Sandbox(
+            wishes,
+            opensFiles: settings.apiSocket != nil || settings.prepare != nil || settings.pod != nil
+        )
     }
 
     /// Runs a machine to its end, and says what the user should know.
@@ -108,6 +111,7 @@ package final class MachineSession: Sendable {
         let program = try naming({ .descriptor("the program", $0) }) {
             try settings.program.map { try SessionProgram($0, console: console) }
         }
+        let pod = try naming({ .descriptor("the pod", $0) }) { try settings.pod.map { try SessionPod($0) } }
         var attachment = self.attachment
         attachment.port = program?.port
         let service = MachineService(
@@ -126,7 +130,10 @@ package final class MachineSession: Sendable {
                 ProcessMemory.endStep()
             },
             onStarted: { [self] in
-                if let program, let path = self.service.withLock({ $0 })?.vsockPath { program.start(over: path) }
+                if let path = self.service.withLock({ $0 })?.vsockPath {
+                    program?.start(over: path)
+                    pod?.start(over: path)
+                }
                 restrictThreadsOfRequests()
             },
             prepareThread: { [sandbox, signalStatuses] name in
@@ -179,6 +186,15 @@ package final class MachineSession: Sendable {
             service?.stop()
         }
         defer { program?.join() }
+        try pod?.makeThread { [sandbox] in
+            sandbox.restrictThread("pod")
+        } replace: { [weak service] index, path in
+            try service?.replaceDisk(at: index, by: path)
+        } onFailure: { [weak service] error in
+            log.reportFailure("\(error)")
+            service?.stop()
+        }
+        defer { pod?.join() }
         // Before the socket: Firecracker's machines run when that is there.
         switch start {
         case .restore(let snapshot, let options): try service.start(restoring: snapshot, options)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
-import Dispatch
 import Glibc
 import GuestAgent
 import Host
@@ -15,19 +14,14 @@ import SystemPackage
 final class SessionProgram: ServedProgram {
     /// The signals of this process that are the program's, where it has this process's streams.
     private static let passedSignals = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGALRM, SIGWINCH]
-    /// The time that a guest may take to boot.
-    private static let patience = Duration.seconds(600)
 
     private let program: MachineProgram
     /// The machine's console as the program's streams; `nil` where it has this process's.
     private let console: ProgramConsole?
     private let signals: ProgramRun.Signals
     private let outcome = Mutex<Result<WaitStatus, AgentError>?>(nil)
-    private let hasMachineEnded = Atomic<Bool>(false)
     private let isRunning = Atomic<Bool>(false)
-    private let socket = Mutex<FilePath?>(nil)
-    private let started = DispatchSemaphore(value: 0)
-    private let thread = Mutex<HostThread?>(nil)
+    private let thread: GuestThread
 
     /// Prepares a run.
     ///
@@ -36,7 +30,7 @@ final class SessionProgram: ServedProgram {
     ///   - console: The console that its streams are; `nil` for this process's streams and signals.
     /// - Throws: Where the process has no descriptor or thread left.
     init(_ program: MachineProgram, console: MachineConsole?) throws {
-        (self.program, signals) = (program, try ProgramRun.Signals())
+        (self.program, signals, thread) = (program, try ProgramRun.Signals(), try GuestThread())
         self.console = try console.map { console throws(Errno) in try ProgramConsole(console) }
         guard console == nil else { return }
         // Before the boot: a signal that comes early waits for the program.
@@ -66,36 +60,24 @@ final class SessionProgram: ServedProgram {
         prepare: @escaping @Sendable () -> Void,
         onEnd: @escaping @Sendable () -> Void
     ) throws(HostThreadError) {
-        let thread = try HostThread("program") { [self] in
-            started.wait()
-            guard let path = socket.withLock({ $0 }) else { return }
+        try thread.make("program") { [self] path in
             prepare()
             let result = Result { () throws(AgentError) in try serve(path) }
             outcome.withLock { $0 = $0 ?? result }
             onEnd()
         }
-        self.thread.withLock { $0 = thread }
     }
 
     /// Starts the program in the guest, which may still boot.
     ///
     /// - Parameter socket: The machine's vsock.
-    func start(over socket: FilePath) {
-        self.socket.withLock { $0 = socket }
-        started.signal()
-    }
+    func start(over socket: FilePath) { thread.start(over: socket) }
 
     /// Waits for the thread, when the machine has ended.
-    func join() {
-        hasMachineEnded.store(true, ordering: .releasing)
-        started.signal()
-        thread.withLock { $0 }?.join()
-    }
+    func join() { thread.join() }
 
     private func serve(_ path: FilePath) throws(AgentError) -> WaitStatus {
-        let connection = try AgentConnection(to: path, patience: Self.patience) { [self] in
-            !hasMachineEnded.load(ordering: .acquiring)
-        }
+        let connection = try thread.connect(over: path)
         let header = program.header
         let input: (any ProgramStream)? = header.hasInput ? console?.input ?? FileDescriptor.standardInput : nil
         let run =
@@ -122,7 +104,7 @@ final class SessionProgram: ServedProgram {
     // MARK: - Its end
 
     func end(with result: MachineResult) -> MachineResult {
-        hasMachineEnded.store(true, ordering: .releasing)
+        thread.noteEnd()
         // The thread may still report that the connection broke off, which the end of the machine does to it.
         let outcome = outcome.withLock { outcome in
             let known = outcome

@@ -67,6 +67,8 @@ package struct SessionSettings: Sendable {
 
     /// The program in the guest that the machine is there for; `nil` for a guest that runs what it wants.
     package var program: MachineProgram?
+    /// The pod that the machine is there for; its containers come and go.
+    package var pod: PodSettings?
 
     /// Called when the machine is made, just before its guest runs.
     package var prepare: (@Sendable (VirtualMachine) -> Void)?

@@ -107,7 +107,8 @@ package final class Sandbox: Sendable {
             switch name {
             case let name where name.hasPrefix("vcpu "): self = .vcpu
             case "http": self = .api
-            case "control", "requests", "timers", "signals", "messages", "console", "console out", "program", "main":
+            case "control", "requests", "timers", "signals", "messages", "console", "console out", "program", "pod",
+                "main":
                 self = .control
             default: self = .device
             }

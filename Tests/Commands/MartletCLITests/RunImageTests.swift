@@ -57,7 +57,7 @@ struct RunImageTests {
         let look = "echo $A; cat /etc/hostname; exit 4"
         let ended = try machines.martlet("exec", "web", "sh", "-c", look).runToEnd(within: LinuxShell.patience)
         #expect(ended.termination == .exited(4) && ended.text == "B\nweb\n", "\(ended.text)\(ended.messages)")
-        #expect(try machines.run("logs", "web").text == "of the host\n")
+        try Deadline.wait(for: "the program's output") { (try? machines.run("logs", "web").text) == "of the host\n" }
         #expect(try machines.run("top", "web").text.contains("sleep 1"))
         let given = "\(folder.path)/given"
         #expect(try machines.run("cp", given, "web:/tmp/there").termination == .exited(0))

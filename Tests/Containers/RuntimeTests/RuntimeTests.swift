@@ -22,7 +22,7 @@ struct RuntimeTests {
         return FilePath(platformString: buffer).removingLastComponent().appending("martlet-runtime")
     }()
 
-    private let folder: WorkFolder
+    let folder: WorkFolder
 
     init() throws {
         folder = try WorkFolder()
@@ -39,7 +39,7 @@ struct RuntimeTests {
     }
 
     /// Writes a bundle's configuration, of a machine that boots unless `change` says otherwise.
-    private func configuration(_ change: (JSONValue) -> JSONValue = { $0 }) throws {
+    func configuration(_ change: (JSONValue) -> JSONValue = { $0 }) throws {
         let namespaces: [JSONValue] = ["pid", "ipc", "uts", "mount", "network"].map { ["type": .string($0)] }
         let configuration: JSONValue = [
             "ociVersion": "1.0.2", "hostname": "box", "root": ["path": "rootfs"],
@@ -54,7 +54,7 @@ struct RuntimeTests {
     }
 
     /// Runs the command, and gives its status and what it wrote.
-    private func call(_ arguments: String..., program: FilePath = Self.program) throws -> HostProgram.Ending {
+    func call(_ arguments: String..., program: FilePath = Self.program) throws -> HostProgram.Ending {
         let settings = [
             "MARTLET_OCI_RUNTIME=\(folder.path)/runc", "XDG_CACHE_HOME=\(folder.path)/cache",
             "XDG_RUNTIME_DIR=\(folder.path)",
@@ -63,7 +63,7 @@ struct RuntimeTests {
         return try HostProgram.run(FilePath("/usr/bin/env"), settings + ["--root", "\(folder.path)/root"] + arguments)
     }
 
-    private var calls: [String] {
+    var calls: [String] {
         let bytes = (try? FileContents.bytes(of: folder.path.appending("calls"), limit: 1 << 16)) ?? []
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
@@ -164,8 +164,10 @@ struct RuntimeTests {
         #expect(refused.status == 1 && refused.text.contains("mount it read-only"))
     }
 
-    @Test func `a pod's sandbox and all other commands go to runc unchanged`() throws {
-        try configuration { $0.with("annotations", ["io.kubernetes.cri.container-type": "sandbox"]) }
+    @Test func `the sandbox of a pod that shall not be a machine and all other commands go to runc unchanged`() throws {
+        try configuration {
+            $0.with("annotations", ["io.kubernetes.cri.container-type": "sandbox", "martlet.pod": "off"])
+        }
         #expect(try create().status == 0)
         #expect(calls.contains("\(folder.path)/bundle"))
         for command in [
@@ -350,7 +352,7 @@ struct RuntimeTests {
 
 extension JSONValue {
     /// The value with a member set.
-    fileprivate func with(_ name: String, _ value: JSONValue) -> JSONValue {
+    func with(_ name: String, _ value: JSONValue) -> JSONValue {
         guard case .object(var object) = self else { return self }
         object[name] = value
         return .object(object)

@@ -123,7 +123,24 @@ struct AgentTests {
         #expect(own.user == geteuid() && own.parent == Int(getppid()) && own.residentPages > 0)
     }
 
-    @Test(arguments: [[1, 2, 0, 0], [0, 0, 0, 0]] as [[UInt8]])
+    @Test func `the end of a disk's use is told, and so is a disk that is not there`() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write([1], to: "disk")
+        try HostedAgent.with { agent in
+            try agent.awaitEndOfUse(of: [file, file], areEmpty: false)
+            #expect(try agent.hasAnswered())
+        }
+        try HostedAgent.with { try $0.setUp([]) }
+        let error = #expect(throws: AgentError.self) {
+            try HostedAgent.with { agent in
+                try agent.awaitEndOfUse(of: [file, "/nosuch/disk"], areEmpty: false)
+                _ = try agent.hasAnswered()
+            }
+        }
+        #expect(error == .failed(.noSuchFileOrDirectory, "cannot open /nosuch/disk"))
+    }
+
+    @Test(arguments: [[1, 2, 0, 0], [0, 0, 0, 0], [3, 0, 0, 0]] as [[UInt8]])
     func `another version is refused in words`(version: [UInt8]) throws {
         let agent = try HostedAgent()
         try agent.connection.send(AgentMessage(.hello, version))

@@ -21,9 +21,17 @@ private enum ContainerFiles {
     /// Locked by the process that makes the template.
     static let making: FilePath = "/c/making"
     static let templates: FilePath = "/m/templates"
+    static let description: FilePath = "/c/container.json"
+    /// The socket of a pod, where its machine is.
+    static let pod: FilePath = "/c/pod"
+    /// The same two, and the vsock of that machine, for its containers.
+    static let podOfMember: FilePath = "/p/pod"
+    static let socketOfMember: FilePath = "/p/vsock"
 }
 
 /// `martlet container`: the process of a container that an engine runs; martlet-runtime starts it.
+///
+/// It runs the machine of the container, or that of a whole pod; or it is the host's side of a container in the machine of its pod.
 struct ContainerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "container",
@@ -47,28 +55,58 @@ struct ContainerCommand: ParsableCommand {
     }
 
     private func run(_ container: JSONValue) throws -> UInt8 {
+        if let member = PodMember(container["member"]) { return try run(container["config"], as: member) }
         var configuration = try ContainerGuest.configuration(
             vcpuCount: Int(clamping: container["vcpu_count"].integerValue ?? 1)
         )
         configuration.size.memoryMiB = Int(clamping: container["memory_mib"].integerValue ?? 128)
-        configuration.drives = [
-            Drive("base", path: ContainerFiles.base, isReadOnly: true), Drive("scratch", path: ContainerFiles.scratch),
-        ]
         configuration.vsock = Vsock(path: ContainerFiles.socket)
         // There is none where the container has no network.
         let description = try? FileContents.bytes(of: ContainerFiles.network, limit: 1 << 20)
         let network = try ContainerNetwork(try description.map { try JSONValue(parsing: $0) } ?? [])
         configuration.networkInterfaces = network.interfaces
-        let program = try RuntimeSpecification.container(
-            container["config"],
-            base: "/dev/vda",
-            scratch: "/dev/vdb",
-            interfaces: network.guestInterfaces
-        )
         var settings = SessionSettings()
         settings.console = .none
-        settings.program = try MachineProgram(program, hasInput: true)
+        if container["is_pod"] == true {
+            let disks = try PodDisks(interfaceCount: network.interfaces.count)
+            configuration.drives = disks.drives
+            settings.pod = PodSettings(socket: ContainerFiles.pod, disks: disks, interfaces: network.guestInterfaces)
+        } else {
+            configuration.drives = [
+                Drive("base", path: ContainerFiles.base, isReadOnly: true),
+                Drive("scratch", path: ContainerFiles.scratch),
+            ]
+            let program = try RuntimeSpecification.container(
+                container["config"],
+                base: "/dev/vda",
+                scratch: "/dev/vdb",
+                interfaces: network.guestInterfaces
+            )
+            settings.program = try MachineProgram(program, hasInput: true)
+        }
         return try MachineSession(settings).run(start(configuration))
+    }
+
+    /// Runs a container in the machine of its pod, to its end.
+    private func run(_ configuration: JSONValue, as member: PodMember) throws -> UInt8 {
+        var place: PodPlace?
+        let status = try ExecCommand.run(input: .standardInput) {
+            let given = try PodPlace(
+                in: ContainerFiles.podOfMember,
+                base: FilePath(ContainerFiles.base),
+                scratch: FilePath(ContainerFiles.scratch)
+            )
+            place = given
+            return try RuntimeSpecification.container(
+                configuration,
+                base: given.base,
+                scratch: given.scratch,
+                of: member
+            )
+        } connect: {
+            try AgentConnection(to: ContainerFiles.socketOfMember)
+        }
+        return withExtendedLifetime(place) { UInt8(truncatingIfNeeded: status.rawValue) }
     }
 
     /// Goes on from the template that martlet-runtime has named, when that is made, or boots.
@@ -99,9 +137,13 @@ struct ContainerExecCommand: ParsableCommand {
 
     func run() throws {
         var program = try RuntimeSpecification.program(JSONValue(parsing: process.hostBytes))
-        program.place = .container(GuestContainer.onlyName)
-        throw try ExecCommand.run(program, input: .standardInput) {
-            try AgentConnection(to: FilePath(ContainerFiles.socket))
+        let bytes = try FileContents.bytes(of: ContainerFiles.description, limit: 16 << 20)
+        let member = PodMember(try JSONValue(parsing: bytes)["member"])
+        program.place = .container(member?.name ?? GuestContainer.onlyName)
+        throw try ExecCommand.run(input: .standardInput) { [program] in
+            program
+        } connect: {
+            try AgentConnection(to: member == nil ? FilePath(ContainerFiles.socket) : ContainerFiles.socketOfMember)
         }
     }
 }

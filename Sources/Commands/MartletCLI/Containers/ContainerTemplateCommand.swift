@@ -31,6 +31,7 @@ struct ContainerTemplateCommand: ParsableCommand {
     @Option var memory: Int
     @Option var cpus: Int
     @Option var interfaces: Int
+    @Flag var pod = false
 
     func run() throws {
         // Its effect is the usual one: this process ends.
@@ -65,10 +66,13 @@ struct ContainerTemplateCommand: ParsableCommand {
         ready.prune(keeping: ReadySnapshots.limit - 1)
         let base = try Self.disk(in: ready.folder)
         let scratch = try Self.disk(in: ready.folder)
-        configuration.drives = [
-            Drive("base", path: "/proc/self/fd/\(base.rawValue)", isReadOnly: true),
-            Drive("scratch", path: "/proc/self/fd/\(scratch.rawValue)"),
-        ]
+        configuration.drives =
+            pod
+            ? try PodDisks(interfaceCount: interfaces).drives
+            : [
+                Drive("base", path: "/proc/self/fd/\(base.rawValue)", isReadOnly: true),
+                Drive("scratch", path: "/proc/self/fd/\(scratch.rawValue)"),
+            ]
         configuration.networkInterfaces = try ContainerNetwork.nowhere(interfaceCount: interfaces)
         var settings = SessionSettings()
         settings.console = .none

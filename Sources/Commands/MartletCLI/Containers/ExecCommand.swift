@@ -65,7 +65,11 @@ struct ExecCommand: ParsableCommand {
             program.user = value
         }
         if main != nil { program.capabilities = ContainerDefaults.capabilities(of: program.user?.id ?? 0) }
-        throw try Self.run(program, input: options.input) { try client.connectToAgent() }
+        throw try Self.run(input: options.input) {
+            program
+        } connect: {
+            try client.connectToAgent()
+        }
     }
 
     /// The time that a container may take to be there.
@@ -76,19 +80,20 @@ struct ExecCommand: ParsableCommand {
     /// An engine may ask as soon as the machine has been started; the container is on its way then, and is waited for.
     ///
     /// - Parameters:
-    ///   - program: The program.
     ///   - input: Standard input, or the terminal; `nil` for none.
+    ///   - describe: Describes the program, however long that takes: signals that come meanwhile are the program's.
     ///   - connect: Connects to the agent.
     /// - Returns: The exit status.
-    /// - Throws: What `connect` throws, or where the host has no thread or descriptor left.
+    /// - Throws: What `describe` and `connect` throw, or where the host has no thread or descriptor left.
     static func run(
-        _ program: GuestProgram,
         input: FileDescriptor?,
+        _ describe: () throws -> GuestProgram,
         connect: () throws -> AgentConnection
     ) throws -> ExitCode {
         let signals = try ProgramRun.Signals()
         try SignalWatch([SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH]) { signals.send($0) }
         defer { Terminal.restore() }
+        let program = try describe()
         var deadline: ContinuousClock.Instant?
         while true {
             let connection = try connect()

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Host
+import JSON
+
+/// The part of a container in a pod, as the engines of Kubernetes name it in annotations.
+enum PodRole {
+    /// Not in a pod whose containers share a machine.
+    case none
+    /// It holds what the containers of a pod share: the pod's machine.
+    case sandbox
+    /// A container in the machine of a pod.
+    case member(Pod)
+
+    /// A pod whose machine is there.
+    struct Pod {
+        let state: ContainerState
+        fileprivate let origin: JSONValue
+    }
+
+    /// - Parameters:
+    ///   - annotations: The container's.
+    ///   - options: The command line, by which the pod's sandbox is found.
+    /// - Throws: `RuntimeProblem`.
+    init(_ annotations: JSONValue, _ options: RuntimeOptions) throws(RuntimeProblem) {
+        // containerd's, and CRI-O's.
+        func value(_ names: String...) -> String? { names.compactMap { annotations[$0].string }.first }
+        switch value("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType") {
+        case "sandbox": self = .sandbox
+        case "container":
+            let id = value("io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID") ?? ""
+            let state = try ContainerState(options, id: id)
+            // A sandbox that runc has: the pod's containers are machines of their own.
+            let origin = state.exists ? try state.originDescription() : .null
+            self = origin["pod"] == true ? .member(Pod(state: state, origin: origin)) : .none
+        default: self = .none
+        }
+    }
+
+    /// Indicates whether a sandbox is to be runc's, so that each container of the pod is a machine of its own.
+    ///
+    /// - Throws: `RuntimeProblem` for an annotation that says neither.
+    static func isOff(_ annotations: JSONValue) throws(RuntimeProblem) -> Bool {
+        switch annotations["martlet.pod"].string {
+        case nil, "on": return false
+        case "off": return true
+        case let text?: throw RuntimeProblem("annotation martlet.pod: '\(printable(text))' is not on or off")
+        }
+    }
+}
+
+extension PodRole.Pod {
+    /// The part of a container's description that says what it shares in the guest.
+    ///
+    /// - Throws: `RuntimeProblem` for processes of others than the pod's.
+    func description(of configuration: JSONValue, _ state: ContainerState) throws(RuntimeProblem) -> JSONValue {
+        func path(_ type: String) -> String? {
+            configuration["linux"]["namespaces"].elements.first { $0["type"].string == type }?["path"].string
+        }
+        if let processes = path("pid"), !isSandboxes(processes, try state.process(of: origin)) {
+            throw RuntimeProblem(
+                "a container in a pod's machine can share the processes of the whole pod, not those of one container of it"
+            )
+        }
+        return [
+            "name": .string(state.key), "shares_processes": .bool(path("pid") != nil),
+            "shares_ipc": .bool(path("ipc") != nil),
+        ]
+    }
+
+    /// The configuration with the kernel parameters of the pod, which its sandbox alone has.
+    func completed(_ configuration: JSONValue) -> JSONValue {
+        var parameters = JSONObject()
+        for settings in [origin["sysctl"], configuration["linux"]["sysctl"]] {
+            guard case .object(let object) = settings else { continue }
+            for name in object.names { parameters[name] = object[name] }
+        }
+        return configuration.with("linux", configuration["linux"].with("sysctl", .object(parameters)))
+    }
+
+    private func isSandboxes(_ namespace: String, _ process: pid_t) -> Bool {
+        var (given, own) = (stat(), stat())
+        return unsafe stat(namespace, &given) == 0 && stat("/proc/\(process)/ns/pid", &own) == 0
+            && given.st_dev == own.st_dev && given.st_ino == own.st_ino
+    }
+}

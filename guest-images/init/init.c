@@ -471,19 +471,16 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     int listener = listen_for_host(), has_shell = !has_word(command_line, "martlet.shell=off");
     set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
     char *command = command_to_run();
-    // Whatever goes on from here has no shell to load: it stands at its first prompt, which the terminal holds back.
+    // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.
     int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
-    if (!holds_shell) {
-        pass_snapshot_point(set + 2, count - 2);
-        if (!command && has_shell) greet();
-    }
+    if (!holds_shell) pass_snapshot_point(set + 2, count - 2);
+    if (!command && has_shell) greet();
     int shell = has_shell ? start_shell(command, terminal_type) : 0;
     if (holds_shell) {
-        if (shell > 0) wait_until_asleep(shell);
+        if (shell > 0) wait_for_reader(shell);
         freeze_user_space();
         pass_snapshot_point(set + 2, count - 2);
         hold_terminal(TCOON);
-        greet();
         thaw_user_space();
     }
 

@@ -71,17 +71,15 @@ static int64_t milliseconds(void) {
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/// Waits until a process waits for something other than a disk.
-static inline void wait_until_asleep(int process) {
-    char path[40] = "/proc/", number[24], status[128];
+/// Waits until a process waits for its standard input, or has ended.
+static inline void wait_for_reader(int process) {
+    char path[40] = "/proc/", number[24], call[192];
     memcpy(path + 6, decimal(process, number), length(decimal(process, number)));
-    memcpy(path + length(path), "/stat", 5);
+    memcpy(path + length(path), "/syscall", 8);
     for (int64_t end = milliseconds() + 5000; milliseconds() < end;) {
         CALL(sched_yield, 0, 0, 0, 0, 0);
-        if (read_text(path, status, sizeof status) < 0) return;
-        // "PROCESS (NAME) STATE": the name is ours or the shell's, and has no parenthesis.
-        for (const char *p = status; *p; p++)
-            if (starts_with(p, ") S") || starts_with(p, ") Z")) return;
+        // The number of the system call that it waits in, and the first argument: read(0, …), or poll() before that.
+        if (read_text(path, call, sizeof call) <= 0 || starts_with(call, "0 0x0 ") || starts_with(call, "7 ")) return;
     }
 }
 

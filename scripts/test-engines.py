@@ -587,7 +587,7 @@ def check_pod(kubelet):
     program = ("trap 'echo over; exit 7' TERM; busybox httpd -p 127.0.0.1:8080 -h /bin; echo note > /dev/shm/note; echo begun; "
                "sleep 100000 & wait")
     server = kubelet.start(pod, "server", ["sh", "-c", program])
-    program = ("until busybox wget -q -O /got http://127.0.0.1:8080/busybox; do sleep 1; done; busybox cmp /got /bin/busybox; "
+    program = ("until busybox wget -q -O /got http://127.0.0.1:8080/busybox 2>/dev/null; do sleep 1; done; busybox cmp /got /bin/busybox; "
                "cat /dev/shm/note; busybox hostname; test -e /here && echo dirty; echo x > /here; echo $$; exit 3")
     for attempt in range(2):
         asker = kubelet.start(pod, "asker", ["sh", "-c", program], attempt=attempt)

@@ -59,6 +59,13 @@ struct SnapshotTests {
         try talk(to: "p", "123")
     }
 
+    @Test func `what is no snapshot leaves no machine of that name`() throws {
+        let result = try machines.run("run", "--restore", "/dev/null", "--name", "none", "--detach")
+        #expect(result.termination == .exited(1))
+        #expect(result.messages.contains("is not a snapshot"), "\(result.messages)")
+        #expect(try machines.states()["none"] == nil)
+    }
+
     @Test func `clones go on from a machine that goes on as well, and leave no file`() throws {
         try save()
         let before = try names(in: "/var/tmp")

@@ -83,16 +83,7 @@ package struct MachineLauncher {
         restoring snapshot: FilePath,
         keepsIdentity: Bool
     ) throws -> (client: MachineClient, notes: [String])? {
-        let (folder, hold) = try create(name, false)
-        let (client, process) = try start(in: folder, holding: hold) { () throws(RegistryError) in
-            try MonitorProcess.start(
-                in: folder,
-                holding: hold,
-                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
-                sandbox: sandbox,
-                isRemovedAtEnd: false
-            )
-        }
+        let (client, process) = try begin(name, restoring: snapshot, keepsIdentity: keepsIdentity)
         do {
             // All of this while the process starts.
             let saved = try MachineSnapshot(snapshot)
@@ -101,14 +92,32 @@ package struct MachineLauncher {
                 return nil
             }
             var source = MachineSource(restoring: saved, from: snapshot, RestoreOptions())
-            source.addDefaultVsock(at: folder.path(.vsock))
-            try save(source.configuration.json, in: folder)
+            source.addDefaultVsock(at: client.folder.path(.vsock))
+            try save(source.configuration.json, in: client.folder)
             try runtime.sweep()
             try runtime.trimLogs()
             let machine = try client.request("GET", "/martlet/machine", until: .after(Self.patience))
             return (client, machine["notes"].elements.compactMap(\.string))
         } catch {
             throw abandon(client, process) ?? error
+        }
+    }
+
+    /// Makes a machine's folder and starts its process; the lock is that one's alone when this returns, as for `begin` below.
+    private func begin(
+        _ name: MachineName?,
+        restoring snapshot: FilePath,
+        keepsIdentity: Bool
+    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
+        let (folder, hold) = try create(name, false)
+        return try start(in: folder, holding: hold) { () throws(RegistryError) in
+            try MonitorProcess.start(
+                in: folder,
+                holding: hold,
+                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
+                sandbox: sandbox,
+                isRemovedAtEnd: false
+            )
         }
     }
 

@@ -42,7 +42,10 @@ package struct MachineLauncher {
         try runtime.sweep()
         try runtime.trimLogs()
         let limit = TimeLimit.after(Self.patience)
-        let (client, process) = try begin(name, source, isRemovedAtEnd: isRemovedAtEnd)
+        let (client, process) = try begin(name, isRemovedAtEnd: isRemovedAtEnd) {
+            (folder, hold) throws(RegistryError) in
+            try startProcess(of: source, in: folder, holding: hold, isRemovedAtEnd: isRemovedAtEnd)
+        }
         do throws(RegistryError) {
             // A connection that stays: the monitor ends when the last one goes before the start.
             try client.request("GET", "/", until: limit)
@@ -83,7 +86,15 @@ package struct MachineLauncher {
         restoring snapshot: FilePath,
         keepsIdentity: Bool
     ) throws -> (client: MachineClient, notes: [String])? {
-        let (client, process) = try begin(name, restoring: snapshot, keepsIdentity: keepsIdentity)
+        let (client, process) = try begin(name, isRemovedAtEnd: false) { (folder, hold) throws(RegistryError) in
+            try MonitorProcess.start(
+                in: folder,
+                holding: hold,
+                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
+                sandbox: sandbox,
+                isRemovedAtEnd: false
+            )
+        }
         do {
             // All of this while the process starts.
             let saved = try MachineSnapshot(snapshot)
@@ -103,24 +114,6 @@ package struct MachineLauncher {
         }
     }
 
-    /// Makes a machine's folder and starts its process; the lock is that one's alone when this returns, as for `begin` below.
-    private func begin(
-        _ name: MachineName?,
-        restoring snapshot: FilePath,
-        keepsIdentity: Bool
-    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
-        let (folder, hold) = try create(name, false)
-        return try start(in: folder, holding: hold) { () throws(RegistryError) in
-            try MonitorProcess.start(
-                in: folder,
-                holding: hold,
-                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
-                sandbox: sandbox,
-                isRemovedAtEnd: false
-            )
-        }
-    }
-
     /// Ends a machine that does not come to run, and removes what there is of it.
     ///
     /// - Returns: The last words of a monitor that has ended by itself.
@@ -135,47 +128,47 @@ package struct MachineLauncher {
         return hasEnded && !words.isEmpty ? RegistryError(words) : nil
     }
 
-    /// Makes a machine's folder and starts its process, which alone has the lock then: if it dies, that shows.
-    private func begin(
-        _ name: MachineName?,
-        _ source: MachineSource,
-        isRemovedAtEnd: Bool
-    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
-        let (folder, hold) = try create(name, isRemovedAtEnd)
-        return try start(in: folder, holding: hold) { () throws(RegistryError) in
-            var source = source
-            source.addDefaultVsock(at: folder.path(.vsock))
-            if let user = sandbox.user { try folder.give(to: user, isReached: sandbox.jail != nil) }
-            try save(source.configuration.json, in: folder)
-            // The monitor ends by itself when its last client leaves before the machine was started.
-            var arguments = ["--end-when-unused"]
-            if source.restoration == nil {
-                arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
-            }
-            if let template = source.template { arguments += ["--save-template", template.hostText] }
-            if let program = source.program { arguments += ["--program", program] }
-            return try MonitorProcess.start(
-                in: folder,
-                holding: hold,
-                arguments: arguments,
-                files: source.files,
-                sandbox: sandbox,
-                isRemovedAtEnd: isRemovedAtEnd,
-                usesHostNetwork: source.configuration.networkInterfaces.contains {
-                    $0.backend == .user || $0.backend == .tap
-                }
-            )
-        }
-    }
-
-    /// Starts the process of a machine whose folder is there; removes the folder where that fails.
-    private func start(
+    private func startProcess(
+        of source: MachineSource,
         in folder: MachineFolder,
         holding hold: MachineFolder.Hold,
-        _ startProcess: () throws(RegistryError) -> RunningProcess
+        isRemovedAtEnd: Bool
+    ) throws(RegistryError) -> RunningProcess {
+        var source = source
+        source.addDefaultVsock(at: folder.path(.vsock))
+        if let user = sandbox.user { try folder.give(to: user, isReached: sandbox.jail != nil) }
+        try save(source.configuration.json, in: folder)
+        // The monitor ends by itself when its last client leaves before the machine was started.
+        var arguments = ["--end-when-unused"]
+        if source.restoration == nil {
+            arguments += ["--config-file", folder.path(.configuration).hostText, "--no-start"]
+        }
+        if let template = source.template { arguments += ["--save-template", template.hostText] }
+        if let program = source.program { arguments += ["--program", program] }
+        return try MonitorProcess.start(
+            in: folder,
+            holding: hold,
+            arguments: arguments,
+            files: source.files,
+            sandbox: sandbox,
+            isRemovedAtEnd: isRemovedAtEnd,
+            usesHostNetwork: source.configuration.networkInterfaces.contains {
+                $0.backend == .user || $0.backend == .tap
+            }
+        )
+    }
+
+    /// Makes a machine's folder and starts its process, which alone has the lock when this returns: if it dies, that shows.
+    ///
+    /// The folder is removed where that fails.
+    private func begin(
+        _ name: MachineName?,
+        isRemovedAtEnd: Bool,
+        _ startProcess: (MachineFolder, MachineFolder.Hold) throws(RegistryError) -> RunningProcess
     ) throws(RegistryError) -> (MachineClient, RunningProcess) {
+        let (folder, hold) = try create(name, isRemovedAtEnd)
         do throws(RegistryError) {
-            return (try MachineClient(folder), try startProcess())
+            return (try MachineClient(folder), try startProcess(folder, hold))
         } catch {
             hold.lock.release()
             try? folder.remove()

@@ -215,16 +215,10 @@ static const char *group_file(char path[128], const char *name, const char *file
     append(path, 128, GROUPS "/"), append(path, 128, name), append(path, 128, file);
     return path;
 }
-static int write_file(const char *path, const char *text) {
-    int file = sys_open(path, O_WRONLY | O_CLOEXEC);
-    long n = file < 0 ? file : sys_write(file, text, length(text));
-    if (file >= 0) sys_close(file);
-    return n < 0 ? (int)n : 0;
-}
 /// Puts this process into the control group of a container, where it has one.
 static int enter_group(const char *name) {
     char path[128];
-    int error = write_file(group_file(path, name, "/cgroup.procs"), "0");
+    int error = write_text(group_file(path, name, "/cgroup.procs"), "0");
     return error == -ENOENT ? 0 : error;
 }
 static int limit_group(const char *name, const char *file, uint64_t limit, uint64_t period) {
@@ -232,15 +226,15 @@ static int limit_group(const char *name, const char *file, uint64_t limit, uint6
     if (!limit) return 0;
     append(text, sizeof text, decimal((long)limit, number));
     if (period) append(text, sizeof text, " "), append(text, sizeof text, decimal((long)period, number));
-    return write_file(group_file(path, name, file), text);
+    return write_text(group_file(path, name, file), text);
 }
 /// Makes the control group of a container, with its limits.
 static void make_group(const char *name, const struct agent_group *limits) {
     static const char *const controllers = "+memory +pids +cpu";
     char path[128];
-    int error = write_file("/sys/fs/cgroup/cgroup.subtree_control", controllers);
+    int error = write_text("/sys/fs/cgroup/cgroup.subtree_control", controllers);
     if (!error) error = make_folder(GROUPS);
-    if (!error) error = write_file(GROUPS "/cgroup.subtree_control", controllers);
+    if (!error) error = write_text(GROUPS "/cgroup.subtree_control", controllers);
     if (!error) error = make_folder(group_file(path, name, ""));
     if (!error) error = limit_group(name, "/memory.max", limits->memory, 0);
     if (!error) error = limit_group(name, "/pids.max", limits->processes, 0);
@@ -250,7 +244,7 @@ static void make_group(const char *name, const struct agent_group *limits) {
 /// Ends whatever a container has left behind, and its control group.
 static void remove_group(const char *name) {
     char path[128];
-    if (write_file(group_file(path, name, "/cgroup.kill"), "1")) return;
+    if (write_text(group_file(path, name, "/cgroup.kill"), "1")) return;
     for (int tries = 0; tries < 200 && CALL(rmdir, group_file(path, name, ""), 0, 0, 0, 0) == -EBUSY; tries++) {
         struct agent_time pause = {0, 10000000};
         CALL(nanosleep, &pause, 0, 0, 0, 0);

@@ -98,6 +98,14 @@ static inline long read_text(const char *path, char *to, size_t size) {
     return (long)total;
 }
 
+/// Writes to a file that is there; returns 0 or -errno.
+static inline int write_text(const char *path, const char *text) {
+    int fd = sys_open(path, O_WRONLY | O_CLOEXEC);
+    long n = fd < 0 ? fd : sys_write(fd, text, length(text));
+    if (fd >= 0) sys_close(fd);
+    return n < 0 ? (int)n : 0;
+}
+
 // MARK: - Entry
 
 __attribute__((noreturn, used)) static void start(long *stack);

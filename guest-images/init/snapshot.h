@@ -53,13 +53,6 @@ static int find_identity_page(void) {
     return 0;
 }
 
-static void write_text(const char *path, const char *text) {
-    int fd = sys_open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    sys_write(fd, text, length(text));
-    sys_close(fd);
-}
-
 /// A new process goes where it can be frozen.
 static inline void join_user_space(void) {
     if (identity_file >= 0) write_text(USER_SPACE "/cgroup.procs", "0");

@@ -24,8 +24,7 @@ finish() {
 }
 trap finish EXIT
 
-gcc -O2 -ffreestanding -fno-stack-protector -fno-pic -no-pie -mno-sse -mno-red-zone -nostdlib -static -Wall -Wextra -Werror \
-    -Wl,-Ttext=0x100000 -Wl,-z,noexecstack -Wl,--build-id=none -o "$work/guest" Tests/Torture/hostile-guest.c
+scripts/hostile-guest.sh "$work/guest"
 truncate -s 8G "$work/large"
 truncate -s 64M "$work/a" "$work/b" "$work/c"
 ip tuntap add torture mode tap

@@ -31,7 +31,7 @@ package struct PodMember: Hashable, Sendable {
         container.name = name
         container.membership = membership
         guard sharesIPC else { return }
-        // What the whole pod has: the guest's.
+        // All containers of the pod share the guest's own /dev/shm.
         for index in container.mounts.indices {
             guard case .fileSystem("tmpfs", _, let target, _, _) = container.mounts[index], target == "/dev/shm" else {
                 continue

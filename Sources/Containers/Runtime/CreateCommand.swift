@@ -22,7 +22,7 @@ struct CreateCommand {
         let bundle = FilePath(hostText: options["--bundle"] ?? ".").absolute
         let original = try state.read(bundle.appending("config.json"))
         let role = try PodRole(original["annotations"], options)
-        if case .sandbox = role, try PodRole.isOff(original["annotations"]) {
+        if role.isSandbox, try PodRole.isOff(original["annotations"]) {
             // It holds the pod's namespaces, and sleeps.
             return try Delegate.replaceThisProcess(options.arguments)
         }
@@ -30,10 +30,7 @@ struct CreateCommand {
         let installation = try Installation()
         let root = FilePath(hostText: original["root"]["path"].string ?? "rootfs")
         let tree = root.isAbsolute ? root : bundle.pushing(root)
-        var isSandbox = false
-        if case .sandbox = role {
-            isSandbox = true
-        } else {
+        if !role.isSandbox {
             try ProgramLookup.check(original["process"], inRoot: tree, mounts: original["mounts"].elements)
         }
         try state.make()
@@ -46,7 +43,7 @@ struct CreateCommand {
                 "martlet": .string(installation.command.hostText), "images": .string(installation.images.hostText),
             ]
             var description: JSONValue = [:]
-            if !isSandbox {
+            if !role.isSandbox {
                 let cache = try ImageCache()
                 let (scratch, isBundles) = try makeScratch(bundle, cache)
                 outer.disks = (try cache.base(of: tree), scratch)
@@ -64,7 +61,7 @@ struct CreateCommand {
                 origin = origin.with("member", true)
                     .with("memory_limit", original["linux"]["resources"]["memory"]["limit"])
             } else {
-                let size = try MachineSize(of: original, isPod: isSandbox)
+                let size = try MachineSize(of: original, isPod: role.isSandbox)
                 let templates = try MachineTemplate.folder()
                 (outer.machine, outer.templates) = (size, templates)
                 let (memory, vcpus): (JSONValue, JSONValue) = (.integer(size.memoryMiB), .integer(size.vcpuCount))
@@ -75,7 +72,7 @@ struct CreateCommand {
                     .with("boots", .bool(try boots(original["annotations"])))
                     .with("templates", .string(templates.hostText))
             }
-            if isSandbox {
+            if role.isSandbox {
                 description = description.with("is_pod", true)
                 origin = origin.with("pod", true).with("sysctl", original["linux"]["sysctl"])
             }

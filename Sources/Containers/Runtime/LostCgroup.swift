@@ -20,7 +20,7 @@ enum LostCgroup {
         let trees = [folder] + ((try? FolderListing.names(in: folder.hostText)) ?? []).map { folder.appending($0) }
         for tree in trees {
             let group = tree.pushing(FilePath(hostText: name))
-            // What runc had started in it ends at the same time.
+            // The processes that runc had started in it are ending.
             for _ in 0..<50 where unsafe group.withPlatformString({ unsafe rmdir($0) }) != 0 && errno == EBUSY {
                 usleep(10_000)
             }

@@ -85,7 +85,7 @@ struct OuterContainer {
 
     /// Lets the container use /dev/kvm and, for its network, /dev/net/tun, and gives it the room that a machine takes beside its guest.
     private func withDevices(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
-        guard machine != nil else { return linux.with("resources", Self.withRoomForMachine(linux["resources"], 0)) }
+        guard let machine else { return linux.with("resources", Self.withRoomForMachine(linux["resources"], 0)) }
         guard let kvm = Self.device("/dev/kvm") else {
             throw RuntimeProblem("/dev/kvm is not there: this host has no KVM")
         }
@@ -97,10 +97,7 @@ struct OuterContainer {
                 "allow": true, "type": "c", "major": device["major"], "minor": device["minor"], "access": "rwm",
             ])
         }
-        let resources = Self.withRoomForMachine(
-            linux["resources"].with("devices", .array(rules)),
-            machine?.memoryMiB ?? 0
-        )
+        let resources = Self.withRoomForMachine(linux["resources"].with("devices", .array(rules)), machine.memoryMiB)
         return linux.with("devices", .array(devices)).with("resources", resources)
     }
 

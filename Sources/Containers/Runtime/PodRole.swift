@@ -13,6 +13,9 @@ enum PodRole {
     /// A container in the machine of a pod.
     case member(Pod)
 
+    /// Indicates whether it holds what a pod shares.
+    var isSandbox: Bool { if case .sandbox = self { true } else { false } }
+
     /// A pod whose machine is there.
     struct Pod {
         let state: ContainerState

@@ -120,7 +120,7 @@ package final class SessionPod: Sendable {
     /// Gives a container that asks a place, where there is one.
     private func lend(to loan: UnixSocket, _ places: inout [Place], _ replace: Replace) {
         var files: [CInt] = [-1, -1]
-        // What does not ask as it should is left without an answer.
+        // A connection that sends anything else gets no answer.
         guard unsafe chost_receive_files(loan.descriptor.rawValue, &files, 2) > 0 else { return }
         let base = OwnedDescriptor(adopting: files[0])
         let scratch = OwnedDescriptor(adopting: files[1])

@@ -4,7 +4,7 @@ package import SystemPackage
 
 /// A folder for work in progress, which only this user can enter: it goes with this object.
 ///
-/// What a process that was killed has left is removed by the next one that makes such a folder in the same place.
+/// The next process that makes such a folder in the same place removes the one of a process that was killed.
 package final class DraftFolder: Sendable {
     private let folder: LockedFolder
 

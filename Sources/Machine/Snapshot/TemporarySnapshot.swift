@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The place of a snapshot for the time that machines take to start from it: their memory stays when its name goes.
 ///
-/// What a process that was killed has left is removed by the next one that makes such a place in the same folder.
+/// The next process that makes such a place in the same folder removes the one of a process that was killed.
 package final class TemporarySnapshot: Sendable {
     /// The path of the snapshot, where nothing is yet.
     package let path: FilePath

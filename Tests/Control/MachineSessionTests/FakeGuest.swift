@@ -9,7 +9,7 @@ import TestSupport
 
 /// A machine's vsock whose guest answers what a test wants: one connection after the other, on a thread of its own.
 final class FakeGuest: Sendable {
-    /// What a connection asked for, greeting left out.
+    /// The request of a connection, without the greeting.
     typealias Conversation = [AgentMessage]
 
     let path: FilePath

@@ -110,7 +110,7 @@ import Testing
         let silent = try UnixSocket.connect(to: FilePath("\(running.folder.path)/pod"))
         let wrong = try UnixSocket.connect(to: FilePath("\(running.folder.path)/pod"))
         _ = try wrong.send([1, 2, 3][...])
-        // What it sent lies unread: the end may be an error.
+        // The bytes that it sent lie unread, so the end may be an error.
         #expect(((try? wrong.descriptor.readSome(limit: 10)) ?? []).isEmpty)
         #expect(try running.place().base == "/dev/vda")
         withExtendedLifetime(silent) {}

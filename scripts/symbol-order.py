@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the functions that martlet calls to restore a machine and a running martlet-monitor calls, for the linker to lay side by side.
+"""Prints the functions that a restore, the start of a martlet-monitor and a running one call, for the linker to lay side by side.
 
 usage: symbol-order.py MARTLET MONITOR GUEST-IMAGES > scripts/symbol-order.txt
 
 The kernel maps up to sixteen pages of a program's file for each page that is touched: functions scattered over eight
 megabytes cost five of memory, and a restore some 150 page faults. Every function gets a breakpoint, which is taken away when it
-is hit: from the first instruction of `martlet run --restore` on, and in a monitor whose guest is at its prompt. The list
-names each function at its first call.
+is hit: from the first instruction of `martlet run --restore` on, from that of a monitor that requests configure and start, and
+in a monitor whose guest is at its prompt. The list names each function at its first call.
 """
 
-import ctypes, json, os, signal, socket, subprocess, sys, tempfile, threading
+import ctypes, json, os, signal, socket, subprocess, sys, tempfile, threading, time
 
 SEIZE, CONT, PEEKUSER, POKEUSER = 0x4206, 7, 3, 6  # sys/ptrace.h
 TRACECLONE, TRACEEXEC, WALL, RIP = 8, 16, 0x40000000, 16 * 8
@@ -86,6 +86,43 @@ def restore(martlet, images, folder):
     return trace(process, martlet, use, is_started=True)
 
 
+def answer(api, method="GET", target="/", body=None):
+    """Returns the answer of a monitor to a request."""
+    text = json.dumps(body) if body else ""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(api)
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n"
+        client.sendall((head + text).encode())
+        return client.recv(4096).decode()
+
+
+def configure(monitor, machine, folder):
+    """Returns what a monitor calls to be configured and started by requests, and for some seconds more."""
+    api, frames = f"{folder}/start", socket.socket(socket.AF_UNIX)
+    frames.bind(f"{folder}/frames")
+    frames.listen()
+    network = {"iface_id": "net", "martlet": {"backend": "stream", "path": f"{folder}/frames"}}
+    requests = [(f"/{name}", machine[name]) for name in ("machine-config", "boot-source")]
+    requests += [("/drives/root", machine["drives"][0]), ("/network-interfaces/net", network)]
+    requests += [("/vsock", {"guest_cid": 3, "uds_path": f"{folder}/vsock"}), ("/actions", {"action_type": "InstanceStart"})]
+    failures = []
+    process = start([monitor, "--api-sock", api])
+
+    def use():
+        try:
+            while not os.path.exists(api):
+                time.sleep(0.1)
+            failures.extend(text for text in (answer(api, "PUT", *request) for request in requests) if " 204 " not in text)
+            time.sleep(10)
+        finally:
+            os.kill(process, signal.SIGKILL)
+
+    names = trace(process, monitor, use, is_started=True)
+    if failures:
+        sys.exit("\n".join(failures))
+    return names
+
+
 def main(martlet, monitor, images):
     martlet, monitor = os.path.realpath(martlet), os.path.realpath(monitor)
     with tempfile.TemporaryDirectory() as folder:
@@ -112,15 +149,13 @@ def main(martlet, monitor, images):
                 process.stdin.write(b"dd if=/dev/vda of=/dev/null bs=64k count=64; echo x >/f; sync; echo do''ne\n")
                 process.stdin.flush()
                 wait(b"done")
-                with socket.socket(socket.AF_UNIX) as client:
-                    client.connect(api)
-                    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                    client.recv(4096)
+                answer(api)
             process.send_signal(signal.SIGKILL)
 
         wait(b"martlet:~# ")
-        names = trace(process.pid, monitor, use)
-        print("\n".join(dict.fromkeys(restore(martlet, images, folder) + names)))
+        running = trace(process.pid, monitor, use)
+        starting = configure(monitor, machine, folder)
+        print("\n".join(dict.fromkeys(restore(martlet, images, folder) + starting + running)))
 
 
 main(*sys.argv[1:])

@@ -9,7 +9,7 @@ mappings of /proc/PID/smaps but those as large as the guest's memory: shared pag
 one vCPU, 256 MiB, a disk, a network and a vsock. Root makes the network's TAP in a namespace of its own.
 """
 
-import json, os, re, signal, socket, subprocess, sys, tempfile, time
+import json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
 
 MEMORY = 256 << 20
 
@@ -46,7 +46,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         api, disk = f"{folder}/api", f"{folder}/disk"
         subprocess.run(["cp", "--sparse=always", root, disk], check=True)
-        process = subprocess.Popen([program, "--api-sock", api], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [program, "--api-sock", api], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             while not os.path.exists(api):
                 time.sleep(0.01)
@@ -56,8 +58,14 @@ def main():
             request(api, "PUT", "/network-interfaces/net", {"iface_id": "net", "host_dev_name": "memory0"})
             request(api, "PUT", "/vsock", {"guest_cid": 3, "uds_path": f"{folder}/vsock"})
             show("configured", process.pid)
-            request(api, "PUT", "/actions", {"action_type": "InstanceStart"})
-            for pause, sum_of_pauses in ((1, 1), (5, 6), (20, 26)):
+            start = threading.Thread(target=request, args=(api, "PUT", "/actions", {"action_type": "InstanceStart"}))
+            start.start()
+            peak, samples, end = 0, 0, time.monotonic() + 1
+            while start.is_alive() or time.monotonic() < end:
+                peak = max(peak, sum(rss for _, rss, _ in beside_guest(process.pid)))
+                samples += 1
+            print(f"at most, in {samples} looks while it starts: {peak / (1 << 20):.2f} MiB", flush=True)
+            for pause, sum_of_pauses in ((0, 1), (5, 6), (20, 26)):
                 time.sleep(pause)
                 show(f"running for {sum_of_pauses} s", process.pid)
         finally:

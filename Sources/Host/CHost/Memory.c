@@ -94,20 +94,32 @@ int chost_guards_mappings(void) { return atomic_load(&has_handler); }
 int64_t chost_seek_data(int file, int64_t offset) { return lseek(file, offset, SEEK_DATA); }
 int64_t chost_seek_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
 
+// Where a program touches one page of its text, the kernel maps what is around it: 64 KiB, and from 6.18 on a whole folio of
+// the page cache, up to 2 MiB. It does not go beyond a mapping, so the text is made of many: every other piece has a flag of its
+// own, which means nothing for pages that no core file would have.
+static void divide_text(uintptr_t first, uintptr_t end) {
+    const uintptr_t piece = 16 << 10;
+    for (uintptr_t at = (first + piece - 1) & -piece; at + piece <= end; at += 2 * piece)
+        madvise((void *)at, piece, MADV_DONTDUMP);
+}
+
 static int give_back_text(struct dl_phdr_info *object, size_t size, void *context) {
-    (void)size, (void)context;
+    (void)size;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
         if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
         uintptr_t first = (object->dlpi_addr + segment->p_vaddr) & -page;
+        uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+        if (context && segment->p_flags & PF_X) divide_text(first, end);
         // A hint: where it is not taken, nothing is lost.
-        madvise((void *)first, object->dlpi_addr + segment->p_vaddr + segment->p_memsz - first, MADV_DONTNEED);
+        madvise((void *)first, end - first, MADV_DONTNEED);
     }
     return 0;
 }
 
 void chost_give_back_memory(void) {
+    static atomic_flag is_divided = ATOMIC_FLAG_INIT;
     malloc_trim(0);
-    dl_iterate_phdr(give_back_text, NULL);
+    dl_iterate_phdr(give_back_text, atomic_flag_test_and_set(&is_divided) ? NULL : &is_divided);
 }

@@ -14,6 +14,11 @@ struct MemoryMapping {
         var mappings: [MemoryMapping] = []
         var buffer = [CChar](repeating: 0, count: 4096)
         while unsafe fgets(&buffer, CInt(buffer.count), file) != nil {
+            // Two of some twenty lines for each mapping: its first one, which begins with a digit from 0 to f, and Rss.
+            guard
+                buffer[0] < CChar(UInt8(ascii: ":")) || buffer[0] >= CChar(UInt8(ascii: "a"))
+                    || buffer[1] == CChar(UInt8(ascii: "s"))
+            else { continue }
             let bytes = buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map(UInt8.init(bitPattern:))
             let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 5)
             if let mapping = MemoryMapping(firstLine: fields) {

@@ -24,7 +24,8 @@ int64_t chost_seek_hole(int file, int64_t offset);
 /// Indicates whether a handler of SIGBUS that puts the terminal back is installed.
 int chost_guards_mappings(void);
 
-/// Gives the kernel back what is free of the heap, and all pages of files that are mapped without a right to write them.
+/// Gives the kernel back what is free of the heap, and all pages of files that are mapped without a right to write them. From the
+/// first call on, no more than 16 KiB of the program's text come back at once.
 void chost_give_back_memory(void);
 
 #pragma clang assume_nonnull end

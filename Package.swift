@@ -156,8 +156,8 @@ let package = Package(
         .swift(
             "Sources/Control/MachineAPI",
             uses: [
-                "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Metadata", "Snapshot", "Virtio",
-                logging, systemPackage,
+                "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Metadata", "Network", "Snapshot",
+                "Virtio", logging, systemPackage,
             ]
         ),
         .swift(

@@ -4,6 +4,7 @@ import Glibc
 import Host
 package import JSON
 package import MachineModel
+import Network
 package import SystemPackage
 
 extension MachineConfiguration {
@@ -162,6 +163,26 @@ extension Vsock {
         try checkReadable(folder.isEmpty ? "." : folder.hostText, "vsock", isFolder: true) { words in
             FirecrackerWords.prefix(of: "vsock") + "Cannot create backend for vsock device: "
                 + "Error binding to the host-side Unix socket: \(words)"
+        }
+    }
+}
+
+extension NetworkInterface {
+    /// Checks that a TAP can be opened as Firecracker opens it, which happens at the start.
+    ///
+    /// - Throws: `APIError`, which names the TAP.
+    func checkTAP() throws(APIError) {
+        // Other places, and several queues, are Martlet's own.
+        guard backend == .tap, queueCount == 1 else { return }
+        do throws(Errno) {
+            try NetworkAttachment.probeTAP(hostDeviceName)
+        } catch {
+            throw APIError(
+                FirecrackerWords.prefix(of: "network-interface")
+                    + "Could not create the network device: Open tap device failed: Error while creating ifreq structure: "
+                    + "\(error) (os error \(error.rawValue)). Invalid TUN/TAP Backend provided by \(hostDeviceName). "
+                    + "Check our documentation on setting up the network devices."
+            )
         }
     }
 }

@@ -38,6 +38,12 @@ package enum NetworkAttachment: Hashable, Sendable {
     /// - Throws: `NetworkError.noTAPDevice`.
     package static func checkTAPDevice() throws(NetworkError) { _ = try NetworkInterface.openDevice() }
 
+    /// Tries whether a TAP with a single queue can be opened, which is how Firecracker opens all.
+    ///
+    /// - Parameter name: The interface.
+    /// - Throws: `Errno`, as the kernel's first call that fails gives it.
+    package static func probeTAP(_ name: String) throws(Errno) { try NetworkInterface.probe(name) }
+
     private static func adopt(_ numbers: [CInt]) throws(NetworkError) -> NetworkConnection {
         guard let first = numbers.first else { throw .unusableDescriptor(-1, "none was given") }
         let descriptor = try duplicate(first)

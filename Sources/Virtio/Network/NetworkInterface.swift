@@ -83,21 +83,35 @@ enum NetworkInterface {
         return OwnedDescriptor(adopting: raw)
     }
 
+    /// Opens the queue of an interface that has one, and closes it.
+    ///
+    /// - Throws: `Errno`.
+    static func probe(_ name: String) throws(Errno) {
+        guard unsafe cnetwork_interface_index(name) > 0 else { throw .operationNotSupportedByDevice }
+        let tap = try OwnedDescriptor(opening: "/dev/net/tun", O_RDWR | O_NONBLOCK)
+        let result = attach(tap, to: name, hasQueues: false)
+        guard result == 0 else { throw Errno(rawValue: -result) }
+    }
+
+    private static func attach(_ tap: borrowing OwnedDescriptor, to name: String, hasQueues: Bool) -> CInt {
+        var result = unsafe cnetwork_tap_attach(tap.rawValue, name, hasQueues)
+        for _ in 0..<attempts where result == -EBUSY {
+            usleep(pauseMicroseconds)
+            result = unsafe cnetwork_tap_attach(tap.rawValue, name, hasQueues)
+        }
+        return result
+    }
+
     private static func openQueue(
         of name: String,
         _ hasQueues: inout Bool,
         mayChangeMode: Bool
     ) throws(NetworkError) -> OwnedDescriptor {
         let tap = try openDevice()
-        let raw = tap.rawValue
-        var result = unsafe cnetwork_tap_attach(raw, name, hasQueues)
+        var result = attach(tap, to: name, hasQueues: hasQueues)
         if result == -EINVAL, mayChangeMode {
             hasQueues.toggle()
-            result = unsafe cnetwork_tap_attach(raw, name, hasQueues)
-        }
-        for _ in 0..<attempts where result == -EBUSY {
-            usleep(pauseMicroseconds)
-            result = unsafe cnetwork_tap_attach(raw, name, hasQueues)
+            result = attach(tap, to: name, hasQueues: hasQueues)
         }
         switch -result {
         case 0: break

@@ -188,6 +188,14 @@ struct FirecrackerDialectTests {
                 Invalid interface name
                 """
             ),
+            (
+                "PUT", "/network-interfaces/n", ["iface_id": "n", "host_dev_name": "no-such-tap"],
+                """
+                Network config error: Could not create the network device: Open tap device failed: Error while creating ifreq \
+                structure: No such device (os error 19). Invalid TUN/TAP Backend provided by no-such-tap. Check our documentation \
+                on setting up the network devices.
+                """
+            ),
             ("PUT", "/logger", ["log_path": "/none/l"], "Logger error: Failed to open target file: \(nothing)"),
             ("PUT", "/mmds/none", [:], "Unrecognized PUT request path `none`."),
             ("PUT", "/drives", [:], "The ID cannot be empty."),

@@ -15,7 +15,10 @@ import Testing
     init() throws { fixture = try APIFixture(dialect: .firecracker) }
 
     private func addInterface() throws {
-        try fixture.put("/network-interfaces/eth0", ["iface_id": "eth0", "host_dev_name": "tap0"]).succeed()
+        let interface: JSONValue = [
+            "iface_id": "eth0", "host_dev_name": "", "martlet": ["backend": "stream", "path": "/socket"],
+        ]
+        try fixture.put("/network-interfaces/eth0", interface).succeed()
     }
 
     @Test func `data is replaced, merged and read, and what does not fit is refused`() throws {

@@ -72,6 +72,24 @@ struct SnapshotRequestTests {
         #expect(third.service.isOrdered)
     }
 
+    @Test func `under the name firecracker a snapshot has no disks, and a load opens them where they were`() throws {
+        let (first, second) = (try APIFixture(dialect: .firecracker), try APIFixture(dialect: .firecracker))
+        try first.configure([Self.count])
+        let disk = try first.disk("disk")
+        let drive: JSONValue = [
+            "drive_id": "data", "is_root_device": false, "is_read_only": true, "path_on_host": disk,
+        ]
+        try first.put("/drives/data", drive).succeed()
+        try first.act("InstanceStart").succeed()
+        try first.patch("/vm", ["state": "Paused"]).succeed()
+        try first.put("/snapshot/create", creation).succeed()
+        #expect(try files.names().sorted() == ["memory", "state"])
+        try second.put("/snapshot/load", load).succeed()
+        #expect(try second.get("/vm/config")["drives"][0]["path_on_host"] == disk)
+        // Elsewhere a state names no file.
+        #expect(try APIFixture().put("/snapshot/load", load).fault.contains("the snapshot has no copy of it"))
+    }
+
     @Test func `a machine that was restored to wait is nobody's until its client says what it is to do`() throws {
         try save()
         let kept = try APIFixture()

@@ -98,6 +98,19 @@ struct TAPBackendTests {
         }
     }
 
+    @Test func `the check before the start opens a TAP as Firecracker does, and leaves it free`() throws {
+        try withTAP {
+            for _ in 0..<2 { try NetworkAttachment.probeTAP("tap0") }
+            #expect(throws: Errno.operationNotSupportedByDevice) { try NetworkAttachment.probeTAP("tap1") }
+            let connection = try NetworkAttachment.tap("tap0").open()
+            #expect(throws: Errno.resourceBusy) { try NetworkAttachment.probeTAP("tap0") }
+            withExtendedLifetime(connection) {}
+        }
+        try withTAP("multi_queue") {
+            #expect(throws: Errno.invalidArgument) { try NetworkAttachment.probeTAP("tap0") }
+        }
+    }
+
     @Test func `an interface is never made, and one that is no TAP is refused`() throws {
         try NetworkNamespace.run {
             #expect(throws: NetworkError.noInterface("tap0")) { try NetworkAttachment.tap("tap0").open() }

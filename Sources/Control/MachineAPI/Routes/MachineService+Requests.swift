@@ -104,6 +104,7 @@ extension MachineService {
                 try interface.validateAsOther(than: configuration.networkInterfaces.filter { $0.id != interface.id })
             }
             try request.checkIdentifier(interface.id)
+            if dialect == .firecracker { try interface.checkTAP() }
             configuration.set(interface)
         }
     }

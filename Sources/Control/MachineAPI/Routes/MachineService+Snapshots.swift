@@ -17,7 +17,7 @@ extension MachineService {
     /// Saves the machine, which is paused, to two files, and answers when all is on the disk.
     func createSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body = try request.body(SnapshotCreation.self, named: "snapshot")
-        var options = try body.options()
+        var options = try body.options(dialect)
         // Without an earlier one, all is different.
         if body.kind == .diff, let base = lastSnapshot {
             guard case .files(let place) = options.place, place.state != base.state, place.memory != base.memory else {
@@ -58,7 +58,7 @@ extension MachineService {
     /// Lets a saved machine go on, in the place of one that is configured.
     func loadSnapshot(_ request: RoutedRequest) throws(APIError) {
         let body: SnapshotLoad = try request.body(named: "snapshot")
-        var options = try body.options()
+        var options = try body.options(dialect)
         let place = try body.place()
         try checkConfigurable()
         guard !isConfigured else {

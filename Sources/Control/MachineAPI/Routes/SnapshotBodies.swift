@@ -56,11 +56,11 @@ struct SnapshotCreation: Codable {
         case martlet
     }
 
-    func options() throws(APIError) -> SaveOptions {
+    func options(_ dialect: APIDialect) throws(APIError) -> SaveOptions {
         let place = try snapshotPlace(statePath, memoryPath, "snapshot.mem_file_path")
         var options = SaveOptions(.files(place))
-        // A client of Firecracker's names no file of a disk again when it loads the snapshot.
-        options.disks = martlet?.disks ?? .all
+        // A client of Firecracker's names no file of a disk again when it loads the snapshot: it puts them where they were.
+        options.disks = martlet?.disks ?? (dialect == .firecracker ? .none : .all)
         options.isPauseRequired = true
         return options
     }
@@ -191,10 +191,11 @@ package struct SnapshotLoad: Codable {
         }
     }
 
-    func options() throws(APIError) -> RestoreOptions {
+    func options(_ dialect: APIDialect) throws(APIError) -> RestoreOptions {
         if hugePages == .explicit { throw .notOffered("hugetlbfs pages (huge_pages 2M)") }
         var options = RestoreOptions()
         options.usesSavedHostSides = true
+        options.usesSavedDisks = dialect == .firecracker
         for network in networkOverrides ?? [] {
             var interface = NetworkInterface(network.id, hostDeviceName: network.hostName)
             interface.martlet = network.martlet

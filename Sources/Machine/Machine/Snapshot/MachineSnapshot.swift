@@ -96,6 +96,8 @@ package struct MachineSnapshot: Sendable {
     package func description(_ options: RestoreOptions) -> MachineConfiguration {
         var configuration = machine.configuration.saved
         for (index, drive) in configuration.drives.enumerated() {
+            let isCopied = machine.disks.first { $0.id == drive.id }?.isCopied ?? true
+            if options.usesSavedDisks, !isCopied, options.drives[drive.id] == nil { continue }
             configuration.drives[index].path =
                 options.drives[drive.id]?.hostText ?? "private-copy:\(folder.place.disk(drive.id).hostText)"
         }
@@ -144,6 +146,7 @@ package struct MachineSnapshot: Sendable {
     ) throws(MachineError) -> FilePath {
         if let path = options.drives[disk.id] { return path }
         guard disk.isCopied else {
+            if options.usesSavedDisks, !drive.path.isEmpty { return FilePath(hostText: drive.path) }
             let path = drive.path.isEmpty ? "PATH" : printable(drive.path)
             throw .snapshot(
                 .drive(
@@ -189,6 +192,9 @@ package struct RestoreOptions: Sendable {
     /// Indicates whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a
     /// vsock leads nowhere.
     package var usesSavedHostSides = false
+    /// Indicates whether a disk that the snapshot has no copy of is opened at the path that it had, as Firecracker does: the state may
+    /// name any file of this process's.
+    package var usesSavedDisks = false
     /// A machine of KVM's that is being made already.
     package var headStart: HeadStart?
 

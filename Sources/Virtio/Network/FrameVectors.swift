@@ -5,7 +5,7 @@ package import Glibc
 /// The places in this process's memory that hold one frame, for calls by which the kernel copies it.
 ///
 /// Made once and filled again and again. A guest may change what is there at any time, so nobody looks at it: it is copied
-/// as it is. The memory must outlive every use.
+/// as it is, and `have` is for statistics. The memory must outlive every use.
 @safe
 package struct FrameVectors {
     /// The first one is free for what a back end puts before a frame.
@@ -118,6 +118,23 @@ package struct FrameVectors {
         unsafe forEachPiece(from: offset, count: min(count, byteCount - offset)) { place, _, count in
             unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: place, count: count))
         }
+    }
+
+    /// Looks for certain bytes in their place.
+    ///
+    /// - Parameters:
+    ///   - bytes: Eight bytes at most, the first one lowest.
+    ///   - count: How many.
+    ///   - offset: Where they begin, counted through all places.
+    /// - Returns: Whether they are there.
+    package func have(_ bytes: UInt64, count: Int, at offset: Int) -> Bool {
+        var found: UInt64 = 0
+        unsafe withUnsafeMutableBytes(of: &found) { found in
+            unsafe forEachPiece(from: offset, count: min(count, found.count)) { place, position, count in
+                unsafe found.baseAddress?.advanced(by: position).copyMemory(from: place, byteCount: count)
+            }
+        }
+        return UInt64(littleEndian: found) == bytes
     }
 
     private func forEachPiece(from offset: Int, count: Int, _ body: (UnsafeMutableRawPointer, Int, Int) -> Void) {

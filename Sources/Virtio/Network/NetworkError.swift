@@ -33,6 +33,8 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
     case failed(String, operation: String, Errno)
     /// The program at the other end of a socket has gone.
     case peerClosed(String)
+    /// The program of a user network has ended, though nobody told it to.
+    case passtEnded
     /// The program at the other end of a socket sent a length that no frame has.
     case badFrameLength(String, UInt32)
 
@@ -64,6 +66,7 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
         case .passtFailed(let words): "passt: \(words)"
         case .failed(let object, let operation, let errno): "\(object): \(operation): \(errno)"
         case .peerClosed(let object): "\(object): the program at the other end has closed it"
+        case .passtEnded: "user network: passt has ended"
         case .badFrameLength(let object, let length):
             "\(object): the program at the other end sent a frame of \(length) bytes, which no network has"
         }

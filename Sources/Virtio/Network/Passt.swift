@@ -74,7 +74,7 @@ package final class Passt: Sendable {
         let passt = try Passt(program, network, socket: socket.other.borrowed, connection: socket.own.borrowed)
         let backend = StreamBackend(adopting: socket.takeOwn(), name: "user network (passt)")
         try passt.waitUntilReady(backend, network, address)
-        return (passt, NetworkConnection(backends: [backend], mtu: network.mtu))
+        return (passt, NetworkConnection(backends: [backend], mtu: network.mtu, process: passt.process))
     }
 
     /// Asks for the router's hardware address until there is an answer.
@@ -110,7 +110,7 @@ package final class Passt: Sendable {
         return words.joined(separator: "; ")
     }
 
-    /// Ends the process, and waits for its end.
+    /// Ends the process where it still runs, waits for its end, and leaves no zombie of it.
     package func end() {
         let isFirst = hasEnded.withLock { hasEnded in
             defer { hasEnded = true }

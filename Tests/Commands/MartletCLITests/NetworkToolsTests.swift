@@ -273,6 +273,10 @@ struct NetworkToolsTests {
         let passt = try web.host("cat /proc/\(monitor)/task/*/children")
         let child = try #require(passt.split(separator: " ").first.flatMap { pid_t($0) })
         kill(child, SIGKILL)
+        // The monitor goes on, and leaves no zombie meanwhile.
+        try Deadline.wait(for: "the monitor to collect passt", within: LinuxShell.patience) {
+            try web.host("cat /proc/\(monitor)/task/*/children") == "status 0"
+        }
         let log = "cat '\(web.machines.runtime.path)/web/monitor.log'"
         for (change, words) in [("set tap0 down", "interface tap0 is down"), ("del tap0", "tap0 was deleted")] {
             try NetworkNamespace.ip("link \(change)")

@@ -2,14 +2,21 @@
 
 import Glibc
 import GuestMemory
+import Host
 import MachineModel
 import Network
 import Storage
+import Synchronization
+import SystemPackage
 import Testing
 import TestSupport
 import Virtio
 
 @Suite struct NetworkDeviceTests {
+    private final class Counter: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
     private static func frame(_ byteCount: Int, _ seed: UInt8 = 1) -> [UInt8] {
         (0..<byteCount).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ Int(seed)) }
     }
@@ -264,6 +271,31 @@ import Virtio
         }
     }
 
+    @Test func `the link ends once with the program at its other end, also where the guest reads nothing`() throws {
+        var pair = try SocketPair(SOCK_STREAM)
+        let backend = StreamBackend(adopting: try pair.take(), name: "test")
+        let program = try ProcessLaunch("/bin/sleep", arguments: ["1000"]).start()
+        let (log, ends) = (RecordingLog(), Counter())
+        let connection = NetworkConnection(backends: [backend], process: program)
+        let device = try NetworkFixture.device(connection, log: log) { ends.value.add(1, ordering: .relaxed) }
+        let driver = try FakeDriver(device)
+        device.handleEvents()
+        #expect(device.configuration(UInt16.self, at: 6) == 1)
+        try program.send(SIGKILL)
+        #expect(program.waitUntilEnded(timeout: .seconds(60)))
+        for _ in 0..<2 { device.handleEvents() }
+        #expect(program.takeStatus() == 128 + SIGKILL)
+        // The kernel has another event for the end of a zombie.
+        device.handleEvents()
+        #expect(device.configuration(UInt16.self, at: 6) == 0)
+        #expect(log.messages.count == 1)
+        #expect(log.messages.first?.contains("passt has ended: its link is down from now on") == true)
+        #expect(ends.value.load(ordering: .relaxed) == 1)
+        #expect(driver.interrupt.current.configurationChanges == 1)
+        #expect(!device.hasEvents, "nothing may spin")
+        withExtendedLifetime(pair) {}
+    }
+
     @Test func `when the other end goes, the link goes down once and frames are dropped`() throws {
         let fixture = try NetworkFixture(SOCK_STREAM)
         try fixture.giveBuffers([1600, 1600])
@@ -280,6 +312,18 @@ import Virtio
         #expect(fixture.driver.interrupt.current.needsReset.isEmpty)
         fixture.handleEvents()
         #expect(!fixture.device.hasEvents, "nothing may spin")
+    }
+
+    @Test func `a frame with another sender than the guest's address is sent and counted`() throws {
+        let fixture = try NetworkFixture()
+        var frame = Self.frame(60)
+        frame.replaceSubrange(6..<12, with: [2, 0, 0, 0, 0, 0x15])
+        try fixture.send(frame)
+        #expect(fixture.device.statistics.spoofedAddresses == 0)
+        frame[11] = 0x16
+        try fixture.send(frame)
+        #expect(fixture.device.statistics.spoofedAddresses == 1)
+        #expect(fixture.device.statistics.sentPackets == 2)
     }
 
     @Test func `a reset in the middle of a frame does not cut it`() throws {

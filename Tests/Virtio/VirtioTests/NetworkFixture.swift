@@ -44,7 +44,8 @@ final class NetworkFixture {
         _ connection: sending NetworkConnection,
         receiveLimits: RateLimiter? = nil,
         sendLimits: RateLimiter? = nil,
-        log: RecordingLog? = nil
+        log: RecordingLog? = nil,
+        onProcessEnd: @escaping @Sendable () -> Void = {}
     ) throws -> NetworkDevice {
         guard let address = MACAddress(address) else { throw MissedDeadline("an address") }
         return try NetworkDevice(
@@ -53,7 +54,8 @@ final class NetworkFixture {
             receiveLimits: receiveLimits,
             sendLimits: sendLimits,
             hostFaults: log.map { GuestFaultLog(device: "network", logger: $0.logger) }
-                ?? GuestFaultLog(device: "network")
+                ?? GuestFaultLog(device: "network"),
+            onProcessEnd: onProcessEnd
         )
     }
 

@@ -39,7 +39,7 @@ final class DeviceManager: Sendable {
     ///   - vm: Has its interrupt controllers.
     ///   - memory: The guest's.
     ///   - console: Takes what the guest sends by its serial port, and gives what it is sent; `nil` for a silent line.
-    ///   - timers: The thread that timers of devices fire on.
+    ///   - timers: The thread that timers of devices fire on, and that collects their programs.
     ///   - metadata: The data of the metadata service, where the configuration has it.
     ///   - logger: Where what the guest does wrong is logged, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
@@ -84,7 +84,7 @@ final class DeviceManager: Sendable {
             let service = configuration.metadataService.flatMap { service in
                 service.networkInterfaces.contains(interface.id) ? (service.ipv4Address, metadata) : nil
             }
-            return try Interface(interface, id: .interface(index), metadata: service, logger: logger)
+            return try Interface(interface, id: .interface(index), metadata: service, timers: timers, logger: logger)
         }
         for interface in interfaces { try attach(interface.id) { interface.device } }
         vsock = try configuration.vsock.map { vsock throws(MachineError) in try VsockDevice(vsock, logger: logger) }

@@ -25,12 +25,14 @@ package final class Interface: Sendable {
     ///   - configuration: Validated.
     ///   - id: Its name.
     ///   - metadata: The metadata service that the guest reaches by this interface, and its address.
+    ///   - timers: The thread that collects a program of the host's side which ends before the machine.
     ///   - logger: The log of what goes wrong on the host.
     /// - Throws: `MachineError.network` where the host's side cannot be had.
     init(
         _ configuration: NetworkInterface,
         id: DeviceID,
         metadata: (address: IPv4Address, service: MetadataService)? = nil,
+        timers: WorkThread,
         logger: Logger
     ) throws(MachineError) {
         self.id = id
@@ -60,7 +62,11 @@ package final class Interface: Sendable {
                 receiveLimits: configuration.receiveRateLimit.map { RateLimiter($0) },
                 sendLimits: configuration.sendRateLimit.map { RateLimiter($0) },
                 log: GuestFaultLog(device: id.name, logger: logger),
-                hostFaults: GuestFaultLog(device: "network \(id)", logger: logger, level: .warning)
+                hostFaults: GuestFaultLog(device: "network \(id)", logger: logger, level: .warning),
+                onProcessEnd: { [passt] in
+                    // A device's thread makes no system call for processes.
+                    if let passt { timers.run { passt.end() } }
+                }
             )
         } catch {
             throw .descriptor(id.name, error)

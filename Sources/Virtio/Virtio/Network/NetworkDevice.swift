@@ -25,6 +25,8 @@ package final class NetworkDevice: QueuedDevice {
     package let mtu: UInt16?
     private let set: DescriptorSet
     private let watch: LinkWatch?
+    private let process: RunningProcess?
+    private let onProcessEnd: @Sendable () -> Void
     private let hostFaults: GuestFaultLog
     private let receiveKicks = EventCounter()
     private let sendKicks = EventCounter()
@@ -40,6 +42,7 @@ package final class NetworkDevice: QueuedDevice {
     ///   - sendLimits: Limits the rate of frames of the guest.
     ///   - log: What a guest does wrong.
     ///   - hostFaults: What goes wrong on the host.
+    ///   - onProcessEnd: Called once, on the device's thread, when the program at the other end has ended.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
         _ connection: sending NetworkConnection,
@@ -48,7 +51,8 @@ package final class NetworkDevice: QueuedDevice {
         receiveLimits: RateLimiter? = nil,
         sendLimits: RateLimiter? = nil,
         log: GuestFaultLog = GuestFaultLog(device: "network"),
-        hostFaults: GuestFaultLog
+        hostFaults: GuestFaultLog,
+        onProcessEnd: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
         let mtu = mtu ?? connection.mtu
         var features: VirtioFeatures = [
@@ -61,6 +65,7 @@ package final class NetworkDevice: QueuedDevice {
         queueMaximumSizes = Array(repeating: Self.queueSize, count: 2 * backendCount)
         link = NetworkLink(address: address, mtu: mtu, pairCount: backendCount)
         watch = connection.link
+        (process, self.onProcessEnd) = (connection.process, onProcessEnd)
         self.hostFaults = hostFaults
         set = try DescriptorSet()
         for (index, backend) in connection.backends.enumerated() {
@@ -70,7 +75,14 @@ package final class NetworkDevice: QueuedDevice {
             }
         }
         if let watch { try set.add(watch.descriptor, for: .readable, token: Self.watchToken) }
-        let handler = NetworkHandler(connection.backends, link: link, log: log, hostFaults: hostFaults)
+        if let process { try set.add(process.descriptor, for: .readable, token: Self.processToken) }
+        let handler = NetworkHandler(
+            connection.backends,
+            address: address,
+            link: link,
+            log: log,
+            hostFaults: hostFaults
+        )
         queues = try QueueServer(
             handler,
             queueCount: queueMaximumSizes.count,
@@ -81,6 +93,7 @@ package final class NetworkDevice: QueuedDevice {
     // MARK: - Events
 
     private static let watchToken = UInt64.max
+    private static let processToken = UInt64.max - 1
     /// Beside the number of the back end.
     private static let ownFramesToken: UInt64 = 1 << 32
 
@@ -91,6 +104,7 @@ package final class NetworkDevice: QueuedDevice {
     private func handleEvents() {
         set.takeEvents { event in
             guard event.token != Self.watchToken else { return lookAtLink() }
+            guard event.token != Self.processToken else { return endWithProcess() }
             let index = Int(event.token & ~Self.ownFramesToken)
             guard event.token & Self.ownFramesToken == 0 else { return queues.receive(into: 2 * index) }
             hostEvents.add()
@@ -98,6 +112,14 @@ package final class NetworkDevice: QueuedDevice {
             // A hang-up is what the next read finds.
             queues.receive(into: 2 * index)
         }
+    }
+
+    /// Gives what the program has left behind to the guest, then ends the link: a guest that reads nothing is told, too.
+    private func endWithProcess() {
+        if let process { set.remove(process.descriptor) }
+        queues.receive(into: 0)
+        queues.withQueues { handler, queues in handler.end(.passtEnded, &queues) }
+        onProcessEnd()
     }
 
     private func lookAtLink() {

@@ -22,6 +22,8 @@ struct NetworkHandler: QueueHandler {
     private let log: GuestFaultLog
     private let hostFaults: GuestFaultLog
     private let link: NetworkLink
+    /// The guest's address, the first byte lowest.
+    private let address: UInt64
     /// The header of a frame that needs nothing done.
     private let header = [UInt8](repeating: 0, count: NetworkFrame.headerByteCount)
 
@@ -35,8 +37,15 @@ struct NetworkHandler: QueueHandler {
         var hasEnded = false
     }
 
-    init(_ backends: [any NetworkBackend], link: NetworkLink, log: GuestFaultLog, hostFaults: GuestFaultLog) {
+    init(
+        _ backends: [any NetworkBackend],
+        address: MACAddress,
+        link: NetworkLink,
+        log: GuestFaultLog,
+        hostFaults: GuestFaultLog
+    ) {
         pairs = backends.map { Pair(backend: $0) }
+        self.address = address.bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
         (self.link, self.log, self.hostFaults) = (link, log, hostFaults)
     }
 
@@ -82,7 +91,8 @@ struct NetworkHandler: QueueHandler {
             log.record("a frame of \(byteCount) bytes")
             return .done(written: 0)
         }
-        if !pairs[index].isAdmitted {
+        let isRetried = pairs[index].isAdmitted
+        if !isRetried {
             if let delay = queues.admit(slot, byteCount: byteCount, limiter: Self.sendLimiter) {
                 statistics.sendThrottled += 1
                 return .wait(delay)
@@ -93,6 +103,7 @@ struct NetworkHandler: QueueHandler {
             pairs[index].isAdmitted = false
             return .done(written: 0)
         }
+        if !isRetried { countSpoofing(index) }
         if send(byteCount, index, &queues) { return .blocked }
         pairs[index].isAdmitted = false
         return .done(written: 0)
@@ -106,6 +117,12 @@ struct NetworkHandler: QueueHandler {
         pairs[index].sent.fill(queues.chains[slot].readable, in: memory)
         if !pairs[index].backend.hasOffloadHeader { pairs[index].sent.removeFirst(NetworkFrame.headerByteCount) }
         return true
+    }
+
+    /// Counts a frame whose sender is not the guest's address.
+    private mutating func countSpoofing(_ index: Int) {
+        let start = pairs[index].backend.hasOffloadHeader ? NetworkFrame.headerByteCount : 0
+        if !pairs[index].sent.have(address, count: 6, at: start + 6) { statistics.spoofedAddresses += 1 }
     }
 
     /// - Returns: Whether the frame has to wait.

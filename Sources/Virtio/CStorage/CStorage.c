@@ -53,25 +53,6 @@ int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory) {
 unsigned cstorage_device_major(uint64_t device) { return major(device); }
 unsigned cstorage_device_minor(uint64_t device) { return minor(device); }
 
-int cstorage_clone(int to, int from) { return result_of(ioctl(to, FICLONE, from)); }
-
-static ssize_t copy_by_buffer(int from, off_t source, int to, off_t target, size_t count) {
-    char buffer[64 * 1024];
-    ssize_t got = pread(from, buffer, count < sizeof buffer ? count : sizeof buffer, source);
-    ssize_t done = got <= 0 ? got : pwrite(to, buffer, (size_t)got, target);
-    return done < 0 ? -errno : done;
-}
-
-ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count) {
-    loff_t source = (loff_t)from_offset, target = (loff_t)to_offset;
-    ssize_t copied = copy_file_range(from, &source, to, &target, count, 0);
-    if (copied > 0) return copied;
-    // File systems and kernels refuse pairs of files in many ways (EXDEV between file systems, EINVAL, EOPNOTSUPP, ENOSYS,
-    // EPERM under a seccomp profile), and some report 0 bytes although there are more: copy_file_range(2), BUGS. A plain
-    // copy reports the real end of the file and the real error.
-    return copy_by_buffer(from, (off_t)from_offset, to, (off_t)to_offset, count);
-}
-
 // MARK: - Input and output
 
 static int flags_of(enum cstorage_how how) {

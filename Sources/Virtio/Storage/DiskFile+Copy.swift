@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
-import CStorage
 import Glibc
 import Host
 package import SystemPackage
@@ -82,47 +80,20 @@ extension DiskFile {
         try Self.copy(FilePath("/proc/self/fd/\(descriptor)"), to: file.rawValue, named: path, while: isWanted)
     }
 
-    /// The largest number of bytes that are copied in one call, which nothing interrupts.
-    private static let stepByteCount = 16 << 20
-
+    /// Copies an image's bytes to an empty file.
+    ///
+    /// - Parameters: as those of `copy(to:named:while:)`; `image` stays as it is.
+    /// - Throws: `StorageError.file`.
     package static func copy(
         _ image: FilePath,
         to copy: CInt,
         named path: FilePath,
         while isWanted: () -> Bool = { true }
     ) throws(StorageError) {
-        let file = unsafe image.withPlatformString { unsafe chost_open_again($0, O_RDONLY | O_CLOEXEC) }
-        guard file >= 0 else { throw .file(image, operation: "open", Errno(rawValue: -file)) }
-        let source = OwnedDescriptor(adopting: file)
-        // A file system that can share blocks needs no copy at all.
-        guard cstorage_clone(copy, source.rawValue) < 0 else { return }
-        let end = lseek(source.rawValue, 0, SEEK_END)
-        guard end >= 0, ftruncate(copy, end) == 0 else {
-            throw .file(path, operation: "resize", Errno(rawValue: errno))
-        }
-        var position: off_t = 0
-        while position < end {
-            var start = lseek(source.rawValue, position, seekData)
-            // Nothing but holes from here on.
-            if start < 0, errno == ENXIO { return }
-            // A file system that knows no holes: all is data.
-            if start < 0 { start = position }
-            let hole = lseek(source.rawValue, start, seekHole)
-            position = hole > start ? hole : end
-            var offset = UInt64(start)
-            while offset < UInt64(position) {
-                guard isWanted() else { throw .file(path, operation: "copy", .canceled) }
-                let step = min(Int(position) - Int(offset), stepByteCount)
-                let count = cstorage_copy_range(source.rawValue, offset, copy, offset, step)
-                if count == -Int(EINTR) { continue }
-                guard count >= 0 else { throw .file(path, operation: "copy", Errno(rawValue: CInt(-count))) }
-                // The image became shorter since its size was read.
-                guard count > 0 else { throw .file(image, operation: "copy", .ioError) }
-                offset += UInt64(count)
-            }
+        do throws(FileCopy.Failure) {
+            try FileCopy.copy(image, to: FileDescriptor(rawValue: copy), while: isWanted)
+        } catch {
+            throw .file(error.isOfSource ? image : path, operation: error.operation, error.error)
         }
     }
-
-    /// `SEEK_DATA` and `SEEK_HOLE`, which the Glibc module does not show.
-    private static let (seekData, seekHole): (CInt, CInt) = (3, 4)
 }

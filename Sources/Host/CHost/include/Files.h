@@ -4,6 +4,10 @@
 #ifndef MARTLET_CHOST_FILES_H
 #define MARTLET_CHOST_FILES_H
 
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 #pragma clang assume_nonnull begin
 
 /// Opens a new file without a name in `folder`, for reading and writing (O_TMPFILE).
@@ -25,6 +29,13 @@ int chost_try_lock(int file);
 
 /// Takes space for the first `count` bytes of a file, whose size stays (FALLOC_FL_KEEP_SIZE).
 int chost_reserve(int file, long count);
+
+/// Makes `to` share all blocks of `from` (FICLONE).
+int chost_clone(int to, int from);
+/// Copies up to `count` bytes: copy_file_range(2), or a plain copy where the kernel or a file system refuses that.
+///
+/// The number of bytes copied, at least 1, or 0 at the end of `from`.
+ssize_t chost_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count);
 
 #pragma clang assume_nonnull end
 

@@ -27,12 +27,6 @@ unsigned cstorage_device_major(uint64_t device);
 unsigned cstorage_device_minor(uint64_t device);
 /// The alignment of offsets and of memory for O_DIRECT (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
 int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
-/// Makes `to` share all blocks of `from` (FICLONE).
-int cstorage_clone(int to, int from);
-/// Copies up to `count` bytes: copy_file_range(2), or a plain copy where the kernel or a file system refuses that.
-///
-/// The number of bytes copied, at least 1, or 0 at the end of `from`.
-ssize_t cstorage_copy_range(int from, uint64_t from_offset, int to, uint64_t to_offset, size_t count);
 
 // MARK: - Input and output
 

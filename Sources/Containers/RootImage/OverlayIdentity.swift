@@ -6,7 +6,7 @@ import Host
 package import SystemPackage
 
 /// The identity of a folder that an engine has mounted by overlayfs: its lower folders, which nobody changes while they are used, and
-/// all files of its upper one, which are few.
+/// all files of its upper one, which are few. So are those of the lower folder that docker makes for each container.
 ///
 /// Two folders with the same identity have the same files, so that the tree need not be looked at.
 package struct OverlayIdentity: Hashable, Sendable {
@@ -56,25 +56,30 @@ package struct OverlayIdentity: Hashable, Sendable {
         for folder in lower.map(Self.withoutBackslashes) {
             // One that is relative is so to whoever mounted it.
             guard folder.first == UInt8(ascii: "/"), let facts = Self.facts(folder) else { return nil }
-            hash.add(folder + [0] + Array(facts.utf8) + [0])
+            if let files = Self.files(folder, limit: Self.smallLayer) {
+                hash.add(Array(files.utf8) + [0])
+            } else {
+                hash.add(folder + [0] + Array(facts.utf8) + [0])
+            }
         }
         if let upper {
             let folder = Self.withoutBackslashes(upper)
-            var isPlain = true
-            guard folder.first == UInt8(ascii: "/"),
-                let listing = try? TreeListing(
-                    of: FilePath(hostText: String(hostBytes: folder)),
-                    inspect: { file in
-                        if unsafe file.withPlatformString({ unsafe ccontainers_has_overlay_mark($0) }) != 0 {
-                            isPlain = false
-                        }
-                    }
-                ),
-                isPlain
-            else { return nil }
-            hash.add(Array(listing.digest.utf8))
+            guard folder.first == UInt8(ascii: "/"), let files = Self.files(folder) else { return nil }
+            hash.add(Array(files.utf8))
         }
         digest = hash.finish()
+    }
+
+    /// The number of files up to which a lower folder is known by them.
+    private static let smallLayer = 32
+
+    /// A digest of a layer's files; `nil` where they are more than `limit`, or hide or redirect what is below them.
+    private static func files(_ folder: [UInt8], limit: Int = .max) -> String? {
+        var isPlain = true
+        let listing = try? TreeListing(of: FilePath(hostText: String(hostBytes: folder)), entryLimit: limit) { file in
+            if unsafe file.withPlatformString({ unsafe ccontainers_has_overlay_mark($0) }) != 0 { isPlain = false }
+        }
+        return isPlain ? listing?.digest : nil
     }
 
     /// Device, number and time of the last change of a folder.

@@ -15,6 +15,7 @@ struct OverlayIdentityTests {
         for name in ["one", "two", "with space", "up", "up/etc"] {
             #expect(unsafe mkdir("\(folder.path)/\(name)", 0o755) == 0)
         }
+        _ = try folder.write([1], to: "one/file")
     }
 
     /// The identity of a folder that is mounted with these options.
@@ -44,6 +45,43 @@ struct OverlayIdentityTests {
         #expect(unsafe rename("\(base)/one", "\(base)/old") == 0)
         #expect(unsafe mkdir("\(base)/one", 0o755) == 0)
         #expect(try #require(identity(options)) != second)
+    }
+
+    @Test func `what engines make in each container anew is the same, also in a layer of the container's own`() throws {
+        for (number, layer) in ["init1", "init2"].enumerated() {
+            for name in [layer, "\(layer)/etc"] { #expect(unsafe mkdir("\(base)/\(name)", 0o755) == 0) }
+            _ = try folder.write([], to: "\(layer)/etc/hosts")
+            #expect(unsafe symlink("/proc/mounts", "\(base)/\(layer)/etc/mtab") == 0)
+            var times = [timespec(tv_sec: number, tv_nsec: 0), timespec(tv_sec: number, tv_nsec: 0)]
+            let result = unsafe utimensat(AT_FDCWD, "\(base)/\(layer)/etc/mtab", &times, AT_SYMLINK_NOFOLLOW)
+            #expect(result == 0)
+        }
+        let first = try #require(identity("rw,lowerdir=\(base)/init1:\(base)/two,upperdir=\(base)/up"))
+        #expect(identity("rw,lowerdir=\(base)/init2:\(base)/two,upperdir=\(base)/up") == first)
+        _ = try folder.write([1], to: "init2/etc/hosts")
+        #expect(identity("rw,lowerdir=\(base)/init2:\(base)/two,upperdir=\(base)/up") != first)
+    }
+
+    @Test func `a layer that is known by its files alone is one without many, whose files are not hidden ones`() throws
+    {
+        for layer in ["big1", "big2"] {
+            #expect(unsafe mkdir("\(base)/\(layer)", 0o755) == 0)
+            for index in 0..<40 { _ = try folder.write([], to: "\(layer)/\(index)") }
+        }
+        #expect(identity("rw,lowerdir=\(base)/big1") != identity("rw,lowerdir=\(base)/big2"))
+    }
+
+    @Test func `files of reproducible builds differ by their contents, whatever size and time they have`() throws {
+        var listings: [TreeListing] = []
+        for (layer, text) in [("v1", "one"), ("v2", "two")] {
+            #expect(unsafe mkdir("\(base)/\(layer)", 0o755) == 0)
+            let path = try folder.write(Array(text.utf8), to: "\(layer)/file")
+            var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
+            #expect(unsafe utimensat(AT_FDCWD, path, &times, 0) == 0)
+            listings.append(try TreeListing(of: FilePath("\(base)/\(layer)")))
+        }
+        #expect(listings[0] != listings[1])
+        #expect(try TreeListing(of: FilePath("\(base)/v1")) == listings[0])
     }
 
     @Test func `spaces and commas of paths are understood`() {

@@ -10,7 +10,7 @@ package enum FileSystemImage {
     package typealias Owners = [String: (user: UInt32, group: UInt32)]
 
     /// The size of a container's own disk: sparse, so it takes what is written.
-    package static let scratchByteCount: Int64 = 8 << 30
+    private static let scratchByteCount: Int64 = 8 << 30
 
     /// Makes an ext4 file system with the files of a folder, which is never written to.
     ///
@@ -59,14 +59,40 @@ package enum FileSystemImage {
     ///
     /// - Parameter path: The new file.
     /// - Throws: `RootImageError`.
-    package static func makeScratch(_ path: FilePath) throws(RootImageError) {
-        try makeSparse(path, byteCount: scratchByteCount)
-        try run(
-            "mke2fs",
-            ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-J", "size=4"]
-                + ["-O", "^metadata_csum,^resize_inode,^64bit", "-E", "root_owner=0:0,lazy_itable_init=1,nodiscard"]
-                + [path.hostText]
-        )
+    static func makeScratch(_ path: FilePath) throws(RootImageError) {
+        let full = FilePath(hostText: path.hostText + ".full")
+        defer { _ = unsafe full.withPlatformString { unsafe unlink($0) } }
+        try makeSparse(full, byteCount: scratchByteCount)
+        try run("mke2fs", scratchArguments + [full.hostText])
+        // mke2fs has reserved room for inodes, 128 MiB of it. That is a hole to whoever copies it, once no page of it is in memory.
+        if let file = try? OwnedDescriptor(opening: full, O_RDWR), fsync(file.rawValue) == 0 {
+            _ = posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
+        }
+        try copy(full, to: path)
+    }
+
+    /// Copies a file system to a new file, which has its name when it is whole.
+    static func copy(_ image: FilePath, to path: FilePath) throws(RootImageError) {
+        let file: DraftFile
+        do throws(Errno) { file = try DraftFile(in: path.removingLastComponent()) } catch {
+            throw RootImageError("cannot make \(path): \(error)")
+        }
+        do throws(FileCopy.Failure) { try FileCopy.copy(image, to: file.descriptor) } catch {
+            throw RootImageError("cannot \(error.operation) \(error.isOfSource ? image : path): \(error.error)")
+        }
+        // Nothing is lost with it that a container has written.
+        do throws(Errno) { try file.publish(as: path, isDurable: false) } catch {
+            throw RootImageError("cannot make \(path): \(error)")
+        }
+    }
+
+    private static let scratchArguments =
+        ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-J", "size=4"]
+        + ["-O", "^metadata_csum,^resize_inode,^64bit", "-E", "root_owner=0:0,lazy_itable_init=1,nodiscard"]
+
+    /// A digest of all that an empty file system is made by.
+    static var scratchDigest: String {
+        SHA256.hex(of: Array("sparse \(scratchByteCount) \(scratchArguments.joined(separator: " "))".utf8))
     }
 
     private static func makeSparse(_ path: FilePath, byteCount: Int64) throws(RootImageError) {

@@ -163,8 +163,18 @@ package struct ImageCache: Sendable {
     /// - Returns: The ext4 file, sparse.
     /// - Throws: `RootImageError`.
     package func scratch() throws -> FilePath {
-        try make("scratch") { draft in
+        try make("scratch-\(FileSystemImage.scratchDigest)") { draft in
             try FileSystemImage.makeScratch(draft.appending("scratch.ext4"))
         }.appending("scratch.ext4")
+    }
+
+    /// Makes an empty disk for what a container writes.
+    ///
+    /// - Parameter path: Its name, which it gets when it is whole, in place of what has it.
+    /// - Throws: `RootImageError`.
+    package func makeScratch(_ path: FilePath) throws {
+        let template = try scratch()
+        _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        try FileSystemImage.copy(template, to: path)
     }
 }

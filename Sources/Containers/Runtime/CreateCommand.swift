@@ -100,14 +100,7 @@ struct CreateCommand {
         let path = isMemory ? cache.folder.appending(scratchName(state)) : bundle.appending("martlet-scratch.ext4")
         let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
         guard isMemory || !isThere else { return (path, !isMemory) }
-        // Under its name only when it is whole: this process may be killed.
-        let draft = FilePath(hostText: path.hostText + ".draft")
-        _ = unsafe draft.withPlatformString { unsafe unlink($0) }
-        try FileSystemImage.makeScratch(draft)
-        let result = unsafe draft.withPlatformString { from in
-            unsafe path.withPlatformString { unsafe rename(from, $0) }
-        }
-        guard result == 0 else { throw RuntimeProblem("cannot make \(path): \(Errno(rawValue: errno))") }
+        try cache.makeScratch(path)
         return (path, !isMemory)
     }
 

@@ -39,6 +39,8 @@ package enum FileCopy {
         guard end >= 0, ftruncate(copy.rawValue, end) == 0 else {
             throw Failure(isOfSource: false, operation: "resize", error: Errno(rawValue: errno))
         }
+        // Reserved room without data is a hole, unless read-ahead has brought pages of it into memory.
+        _ = posix_fadvise(source.rawValue, 0, 0, POSIX_FADV_RANDOM)
         var position: off_t = 0
         while position < end {
             var start = lseek(source.rawValue, position, seekData)

@@ -54,9 +54,16 @@ struct RuntimeTests {
     }
 
     /// Runs the command, and gives its status and what it wrote.
-    func call(_ arguments: String..., program: FilePath = Self.program) throws -> HostProgram.Ending {
+    ///
+    /// - Parameter programs: A folder with programs that come before the host's.
+    func call(
+        _ arguments: String...,
+        program: FilePath = Self.program,
+        programs: FilePath? = nil
+    ) throws -> HostProgram.Ending {
+        let path = (programs.map { "\($0):" } ?? "") + (ProcessArguments.environment("PATH") ?? "/usr/bin:/bin")
         let settings = [
-            "MARTLET_OCI_RUNTIME=\(folder.path)/runc", "XDG_CACHE_HOME=\(folder.path)/cache",
+            "PATH=\(path)", "MARTLET_OCI_RUNTIME=\(folder.path)/runc", "XDG_CACHE_HOME=\(folder.path)/cache",
             "XDG_RUNTIME_DIR=\(folder.path)",
             "MARTLET_GUEST_IMAGES=\(GuestImages.folder)", program.string,
         ]
@@ -144,7 +151,12 @@ struct RuntimeTests {
     }
 
     @Test func `files are copied into the machine; a folder to write to is refused`() throws {
-        try folder.write("nameserver", "bundle/resolv.conf")
+        // Nobody may read it but its owner, who is not the machine's process.
+        try folder.write("nameserver", "bundle/resolv.conf", mode: 0o400)
+        if geteuid() == 0 {
+            #expect(unsafe chown("\(folder.path)/bundle/resolv.conf", 5, 6) == 0)
+            #expect(unsafe chown("\(folder.path)/bundle/rootfs/bin/text", 5, 6) == 0)
+        }
         func mount(_ source: String, _ options: JSONValue) -> JSONValue {
             [
                 "destination": "/etc/x", "type": "bind", "source": .string("\(folder.path)/\(source)"),
@@ -156,12 +168,45 @@ struct RuntimeTests {
         }
         #expect(try create().status == 0)
         let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
-        #expect(try FileContents.bytes(of: bundle.appending("c/files/0"), limit: 100) == Array("nameserver".utf8))
-        #expect(unsafe access(bundle.appending("c/files/1/bin/sh").string, F_OK) == 0)
+        for (name, text) in [("0", "nameserver"), ("1", "program")] {
+            let copy = bundle.appending("c/files/\(name)")
+            let bytes = try FileContents.bytes(of: copy, limit: 1 << 16)
+            #expect(String(decoding: bytes, as: UTF8.self).contains(text))
+            var status = stat()
+            #expect(
+                unsafe stat(copy.string, &status) == 0 && status.st_uid == geteuid() && status.st_mode & 0o777 == 0o600
+            )
+        }
         #expect(try call("delete", "c1").status == 0)
         try configuration { $0.with("mounts", [mount("bundle/rootfs", ["rbind", "rw"])]) }
         let refused = try create()
         #expect(refused.status == 1 && refused.text.contains("mount it read-only"))
+    }
+
+    @Test func `another container of an image has a disk of its own and needs no program to make one`() throws {
+        try configuration()
+        #expect(try create().status == 0)
+        let disk = "\(folder.path)/bundle/martlet-scratch.ext4"
+        #expect(unsafe rename(disk, disk + ".first") == 0)
+        #expect(try call("delete", "c1").status == 0)
+        // The image's file system and an empty disk are in the cache.
+        try folder.write("#!/bin/sh\nexit 1\n", "mke2fs", mode: 0o755)
+        let ending = try call(
+            "create",
+            "--bundle",
+            "\(folder.path)/bundle",
+            "--pid-file",
+            "\(folder.path)/p",
+            "c2",
+            programs: folder.path
+        )
+        #expect(ending.status == 0 && ending.text.isEmpty)
+        var (first, second) = (stat(), stat())
+        #expect(unsafe stat(disk + ".first", &first) == 0 && stat(disk, &second) == 0)
+        #expect(first.st_ino != second.st_ino && second.st_size == first.st_size && second.st_size > 1 << 32)
+        // Sparse: what takes room are bitmaps and superblocks.
+        #expect(second.st_blocks * 512 < 8 << 20)
+        #expect(try call("delete", "c2").status == 0)
     }
 
     @Test func `the sandbox of a pod that shall not be a machine and all other commands go to runc unchanged`() throws {

@@ -193,7 +193,7 @@ let package = Package(
         ),
         .program(
             "Sources/Containers/Runtime",
-            uses: ["CContainers", "CNetwork", "Host", "JSON", "RootImage", systemPackage]
+            uses: ["CContainers", "CNetwork", "GuestAgent", "Host", "JSON", "RootImage", systemPackage]
         ),
 
         .c("Sources/Commands/CCompare"),

@@ -145,7 +145,7 @@ package enum RuntimeSpecification {
         var type = value["type"].string ?? ""
         let options = strings(value["options"])
         if type == "bind" || options.contains("bind") || options.contains("rbind") {
-            return .files(at: FilePath(hostText: source), target: target, isReadOnly: options.contains("ro"))
+            return .staged(at: FilePath(hostText: source), target: target, isReadOnly: options.contains("ro"))
         }
         // The guest has the second version alone.
         if type == "cgroup" { type = "cgroup2" }

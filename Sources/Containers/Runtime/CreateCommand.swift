@@ -48,7 +48,8 @@ struct CreateCommand {
                 let (scratch, isBundles) = try makeScratch(bundle, cache)
                 outer.disks = (try cache.base(of: tree), scratch)
                 if !isBundles { origin = origin.with("scratch", .string(scratch.hostText)) }
-                let mounts = try MountCopies(into: state.shared.appending("files")).copied(original["mounts"].elements)
+                var copies = MountCopies(into: state.shared.appending("files"))
+                let mounts = try copies.copied(original["mounts"].elements)
                 description = description.with(
                     "config",
                     original.with("mounts", .array(mounts)).with("hooks", nil)

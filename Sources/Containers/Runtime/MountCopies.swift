@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import GuestAgent
 import Host
 import JSON
-import RootImage
 import SystemPackage
 
 /// Copies of what a container has mounted from the host: files, and small folders that it only reads.
 struct MountCopies {
-    private static let byteLimit = 16 << 20
-    private static let entryLimit = 4096
-
     private let folder: FilePath
+    private var files = StagedFiles()
 
     /// - Parameter folder: Takes the copies.
     init(into folder: FilePath) {
@@ -21,7 +19,7 @@ struct MountCopies {
     /// The mounts with copies in place of the host's files, as the container's process finds them.
     ///
     /// - Throws: `RuntimeProblem` for a folder that the container could write to, or that is too large.
-    func copied(_ mounts: [JSONValue]) throws -> [JSONValue] {
+    mutating func copied(_ mounts: [JSONValue]) throws -> [JSONValue] {
         var result: [JSONValue] = []
         for mount in mounts {
             let options = mount["options"].elements.compactMap(\.string)
@@ -37,9 +35,8 @@ struct MountCopies {
             }
             let source = FilePath(hostText: mount["source"].string ?? "")
             let name = "\(result.count)"
-            if try copy(source, to: folder.appending(name), target, isReadOnly: options.contains("ro")) {
-                result.append(mount.with("source", .string("/c/files/\(name)")))
-            }
+            try copy(source, to: folder.appending(name), target, isReadOnly: options.contains("ro"))
+            result.append(mount.with("source", .string("/c/files/\(name)")))
         }
         return result
     }
@@ -51,19 +48,13 @@ struct MountCopies {
         ]
     }
 
-    /// - Returns: False for what the guest goes without.
-    private func copy(_ source: FilePath, to copy: FilePath, _ target: String, isReadOnly: Bool) throws -> Bool {
+    private mutating func copy(_ source: FilePath, to copy: FilePath, _ target: String, isReadOnly: Bool) throws {
         var status = stat()
         guard unsafe source.withPlatformString({ unsafe stat($0, &status) }) == 0 else {
             throw RuntimeProblem("cannot mount \(source): \(Errno(rawValue: errno))")
         }
         switch status.st_mode & S_IFMT {
-        case S_IFREG:
-            guard status.st_size <= Self.byteLimit else {
-                throw RuntimeProblem(
-                    "\(source) is too large to be copied into a machine: more than \(Self.byteLimit >> 20) MiB"
-                )
-            }
+        case S_IFREG: break
         case S_IFDIR:
             guard isReadOnly else {
                 throw RuntimeProblem(
@@ -73,17 +64,10 @@ struct MountCopies {
                     """
                 )
             }
-            let listing = try TreeListing(of: source)
-            guard listing.blockCount * 4096 <= Self.byteLimit, listing.entryCount <= Self.entryLimit else {
-                throw RuntimeProblem(
-                    "\(source) is too large to be copied into a machine: more than \(Self.byteLimit >> 20) MiB"
-                )
-            }
         default: throw RuntimeProblem("\(source) is no file or folder, and cannot be copied into a machine")
         }
-        guard let program = HostProgram.find("cp") else { throw RuntimeProblem("cp is not there") }
-        let ending = try HostProgram.run(program, ["-aL", "--", source.hostText, copy.hostText])
-        guard ending.status == 0 else { throw RuntimeProblem("cannot copy \(source): \(printable(ending.text))") }
-        return true
+        do throws(AgentError) { try files.copy(source, to: copy) } catch {
+            throw RuntimeProblem("cannot copy \(source) into the machine: \(error)")
+        }
     }
 }

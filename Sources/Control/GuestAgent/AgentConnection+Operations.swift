@@ -16,7 +16,7 @@ extension AgentConnection {
         let name = source.lexicallyNormalized().lastComponent.map { "\($0)" } ?? "root"
         try send(AgentMessage(.put, AgentMessage.bytes(target) + AgentMessage.bytes(name)))
         var budget = FileTransfer.Budget(byteCount: .max, entryCount: .max)
-        try FileTransfer.send(source, within: &budget, followsFirst: true) { message throws(AgentError) in
+        try FileTransfer.send(source, within: &budget, following: .first) { message throws(AgentError) in
             try send(message)
         }
         try send(AgentMessage(.end))

@@ -10,9 +10,17 @@ enum FileTransfer {
     struct Budget {
         var byteCount: Int
         var entryCount: Int
+
+        /// The most that a container gets: it is the guest's memory that takes it.
+        static let ofContainer = Budget(byteCount: 16 << 20, entryCount: 4096)
     }
 
     static let depthLimit = 64
+
+    /// The links that are sent as what they lead to.
+    enum FollowedLinks {
+        case none, first, all
+    }
 
     static func entry(
         mode: UInt32,
@@ -33,16 +41,16 @@ enum FileTransfer {
     /// - Parameters:
     ///   - path: The file or folder.
     ///   - budget: What may be sent.
-    ///   - followsFirst: Whether the path itself may be a link.
+    ///   - links: The links that are followed: none, the path itself where it is one, or all.
     ///   - send: Takes each message.
     /// - Throws: `AgentError.host`.
     static func send(
         _ path: FilePath,
         within budget: inout Budget,
-        followsFirst: Bool,
+        following links: FollowedLinks,
         to send: (AgentMessage) throws(AgentError) -> Void
     ) throws(AgentError) {
-        try self.send(path, relative: "", depth: 0, within: &budget, follows: followsFirst, to: send)
+        try self.send(path, relative: "", depth: 0, within: &budget, following: links, to: send)
     }
 
     private static func send(
@@ -50,11 +58,11 @@ enum FileTransfer {
         relative: String,
         depth: Int,
         within budget: inout Budget,
-        follows: Bool,
+        following links: FollowedLinks,
         to send: (AgentMessage) throws(AgentError) -> Void
     ) throws(AgentError) {
         var status = stat()
-        let result = unsafe path.withPlatformString { unsafe follows ? stat($0, &status) : lstat($0, &status) }
+        let result = unsafe path.withPlatformString { unsafe links == .none ? lstat($0, &status) : stat($0, &status) }
         guard result == 0 else { throw .host("cannot look at \(path): \(Errno(rawValue: errno))") }
         guard depth < depthLimit else { throw .host("\(path): more than \(depthLimit) folders in one another") }
         budget.entryCount -= 1
@@ -85,7 +93,7 @@ enum FileTransfer {
                 relative: relative.isEmpty ? name : relative + "/" + name,
                 depth: depth + 1,
                 within: &budget,
-                follows: false,
+                following: links == .all ? .all : .none,
                 to: send
             )
         }

@@ -14,6 +14,8 @@ package struct GuestContainer: Hashable, Sendable {
         case fileSystem(type: String, source: String, target: String, flags: UInt64, options: String)
         /// Copies of a file or folder of the host.
         case files(at: FilePath, target: String, isReadOnly: Bool)
+        /// Copies that `StagedFiles` has made.
+        case staged(at: FilePath, target: String, isReadOnly: Bool)
         /// A small file.
         case contents([UInt8], target: String, isReadOnly: Bool)
     }
@@ -134,7 +136,7 @@ package struct GuestContainer: Hashable, Sendable {
         if let time { try send(time.message) }
         if let membership { try send(membership.message) }
         try send(AgentMessage(.root, AgentMessage.bytes(base) + AgentMessage.bytes(scratch)))
-        var budget = FileTransfer.Budget(byteCount: 16 << 20, entryCount: 4096)
+        var budget = FileTransfer.Budget.ofContainer
         for mount in mounts {
             switch mount {
             case .fileSystem(let type, let source, let target, let flags, let options):
@@ -143,7 +145,10 @@ package struct GuestContainer: Hashable, Sendable {
                 try send(AgentMessage(.mount, payload))
             case .files(let path, let target, let isReadOnly):
                 try send(Self.stage(target, isReadOnly))
-                try FileTransfer.send(path, within: &budget, followsFirst: true, to: send)
+                try FileTransfer.send(path, within: &budget, following: .first, to: send)
+            case .staged(let path, let target, let isReadOnly):
+                try send(Self.stage(target, isReadOnly))
+                try StagedFiles.send(path, to: send)
             case .contents(let bytes, let target, let isReadOnly):
                 try send(Self.stage(target, isReadOnly))
                 try send(FileTransfer.entry(mode: 0o100644, path: ""))

@@ -75,7 +75,7 @@ import Testing
         #expect(
             container.mounts == [
                 .fileSystem(type: "tmpfs", source: "tmpfs", target: "/t", flags: 2, options: "size=1m"),
-                .files(at: "/c/files/0", target: "/f", isReadOnly: true),
+                .staged(at: "/c/files/0", target: "/f", isReadOnly: true),
                 .fileSystem(type: "cgroup2", source: "cgroup", target: "/sys/fs/cgroup", flags: 1, options: ""),
             ]
         )

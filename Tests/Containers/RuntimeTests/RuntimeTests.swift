@@ -53,9 +53,7 @@ struct RuntimeTests {
         try folder.write(change(configuration).text, "bundle/config.json")
     }
 
-    /// Runs the command, and gives its status and what it wrote.
-    ///
-    /// - Parameter programs: A folder with programs that come before the host's.
+    /// Runs the command, and gives its status and what it wrote; `programs` is a folder that comes first in PATH.
     func call(
         _ arguments: String...,
         program: FilePath = Self.program,

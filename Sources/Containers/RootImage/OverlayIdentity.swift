@@ -6,7 +6,9 @@ import Host
 package import SystemPackage
 
 /// The identity of a folder that an engine has mounted by overlayfs: its lower folders, which nobody changes while they are used, and
-/// all files of its upper one, which are few. So are those of the lower folder that docker makes for each container.
+/// all files of its upper one, which are few.
+///
+/// The lower folder that docker makes for each container has few files too, and is known by them.
 ///
 /// Two folders with the same identity have the same files, so that the tree need not be looked at.
 package struct OverlayIdentity: Hashable, Sendable {

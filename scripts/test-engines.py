@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives martlet-runtime by podman, docker and containerd, each with folders, sockets and a network of its own.
 
-    scripts/test-engines.py RUNTIME [podman|crun|docker|killed|ctr|cri|many ...]
+    scripts/test-engines.py RUNTIME [podman|crun|docker|killed|swarm|ctr|cri|many ...]
 
-crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; cri is containerd as
-a kubelet drives it; many is twenty containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun,
+crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; swarm is a Docker Swarm of two
+nodes; cri is containerd as a kubelet drives it; many is twenty containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun,
 containernetworking-plugins, busybox-static and iproute2; cri also python3-venv, for PyPI's stubs of CRI. A check that fails is
-printed, and the exit status is 1.
+printed, and the exit status is 1. What a run that was killed has left is removed by the next one.
 """
 
 import base64, fcntl, json, os, pty, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
 
 runtime = os.path.realpath(sys.argv[1])
-parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "ctr", "cri", "many"]
+parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "swarm", "ctr", "cri", "many"]
 folder = tempfile.mkdtemp(prefix="martlet-engines-", dir="/var/tmp")
 failures, started = [], []
 PATIENCE = 400
+# The control group of all containers whose engine can be told one.
+GROUP = f"/{os.path.basename(folder)}"
 
 
 def write(name, text, mode=0o644):
@@ -94,8 +96,8 @@ def read_until(terminal, pattern):
     return text
 
 
-def machines():
-    """The processes of this script's machines: those that have a disk in its folder, or are in its control group."""
+def machines(folder=folder):
+    """The processes of a run's machines: those that have a disk in its folder, or are in its control group."""
     found, name = [], os.path.basename(folder)
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -109,8 +111,8 @@ def machines():
     return found
 
 
-def states():
-    """The folders that Martlet keeps for this script's containers."""
+def states(folder=folder):
+    """The folders that Martlet keeps for a run's containers."""
     found = []
     for name in os.listdir("/run/martlet-oci") if os.path.exists("/run/martlet-oci") else []:
         try:
@@ -253,8 +255,13 @@ network_backend = "netavark"
 [engine.runtimes]
 martlet = ["{path}"]
 """)
-    call = ["env", f"CONTAINERS_CONF={folder}/containers.conf", "podman", "--root", f"{folder}/podman", "--runroot",
-            f"{folder}/podman-run", "--tmpdir", f"{folder}/podman-tmp", "--runtime", "martlet"]
+    call = [write("podman.sh", f"""#!/bin/sh
+export CONTAINERS_CONF={folder}/containers.conf
+verb=$1
+shift
+[ $verb != run ] || set -- --cgroup-parent={GROUP} "$@"
+exec podman --root {folder}/podman --runroot {folder}/podman-run --tmpdir {folder}/podman-tmp --runtime martlet $verb "$@"
+""", 0o755)]
     Answer([*call, "import", f"{folder}/tree.tar", "box"])
     return call
 
@@ -274,12 +281,16 @@ def run_crun():
     stop_listener("crun", "", call, "c")
 
 
+def docker_daemon(name, address, *options):
+    """The command line of a daemon with folders and a socket of its own."""
+    return ["/usr/sbin/dockerd", "-H", f"unix://{folder}/{name}.sock", "--data-root", f"{folder}/{name}",
+            "--exec-root", f"{folder}/{name}-run", "--pidfile", f"{folder}/{name}.pid", "--storage-driver", "overlay2",
+            "--oom-score-adjust", "0", "--cgroup-parent", GROUP, "--bip", address, "--add-runtime",
+            f"martlet={runtime}", "--default-runtime", "martlet", *options]
+
+
 def start_docker():
-    return start("dockerd", ["/usr/sbin/dockerd", "-H", f"unix://{folder}/docker.sock", "--data-root", f"{folder}/docker",
-                             "--exec-root", f"{folder}/docker-run", "--pidfile", f"{folder}/docker.pid",
-                             "--storage-driver", "overlay2", "--oom-score-adjust", "0", "--live-restore",
-                             "--bip", "172.29.1.1/24", "--add-runtime", f"martlet={runtime}", "--default-runtime",
-                             "martlet"])
+    return start("dockerd", docker_daemon("docker", "172.29.1.1/24", "--live-restore"))
 
 
 def wait_for_docker(what, call):
@@ -318,6 +329,89 @@ def run_killed():
     stop_listener("docker", " after the engine was killed", call, "kept")
     daemon.terminate()
     daemon.wait()
+
+
+def run_swarm():
+    """A swarm of two nodes, the second one in a network of its own."""
+    for words in ("link add node1 type veth peer name node2", "address add 10.77.0.1/24 dev node1", "link set node1 up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    script = ("ip link set lo up; until ip link set node2 up 2>/dev/null; do sleep 0.1; done; "
+              'ip address add 10.77.0.2/24 dev node2; exec "$@"')
+    daemons = [start("swarm1", docker_daemon("swarm1", "172.29.1.1/24")),
+               start("swarm2", ["unshare", "--net", "sh", "-c", script, "sh", *docker_daemon("swarm2", "172.29.2.1/24")])]
+    end = time.monotonic() + 30
+    while os.stat(f"/proc/{daemons[1].pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+        if time.monotonic() > end:
+            return check("swarm: the second node's network", False)
+        time.sleep(0.05)
+    subprocess.run(["ip", "link", "set", "node2", "netns", str(daemons[1].pid)], check=True)
+    calls = [["docker", "-H", f"unix://{folder}/swarm{number}.sock"] for number in (1, 2)]
+    for call in calls:
+        wait_for_docker("a node of the swarm", call)
+        Answer([*call, "import", f"{folder}/tree.tar", "box"])
+    check_swarm(*calls)
+    for call in reversed(calls):
+        Answer([*call, "swarm", "leave", "--force"])
+    for daemon in daemons:
+        daemon.terminate()
+        daemon.wait()
+    subprocess.run(["ip", "link", "delete", "node1"], stderr=subprocess.DEVNULL)
+
+
+def check_swarm(call, other):
+    begun = Answer([*call, "swarm", "init", "--advertise-addr", "10.77.0.1", "--listen-addr", "10.77.0.1:2377"])
+    token = Answer([*call, "swarm", "join-token", "-q", "worker"]).out.strip()
+    joined = Answer([*other, "swarm", "join", "--token", token, "--advertise-addr", "10.77.0.2", "--listen-addr",
+                     "10.77.0.2:2377", "10.77.0.1:2377"])
+    check("swarm: two nodes", begun.status == 0 and joined.status == 0, (begun, joined))
+    second = Answer([*other, "info", "--format", "{{.Swarm.NodeID}}"]).out.strip()
+
+    def running(node):
+        return Answer([*node, "ps", "-q", "--no-trunc"]).out.split()
+
+    def are_running(count):
+        return lambda: Answer([*call, "service", "ls", "--format", "{{.Replicas}}"]).out.strip() == f"{count}/{count}"
+
+    made = Answer([*call, "service", "create", "--detach", "--name", "s", "--replicas", "2", "--no-resolve-image",
+                   "--stop-grace-period", "60s", "--env", "ROUND=1", "box", "sh", "-c",
+                   "trap 'echo over $ROUND; exit 0' TERM; echo begun $ROUND; while :; do sleep 1; done"])
+    check("swarm: service create", made.status == 0, made)
+    wait("swarm: two tasks", are_running(2))
+    check("swarm: a machine on each node", [len(running(node)) for node in (call, other)] == [1, 1], running(call))
+
+    def wait_for_programs(what, words, count):
+        wait(f"swarm: {what}", lambda: Answer([*call, "service", "logs", "s"]).out.count(words) >= count)
+
+    wait_for_programs("service logs of both", "begun 1", 2)
+    ended = Answer([*other, "exec", (running(other) or ["none"])[0], "sh", "-c", "exit 5"])
+    check("swarm: exec in a task", ended.status == 5, ended)
+
+    Answer([*call, "service", "scale", "--detach", "s=3"])
+    check("swarm: scale", wait("swarm: three tasks", are_running(3)))
+    # A program that is told to end before it has set its trap ends by that.
+    wait_for_programs("the third program", "begun 1", 3)
+    ended = Answer([*call, "service", "update", "--detach", "--update-parallelism", "3", "--env-add", "ROUND=2", "s"])
+    check("swarm: update is begun", ended.status == 0, ended)
+    wait_for_programs("update", "begun 2", 3)
+    logs = Answer([*call, "service", "logs", "s"]).out
+    check("swarm: the programs before the update ended by themselves", logs.count("over 1") == 3, logs)
+
+    Answer([*call, "node", "update", "--availability", "drain", second])
+    moved = wait("swarm: drain", lambda: not running(other) and len(running(call)) == 3 and are_running(3)())
+    check("swarm: a drained node's task goes on at the other one", moved)
+    number = Answer([*call, "inspect", "--format", "{{.State.Pid}}", (running(call) or ["none"])[0]]).out.strip()
+    before = set(running(call))
+    if number.isdigit() and number != "0":
+        os.kill(int(number), signal.SIGKILL)
+    replaced = wait("swarm: a machine that is killed",
+                    lambda: len(running(call)) == 3 and set(running(call)) != before and are_running(3)())
+    check("swarm: a machine that is killed is replaced", replaced)
+    ended = Answer([*call, "service", "rm", "s"])
+    check("swarm: service rm", ended.status == 0, ended)
+    wait("swarm: the end of all tasks", lambda: not [*running(call), *running(other)])
+    for node in (call, other):
+        Answer([*node, "container", "prune", "--force"])
+    check_nothing_left("swarm")
 
 
 def run_ctr():
@@ -666,7 +760,73 @@ def run_many():
     check_nothing_left("many")
 
 
+def remove_all(folder):
+    """Removes what a run has left, with the processes of engines that were killed."""
+    own = machines(folder)
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{number}/cmdline") as file:
+                is_own = folder in file.read() and int(number) != os.getpid()
+            if is_own or int(number) in own:
+                os.kill(int(number), signal.SIGKILL)
+        except OSError:
+            pass
+    for line in reversed(open("/proc/self/mountinfo").readlines()):
+        if folder in line.split()[4]:
+            subprocess.run(["umount", "-l", line.split()[4]])
+    for name in states(folder):
+        shutil.rmtree(f"/run/martlet-oci/{name}", ignore_errors=True)
+    end = time.monotonic() + 10
+    while not all(remove_group(f"/sys/fs/cgroup/{kind}/{os.path.basename(folder)}") for kind in os.listdir("/sys/fs/cgroup")):
+        if time.monotonic() > end:
+            print(f"control groups of {folder} are left", flush=True)
+            break
+        time.sleep(0.1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_group(path):
+    """Removes a control group and those in it. Gives False where one has processes still."""
+    for group, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(group)
+        except OSError:
+            return False
+    return True
+
+
+def lock(path):
+    """Locks a run's folder for as long as this process lives; None where another one has it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+    except BlockingIOError:
+        os.close(file)
+
+
+def remove_lost():
+    """Removes what runs that were killed have left."""
+    groups = [name for kind in os.listdir("/sys/fs/cgroup") for name in os.listdir(f"/sys/fs/cgroup/{kind}")]
+    for name in sorted({*os.listdir("/var/tmp"), *groups}):
+        path = f"/var/tmp/{name}"
+        if not name.startswith("martlet-engines-") or path == folder:
+            continue
+        try:
+            # One of this minute may be about to be locked.
+            is_lost = os.stat(path).st_mtime < time.time() - 60 and lock(path) is not None
+        except FileNotFoundError:
+            is_lost = True
+        if is_lost:
+            print(f"removing {path}, of a run that was killed", flush=True)
+            remove_all(path)
+
+
 def main():
+    # Held as long as this process lives.
+    held = lock(folder)
+    if held is not None:
+        remove_lost()
     os.makedirs(f"{folder}/tree/bin")
     os.makedirs(f"{folder}/copied")
     write("copied/file", "text\n")
@@ -681,25 +841,13 @@ def main():
         for part in parts:
             print(part, flush=True)
             {"podman": run_podman, "crun": run_crun, "docker": run_docker,
-             "killed": run_killed, "ctr": run_ctr, "cri": run_cri, "many": run_many}[part]()
+             "killed": run_killed, "swarm": run_swarm, "ctr": run_ctr, "cri": run_cri, "many": run_many}[part]()
     finally:
         for process in reversed(started):
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-        # What an engine that was killed has left, by the folder of this script.
-        for number in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{number}/cmdline") as file:
-                    is_own = folder in file.read() and int(number) != os.getpid()
-                if is_own or int(number) in machines():
-                    os.kill(int(number), signal.SIGKILL)
-            except OSError:
-                pass
-        for line in reversed(open("/proc/self/mountinfo").readlines()):
-            if folder in line.split()[4]:
-                subprocess.run(["umount", "-l", line.split()[4]])
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_all(folder)
     print(f"{len(failures)} failed" if failures else "all passed")
     sys.exit(bool(failures))
 

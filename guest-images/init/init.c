@@ -140,6 +140,21 @@ static void mount_all(void) {
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++) CALL(symlink, links[i][0], links[i][1], 0, 0, 0);
 }
 
+/// Has the kernel read, while the rest of the boot goes on, what a shell needs of Debian's busybox on a disk up to its prompt: 285 of its
+/// 484 pages. Without this, page faults read 388 pages in three times as many requests, and wait for each.
+///
+/// The list is what a page cache without read-ahead holds at the prompt (125 pages), with gaps of up to 12 pages filled: a request costs
+/// as much as nine pages. For another busybox it is only a worse guess.
+static void read_shell_ahead(void) {
+    static const struct { uint16_t first, count; } pages[] = {
+        {0, 99}, {123, 9}, {148, 71}, {234, 7}, {292, 14}, {377, 74}, {473, 11}};
+    int file = root_is_memory ? -1 : sys_open("/bin/busybox", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++)
+        CALL(readahead, file, pages[i].first * 4096, pages[i].count * 4096, 0, 0);
+    sys_close(file);
+}
+
 // MARK: - Host name and network
 
 /// Reads a number up to `maximum`, and moves behind it; -1 where there is none.
@@ -457,6 +472,8 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     sys_reboot(LINUX_REBOOT_CMD_CAD_OFF);  // Ctrl-Alt-Del: a signal to us instead of an immediate reset
 
     mount_all();
+    int has_shell = !has_word(command_line, "martlet.shell=off");
+    if (has_shell) read_shell_ahead();
     set_up_network_identity();
 
     // The kernel passes words that it does not know on: TERM=… from the command line, or its own default "linux".
@@ -468,7 +485,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
     unsigned count = 2 + open_keyboards(set + 2);
     find_identity_page();
-    int listener = listen_for_host(), has_shell = !has_word(command_line, "martlet.shell=off");
+    int listener = listen_for_host();
     set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
     char *command = command_to_run();
     // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.

@@ -77,7 +77,7 @@ struct CompareCommand: ParsableCommand {
         let machine: Result<MachineImages, ComparisonError>
         do {
             let guest = try DefaultGuest.find(vcpuCount: 1)
-            images = guest.kernel.removingLastComponent()
+            images = guest.kernel.parent
             let monitor = MachineImages(
                 monitor: ProcessArguments.executable?.string ?? "/proc/self/exe",
                 kernel: guest.kernel.string,

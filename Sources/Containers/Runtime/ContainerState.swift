@@ -42,7 +42,7 @@ struct ContainerState {
     func make() throws(RuntimeProblem) {
         FolderTree.remove(folder)
         do throws(Errno) {
-            try FolderTree.make(folder.removingLastComponent().removingLastComponent())
+            try FolderTree.make(folder.parent.parent)
             try FolderTree.make(folder, mode: 0o700)
             for path in [shared, outer, shared.appending("files")] { try FolderTree.make(path) }
         } catch {

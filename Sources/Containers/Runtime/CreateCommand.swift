@@ -113,7 +113,7 @@ struct CreateCommand {
 
     /// Removes the disks of containers that were lost with `/run`, by a reboot of the host.
     private func removeLostScratches(_ cache: ImageCache) {
-        let folder = state.folder.removingLastComponent()
+        let folder = state.folder.parent
         for name in (try? FolderListing.names(in: cache.folder.hostText)) ?? [] where name.hasPrefix(Self.scratchPrefix)
         {
             let owner = folder.appending(String(name.dropFirst(Self.scratchPrefix.utf8.count).prefix { $0 != "." }))
@@ -128,15 +128,5 @@ struct CreateCommand {
         case "off": return true
         case let text?: throw RuntimeProblem("annotation martlet.template: '\(printable(text))' is not on or off")
         }
-    }
-}
-
-extension FilePath {
-    /// The path from the root on.
-    var absolute: FilePath {
-        if isAbsolute { return self }
-        guard let folder = unsafe getcwd(nil, 0) else { return self }
-        defer { unsafe free(folder) }
-        return unsafe FilePath(platformString: folder).pushing(self)
     }
 }

@@ -15,7 +15,7 @@ struct Installation {
         guard let executable = ProcessArguments.executable else {
             throw RuntimeProblem("this program does not know where it is")
         }
-        let folder = executable.removingLastComponent()
+        let folder = executable.parent
         command = folder.appending("martlet")
         guard unsafe command.withPlatformString({ unsafe access($0, X_OK) }) == 0 else {
             throw RuntimeProblem("\(command) is not there: martlet-runtime is installed beside martlet")
@@ -40,7 +40,7 @@ struct Installation {
         var folders: [FilePath] = []
         for line in String(hostBytes: maps).split(separator: "\n") where line.contains(".so") {
             guard let start = line.firstIndex(of: "/") else { continue }
-            let folder = FilePath(hostText: String(line[start...])).removingLastComponent()
+            let folder = FilePath(hostText: String(line[start...])).parent
             if !folders.contains(folder) { folders.append(folder) }
         }
         return folders

@@ -151,9 +151,9 @@ extension FileTransfer {
             let result = unsafe target.withPlatformString { unsafe stat($0, &status) }
             if result != 0 || status.st_mode & S_IFMT != S_IFDIR {
                 name = target.lastComponent.map { "\($0)" } ?? name
-                folder = target.removingLastComponent()
+                folder = target.parent
             }
-            let raw = unsafe (folder.isEmpty ? "." : folder).withPlatformString {
+            let raw = unsafe folder.withPlatformString {
                 unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             }
             guard raw >= 0 else { throw .host("cannot open \(folder): \(Errno(rawValue: errno))") }

@@ -159,8 +159,8 @@ extension Drive {
 extension Vsock {
     /// Checks that a socket can be made where the path wants it, which happens at the start.
     func checkFolder() throws(APIError) {
-        guard let folder = path.map({ FilePath(hostText: $0).removingLastComponent() }) else { return }
-        try checkReadable(folder.isEmpty ? "." : folder.hostText, "vsock", isFolder: true) { words in
+        guard let folder = path.map({ FilePath(hostText: $0).parent }) else { return }
+        try checkReadable(folder.hostText, "vsock", isFolder: true) { words in
             FirecrackerWords.prefix(of: "vsock") + "Cannot create backend for vsock device: "
                 + "Error binding to the host-side Unix socket: \(words)"
         }

@@ -60,8 +60,7 @@ package struct DraftFile: ~Copyable, Sendable {
         }
         guard isDurable else { return }
         // The name is as durable as the bytes, as far as the file system can do that.
-        let folder = path.removingLastComponent()
-        let parent = unsafe (folder.isEmpty ? "." : folder).withPlatformString {
+        let parent = unsafe path.parent.withPlatformString {
             unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         }
         guard parent >= 0 else { return }

@@ -14,8 +14,8 @@ package enum FolderTree {
     package static func make(_ path: FilePath, mode: CInterop.Mode = 0o755) throws(Errno) {
         guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST else { return }
         let error = Errno(rawValue: errno)
-        let parent = path.removingLastComponent()
-        guard error == .noSuchFileOrDirectory, !parent.isEmpty else { throw error }
+        let parent = path.parent
+        guard error == .noSuchFileOrDirectory, parent != path else { throw error }
         try make(parent, mode: mode)
         guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) == 0 || errno == EEXIST else {
             throw Errno(rawValue: errno)

@@ -12,14 +12,14 @@ package enum GuestImageFolders {
     /// - Parameter executable: `PREFIX/bin/martlet`, or `SOURCE/.build/TRIPLE/CONFIGURATION/martlet`.
     /// - Returns: None for a program at another place.
     package static func folders(of executable: FilePath) -> [FilePath] {
-        let folder = executable.removingLastComponent()
-        let parent = folder.removingLastComponent()
+        let folder = executable.parent
+        let parent = folder.parent
         if folder.lastComponent == "bin" { return [parent.appending("share").appending("martlet")] }
         if parent.lastComponent == "libexec", folder.lastComponent == "martlet" {
-            return [parent.removingLastComponent().appending("share").appending("martlet")]
+            return [parent.parent.appending("share").appending("martlet")]
         }
-        let build = parent.removingLastComponent()
+        let build = parent.parent
         guard build.lastComponent == ".build" else { return [] }
-        return [build.removingLastComponent().appending("guest-images").appending("build")]
+        return [build.parent.appending("guest-images").appending("build")]
     }
 }

@@ -28,7 +28,7 @@ package struct UnixAddress: ~Copyable {
             bytes = text
             folder = nil
         } else {
-            let raw = unsafe path.removingLastComponent().withPlatformString { unsafe chost_open_folder($0) }
+            let raw = unsafe path.parent.withPlatformString { unsafe chost_open_folder($0) }
             guard raw >= 0 else { throw .failed(path, operation: "open its folder", Errno(rawValue: -raw)) }
             bytes = Array("/proc/self/fd/\(raw)/".utf8) + name
             folder = OwnedDescriptor(adopting: raw)

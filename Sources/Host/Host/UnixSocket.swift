@@ -51,7 +51,7 @@ package final class UnixSocket: Sendable {
         let raw = socket.rawValue
         // Bound under a name of its own: clients wait for the path to appear, and then connect once.
         let draftName = ".martlet-\(String(UInt64.random(in: .min ... .max), radix: 16))"
-        let draft = path.removingLastComponent().appending(draftName)
+        let draft = path.parent.appending(draftName)
         var error = unsafe try UnixAddress(draft).withSocketAddress { unsafe bind(raw, $0, $1) }
         guard error == 0, let file = UnixSocketFile(draft) else {
             throw .failed(path, operation: "bind", Errno(rawValue: error == 0 ? ENOENT : error))

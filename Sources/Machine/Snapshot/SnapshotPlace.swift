@@ -29,7 +29,7 @@ package struct SnapshotPlace: Hashable, Sendable {
         (self.state, self.memory) = (state, memory)
         let name = state.lastName
         disksName = name == SnapshotFile.state ? SnapshotFile.disks : "\(name).\(SnapshotFile.disks)"
-        disks = state.removingLastComponent().pushing(FilePath(hostText: disksName))
+        disks = state.parent.pushing(FilePath(hostText: disksName))
     }
 
     /// The name of the folder of copies of disks, which is beside the state.
@@ -46,16 +46,4 @@ package struct SnapshotPlace: Hashable, Sendable {
 
     /// The path of a disk's copy.
     package func disk(_ id: String) -> FilePath { disks.appending(id) }
-}
-
-extension FilePath {
-    /// The folder that the path is in.
-    var parent: FilePath {
-        let parent = removingLastComponent()
-        return parent.isEmpty ? "." : parent
-    }
-    /// The last name of the path as text from which the bytes can be made again; empty where there is none.
-    ///
-    /// Not through another path, which makes Swift's runtime look through all conformances of the program for its components.
-    var lastName: String { unsafe lastComponent?.withPlatformString { unsafe String(hostString: $0) } ?? "" }
 }

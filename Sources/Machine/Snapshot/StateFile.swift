@@ -39,7 +39,7 @@ package enum StateFile {
         } catch {
             throw .notASnapshot(path, reason: "\(error)")
         }
-        return try StateHeader.version(StateHeader.words(text), path)
+        return try StateHeader.version(text, path)
     }
 
     /// A part of a file.

@@ -48,36 +48,37 @@ struct StateHeader {
     ///   - path: The file, for messages.
     /// - Throws: `notASnapshot`, `version` or `damaged`.
     init(_ start: [UInt8], path: FilePath) throws(SnapshotError) {
-        let words = Self.words(start)
+        let text = Self.text(start)
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
         let version = try Self.version(words, path)
         guard version.isReadable else { throw .version(major: version.major, minor: version.minor) }
         func part(_ index: Int) -> Part? {
             guard index + 1 < words.count else { return nil }
-            func value(_ word: String) -> Substring { word.drop { $0 != "=" }.dropFirst() }
+            func value(_ word: Substring) -> Substring { word.drop { $0 != "=" }.dropFirst() }
             return Part(checksum: value(words[index]), byteCount: value(words[index + 1]))
         }
         self.version = version
         json = part(2) ?? Part([])
         console = part(4) ?? Part([])
         // One line for each value: whatever else is in it is damage.
-        let line = words.joined(separator: " ")
-        guard line == self.line, line.utf8.count < start.count else {
-            throw .damaged(path, reason: "its first line is '\(printable(String(line.prefix(80))))'")
+        guard text == line, text.utf8.count < start.count else {
+            throw .damaged(path, reason: "its first line is '\(printable(String(text.prefix(80))))'")
         }
     }
 
-    /// The words of the first line of a file, which may come from anybody.
-    static func words(_ start: [UInt8]) -> [String] {
-        start.prefix(lengthLimit).prefix { $0 != UInt8(ascii: "\n") }
-            .split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-            .map { String(decoding: $0, as: UTF8.self) }
+    private static func text(_ start: [UInt8]) -> String {
+        String(decoding: start.prefix(lengthLimit).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 
-    /// The version that these words tell.
+    /// The version of a file, which may come from anybody.
     ///
     /// - Throws: `notASnapshot`.
-    static func version(_ words: [String], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
-        guard words.first == magic, words.count >= 4, let version = SnapshotVersion(words[1][...]) else {
+    static func version(_ start: [UInt8], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
+        try version(text(start).split(separator: " ", omittingEmptySubsequences: false), path)
+    }
+
+    private static func version(_ words: [Substring], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
+        guard words.first.map({ $0 == magic }) == true, words.count >= 4, let version = SnapshotVersion(words[1]) else {
             throw .notASnapshot(path, reason: "it does not begin with '\(magic)' and a version")
         }
         return version

@@ -52,7 +52,7 @@ extension DiskFile {
         }
         let file: DraftFile
         do throws(Errno) {
-            file = try DraftFile(in: path.removingLastComponent())
+            file = try DraftFile(in: path.parent)
         } catch {
             throw .file(path, operation: "create", error)
         }

@@ -13,7 +13,7 @@ enum ContainerGuest {
     /// - Throws: `DefaultGuest.NotFound`, `.Untrusted`.
     static func configuration(vcpuCount: Int) throws -> MachineConfiguration {
         let guest = try DefaultGuest.find(vcpuCount: vcpuCount)
-        let initrd = guest.kernel.removingLastComponent().appending("container.cpio")
+        let initrd = guest.kernel.parent.appending("container.cpio")
         var source = BootSource(kernelPath: guest.kernel.hostText)
         source.initrdPath = initrd.hostText
         source.imageParameters = (guest.parameters + ["martlet.shell=off"]).joined(separator: " ")

@@ -29,7 +29,7 @@ extension MachineFolder {
                 "\(path.pushing(FilePath(hostText: name))) is a folder that is not Martlet's; remove it by hand"
             )
         }
-        let grave = path.removingLastComponent().hidden("old")
+        let grave = path.parent.hidden("old")
         let result = unsafe path.withPlatformString { from in
             unsafe grave.withPlatformString { unsafe rename(from, $0) }
         }

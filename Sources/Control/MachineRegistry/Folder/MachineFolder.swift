@@ -74,7 +74,7 @@ package struct MachineFolder: Hashable, Sendable {
         }
         guard !isReached else { return }
         // The machines of all are here: their folders stay closed to each other.
-        let runtime = path.removingLastComponent()
+        let runtime = path.parent
         _ = unsafe runtime.withPlatformString { unsafe chmod($0, 0o711) }
         var above = runtime
         while !above.isEmpty, above != "/" {

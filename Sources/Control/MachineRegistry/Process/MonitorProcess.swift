@@ -12,10 +12,10 @@ package enum MonitorProcess {
     /// - Throws: `RegistryError` where it is not there.
     package static func program() throws(RegistryError) -> FilePath {
         let own = ProcessArguments.executable ?? FilePath()
-        let folder = own.removingLastComponent()
+        let folder = own.parent
         let places = [
             folder.appending("martlet-monitor"),
-            folder.removingLastComponent().appending("libexec").appending("martlet").appending("martlet-monitor"),
+            folder.parent.appending("libexec").appending("martlet").appending("martlet-monitor"),
         ]
         for place in places where unsafe place.withPlatformString({ unsafe access($0, X_OK) == 0 }) { return place }
         throw RegistryError("cannot find martlet-monitor: it belongs beside \(own), `make build` builds it")

@@ -102,7 +102,8 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t child = chost_fork_into(launch->namespaces);
+    // The child of vfork borrows this memory until exec: nothing is copied, and this thread waits, as it would for the report.
+    pid_t child = launch->namespaces ? chost_fork_into(launch->namespaces) : vfork();
     if (child == 0) become(launch, &maps, ends[1]);
     error = child < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

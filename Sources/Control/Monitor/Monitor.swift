@@ -106,6 +106,7 @@ enum Monitor {
         if snapshot.machine.configuration.vsock != nil, let folder = options.machineFolder {
             wishes.vsockPath = MachineFolder.path(.vsock, in: folder)
         }
+        headStart?.restore(snapshot, wishes)
         return .restore(snapshot, wishes)
     }
 }

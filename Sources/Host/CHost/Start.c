@@ -2,8 +2,14 @@
 
 #include "CHost.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static int argument_count;
 static char *const *argument_vector;
@@ -19,5 +25,12 @@ __attribute__((constructor(101))) static void look_at_start(int count, char **ar
 }
 
 int chost_argument_count(void) { return argument_count; }
+
+void chost_populate_data(void) {
+    extern char __bss_start[], _end[];
+    uintptr_t start = (uintptr_t)__bss_start & ~(uintptr_t)4095;
+    // Kernels before 5.14 cannot, and each page comes when it is touched.
+    madvise((void *)start, (uintptr_t)_end - start, MADV_POPULATE_WRITE);
+}
 
 const char *chost_argument(int index) { return index < argument_count ? argument_vector[index] : NULL; }

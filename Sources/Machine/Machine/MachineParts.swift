@@ -52,8 +52,8 @@ final class MachineParts: Sendable {
         // First what needs no KVM: a wrong path is told on any host.
         let configuration: MachineConfiguration
         let kernel: LoadableKernel?
-        let file: MemoryFile?
-        let headStart: HeadStart?
+        let foundation: MachineFoundation
+        let vcpus: [KVMVCPU]
         // Open until the disks are.
         var copies: [PrivateCopy] = []
         defer { withExtendedLifetime(copies) {} }
@@ -62,27 +62,21 @@ final class MachineParts: Sendable {
             configuration = wanted
             try configuration.validateForHost()
             kernel = try LoadableKernel(configuration, isHostInterpreting: isInterpreted)
-            (file, headStart) = (nil, nil)
+            ProcessMemory.endStep()
+            foundation = try MachineFoundation(memory: configuration.size.memoryByteCount)
+            vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
+                try foundation.makeVCPUs(configuration.size.vcpuCount)
+            }
         case .restore(let snapshot, let options):
             configuration = try snapshot.configuration(options, copies: &copies)
-            (kernel, headStart) = (nil, options.headStart)
-            file = try inMachineTerms(MachineError.snapshot) { () throws(SnapshotError) in
-                try snapshot.memory()
-            }
+            kernel = nil
+            let begun = try options.headStart?.take()
+            let restored = if let begun { begun } else { try RestoredFoundation(snapshot, clock: options.clock) }
+            (foundation, vcpus) = (restored.foundation, restored.vcpus)
         }
 
-        if kernel != nil { ProcessMemory.endStep() }
-        let size = configuration.size
-        let begun = try headStart?.take(memory: size.memoryByteCount)
-        let foundation = if let begun { begun } else { try MachineFoundation(memory: size.memoryByteCount) }
         let (system, memory, vm) = (foundation.system, foundation.memory, foundation.vm)
         var resources = foundation.resources
-        let vcpus = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-            try foundation.makeVCPUs(size.vcpuCount)
-        }
-        if let file {
-            try inMachineTerms(MachineError.memory) { () throws(GuestMemoryError) in try memory.begin(with: file) }
-        }
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
             // Nobody comes later to a console that this machine has for itself: what was written is not kept.
             let console =
@@ -125,7 +119,6 @@ final class MachineParts: Sendable {
             reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
         case .restore(let snapshot, let options):
             let saved = snapshot.machine
-            try Self.restore(saved, system, vm, clock: options.followsHostClock ? .catchingUp : .fromSave, vcpus: vcpus)
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
             if var state = saved.console {

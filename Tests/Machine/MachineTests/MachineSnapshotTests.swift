@@ -77,6 +77,47 @@ struct MachineSnapshotTests {
         #expect(bytes == bytes.indices.map { UInt8($0 % 255) })
     }
 
+    @Test func `a head start gives one machine, which goes on as any other, and ends where nobody wants it`()
+        async throws
+    {
+        let output = try output()
+        defer { try? output.close() }
+        let original = try machine([Self.count], output: output)
+        try original.start()
+        try Deadline.wait(for: "output") { try folder.read("output").count > 100 }
+        try await original.pause()
+        try await original.save(to: path)
+        original.stop()
+        _ = await original.wait()
+        var options = RestoreOptions()
+        options.headStart = HeadStart(for: SnapshotPlace(folder: path))
+        let snapshot = try MachineSnapshot(path)
+        options.headStart?.restore(snapshot, options)
+        // The second finds that the first has taken it.
+        for _ in 1...2 {
+            let seen = try folder.read("output").count
+            let machine = try VirtualMachine(
+                restoring: snapshot,
+                options: options,
+                console: ConsoleAttachment(output: output)
+            )
+            try machine.start()
+            try Deadline.wait(for: "output") { try folder.read("output").count > seen + 100 }
+            machine.stop()
+            _ = await machine.wait()
+        }
+        let bytes = try folder.read("output")
+        let start = try #require(bytes.indices.dropFirst().first { bytes[$0] != UInt8($0 % 255) } ?? bytes.indices.last)
+        // The third part goes on where the second began, which is where the machine was saved.
+        #expect(bytes[start...].indices.allSatisfy { bytes[$0] == UInt8((Int(bytes[start]) + $0 - start) % 255) })
+        _ = HeadStart(for: SnapshotPlace(folder: path))
+        try Deadline.wait(for: "the end of its thread") {
+            try FolderListing.names(in: "/proc/self/task").allSatisfy {
+                (try? FileContents.bytes(of: FilePath("/proc/self/task/\($0)/comm"), limit: 64)) != Array("kvm\n".utf8)
+            }
+        }
+    }
+
     @Test func `a machine that was paused is saved and stays paused, one that runs goes on`() async throws {
         let output = try output()
         defer { try? output.close() }

@@ -55,10 +55,12 @@ struct PlainRestore {
     func run() throws -> Int32? {
         let path = FilePath(hostText: folder).absolute
         guard !isDetached else { return try launch(path) }
+        ProcessStart.populateData()
         var options = RestoreOptions()
         (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart(for: SnapshotPlace(folder: path)))
         let snapshot = try MachineSnapshot(path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else { return nil }
+        options.headStart?.restore(snapshot, options)
         var settings = SessionSettings()
         settings.escape = EscapeKey.standard.filter
         return Int32(try MachineSession(settings).run(.restore(snapshot, options)))

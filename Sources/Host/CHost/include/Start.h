@@ -10,6 +10,8 @@
 int chost_argument_count(void);
 /// An argument; NULL for none.
 const char *_Nullable chost_argument(int index);
+/// Has the kernel make the pages of this program's variables that are zero at its start.
+void chost_populate_data(void);
 
 #pragma clang assume_nonnull end
 

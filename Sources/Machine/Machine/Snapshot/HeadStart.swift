@@ -1,20 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import GuestMemory
 import Host
+import KVM
 import MachineModel
 package import Snapshot
 import Synchronization
 
-/// The foundation of a machine, which a thread of its own makes while the state of a snapshot is read.
+/// KVM's part of a saved machine, which a thread of its own makes beside whatever else a start has to do.
 ///
-/// The kernel takes longer for the one than this process does for the other.
+/// It makes the machine while the state of the snapshot is read, and gives it that state while the rest of the process gets ready.
 package final class HeadStart: Sendable {
-    private final class Outcome: Sendable {
-        let result = Mutex<Result<MachineFoundation, MachineError>?>(nil)
+    private final class Work: Sendable {
+        let order = Mutex<Order?>(nil)
+        let hasOrder = DispatchSemaphore(value: 0)
+        let result = Mutex<Result<RestoredFoundation, MachineError>?>(nil)
+
+        func give(_ order: Order?) {
+            self.order.withLock { $0 = order }
+            hasOrder.signal()
+        }
+
+        func perform(memory byteCount: UInt64) {
+            let foundation = Result { () throws(MachineError) in try MachineFoundation(memory: byteCount) }
+            let host = HostDescription.current()
+            hasOrder.wait()
+            guard let order = order.withLock({ $0.take() }), order.snapshot.machine.memory.byteCount == byteCount else {
+                return
+            }
+            let result = Result { () throws(MachineError) in
+                try RestoredFoundation(order.snapshot, clock: order.clock, host: host, foundation: foundation.get())
+            }
+            self.result.withLock { $0 = result }
+        }
     }
 
-    private let outcome = Outcome()
+    private struct Order {
+        var snapshot: MachineSnapshot
+        var clock: ClockContinuation
+    }
+
+    private let work = Work()
     private let thread: HostThread?
 
     /// Starts; where the host gives no thread, or there is no such snapshot, nothing is made.
@@ -27,21 +54,31 @@ package final class HeadStart: Sendable {
             thread = nil
             return
         }
-        let outcome = outcome
-        thread = try? HostThread("kvm") {
-            let result = Result { () throws(MachineError) in try MachineFoundation(memory: byteCount) }
-            outcome.result.withLock { $0 = result }
-        }
+        let work = work
+        thread = try? HostThread("kvm") { work.perform(memory: byteCount) }
     }
 
-    /// Waits for the foundation.
+    deinit {
+        // The thread waits for an order.
+        work.give(nil)
+    }
+
+    /// Has the machine get its state.
     ///
-    /// - Parameter byteCount: The size of memory that it has to have.
-    /// - Returns: The foundation, once; `nil` where there is none of this size.
-    /// - Throws: What the host did not give.
-    func take(memory byteCount: UInt64) throws(MachineError) -> MachineFoundation? {
+    /// - Parameters:
+    ///   - snapshot: The snapshot, whose state was read by now.
+    ///   - options: The wishes of whoever lets it go on.
+    package func restore(_ snapshot: MachineSnapshot, _ options: RestoreOptions) {
+        work.give(Order(snapshot: snapshot, clock: options.clock))
+    }
+
+    /// Waits for the machine.
+    ///
+    /// - Returns: The machine, once; `nil` where there is none that `restore` was called for.
+    /// - Throws: What keeps it from going on here.
+    func take() throws(MachineError) -> RestoredFoundation? {
+        work.hasOrder.signal()
         thread?.join()
-        let foundation = try outcome.result.withLock { $0.take() }?.get()
-        return foundation?.memory.byteCount == byteCount ? foundation : nil
+        return try work.result.withLock { $0.take() }?.get()
     }
 }

@@ -150,51 +150,6 @@ extension MachineParts {
         }
         return SavedDisk(id: drive.id, byteCount: disk.fileByteCount, isCopied: isCopied)
     }
-
-    /// Makes KVM's part that of a saved machine, before anything runs.
-    ///
-    /// - Parameters:
-    ///   - saved: May come from anybody.
-    ///   - system: The host's KVM.
-    ///   - vm: The new machine, with its memory.
-    ///   - clock: How its paravirtual clock goes on.
-    ///   - vcpus: Its vCPUs, which never ran.
-    /// - Throws: `snapshot` with every difference of the hosts, `kvm`.
-    static func restore(
-        _ saved: SavedMachine,
-        _ system: KVMSystem,
-        _ vm: KVMVirtualMachine,
-        clock: ClockContinuation,
-        vcpus: [KVMVCPU]
-    ) throws(MachineError) {
-        do {
-            let host = HostDescription.current()
-            // A probe of the counter costs a little, and in the same boot nothing depends on it.
-            let canSet = try saved.host.bootID == host.bootID || vcpus.first?.canSetTimeStampCounter() ?? false
-            // The same processor, kernel and boot give what they gave, and the question takes KVM up to half a millisecond.
-            let supported = saved.host == host ? nil : try system.supportedCPUID()
-            let check = HostCheck(
-                host: host,
-                supported: supported,
-                timeStampKilohertz: vcpus.first?.timeStampKilohertz ?? 0,
-                canScaleTimeStampCounter: system.value(of: .tscControl) != 0,
-                canSetTimeStampCounter: canSet
-            )
-            let differences = check.differences(
-                from: saved.host,
-                cpuid: try saved.vcpus.first?.savedCPUID() ?? [],
-                timeStampKilohertz: saved.vcpus.first?.timeStampKilohertz ?? 0
-            )
-            guard differences.isEmpty else { throw SnapshotError.host(differences) }
-            try vm.restore(saved.kvm, clock: clock)
-            for (vcpu, state) in zip(vcpus, saved.vcpus) { try vcpu.restore(state) }
-            if let first = vcpus.first {
-                for vcpu in vcpus.dropFirst() { vcpu.synchronizeTimeStampCounter(with: first) }
-            }
-        } catch {
-            throw MachineError(saving: error)
-        }
-    }
 }
 
 extension MachineParts {

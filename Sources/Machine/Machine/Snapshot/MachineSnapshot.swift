@@ -3,6 +3,7 @@
 import Glibc
 package import GuestMemory
 import Host
+import KVM
 package import MachineModel
 package import Snapshot
 import Storage
@@ -181,6 +182,7 @@ package struct RestoreOptions: Sendable {
     /// Indicates whether a guest on KVM's paravirtual clock finds the host's time, as if it had run all the time; else that
     /// of the save.
     package var followsHostClock = true
+    var clock: ClockContinuation { followsHostClock ? .catchingUp : .fromSave }
     /// Files for disks, by their ids in the description, instead of those in the snapshot.
     package var drives: [String: FilePath] = [:]
     /// The host's sides of network interfaces, by their ids in the description; all else about them is as it was saved.
@@ -195,7 +197,7 @@ package struct RestoreOptions: Sendable {
     /// Indicates whether a disk that the snapshot has no copy of is opened at the path that it had, as Firecracker does: the state may
     /// name any file of this process's.
     package var usesSavedDisks = false
-    /// A machine of KVM's that is being made already.
+    /// A machine of KVM's that is being made already, of this snapshot with these wishes.
     package var headStart: HeadStart?
 
     package init() {}

@@ -9,6 +9,8 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
     package var status = 400
     /// The error, in words.
     package let description: String
+    /// Indicates whether the request had a field that Firecracker wants to do without.
+    var isDeprecated = false
     /// The error in the words that Firecracker has for it, where those are others.
     private var firecrackerWords: String?
 

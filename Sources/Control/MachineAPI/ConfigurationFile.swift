@@ -168,16 +168,20 @@ extension Vsock {
 }
 
 extension NetworkInterface {
-    /// Checks that a TAP can be opened as Firecracker opens it, which happens at the start.
+    /// Looks whether a TAP can be opened as Firecracker opens it, which happens at the start.
     ///
-    /// - Throws: `APIError`, which names the TAP.
-    func checkTAP() throws(APIError) {
+    /// - Parameter others: The machine's other interfaces.
+    /// - Returns: The error, which names the TAP, where it cannot.
+    func problemOfTAP(beside others: [NetworkInterface]) -> APIError? {
         // Other places, and several queues, are Martlet's own.
-        guard backend == .tap, queueCount == 1 else { return }
+        guard backend == .tap, queueCount == 1 else { return nil }
         do throws(Errno) {
+            let isTaken = others.contains { $0.backend == .tap && $0.hostDeviceName == hostDeviceName }
+            if isTaken { throw Errno.resourceBusy }
             try NetworkAttachment.probeTAP(hostDeviceName)
+            return nil
         } catch {
-            throw APIError(
+            return APIError(
                 FirecrackerWords.prefix(of: "network-interface")
                     + "Could not create the network device: Open tap device failed: Error while creating ifreq structure: "
                     + "\(error) (os error \(error.rawValue)). Invalid TUN/TAP Backend provided by \(hostDeviceName). "

@@ -73,6 +73,9 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         public init() {}
     }
 
+    /// Indicates whether a guest's address may be that of a group, which Firecracker takes.
+    package var takesGroupAddresses = false
+
     enum CodingKeys: String, CodingKey {
         case id = "iface_id"
         case hostDeviceName = "host_dev_name"
@@ -170,7 +173,7 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         if let mtu, !Self.mtus.contains(mtu) {
             throw ConfigurationError("\(place).mtu", "must be 68 to 65535, not \(mtu)")
         }
-        if let guestMAC, !Self.isUnicastAddress(guestMAC) {
+        if let guestMAC, !Self.isAddress(guestMAC, ofGroup: takesGroupAddresses) {
             throw ConfigurationError(
                 "\(place).guest_mac",
                 "must be six bytes such as 06:00:AC:10:00:02, the first one even, not '\(guestMAC)'"
@@ -244,9 +247,9 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         }
     }
 
-    private static func isUnicastAddress(_ text: String) -> Bool {
+    private static func isAddress(_ text: String, ofGroup: Bool) -> Bool {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
-        return parts.count == 6 && bytes.count == 6 && bytes[0] & 1 == 0 && bytes.contains { $0 != 0 }
+        return parts.count == 6 && bytes.count == 6 && (ofGroup || bytes[0] & 1 == 0) && bytes.contains { $0 != 0 }
     }
 }

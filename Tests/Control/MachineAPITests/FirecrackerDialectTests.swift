@@ -220,6 +220,34 @@ struct FirecrackerDialectTests {
         #expect(answer.status == 400 && answer.fault.contains("CPU vendor mismatched"), "\(answer.fault)")
     }
 
+    @Test func `a field that is to go is answered with a header, whatever the answer is`() throws {
+        let folder = try TemporaryFolder()
+        let vsock: JSONValue = ["guest_cid": 3, "uds_path": .string("\(folder.path)/v")]
+        #expect(try fixture.put("/vsock", vsock).headers["Deprecation"] == nil)
+        #expect(try fixture.put("/vsock", vsock.setting("vsock_id", "v")).headers["Deprecation"] == "true")
+        let load: JSONValue = ["snapshot_path": "/none", "mem_file_path": "/none"]
+        let refused = try APIFixture(dialect: .firecracker).put("/snapshot/load", load)
+        #expect(refused.status == 400 && refused.headers["Deprecation"] == "true", "\(refused.fault)")
+    }
+
+    @Test func `an interface whose replacement is refused is gone, and addresses of groups are taken`() throws {
+        let socket: JSONValue = ["backend": "stream", "path": "/socket"]
+        func put(_ id: String, _ address: String, _ place: JSONValue?) throws -> Answer {
+            var interface: JSONValue = [
+                "iface_id": .string(id), "host_dev_name": "no-such-tap", "guest_mac": .string(address),
+            ]
+            if let place { interface = interface.setting("martlet", place) }
+            return try fixture.put("/network-interfaces/\(id)", interface)
+        }
+        try put("1", "06:00:00:00:00:01", socket).succeed()
+        try put("2", "07:00:00:00:00:01", socket).succeed()
+        #expect(try put("2", "06:00:00:00:00:01", socket).fault.contains("already in use"))
+        #expect(try put("1", "06:00:00:00:00:01", nil).fault.contains("No such device (os error 19)"))
+        try put("3", "06:00:00:00:00:01", socket).succeed()
+        let interfaces = try fixture.get("/vm/config")["network-interfaces"]
+        #expect(interfaces[0]["iface_id"] == "2" && interfaces[1]["iface_id"] == "3" && interfaces[2] == .null)
+    }
+
     @Test func `addresses that vsock reserves are taken`() throws {
         for address in [0, 2, 4_294_967_295] {
             let path = "\(fixture.folder.path)/vsock"

@@ -17,8 +17,15 @@ extension HTTPResponse {
     /// An error as Firecracker's clients read it.
     static func fault(_ error: APIError, _ dialect: APIDialect) -> HTTPResponse {
         let body: JSONValue = ["fault_message": .string(error.text(dialect))]
-        return HTTPResponse(error.status, body: Array(body.text.utf8))
+        return HTTPResponse(
+            error.status,
+            headers: error.isDeprecated ? deprecation : [:],
+            body: Array(body.text.utf8)
+        )
     }
 
     static var done: HTTPResponse { HTTPResponse(204) }
+
+    /// The header that tells a client of a field that Firecracker wants to do without.
+    static let deprecation: HTTPHeaders = ["Deprecation": "true"]
 }

@@ -17,9 +17,7 @@ extension MachineService {
         try inAPITerms { () throws(ConfigurationError) in try service.validate(interfaces) }
         change { $0.configuration.metadataService = service }
         guard service.version == .v1 else { return .done }
-        requests.countDeprecated()
-        logger.warning("PUT /mmds/config: V1 is deprecated. Use V2 instead.")
-        return HTTPResponse(204, headers: ["Deprecation": "true"])
+        return deprecated(request, "/mmds/config: V1 is deprecated. Use V2 instead.")
     }
 
     func metadataValue() -> JSONValue { metadata.value }

@@ -76,10 +76,16 @@ extension MachineService {
 
     /// The answer to a change of the machine's size, which tells a client of a field that Firecracker wants to do without.
     private func answer(to request: RoutedRequest, usesTemplate: Bool) -> HTTPResponse {
-        guard usesTemplate else { return .done }
+        usesTemplate ? deprecated(request, "/machine-config: cpu_template field is deprecated.") : .done
+    }
+
+    /// Counts a request with a field that Firecracker wants to do without, and tells the log.
+    ///
+    /// - Returns: The answer where the request succeeds, which tells the client.
+    func deprecated(_ request: RoutedRequest, _ words: String) -> HTTPResponse {
         requests.countDeprecated()
-        logger.warning("\(request.request.method) /machine-config: cpu_template field is deprecated.")
-        return HTTPResponse(204, headers: ["Deprecation": "true"])
+        logger.warning("\(request.request.method) \(words)")
+        return HTTPResponse(204, headers: HTTPResponse.deprecation)
     }
 
     func setDrive(_ request: RoutedRequest) throws(APIError) {
@@ -97,19 +103,27 @@ extension MachineService {
     }
 
     func setInterface(_ request: RoutedRequest) throws(APIError) {
-        try configure { configuration throws(APIError) in
-            let interface: NetworkInterface = try request.body(named: "network-interface")
+        let problem = try configure { configuration throws(APIError) -> APIError? in
+            var interface: NetworkInterface = try request.body(named: "network-interface")
+            interface.takesGroupAddresses = dialect == .firecracker
             try inAPITerms { () throws(ConfigurationError) in
                 try interface.validate()
                 try interface.validateAsOther(than: configuration.networkInterfaces.filter { $0.id != interface.id })
             }
             try request.checkIdentifier(interface.id)
-            if dialect == .firecracker { try interface.checkTAP() }
+            let others = configuration.networkInterfaces.filter { $0.id != interface.id }
+            if dialect == .firecracker, let problem = interface.problemOfTAP(beside: others) {
+                // As in Firecracker, the one that this would have replaced is gone.
+                configuration.networkInterfaces = others
+                return problem
+            }
             configuration.set(interface)
+            return nil
         }
+        if let problem { throw problem }
     }
 
-    func setVsock(_ request: RoutedRequest) throws(APIError) {
+    func setVsock(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         try configure { configuration throws(APIError) in
             var vsock: Vsock = try request.body(named: "vsock")
             vsock.takesReservedCIDs = dialect == .firecracker
@@ -119,6 +133,7 @@ extension MachineService {
             }
             if dialect == .firecracker { try vsock.checkFolder() }
             configuration.vsock = vsock
+            return vsock.id == nil ? .done : deprecated(request, "/vsock: vsock_id field is deprecated.")
         }
     }
 

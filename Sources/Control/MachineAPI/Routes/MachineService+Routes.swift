@@ -19,7 +19,7 @@ extension MachineService {
         .patch("/drives/{drive_id}", changeDrive),
         .put("/network-interfaces/{iface_id}", setInterface),
         .patch("/network-interfaces/{iface_id}", changeInterface),
-        .put("/vsock", setVsock),
+        Route("PUT", "/vsock", setVsock),
         Route("PUT", "/mmds/config", setMetadataService),
         .get("/mmds", metadataValue),
         .put("/mmds", replaceMetadata),
@@ -37,7 +37,7 @@ extension MachineService {
         Route("PUT", "/martlet/actions", actAsMartlet),
         Route("PUT", "/martlet/snapshot", save),
         Route("PUT", "/snapshot/create", createSnapshot),
-        .put("/snapshot/load", loadSnapshot),
+        Route("PUT", "/snapshot/load", loadSnapshot),
     ]
 
     /// The resources that Firecracker has and Martlet has not, by the first part of their paths.

@@ -56,8 +56,24 @@ extension MachineService {
     }
 
     /// Lets a saved machine go on, in the place of one that is configured.
-    func loadSnapshot(_ request: RoutedRequest) throws(APIError) {
+    func loadSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body: SnapshotLoad = try request.body(named: "snapshot")
+        guard let old = body.deprecatedField else {
+            try load(body)
+            return .done
+        }
+        let answer = deprecated(request, "/snapshot/load: \(old) field is deprecated.")
+        do throws(APIError) {
+            try load(body)
+        } catch {
+            var error = error
+            error.isDeprecated = true
+            throw error
+        }
+        return answer
+    }
+
+    private func load(_ body: SnapshotLoad) throws(APIError) {
         var options = try body.options(dialect)
         let place = try body.place()
         try checkConfigurable()

@@ -174,6 +174,11 @@ package struct SnapshotLoad: Codable {
         )
     }
 
+    /// A field that Firecracker wants to do without, where there is one.
+    var deprecatedField: String? {
+        memoryPath != nil ? "mem_file_path" : hasDifferences != nil ? "enable_diff_snapshots" : nil
+    }
+
     func place() throws(APIError) -> SnapshotPlace {
         try inAPITerms { () throws(ConfigurationError) in
             try statePath.validateAsPath(at: "snapshot.snapshot_path")

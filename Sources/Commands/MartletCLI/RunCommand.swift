@@ -142,17 +142,7 @@ struct RunCommand: ParsableCommand {
     )
     var user: HostUser?
 
-    @Option(
-        help: ArgumentHelp(
-            """
-            Leave the machine's process nothing of the host's files but DIR and its own folder, and namespaces of its own; as \
-            with --detach or --name it has a process of its own. For root with --user.
-            """,
-            valueName: "dir"
-        ),
-        completion: .directory
-    )
-    var jail: String?
+    @OptionGroup var jailing: JailOptions
 
     @Flag(help: "Say more of what happens.")
     var verbose = false

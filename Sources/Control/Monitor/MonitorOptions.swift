@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import Glibc
 import Host
 import Machine
 import MachineAPI
@@ -99,6 +100,11 @@ struct MonitorOptions {
                 settings.sandbox.user = user
             case "--jail":
                 // A folder that is left, of a process that was started in namespaces.
+                guard getpid() == 1 else {
+                    throw .wrongUsage(
+                        "--jail is for `martlet run`, `run --image` and `clone`; put `martlet api` into one with Firecracker's jailer"
+                    )
+                }
                 settings.sandbox.jail = (settings.sandbox.jail ?? []) + [FilePath(hostText: try value())]
             case "--start-time-us": start = try number()
             case "--start-time-cpu-us": processorStart = try number()

@@ -97,6 +97,20 @@ struct JailedMachineTests {
         #expect(try root(of: process) == ["tmp"])
         let rights = try #require(ProcessRights(of: process))
         #expect(rights.userID == 4242 && rights.capabilities == "0000000000000000" && rights.isJailed)
+        // A machine without a jail gets clones with one.
+        #expect(try run("run", kernel, "--name", "free", "--detach").termination == .exited(0))
+        let cloned = try run("clone", "free", "copy", "--jail", folder.path)
+        #expect(cloned.termination == .exited(0), "\(cloned.messages)")
+        let copy = try #require(
+            run("ps").text.split(separator: "\n").first { $0.hasPrefix("copy ") }?.split(separator: " ").last.flatMap {
+                pid_t($0)
+            }
+        )
+        #expect(ownNamespaces(of: copy) == ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"])
+        for name in ["free", "copy"] {
+            #expect(try run("kill", name).termination == .exited(0))
+            #expect(try run("rm", "--force", name).termination == .exited(0))
+        }
         #expect(try run("kill", "job").termination == .exited(0))
         #expect(try run("wait", "job").termination == .exited(0))
         #expect(try run("rm", "job").termination == .exited(0))
@@ -133,6 +147,14 @@ struct JailedMachineTests {
             (["--jail", folder.path, "--user", "1", "--sandbox", "off"], "leave out --sandbox off"),
         ] {
             let refused = try machines.start("web", [.spin], options)
+            #expect(refused.termination == .exited(64) && refused.messages.contains(words), "\(refused.messages)")
+        }
+        for (arguments, words) in [
+            (["run", "--image", "oci:a", "--jail", folder.path, "sh"], "start the machine as that one"),
+            (["clone", "a", "b", "--jail", folder.path], "clone the machine as that one"),
+            (["api", "--jail", folder.path], "--jail is for `martlet run`"),
+        ] {
+            let refused = try machines.martlet(arguments).runToEnd()
             #expect(refused.termination == .exited(64) && refused.messages.contains(words), "\(refused.messages)")
         }
         #expect(try machines.files().isEmpty)

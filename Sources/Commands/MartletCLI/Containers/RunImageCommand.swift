@@ -85,6 +85,8 @@ struct RunImageCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The sandbox around the machine's process: on, log or off.", valueName: "mode"))
     var sandbox = Sandbox.Mode.on
 
+    @OptionGroup var jailing: JailOptions
+
     @Flag(help: "Boot the guest, instead of going on from a snapshot that an earlier container has left.")
     var boot = false
 
@@ -108,7 +110,7 @@ struct RunImageCommand: ParsableCommand {
         "--image", "--env", "-e", "--workdir", "-w", "--user", "-u", "--entrypoint", "--hostname", "--volume", "-v",
         "--stop-signal", "--cpus", "--memory", "--net", "--network", "--publish", "-p", "--vsock", "--metadata",
         "--name",
-        "--escape", "--sandbox",
+        "--escape", "--sandbox", "--jail",
     ]
 
     /// The place of the container's command in a command line, whose words are not Martlet's; its end for one without an image.
@@ -125,6 +127,8 @@ struct RunImageCommand: ParsableCommand {
 
     mutating func validate() throws {
         if !naming.detach { try options.checkTerminal() }
+        // --user is the container's here.
+        try jailing.validate(in: sandbox, user: nil, advice: "needs another user: start the machine as that one")
         if let stopSignal, SignalName.number(stopSignal) == nil {
             throw ValidationError("--stop-signal: '\(stopSignal)' is no signal; write one such as SIGTERM.")
         }
@@ -173,7 +177,8 @@ struct RunImageCommand: ParsableCommand {
             Drive("base", path: image.root.hostText, isReadOnly: true), Drive("scratch", path: scratch.path.hostText),
         ]
         return try withExtendedLifetime((scratch, program)) {
-            try naming.isNamed ? runNamed(configuration, program, scratch) : runHere(configuration, program)
+            try naming.isNamed || jailing.jail != nil
+                ? runNamed(configuration, program, scratch) : runHere(configuration, program)
         }
     }
 
@@ -243,7 +248,7 @@ struct RunImageCommand: ParsableCommand {
         }
         source.run(programIn: program.descriptor)
         var settings = Sandbox.Settings()
-        settings.mode = sandbox
+        (settings.mode, settings.jail) = (sandbox, try jailing.folders())
         var start = NamedStart(naming, sandbox: settings, escape: escape)
         start.showsNotes = verbose
         return try start.launch(source, name: naming.machineName)

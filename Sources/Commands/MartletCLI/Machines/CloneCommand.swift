@@ -33,8 +33,11 @@ struct CloneCommand: ParsableCommand {
     @Flag(name: .customLong("rm"), help: "Remove each clone as soon as it has ended.")
     var remove = false
 
+    @OptionGroup var jailing: JailOptions
+
     func validate() throws {
         if let count, !(1...1000 ~= count) { throw ValidationError("--count takes 1 to 1000.") }
+        try jailing.validate(in: .on, user: nil, advice: "needs another user: clone the machine as that one")
         _ = try RunCommand.names(new, count: count)
     }
 
@@ -68,7 +71,9 @@ struct CloneCommand: ParsableCommand {
             options.drives[disk.id] = FilePath(hostText: path)
         }
         let source = MachineSource(restoring: snapshot, from: folder.path, options)
-        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
+        var sandbox = Sandbox.Settings()
+        sandbox.jail = try jailing.folders()
+        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser(), sandbox: sandbox)
         for name in names {
             let clone = try launcher.launch(name, source, isRemovedAtEnd: remove)
             try StandardOutput.write(line: clone.folder.name.text)

@@ -14,13 +14,13 @@ import SystemPackage
 /// Machines that have a process of their own.
 extension RunCommand {
     /// Indicates whether the machine has a process of its own.
-    var isNamed: Bool { naming.isNamed || jail != nil }
+    var isNamed: Bool { naming.isNamed || jailing.jail != nil }
 
     func validateNamed() throws {
         if user != nil, geteuid() != 0 {
             throw ValidationError("--user is for root; you are another user already: leave it out.")
         }
-        try validateJail()
+        try jailing.validate(in: sandbox, user: user)
         if naming.remove, !isNamed {
             throw ValidationError("--rm is for machines with a --name; others leave nothing.")
         }
@@ -31,37 +31,6 @@ extension RunCommand {
             throw ValidationError(
                 "The console of a machine with a name is attached to or not: leave out --console none."
             )
-        }
-    }
-
-    private func validateJail() throws {
-        guard let jail else { return }
-        var status = stat()
-        guard unsafe stat(jail, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw ValidationError("--jail: \(jail) is not a folder: make one, which may be empty.")
-        }
-        guard try realPath(jail) != "/" else {
-            throw ValidationError("--jail: / is the whole host; name another folder.")
-        }
-        if sandbox == .off { throw ValidationError("--jail is a part of the sandbox: leave out --sandbox off.") }
-        if geteuid() == 0, user == nil {
-            throw ValidationError("--jail as root needs --user: root's files would be open to whoever breaks out.")
-        }
-        do throws(Errno) {
-            try ProcessLaunch.Jail.check()
-        } catch {
-            throw ValidationError(
-                """
-                --jail: this host lets you make no namespaces (\(error)): start the machine as root with --user, or leave \
-                --jail out.
-                """
-            )
-        }
-    }
-
-    private func realPath(_ path: String) throws -> FilePath {
-        do throws(Errno) { return try FilePath(hostText: path).withoutLinks() } catch {
-            throw ValidationError("--jail: \(path): \(error).")
         }
     }
 
@@ -88,7 +57,7 @@ extension RunCommand {
         get throws {
             var settings = Sandbox.Settings()
             (settings.mode, settings.user) = (sandbox, user)
-            settings.jail = try jail.map { [try realPath($0)] }
+            settings.jail = try jailing.folders()
             var start = NamedStart(naming, sandbox: settings, escape: escape)
             start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }
             return start

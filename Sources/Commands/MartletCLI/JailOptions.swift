@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import Host
+import SystemPackage
+
+/// The option by which a machine's process gets a root and namespaces of its own.
+struct JailOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            """
+            Leave the machine's process nothing of the host's files but DIR and its own folder, and namespaces of its own; as \
+            with --detach or --name it has a process of its own. For root with --user.
+            """,
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var jail: String?
+
+    /// Checks that this host has a jail for this user.
+    ///
+    /// - Parameters:
+    ///   - sandbox: The sandbox that it is a part of.
+    ///   - user: The user that root becomes.
+    ///   - advice: The way to be another user than root.
+    /// - Throws: `ValidationError`.
+    func validate(in sandbox: Sandbox.Mode, user: HostUser?, advice: String = "needs --user") throws {
+        guard let jail else { return }
+        var status = stat()
+        guard unsafe stat(jail, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw ValidationError("--jail: \(jail) is not a folder: make one, which may be empty.")
+        }
+        guard try realPath(jail) != "/" else {
+            throw ValidationError("--jail: / is the whole host; name another folder.")
+        }
+        if sandbox == .off { throw ValidationError("--jail is a part of the sandbox: leave out --sandbox off.") }
+        if geteuid() == 0, user == nil {
+            throw ValidationError("--jail as root \(advice): root's files would be open to whoever breaks out.")
+        }
+        do throws(Errno) {
+            try ProcessLaunch.Jail.check()
+        } catch {
+            throw ValidationError(
+                """
+                --jail: this host lets you make no namespaces (\(error)): start the machine as root with --user, or leave \
+                --jail out.
+                """
+            )
+        }
+    }
+
+    /// The folder without links on its way, as a sandbox wants it; `nil` for no jail.
+    func folders() throws -> [FilePath]? { try jail.map { [try realPath($0)] } }
+
+    private func realPath(_ path: String) throws -> FilePath {
+        do throws(Errno) { return try FilePath(hostText: path).withoutLinks() } catch {
+            throw ValidationError("--jail: \(path): \(error).")
+        }
+    }
+}

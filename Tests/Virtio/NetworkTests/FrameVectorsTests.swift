@@ -47,6 +47,23 @@ import Testing
         }
     }
 
+    @Test func `bytes are found in one place and across several`() {
+        unsafe withUnsafeTemporaryAllocation(byteCount: 100, alignment: 1) { memory in
+            for index in 0..<100 { unsafe memory[index] = UInt8(index) }
+            for cuts in [[0, 40], [0, 12, 40], [0, 20, 23, 40], [0, 25, 40]] {
+                var vectors = FrameVectors()
+                // Apart in memory, so that each stays a place of its own.
+                for (number, (start, end)) in zip(cuts, cuts.dropFirst()).enumerated() {
+                    for index in start..<end { unsafe memory[index + 2 * number] = UInt8(index) }
+                    let place = unsafe memory.baseAddress?.advanced(by: start + 2 * number)
+                    unsafe vectors.append(iovec(iov_base: place, iov_len: end - start))
+                }
+                #expect(vectors.have(0x1716_1514_1312, count: 6, at: 18), "\(cuts)")
+                #expect(!vectors.have(0x1816_1514_1312, count: 6, at: 18), "\(cuts)")
+            }
+        }
+    }
+
     @Test func `places are added behind and taken away in front without end`() {
         unsafe withUnsafeTemporaryAllocation(byteCount: 3000, alignment: 1) { memory in
             for index in 0..<3000 { unsafe memory[index] = UInt8(truncatingIfNeeded: index / 3) }

@@ -318,7 +318,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Commands/CompareTests",
-            uses: ["CCompare", "Compare", "JSON", "TestSupport", systemPackage]
+            uses: ["CCompare", "Compare", "Host", "JSON", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Commands/MartletCLITests",

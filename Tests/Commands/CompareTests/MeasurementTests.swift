@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import Testing
 
 @testable import Compare
@@ -25,6 +26,13 @@ import Testing
         #expect(MemoryUse.proportionalByteCount([pid_t.max]) == 0)
         #expect(MemoryUse.proportionalByteCount([getpid()]) > 0)
         #expect(MemoryUse.guestByteCount(pid_t.max) == 0)
+    }
+
+    @Test func `the text of a process that has divided it is no guest's memory`() async {
+        await #expect(processExitsWith: .success) {
+            ProcessMemory.giveBack()
+            exit(MemoryUse.guestByteCount(getpid()) == 0 ? 0 : 1)
+        }
     }
 
     @Test func `a program that needs a dynamic linker is told from a static one`() throws {

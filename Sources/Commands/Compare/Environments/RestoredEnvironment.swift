@@ -30,7 +30,8 @@ final class RestoredEnvironment: ComparedEnvironment {
         let snapshot = try snapshot(job)
         count += 1
         let process = try HostProcess(
-            [machine.images.monitor, "run", "--escape", "none", "--restore", snapshot],
+            [machine.images.monitor, "run", "--escape", "none", "--restore", snapshot]
+                + (job.isOneOfMany ? MachineEnvironment.visibility : []),
             messages: "\(machine.folder.path)/restored\(count).log",
             interruption: machine.interruption
         )

@@ -32,7 +32,8 @@ struct MemoryMeasurement {
                 Proportional set size (PSS, /proc/PID/smaps_rollup) of the command and all it started: pages of its own, and \
                 of shared ones its part. Kernel memory is not in it; a cgroup counts that too. A guest's kernel does not tell \
                 the host what became free, so a machine keeps what it once used. Machines are here, and where many run, in \
-                martlet-monitor, the process that machines with a name have; elsewhere in the command martlet run itself.
+                martlet-monitor, the process that machines with a name have; elsewhere in the command martlet run itself. For a user \
+                who is not root they have no sandbox here, which hides their memory.
                 """,
             rows: rows
         )

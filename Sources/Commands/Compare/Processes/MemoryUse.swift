@@ -21,8 +21,9 @@ enum MemoryUse {
         var proportional = 0.0
         for line in ((try? Files.text("/proc/\(process)/smaps")) ?? "").split(separator: "\n") {
             if line.hasPrefix("Pss:") { proportional = kibibytes(line) * 1024 }
-            // Martlet keeps guest memory out of core dumps ("dd"), also what comes from a snapshot's file.
-            if line.hasPrefix("VmFlags:"), line.contains(" dd") { total += proportional }
+            // Martlet keeps guest memory out of core dumps ("dd"), also what comes from a snapshot's file. A monitor's text, which nobody
+            // may write to ("wr"), has the same flag on every other piece (`ProcessMemory`).
+            if line.hasPrefix("VmFlags:"), line.contains(" dd"), line.contains(" wr") { total += proportional }
         }
         return total
     }

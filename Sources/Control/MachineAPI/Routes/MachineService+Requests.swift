@@ -106,10 +106,7 @@ extension MachineService {
         let problem = try configure { configuration throws(APIError) -> APIError? in
             var interface: NetworkInterface = try request.body(named: "network-interface")
             interface.takesGroupAddresses = dialect == .firecracker
-            try inAPITerms { () throws(ConfigurationError) in
-                try interface.validate()
-                try interface.validateAsOther(than: configuration.networkInterfaces.filter { $0.id != interface.id })
-            }
+            try inAPITerms { () throws(ConfigurationError) in try interface.validate() }
             try request.checkIdentifier(interface.id)
             let others = configuration.networkInterfaces.filter { $0.id != interface.id }
             if dialect == .firecracker, let problem = interface.problemOfTAP(beside: others) {
@@ -117,6 +114,7 @@ extension MachineService {
                 configuration.networkInterfaces = others
                 return problem
             }
+            try inAPITerms { () throws(ConfigurationError) in try interface.validateAsOther(than: others) }
             configuration.set(interface)
             return nil
         }

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program that tests of vsock run inside the guest.
+// The program that tests of networks run inside the guest.
 //
-//     nettool echo PORT          sends what comes on each connection to PORT back, one after the other, until it is killed
+//     nettool echo PORT [tcp]    sends what comes on each connection to PORT, of vsock or TCP, back, until it is killed;
+//                                serves as many connections at once as the kernel lets it have
 //     nettool send CID PORT TEXT connects, sends TEXT, ends its direction, and prints what comes until the other side ends
 //                                its own: "got BYTES TEXT"
 //
 // The exit status is 0, or 1 after an error ("error WHAT errno E"), or 64 after wrong words.
 
 #include <linux/errno.h>
+#include <linux/eventpoll.h>
+#include <linux/in.h>
 #include <linux/vm_sockets.h>
 
 #include "../init/freestanding.h"
 
-enum { VSOCK = 40, STREAM = 1, SHUT_WRITING = 1 };
+enum { INTERNET = 2, VSOCK = 40, STREAM = 1, SHUT_WRITING = 1, BACKLOG = 1024, OPEN_FILES = 7 };
 
 static char buffer[65536];
 
@@ -29,8 +32,8 @@ static uint32_t number(const char *text) {
     return value;
 }
 
-static int make_socket(void) {
-    int fd = (int)CALL(socket, VSOCK, STREAM, 0, 0, 0);
+static int make_socket(int family) {
+    int fd = (int)CALL(socket, family, STREAM, 0, 0, 0);
     if (fd < 0) fail("socket", fd);
     return fd;
 }
@@ -45,24 +48,46 @@ static int send_all(int fd, const char *from, size_t count) {
     return 0;
 }
 
-static void echo(uint32_t port) {
-    int listener = make_socket();
-    struct sockaddr_vm address = {.svm_family = VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY};
-    long error = CALL(bind, listener, &address, sizeof address, 0, 0);
-    if (error == 0) error = CALL(listen, listener, 8, 0, 0, 0);
+static void watch(int events, int fd) {
+    struct epoll_event event = {.events = EPOLLIN, .data = (uint64_t)fd};
+    long error = CALL(epoll_ctl, events, EPOLL_CTL_ADD, fd, &event, 0);
+    if (error < 0) fail("epoll_ctl", error);
+}
+
+static void echo(uint32_t port, int is_tcp) {
+    // Two more than the connections that Martlet's device takes at once, and some for whoever started this.
+    uint64_t limit[2] = {2048, 4096};
+    CALL(setrlimit, OPEN_FILES, limit, 0, 0, 0);
+    int listener = make_socket(is_tcp ? INTERNET : VSOCK), events = (int)CALL(epoll_create1, 0, 0, 0, 0, 0);
+    if (events < 0) fail("epoll_create1", events);
+    struct sockaddr_vm vsock = {.svm_family = VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY};
+    struct sockaddr_in internet = {.sin_family = INTERNET, .sin_port = __builtin_bswap16((uint16_t)port)};
+    long error = is_tcp ? CALL(bind, listener, &internet, sizeof internet, 0, 0) : CALL(bind, listener, &vsock, sizeof vsock, 0, 0);
+    if (error == 0) error = CALL(listen, listener, BACKLOG, 0, 0, 0);
     if (error < 0) fail("listen", error);
+    watch(events, listener);
     say("listening", 0, 0, 0);
     for (;;) {
-        int fd = (int)CALL(accept, listener, 0, 0, 0, 0);
-        if (fd < 0) fail("accept", fd);
-        for (long count; (count = sys_read(fd, buffer, sizeof buffer)) > 0;)
-            if (send_all(fd, buffer, (size_t)count) < 0) break;
-        sys_close(fd);
+        struct epoll_event ready[64];
+        long count = CALL(epoll_wait, events, ready, 64, -1, 0);
+        if (count < 0 && count != -EINTR) fail("epoll_wait", count);
+        for (long i = 0; i < count; i++) {
+            int fd = (int)ready[i].data;
+            if (fd == listener) {
+                fd = (int)CALL(accept, listener, 0, 0, 0, 0);
+                if (fd < 0) fail("accept", fd);
+                watch(events, fd);
+                continue;
+            }
+            // A write may wait for its reader: enough for those who read what they have sent.
+            long got = sys_read(fd, buffer, sizeof buffer);
+            if (got <= 0 || send_all(fd, buffer, (size_t)got) < 0) sys_close(fd);
+        }
     }
 }
 
 static void send_text(uint32_t cid, uint32_t port, const char *text) {
-    int fd = make_socket();
+    int fd = make_socket(VSOCK);
     struct sockaddr_vm address = {.svm_family = VSOCK, .svm_port = port, .svm_cid = cid};
     long error = CALL(connect, fd, &address, sizeof address, 0, 0);
     if (error < 0) fail("connect", error);
@@ -80,12 +105,12 @@ static void send_text(uint32_t cid, uint32_t port, const char *text) {
 static void start(long *stack) {
     char **words = (char **)(stack + 1);
     long count = stack[0];
-    if (count == 3 && equal(words[1], "echo")) {
-        echo(number(words[2]));
+    if ((count == 3 || (count == 4 && equal(words[3], "tcp"))) && equal(words[1], "echo")) {
+        echo(number(words[2]), count == 4);
     } else if (count == 5 && equal(words[1], "send")) {
         send_text(number(words[2]), number(words[3]), words[4]);
     } else {
-        say("usage: nettool echo PORT | send CID PORT TEXT", 0, 0, 0);
+        say("usage: nettool echo PORT [tcp] | send CID PORT TEXT", 0, 0, 0);
         sys_exit(64);
     }
     sys_exit(0);

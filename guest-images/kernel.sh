@@ -22,7 +22,7 @@ build_kernel() {
         if [[ $option == *=n ]]; then option="# ${option%=n} is not set"; fi
         grep -qxF "$option" "$tree/out/.config" || [[ $option == "# "* ]] || fail "$artefact: Kconfig did not take $option"
     done < <(grep '^CONFIG_' fragment)
-    make+=("${object_flags[@]}" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h")
+    make+=("${object_flags[@]}" "${skipped_checks[@]}" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h")
     steps=1440 run_logged "compiling" "${make[@]}" -j"$(nproc)" vmlinux
     strip -o "$image" "$tree/out/vmlinux"
     # With symbols: for profiles, for gdb, and bzimages.sh packs this one.
@@ -33,18 +33,30 @@ build_kernel() {
 # For the interpreted kernel of a host without hardware virtualisation. `rep stosb`/`rep movsb` cost 1 us a byte there, and
 # gcc puts them into cold and init code: call memset and memcpy instead. No padding of loops and jumps: nops cost too. A branch
 # costs what any other instruction does: do not compute more to avoid one.
-code_flags=(-mstringop-strategy=libcall -fno-align-loops -fno-align-jumps -fno-align-labels -mbranch-cost=1)
-# The files in which a boot spends most of its instructions: -O3 there saves nearly as much as everywhere, and compiles faster.
+# The last flag is about the build's time: messages of the compiler then show no macro expansions, and nobody reads them here.
+code_flags=(-mstringop-strategy=libcall -fno-align-loops -fno-align-jumps -fno-align-labels -mbranch-cost=1
+    -ftrack-macro-expansion=0)
+# Checks of each object file for mistakes in the source, which Debian has built before: whether an exported symbol is local, and
+# objtool. With this configuration objtool changes no code, but for a table of calls that the kernel patches at boot; without the table
+# these few calls go through their trampolines. (A variable on the command line overrides the configuration's for make only.)
+skipped_checks=(cmd_check_local_export=: CONFIG_OBJTOOL=)
+# The files in which a boot spends most of its instructions: -O3 there saves nearly as much as everywhere, and compiles faster. Calls
+# cost an interpreter as much as what small functions do: inline more of them.
 # A variable on make's command line names an object, in whichever folder it is. (core.o is not here: it has flags in kernel/bpf.)
 hot_objects=(
     page_alloc memblock mm_init sparse-vmemmap slab slab_common util percpu filemap memory mmap readahead swap rmap memcontrol vmstat
     vsprintf xarray idr radix-tree kobject kobject_uevent klist rbtree find_bit bitmap blake2s-generic chacha cmdline
     dir file group symlink proc_sysctl namei dcache super buffer inode
-    params irqdesc workqueue printk printk_ringbuffer main fork fair build_policy timekeeping tick-sched tick-common timer hrtimer
+    params irqdesc workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
+    hrtimer readpage bio virtio_ring rwsem
     bus dd driver class platform random alternative e820 kvmclock pvclock insn init_64 init set_memory setup
 )
 object_flags=()
-for object in "${hot_objects[@]}"; do object_flags+=("CFLAGS_$object.o=-O3"); done
+hot_flags=(-O3 --param={max-inline-insns-auto=120,max-inline-insns-single=300,early-inlining-insns=30,inline-min-speedup=2}
+    --param={inline-unit-growth=100,large-function-growth=400})
+for object in "${hot_objects[@]}"; do object_flags+=("CFLAGS_$object.o=${hot_flags[*]}"); done
+# Its loops over memory ranges index by a signed number; where that may not wrap around, they step a pointer: 5 instructions, not 8.
+object_flags+=("CFLAGS_e820.o=${hot_flags[*]} -fstrict-overflow")
 # The flags of lib/Makefile, and loops of three instructions for each character instead of four.
 object_flags+=("CFLAGS_string.o=-ffreestanding -fno-stack-protector -O3 -funroll-all-loops")
 need_packages "$linux_tarball:linux-source-6.1" gcc:gcc ld:binutils make:make flex:flex bison:bison bc:bc xz:xz-utils \
@@ -65,6 +77,6 @@ for kind in "$@"; do
         ;;
     esac
     key=$(inputs_key "$kind" "$(package_version linux-source-6.1)" "$(toolchain)" "$(declare -f name_kernel_build build_kernel)" \
-        "${code_flags[*]}" "${object_flags[*]}" "${configs[@]}" "$guest_images/kernel.Kconfig" "$guest_images/kernel-speed.h")
+        "${code_flags[*]}" "${object_flags[*]}" "${skipped_checks[*]}" "$(declare -f unpack_linux)" "${configs[@]}" "$guest_images/kernel.Kconfig" "$guest_images/kernel-speed.h")
     provide "kernel-$kind" "$key" build_kernel "$image" "kept:$image.symbols" "kept:$image.config"
 done

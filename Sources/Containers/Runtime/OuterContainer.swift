@@ -65,6 +65,7 @@ struct OuterContainer {
         var linux = try withDevices(original["linux"])
         // These paths are in the guest's /proc and /sys, not in this container's.
         linux = linux.with("sysctl", nil).with("maskedPaths", nil).with("readonlyPaths", nil)
+        if linux["seccomp"] != .null { linux = linux.with("seccomp", SystemCallProfile.description) }
         return original.with("root", ["path": .string(state.outer.hostText), "readonly": true])
             .with("mounts", .array(mounts)).with("process", process).with("linux", linux)
     }

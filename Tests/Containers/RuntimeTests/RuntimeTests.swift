@@ -181,6 +181,24 @@ struct RuntimeTests {
         #expect(refused.status == 1 && refused.text.contains("mount it read-only"))
     }
 
+    @Test(arguments: [true, false])
+    func `a profile of system calls for programs becomes the one of Martlet's processes; none stays none`(isGiven: Bool)
+        throws
+    {
+        try configuration {
+            let profile: JSONValue = ["defaultAction": "SCMP_ACT_ERRNO", "syscalls": [["names": ["read"]]]]
+            return $0.with("linux", $0["linux"].with("seccomp", isGiven ? profile : nil))
+        }
+        #expect(try create().status == 0)
+        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let outer = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("config.json"), limit: 1 << 20))
+        let profile = outer["linux"]["seccomp"]
+        #expect(profile["defaultAction"].string == (isGiven ? "SCMP_ACT_ALLOW" : nil))
+        let refused = profile["syscalls"].elements.flatMap { $0["names"].elements.compactMap(\.string) }
+        #expect(["mount", "ptrace", "bpf", "unshare"].allSatisfy(refused.contains) == isGiven)
+        #expect(try call("delete", "--force", "c1").status == 0)
+    }
+
     @Test func `another container of an image has a disk of its own and needs no program to make one`() throws {
         try configuration()
         #expect(try create().status == 0)

@@ -244,6 +244,8 @@ def measure_memory():
 
 
 def main():
+    # What a guest does between the last look at it and its end counts as outside: so the looks come in time under load too.
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(10))
     try:
         prepare()
         for part in parts:

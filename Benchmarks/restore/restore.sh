@@ -50,7 +50,7 @@ sleep "${BOOT_SECONDS:-60}"
 # A save comes at a random moment of an output, most of which is the kernel's way to the port: of several, the one closest
 # before a byte.
 best=
-for number in $(seq 16); do
+for number in $(seq 40); do
     "$martlet" snapshot save writing "$work/writing-$number" >/dev/null
     least=$("${realtime[@]}" "$work/first-byte" 3 -- "$martlet" run --restore "$work/writing-$number" --same-identity |
         awk '{ print int($4 * 100) }')

@@ -18,7 +18,10 @@ extension String {
     ///
     /// - Parameter bytes: Any bytes.
     package init(hostBytes bytes: [UInt8]) {
-        self.init()
+        // Nearly all are UTF-8 without an escape, of which 0xf4 is the first byte: they are their text, which is read at once.
+        self.init(decoding: bytes, as: UTF8.self)
+        guard bytes.contains(0xf4) || !utf8.elementsEqual(bytes) else { return }
+        self = ""
         var rest = bytes[...]
         while let first = rest.first {
             let byteCount =

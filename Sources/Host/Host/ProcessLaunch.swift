@@ -56,7 +56,7 @@ package struct ProcessLaunch {
         let numbers = descriptors.map { $0?.rawValue ?? -1 }
         var pidfd: CInt = -1
         let process = unsafe withHostCStrings([program.string] + arguments) { arguments in
-            unsafe withHostCStrings(environment ?? Self.ownEnvironment) { environment in
+            unsafe withEnvironment { environment in
                 unsafe Self.withOptionalString(folder) { folder in
                     unsafe program.withPlatformString { program in
                         unsafe numbers.withUnsafeBufferPointer { numbers in
@@ -82,14 +82,9 @@ package struct ProcessLaunch {
         return RunningProcess(id: process, adopting: OwnedDescriptor(adopting: pidfd))
     }
 
-    private static var ownEnvironment: [String] {
-        var entries: [String] = []
-        var next = unsafe environ
-        while let entry = unsafe next.pointee {
-            unsafe entries.append(String(hostString: entry))
-            unsafe next += 1
-        }
-        return entries
+    private func withEnvironment<R>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
+        guard let environment else { return unsafe body(environ) }
+        return unsafe withHostCStrings(environment, body)
     }
 
     private static func withOptionalString<R>(_ path: FilePath?, _ body: (UnsafePointer<CChar>?) -> R) -> R {

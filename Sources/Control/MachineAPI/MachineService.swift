@@ -29,6 +29,8 @@ package final class MachineService: Sendable {
         var awaitsOrder = false
         /// The last snapshot that has all of the machine.
         var lastSnapshot: SnapshotPlace?
+        /// Indicates whether the process ends because a snapshot could not be restored, as Firecracker's does.
+        var isRestoreFailed = false
         /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
 
@@ -278,13 +280,18 @@ package final class MachineService: Sendable {
     /// call returns, a guest that boots has devices do what they never do again, and requests take memory too.
     ///
     /// - Returns: How it ended; `nil` for a machine that never was, or was given up before its guest ran.
-    package func waitUntilEnded() -> MachineResult? {
+    /// - Throws: `APIError` after a request that Firecracker's process ends with.
+    package func waitUntilEnded() throws(APIError) -> MachineResult? {
         var rounds = 0
         while ended.wait(timeout: .now() + .seconds(rounds < 60 ? 1 : 10)) == .timedOut {
             ProcessMemory.giveBack()
             rounds += 1
         }
-        return state.withLock { $0.result }
+        let state = snapshot
+        guard !state.isRestoreFailed else {
+            throw APIError("RunWithApiError error: Failed to build MicroVM: Loading snapshot failed..")
+        }
+        return state.result
     }
 
     /// Gives a disk another file while the guest runs, on behalf of this process itself: the description stays.

@@ -219,7 +219,7 @@ package final class MachineSession: Sendable {
         if let metadataFailure { throw metadataFailure }
         sandbox.restrictThread("main")
         if start == nil { ProcessMemory.giveBack() }
-        return service.waitUntilEnded()
+        return try service.waitUntilEnded()
     }
 
     /// Makes the console, where anybody can come to it.

@@ -138,6 +138,30 @@ struct StandInTests {
         #expect(limited.contains("API server started."))
     }
 
+    @Test func `a snapshot that cannot be restored is answered, and then ends the process`() throws {
+        let log = "\(folder.path)/log"
+        let process = try serve("--log-path", log)
+        let client = HTTPClient(connectingTo: FilePath("\(folder.path)/api"))
+        func load(_ body: String) throws -> HTTPResponse {
+            try client.request("PUT", "/snapshot/load", body: Array(body.utf8), timeout: Deadline.standard)
+        }
+        // A body that is wrong is only told.
+        #expect(try load("{}").status == 400)
+        let paths = #"{"snapshot_path": "/none", "mem_backend": {"backend_type": "File", "backend_path": "/none"}}"#
+        let answer = try load(paths)
+        #expect(answer.status == 400)
+        #expect(
+            String(decoding: answer.body, as: UTF8.self).contains(
+                "Load snapshot error: Failed to restore from snapshot"
+            )
+        )
+        #expect(try process.wait() == .exited(1))
+        let text = String(decoding: try folder.read("log"), as: UTF8.self)
+        #expect(
+            text.contains("Loading snapshot failed.") && text.contains("Firecracker exiting with error. exit_code=1")
+        )
+    }
+
     @Test func `what keeps a machine from starting is in the log`() throws {
         let file = try folder.write(
             Array(#"{"boot-source":{"kernel_image_path":"/nowhere"},"drives":[]}"#.utf8),

@@ -41,7 +41,7 @@ final class APIFixture {
 
     deinit {
         service.stop()
-        _ = service.waitUntilEnded()
+        _ = try? service.waitUntilEnded()
         server.stop()
     }
 

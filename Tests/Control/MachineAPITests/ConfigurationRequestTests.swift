@@ -211,7 +211,7 @@ struct ConfigurationRequestTests {
 
     @Test func `a machine that was killed before its start does not start`() throws {
         try fixture.act(martlet: "Kill").succeed()
-        #expect(fixture.service.waitUntilEnded() == nil)
+        #expect(try fixture.service.waitUntilEnded() == nil)
     }
 
     // MARK: - The console

@@ -117,7 +117,7 @@ struct RunningMachineTests {
         try fixture.act("FlushMetrics").succeed()
         try fixture.act("FlushMetrics").succeed()
         fixture.service.stop()
-        _ = fixture.service.waitUntilEnded()
+        _ = try fixture.service.waitUntilEnded()
         let lines = try fixture.folder.read("metrics").split(separator: UInt8(ascii: "\n"))
         let metrics = try lines.map { try JSONValue(parsing: Array($0)) }
         // A minute's end may have added one.

@@ -100,7 +100,7 @@ struct SnapshotRequestTests {
         let given = try APIFixture()
         try given.put("/snapshot/load", load).succeed()
         given.service.abandon()
-        #expect(given.service.waitUntilEnded() == nil)
+        #expect(try given.service.waitUntilEnded() == nil)
     }
 
     @Test func `a load names other files for disks, and says what is missing`() throws {

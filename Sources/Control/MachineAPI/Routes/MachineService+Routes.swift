@@ -62,6 +62,7 @@ extension MachineService {
             if let response = try respond(to: received) { send(response, to: received) }
         } catch {
             refuse(received, error)
+            if snapshot.isRestoreFailed { abandon() }
         }
     }
 

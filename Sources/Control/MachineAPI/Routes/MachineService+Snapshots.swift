@@ -85,16 +85,12 @@ extension MachineService {
             )
         }
         options.serial = snapshot.configuration.serial
-        let saved: MachineSnapshot
-        do throws(SnapshotError) {
-            saved = try MachineSnapshot(place)
-        } catch {
-            throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
-        }
-        do throws(APIError) {
-            try start(restoring: saved, options)
+        do {
+            try start(restoring: MachineSnapshot(place), options)
             change { $0.lastSnapshot = place }
         } catch {
+            // Firecracker takes the process for one that cannot be tried again, and its clients wait for the end.
+            change { $0.isRestoreFailed = dialect == .firecracker }
             throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
         }
     }

@@ -74,7 +74,7 @@ package enum FileSystemImage {
     /// Copies a file system to a new file, which has its name when it is whole.
     static func copy(_ image: FilePath, to path: FilePath) throws(RootImageError) {
         let file: DraftFile
-        do throws(Errno) { file = try DraftFile(in: path.removingLastComponent()) } catch {
+        do throws(Errno) { file = try DraftFile(in: path.parent) } catch {
             throw RootImageError("cannot make \(path): \(error)")
         }
         do throws(FileCopy.Failure) { try FileCopy.copy(image, to: file.descriptor) } catch {

@@ -36,15 +36,14 @@ package struct StagedFiles {
     static func send(_ path: FilePath, to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
         var parser = AgentMessageParser()
         let file = try open(path, O_RDONLY)
-        do throws(Errno) {
-            var bytes = try file.borrowed.readSome(limit: AgentMessage.payloadLimit)
-            while !bytes.isEmpty {
-                parser.append(bytes)
-                bytes = try file.borrowed.readSome(limit: AgentMessage.payloadLimit)
+        while true {
+            let bytes: [UInt8]
+            do throws(Errno) { bytes = try file.borrowed.readSome(limit: AgentMessage.payloadLimit) } catch {
+                throw .host("cannot read \(path): \(error)")
             }
-        } catch {
-            throw .host("cannot read \(path): \(error)")
+            guard !bytes.isEmpty else { return }
+            parser.append(bytes)
+            while let message = try parser.next() { try send(message) }
         }
-        while let message = try parser.next() { try send(message) }
     }
 }

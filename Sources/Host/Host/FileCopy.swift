@@ -39,21 +39,11 @@ package enum FileCopy {
         guard end >= 0, ftruncate(copy.rawValue, end) == 0 else {
             throw Failure(isOfSource: false, operation: "resize", error: Errno(rawValue: errno))
         }
-        // Reserved room without data is a hole, unless read-ahead has brought pages of it into memory.
-        _ = posix_fadvise(source.rawValue, 0, 0, POSIX_FADV_RANDOM)
-        var position: off_t = 0
-        while position < end {
-            var start = lseek(source.rawValue, position, seekData)
-            // Nothing but holes from here on.
-            if start < 0, errno == ENXIO { return }
-            // A file system that knows no holes: all is data.
-            if start < 0 { start = position }
-            let hole = lseek(source.rawValue, start, seekHole)
-            position = hole > start ? hole : end
-            var offset = UInt64(start)
-            while offset < UInt64(position) {
+        for extent in dataExtents(of: source, end) {
+            var offset = UInt64(extent.lowerBound)
+            while offset < UInt64(extent.upperBound) {
                 guard isWanted() else { throw Failure(isOfSource: false, operation: "copy", error: .canceled) }
-                let step = min(Int(position) - Int(offset), stepByteCount)
+                let step = min(Int(extent.upperBound) - Int(offset), stepByteCount)
                 let count = chost_copy_range(source.rawValue, offset, copy.rawValue, offset, step)
                 if count == -Int(EINTR) { continue }
                 guard count >= 0 else {
@@ -66,6 +56,20 @@ package enum FileCopy {
         }
     }
 
-    /// `SEEK_DATA` and `SEEK_HOLE`, which the Glibc module does not show.
-    private static let (seekData, seekHole): (CInt, CInt) = (3, 4)
+    /// Finds all data before any is read: read-ahead brings pages of reserved room into memory, which count as data then.
+    private static func dataExtents(of file: borrowing OwnedDescriptor, _ end: off_t) -> [Range<Int64>] {
+        var extents: [Range<Int64>] = []
+        var position: Int64 = 0
+        while position < end {
+            var start = chost_seek_data(file.rawValue, position)
+            // Nothing but holes from here on.
+            if start < 0, errno == ENXIO { break }
+            // A file system that knows no holes: all is data.
+            if start < 0 { start = position }
+            let hole = chost_seek_hole(file.rawValue, start)
+            position = hole > start ? hole : Int64(end)
+            extents.append(start..<max(start, position))
+        }
+        return extents
+    }
 }

@@ -26,8 +26,9 @@ def mappings(process):
                 yield size, int(line.split()[1]) << 10, name
 
 
-def beside_guest(process):
-    return [entry for entry in mappings(process) if entry[0] != MEMORY]
+def beside_guest(process, guest=MEMORY):
+    """The mappings of a process, as (size, resident bytes, name), but those as large as its guest's memory."""
+    return [entry for entry in mappings(process) if entry[0] != guest]
 
 
 def request(path, method, target, body):
@@ -81,4 +82,5 @@ def show(moment, process):
             print(f"    {rss >> 10:6} KiB of {size >> 10:8} {name}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,8 @@ interfaces in a network namespace of its own. `make build guest-images-all` come
 import os, re, resource, select, socket, subprocess, sys, tempfile, time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, f"{SOURCE}/Benchmarks/memory")
+from memory import beside_guest
 MARTLET = os.environ.get("MARTLET", f"{SOURCE}/.build/release/martlet")
 IMAGES = f"{SOURCE}/guest-images/build"
 MEMORY = 128 << 20
@@ -28,14 +30,8 @@ def run(*words):
 
 def memory(process):
     """Returns the resident memory of a process beside its guest's, in MiB, and its number of descriptors."""
-    total = size = 0
-    with open(f"/proc/{process}/smaps") as text:
-        for line in text:
-            if head := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
-                size = int(head[2], 16) - int(head[1], 16)
-            elif line.startswith("Rss:") and size != MEMORY:
-                total += int(line.split()[1])
-    return total / 1024, len(os.listdir(f"/proc/{process}/fd"))
+    resident = sum(rss for _, rss, _ in beside_guest(process, MEMORY))
+    return resident / (1 << 20), len(os.listdir(f"/proc/{process}/fd"))
 
 
 class Connection:

@@ -94,9 +94,9 @@ int chost_guards_mappings(void) { return atomic_load(&has_handler); }
 int64_t chost_seek_data(int file, int64_t offset) { return lseek(file, offset, SEEK_DATA); }
 int64_t chost_seek_hole(int file, int64_t offset) { return lseek(file, offset, SEEK_HOLE); }
 
-// Where a program touches one page of its text, the kernel maps what is around it: 64 KiB, and from 6.18 on a whole folio of
-// the page cache, up to 2 MiB. It does not go beyond a mapping, so the text is made of many: every other piece has a flag of its
-// own, which means nothing for pages that no core file would have.
+// A fault on one page of the text has the kernel map the pages around it: 64 KiB, and from Linux 6.18 on a whole folio of the page
+// cache, up to 2 MiB. The kernel stays within the mapping, so this function splits the text into many: every other piece gets
+// MADV_DONTDUMP, which changes nothing, because core files leave out text anyway.
 static void divide_text(uintptr_t first, uintptr_t end) {
     const uintptr_t piece = 16 << 10;
     for (uintptr_t at = (first + piece - 1) & -piece; at + piece <= end; at += 2 * piece)

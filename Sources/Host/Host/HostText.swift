@@ -18,7 +18,7 @@ extension String {
     ///
     /// - Parameter bytes: Any bytes.
     package init(hostBytes bytes: [UInt8]) {
-        // Nearly all are UTF-8 without an escape, of which 0xf4 is the first byte: they are their text, which is read at once.
+        // Most bytes are UTF-8 without 0xf4, the first byte of an escape, and decode to their text in one step.
         self.init(decoding: bytes, as: UTF8.self)
         guard bytes.contains(0xf4) || !utf8.elementsEqual(bytes) else { return }
         self = ""

@@ -139,7 +139,8 @@ struct JSONParser {
     }
 
     private func string(_ text: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
-        // What is no UTF-8 reads as other bytes: to validate it takes the runtime a lookup of types.
+        // The decoder replaces bytes that are no UTF-8, so the text then has others. `String(validating:as:)` says the same, but the
+        // runtime looks up types for it.
         let string = String(decoding: text, as: UTF8.self)
         guard string.utf8.elementsEqual(text) else { throw fault("the string is not UTF-8", at: start) }
         return string

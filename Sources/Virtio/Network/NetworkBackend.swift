@@ -23,12 +23,12 @@ package protocol NetworkBackend: AnyObject {
     /// - Parameter offloads: Consistent ones that the connection offers.
     /// - Throws: `NetworkError`.
     func setOffloads(_ offloads: NetworkOffloads) throws(NetworkError)
-    /// Sends a frame.
+    /// Sends a frame, or keeps it for `flush`.
     ///
     /// - Parameter frame: The frame, with its header where there is one; used up unless it has to wait.
     /// - Returns: Whether it was taken.
     func send(_ frame: inout FrameVectors) -> NetworkSending
-    /// Sends what is left of the last frame, once the descriptor has become writable.
+    /// Sends what was taken and is still here: at the end of each turn, and once the descriptor has become writable.
     func flush() -> NetworkSending
     /// Receives a frame.
     ///

@@ -162,7 +162,8 @@ enum HostFrames {
         var frame = frame
         return unsafe frame.withUnsafeMutableBytes { bytes in
             var vectors = unsafe vectors(bytes)
-            return backend.send(&vectors)
+            let result = backend.send(&vectors)
+            return result == .sent ? backend.flush() : result
         }
     }
 

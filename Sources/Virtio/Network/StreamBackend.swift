@@ -7,14 +7,18 @@ package import SystemPackage
 /// A stream socket on which each frame follows its length, 4 bytes with the most significant first: of passt, QEMU's
 /// `-netdev stream` and gvproxy.
 ///
-/// A frame of which the socket took only a part is kept here until the rest is sent, so a reset of the device never cuts
-/// one: everything behind it would be garbage to the reader.
+/// Small frames are gathered, so that those of a turn take one call. They and the rest of a frame of which the socket took only a
+/// part are kept here until they are sent, so a reset of the device never cuts one: everything behind it would be garbage to the reader.
 package final class StreamBackend: NetworkBackend {
     private static let lengthByteCount = 4
+    /// The largest frame that is gathered: to copy a larger one costs about as much as a call.
+    private static let smallByteCount = 2048
+    /// The room for gathered frames.
+    private static let gatheredMaximum = 16 << 10
 
     private let owned: OwnedDescriptor
     private let name: String
-    /// The rest of the last frame that is still to be sent.
+    /// What is to be sent before any other frame.
     private var unsent: [UInt8] = []
     private var unsentStart = 0
     private var received: ReceiveBuffer
@@ -39,11 +43,20 @@ package final class StreamBackend: NetworkBackend {
     // MARK: - Sending
 
     package func send(_ frame: inout FrameVectors) -> NetworkSending {
-        let before = flush()
-        guard before == .sent else { return before }
         let byteCount = frame.byteCount
         guard byteCount <= NetworkFrame.maximumByteCount else { return .dropped(.messageTooLong) }
+        if let end { return .closed(end) }
         var length = UInt32(byteCount).bigEndian
+        let isSmall = byteCount <= Self.smallByteCount
+        if !isSmall || unsent.count + Self.lengthByteCount + byteCount > Self.gatheredMaximum {
+            let before = flush()
+            guard before == .sent else { return before }
+        }
+        if isSmall {
+            unsafe withUnsafeBytes(of: length) { unsafe unsent.append(contentsOf: $0) }
+            frame.append(to: &unsent, from: 0)
+            return .sent
+        }
         let count = unsafe withUnsafeMutableBytes(of: &length) { bytes in
             let prefix = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
             return unsafe frame.withVectors(prefixed: prefix) { unsafe SocketCalls.send(owned.rawValue, $0, $1) }
@@ -56,8 +69,8 @@ package final class StreamBackend: NetworkBackend {
     }
 
     package func flush() -> NetworkSending {
+        guard !unsent.isEmpty else { return .sent }
         while unsentStart < unsent.count {
-            if let end { return .closed(end) }
             let count = unsafe unsent.withUnsafeMutableBytes { bytes in
                 var vector = unsafe iovec(
                     iov_base: bytes.baseAddress?.advanced(by: unsentStart),

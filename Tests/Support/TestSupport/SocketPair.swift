@@ -41,6 +41,8 @@ package struct SocketPair: ~Copyable {
     }
 
     package mutating func closePeer() {
+        // A process that another test is just starting may have a copy of the descriptor.
+        shutdown(peer, CInt(SHUT_RDWR))
         close(peer)
         peer = -1
     }

@@ -21,6 +21,7 @@ import Testing
         let connection = try NetworkAttachment.stream(path).open()
         let peer = try #require(try listener.accept())
         #expect(connection.backends[0].send(HostFrame.bytes(14)) == .sent)
+        #expect(connection.backends[0].flush() == .sent)
         var bytes = [UInt8](repeating: 0, count: 100)
         #expect(try peer.receive(into: &bytes) == 18)
         #expect(connection.mtu == nil)
@@ -57,6 +58,7 @@ import Testing
             let number = pair.backendNumber
             let connection = try NetworkAttachment.descriptors([number]).open()
             #expect(connection.backends[0].send(HostFrame.bytes(60)) == .sent)
+            #expect(connection.backends[0].flush() == .sent)
             #expect(pair.read().count == 60 + header)
         }
     }

@@ -17,6 +17,7 @@ import Testing
         let backend = StreamBackend(adopting: try pair.take(), name: "test")
         let frame = HostFrame.bytes(byteCount)
         #expect(backend.send(frame) == .sent)
+        #expect(backend.flush() == .sent)
         #expect(pair.read() == Self.framed(frame))
         pair.write(Self.framed(frame))
         let (result, received) = backend.receive()
@@ -45,6 +46,35 @@ import Testing
         pair.write(frames.flatMap(Self.framed))
         for frame in frames { #expect(backend.receive().1 == frame) }
         #expect(backend.receive().0 == .empty)
+    }
+
+    @Test func `small frames leave together and in their order with larger ones`() throws {
+        // Each call is a message of this socket.
+        var pair = try SocketPair(SOCK_SEQPACKET)
+        let backend = StreamBackend(adopting: try pair.take(), name: "test")
+        let small = (0..<10).map { HostFrame.bytes(60 + $0, seed: UInt8($0)) }
+        let large = HostFrame.bytes(9000)
+        for frame in small + [large] + small { #expect(backend.send(frame) == .sent) }
+        #expect(backend.flush() == .sent)
+        #expect(pair.read() == small.flatMap(Self.framed))
+        #expect(pair.read() == Self.framed(large))
+        #expect(pair.read() == small.flatMap(Self.framed))
+    }
+
+    @Test(arguments: [60, 1514, 40_000])
+    func `a reader that takes nothing has the guest wait before much is kept`(byteCount: Int) throws {
+        var pair = try SocketPair(SOCK_STREAM, sendBuffer: 4096)
+        let backend = StreamBackend(adopting: try pair.take(), name: "test")
+        var sent = 0
+        while sent < 10_000, backend.send(HostFrame.bytes(byteCount, seed: UInt8(truncatingIfNeeded: sent))) == .sent {
+            sent += 1
+        }
+        #expect(sent < 10_000)
+        var stream: [UInt8] = []
+        repeat { stream += pair.read(10_000) } while backend.flush() == .full
+        while case let bytes = pair.read(), !bytes.isEmpty { stream += bytes }
+        let frames = (0..<sent).map { HostFrame.bytes(byteCount, seed: UInt8(truncatingIfNeeded: $0)) }
+        #expect(stream == frames.flatMap(Self.framed))
     }
 
     @Test func `a frame of which the socket took a part is finished before the next one`() throws {
@@ -87,6 +117,7 @@ import Testing
         #expect(backend.receive().1 == HostFrame.bytes(60))
         #expect(backend.receive().0 == .closed(.peerClosed("test")))
         #expect(backend.send(HostFrame.bytes(60)) == .closed(.peerClosed("test")))
+        #expect(backend.flush() == .sent)
         #expect(backend.send(HostFrame.bytes(65_551)) == .dropped(.messageTooLong))
     }
 }

@@ -108,7 +108,7 @@ package final class NetworkDevice: QueuedDevice {
             let index = Int(event.token & ~Self.ownFramesToken)
             guard event.token & Self.ownFramesToken == 0 else { return queues.receive(into: 2 * index) }
             hostEvents.add()
-            if event.isWritable { queues.withQueues { handler, queues in handler.flush(index, &queues) } }
+            if event.isWritable { queues.resume() }
             // A hang-up is what the next read finds.
             queues.receive(into: 2 * index)
         }

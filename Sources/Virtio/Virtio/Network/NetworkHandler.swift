@@ -215,13 +215,14 @@ struct NetworkHandler: QueueHandler {
         }
     }
 
-    // MARK: - The host
-
-    /// Sends what is left of the last frame.
-    mutating func flush(_ index: Int, _ queues: inout ServedQueues) {
-        guard !pairs[index].hasEnded else { return }
-        if case .closed(let error) = pairs[index].backend.flush() { end(index, error, &queues) }
+    /// Sends what the back ends have kept.
+    mutating func commit(_ queues: inout ServedQueues) {
+        for index in pairs.indices where !pairs[index].hasEnded {
+            if case .closed(let error) = pairs[index].backend.flush() { end(index, error, &queues) }
+        }
     }
+
+    // MARK: - The host
 
     /// Ends all pairs: the host's side is gone.
     mutating func end(_ error: NetworkError, _ queues: inout ServedQueues) {

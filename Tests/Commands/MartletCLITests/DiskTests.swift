@@ -75,4 +75,30 @@ struct DiskTests {
         }
         #expect(try FileContents.read(GuestImages.path("root.ext4"), limit: 1 << 20) == shipped)
     }
+
+    @Test func `the root file system may be a partition, named by its identifier`() throws {
+        let root = try GuestImages.path("root.ext4")
+        var status = stat()
+        try #require(unsafe stat(root, &status) == 0)
+        // A table of one partition of Linux from 1 MiB on, on the disk 0badcafe.
+        let start: [UInt8] = [0, 8, 0, 0]
+        let sectorCount = status.st_size / 512
+        let size = (0..<4).map { UInt8(truncatingIfNeeded: sectorCount >> (8 * $0)) }
+        let entry: [UInt8] = [0, 0, 0, 0, 0x83, 0, 0, 0] + start + size
+        let signature: [UInt8] = [0xfe, 0xca, 0xad, 0x0b, 0, 0]
+        let empty = { [UInt8](repeating: 0, count: $0) }
+        let disk = try folder.write(empty(440) + signature + entry + empty(48) + [0x55, 0xaa], to: "disk")
+        let words = ["if=\(root)", "of=\(disk)", "bs=1M", "seek=1", "conv=notrunc,sparse", "status=none"]
+        let copy = try ChildProcess("/bin/dd", words, descriptors: [.null, .null, .copy(2)]).wait()
+        try #require(copy == .exited(0))
+        let configuration = """
+            {"boot-source": {"kernel_image_path": "\(try GuestImages.path("vmlinux"))", "boot_args": "quiet i8042.noaux"},
+             "drives": [{"drive_id": "root", "path_on_host": "\(disk)", "is_root_device": true, "partuuid": "0badcafe-01"}]}
+            """
+        let file = try folder.write(Array(configuration.utf8), to: "machine.json")
+        try LinuxShell.boot("--config", file) { shell in
+            #expect(try shell.run("grep -c \"$(cat /sys/block/vda/vda1/dev) / / \" /proc/self/mountinfo") == "1")
+            try shell.powerOff()
+        }
+    }
 }

@@ -10,7 +10,7 @@ is hit: from the first instruction of `martlet run --restore` on, from that of a
 in a monitor whose guest is at its prompt. The list names each function at its first call.
 """
 
-import ctypes, json, os, signal, socket, subprocess, sys, tempfile, threading, time
+import contextlib, ctypes, json, os, signal, socket, subprocess, sys, tempfile, threading, time
 
 SEIZE, CONT, PEEKUSER, POKEUSER = 0x4206, 7, 3, 6  # sys/ptrace.h
 TRACECLONE, TRACEEXEC, WALL, RIP = 8, 16, 0x40000000, 16 * 8
@@ -97,25 +97,29 @@ def answer(api, method="GET", target="/", body=None):
 
 
 def configure(monitor, machine, folder):
-    """Returns what a monitor calls to be configured and started by requests, and for some seconds more."""
-    api, frames = f"{folder}/start", socket.socket(socket.AF_UNIX)
+    """Returns what a monitor calls to be configured and started by requests, and for a guest that uses its metadata."""
+    ask = "ifconfig eth0 10.0.0.2; ip route add 169.254.169.254 dev eth0; wget -O- http://169.254.169.254/text"
+    machine["boot-source"]["boot_args"] += f' martlet.run="{ask}"'
+    api, metrics, frames = f"{folder}/start", f"{folder}/metrics", socket.socket(socket.AF_UNIX)
     frames.bind(f"{folder}/frames")
     frames.listen()
     network = {"iface_id": "net", "martlet": {"backend": "stream", "path": f"{folder}/frames"}}
     requests = [(f"/{name}", machine[name]) for name in ("machine-config", "boot-source")]
     requests += [("/drives/root", machine["drives"][0]), ("/network-interfaces/net", network)]
+    requests += [("/mmds/config", {"network_interfaces": ["net"]}), ("/mmds", {"text": "metadata"})]
     requests += [("/vsock", {"guest_cid": 3, "uds_path": f"{folder}/vsock"}), ("/actions", {"action_type": "InstanceStart"})]
+    requests += [("/actions", {"action_type": "FlushMetrics"})]
     failures = []
-    process = start([monitor, "--api-sock", api])
+    process = start([monitor, "--api-sock", api, "--metrics-path", metrics, "--log-path", f"{folder}/log", "--level", "Debug"])
 
     def use():
-        try:
+        # The machine ends by itself.
+        with contextlib.suppress(OSError):
             while not os.path.exists(api):
                 time.sleep(0.1)
             failures.extend(text for text in (answer(api, "PUT", *request) for request in requests) if " 204 " not in text)
-            time.sleep(10)
-        finally:
-            os.kill(process, signal.SIGKILL)
+            if failures:
+                os.kill(process, signal.SIGKILL)
 
     names = trace(process, monitor, use, is_started=True)
     if failures:

@@ -388,8 +388,8 @@ package final class MachineSession: Sendable {
             handler: { [requests] request, responder in
                 _ = requests?.run {
                     service.handle(request, responder)
-                    // Each kind of request calls other parts of the program, which stay in memory; nobody is in a hurry yet.
-                    if !service.isStarted { ProcessMemory.giveBack() }
+                    // Each kind of request calls other parts of the program, which would stay in memory.
+                    ProcessMemory.giveBack()
                 }
             }
         )

@@ -362,6 +362,20 @@ import Virtio
         #expect(try other.expect(.request).packet.sourcePort == hostPort + 1)
         _ = program
     }
+
+    @Test func `a guest whose connections the machine ends hears of it before it gets new ones`() throws {
+        let (program, hostPort) = try fixture.connected(to: 22)
+        let event = try fixture.driver.request(writable: [8], queue: 2)
+        fixture.device.endConnections()
+        program.write("late")
+        let client = try fixture.connect()
+        client.write("CONNECT 22\n")
+        #expect(try fixture.receive() == nil)
+        #expect(try fixture.driver.reply(to: event).bytes.prefix(4) == [0, 0, 0, 0])
+        #expect(try program.readBytes() == nil)
+        _ = try fixture.driver.request(writable: [8], queue: 2)
+        #expect(try fixture.expect(.request).packet.sourcePort == hostPort + 1)
+    }
 }
 
 extension VsockPacket {

@@ -82,6 +82,7 @@ extension MachineParts {
                 } catch {
                     throw .snapshot(error)
                 }
+                if options.endsConnections { self.devices.vsock?.endConnections() }
             }
         } catch {
             if !isWanted() { throw .notRunning }

@@ -121,6 +121,8 @@ package struct SaveOptions: Sendable {
     /// The snapshot that only the differences to are saved.
     package var base: SnapshotPlace?
     package var disks = Disks.writable
+    /// Indicates whether the connections of the vsock device end when the machine is saved, as they do for one that is restored.
+    package var endsConnections = false
     /// Indicates whether the machine ends when it is saved, without another step.
     package var isStopping = false
     /// Indicates whether only a machine that is paused is saved.

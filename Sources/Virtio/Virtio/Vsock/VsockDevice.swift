@@ -53,10 +53,11 @@ package final class VsockDevice: QueuedDevice {
     // MARK: - Events
 
     package var eventSources: [EventLoop.Source] {
-        // The server may go on with work that has answers for the guest.
+        // The server may go on with work that has answers for the guest, or `endConnections` has woken it.
         queues.eventSources.map { source in
             EventLoop.Source(source.descriptor) { [self] in
                 source.handle()
+                queues.receive(into: VsockHandler.eventQueue)
                 queues.receive(into: VsockHandler.receiveQueue)
             }
         } + [EventLoop.Source(set.descriptor) { [self] in handleEvents() }]
@@ -93,6 +94,12 @@ package final class VsockDevice: QueuedDevice {
     }
 
     // MARK: - The machine's side
+
+    /// Ends all connections and tells the guest, once the device's thread goes on.
+    package func endConnections() {
+        queues.whileLocked { handler, _ in handler.endConnections() }
+        queues.wake()
+    }
 
     /// The device's counters so far.
     package var statistics: VsockStatistics {

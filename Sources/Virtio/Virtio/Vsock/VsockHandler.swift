@@ -17,7 +17,7 @@ struct VsockHandler: QueueHandler {
     private var header = [UInt8](repeating: 0, count: VsockPacket.headerByteCount)
     private var resetNews = ResetNews.none
 
-    /// The progress of telling a restored guest that its connections have ended (5.10.6.7).
+    /// The progress of telling the guest that its connections have ended (5.10.6.7).
     private enum ResetNews: Equatable {
         case none
         case due
@@ -29,8 +29,11 @@ struct VsockHandler: QueueHandler {
 
     mutating func restore(nextHostPort: UInt32?) {
         if let nextHostPort { muxer.restore(nextHostPort: nextHostPort) }
-        resetNews = .due
+        endConnections()
     }
+
+    /// Ends all connections, and tells the guest, as soon as the device's thread serves its queues.
+    mutating func endConnections() { resetNews = .due }
 
     func isReceiving(_ queue: Int) -> Bool { queue != Self.sendQueue }
 
@@ -96,10 +99,11 @@ struct VsockHandler: QueueHandler {
         resetNews = .none
     }
 
-    /// Tells a restored guest that its connections have ended, and learns when it knows.
+    /// Tells the guest that its connections have ended, and learns when it knows.
     private mutating func tellOfReset(_ queues: inout ServedQueues) throws(VirtqueueFault) -> ReceiveOutcome {
         let queue = Self.eventQueue
         if resetNews == .due {
+            muxer.forgetGuest()
             guard try queues.reserve(4, in: queue, needsOneBuffer: true) else { return .noBuffer }
             // VIRTIO_VSOCK_EVENT_TRANSPORT_RESET is 0.
             let event: [UInt8] = [0, 0, 0, 0]

@@ -31,6 +31,15 @@ struct SnapshotRequestTests {
 
     private func path(_ name: String) -> String { "\(files.path)/\(name)" }
 
+    /// The sizes of the mappings that this process has of a file.
+    private func mappedByteCounts(of path: String) throws -> [Int] {
+        let maps = String(decoding: try FileContents.read("/proc/self/maps"), as: UTF8.self)
+        return maps.split(separator: "\n").filter { $0.hasSuffix(path) }.map { line in
+            let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { Int($0, radix: 16) }
+            return ends[1] - ends[0]
+        }
+    }
+
     /// Counts for ever, from 0 to 254 and anew.
     private static let count = GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])
 
@@ -86,6 +95,7 @@ struct SnapshotRequestTests {
         #expect(try files.names().sorted() == ["memory", "state"])
         try second.put("/snapshot/load", load).succeed()
         #expect(try second.get("/vm/config")["drives"][0]["path_on_host"] == disk)
+        #expect(try mappedByteCounts(of: path("memory")) == [16 << 20])
         // Elsewhere a state names no file.
         #expect(try APIFixture().put("/snapshot/load", load).fault.contains("the snapshot has no copy of it"))
     }

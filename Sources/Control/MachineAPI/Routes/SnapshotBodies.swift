@@ -62,7 +62,7 @@ struct SnapshotCreation: Codable {
         // A client of Firecracker's names no file of a disk again when it loads the snapshot: it puts them where they were.
         options.disks = martlet?.disks ?? (dialect == .firecracker ? .none : .all)
         options.isPauseRequired = true
-        options.endsConnections = dialect == .firecracker
+        options.followsFirecracker = dialect == .firecracker
         return options
     }
 }

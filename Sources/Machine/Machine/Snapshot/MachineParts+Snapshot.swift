@@ -45,9 +45,11 @@ extension MachineParts {
                 changedFrom: base,
                 while: isWanted
             )
+            let whole = 0..<memory.byteCount
             let extents =
                 base != nil
-                ? saved.written : MemoryFile.dataExtents(of: file.borrowed, in: 0..<memory.byteCount)
+                ? saved.written
+                : options.followsFirecracker ? [whole] : MemoryFile.dataExtents(of: file.borrowed, in: whole)
             let description = MemoryDescription(
                 byteCount: memory.byteCount,
                 checksums: saved.checksums,
@@ -82,7 +84,7 @@ extension MachineParts {
                 } catch {
                     throw .snapshot(error)
                 }
-                if options.endsConnections { self.devices.vsock?.endConnections() }
+                if options.followsFirecracker { self.devices.vsock?.endConnections() }
             }
         } catch {
             if !isWanted() { throw .notRunning }

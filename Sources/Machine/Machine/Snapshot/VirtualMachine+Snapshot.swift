@@ -121,8 +121,9 @@ package struct SaveOptions: Sendable {
     /// The snapshot that only the differences to are saved.
     package var base: SnapshotPlace?
     package var disks = Disks.writable
-    /// Indicates whether the connections of the vsock device end when the machine is saved, as they do for one that is restored.
-    package var endsConnections = false
+    /// Indicates whether the machine's vsock connections end, and whoever restores it maps its memory in one piece, with the holes:
+    /// Firecracker's tools tell a guest's memory from the process's by the size of the mapping.
+    package var followsFirecracker = false
     /// Indicates whether the machine ends when it is saved, without another step.
     package var isStopping = false
     /// Indicates whether only a machine that is paused is saved.

@@ -95,6 +95,9 @@ struct SnapshotRequestTests {
         #expect(try files.names().sorted() == ["memory", "state"])
         try second.put("/snapshot/load", load).succeed()
         #expect(try second.get("/vm/config")["drives"][0]["path_on_host"] == disk)
+        let vsock = load.setting("vsock_override", ["uds_path": .string(path("v.sock"))])
+        let third = try APIFixture(dialect: .firecracker)
+        #expect(try third.put("/snapshot/load", vsock).fault.contains("Unknown Vsock Device"))
         #expect(try mappedByteCounts(of: path("memory")) == [16 << 20])
         // Elsewhere a state names no file.
         #expect(try APIFixture().put("/snapshot/load", load).fault.contains("the snapshot has no copy of it"))

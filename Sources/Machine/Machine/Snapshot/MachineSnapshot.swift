@@ -135,7 +135,8 @@ package struct MachineSnapshot: Sendable {
             throw .snapshot(.device(id, reason: "the place where it leads is not saved: give it with --net=NETWORK"))
         }
         guard options.vsockPath == nil || configuration.vsock != nil else {
-            throw .snapshot(.device("vsock", reason: "the saved machine has no such device"))
+            // Firecracker's words, which its clients know.
+            throw .snapshot(.device("vsock", reason: "Unknown Vsock Device: the saved machine has none"))
         }
     }
 

@@ -4,10 +4,10 @@
 
 usage: unshare -n Benchmarks/network/connections.py [COUNT [KIND...]]
 
-KIND is vsock, tap or passt; all three without it. Each connection sends a line of its own and gets it back, all at once, in three
+KIND is vsock, tap or passt; the first two without it. Each connection sends a line of its own and gets it back, all at once, in three
 rounds; then all are closed. Through passt, a hundred at a time have something to send: it ends a connection whose guest acknowledges
-nothing for 16 seconds, and a guest whose kernel is interpreted takes longer for a thousand. The table says how many failed, how
-long the slowest took, and the memory of the monitor beside its guest's as Benchmarks/memory/memory.py counts it. Root makes the
+nothing for 16 seconds, and a guest whose kernel is interpreted takes longer for a thousand, and on a busy
+host for these. The table says how many failed, how long the slowest took, and the memory of the monitor beside its guest's as Benchmarks/memory/memory.py counts it. Root makes the
 interfaces in a network namespace of its own. `make build guest-images-all` comes before; MARTLET names another command.
 """
 
@@ -129,7 +129,7 @@ def measure(kind, count, monitor, open_one, greeting):
 
 
 def main():
-    count, kinds = int((sys.argv[1:] or ["1000"])[0]), sys.argv[2:] or ["vsock", "tap", "passt"]
+    count, kinds = int((sys.argv[1:] or ["1000"])[0]), sys.argv[2:] or ["vsock", "tap"]
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     is_good = True

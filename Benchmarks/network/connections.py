@@ -7,8 +7,9 @@ usage: unshare -n Benchmarks/network/connections.py [COUNT [KIND...]]
 KIND is vsock, tap or passt; the first two without it. Each connection sends a line of its own and gets it back, all at once, in three
 rounds; then all are closed. Through passt, a hundred at a time have something to send: it ends a connection whose guest acknowledges
 nothing for 16 seconds, and a guest whose kernel is interpreted takes longer for a thousand, and on a busy
-host for these. The table says how many failed, how long the slowest took, and the memory of the monitor beside its guest's as Benchmarks/memory/memory.py counts it. Root makes the
-interfaces in a network namespace of its own. `make build guest-images-all` comes before; MARTLET names another command.
+host for these. The table says how many failed, how long the slowest took, and the memory of the monitor beside its guest's as
+Benchmarks/memory/memory.py counts it. Root makes the interfaces in a network namespace of its own. `make build
+guest-images-all` comes before; MARTLET names another command.
 """
 
 import os, re, resource, select, socket, subprocess, sys, tempfile, time

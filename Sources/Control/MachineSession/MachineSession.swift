@@ -103,6 +103,13 @@ package final class MachineSession: Sendable {
         return result?.exitStatus ?? 0
     }
 
+    /// Has the thread that does what requests ask for do something first.
+    ///
+    /// - Parameter work: Called while the machine starts; not where there is no API.
+    package func beforeRequests(_ work: @escaping @Sendable () -> Void) {
+        requests?.run(work)
+    }
+
     private func run(_ start: () throws -> MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
         let metadataLimit = settings.metadataLimit ?? settings.requestByteLimit ?? MetadataService.usualLimit

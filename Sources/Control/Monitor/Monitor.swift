@@ -12,12 +12,14 @@ import Snapshot
 import SystemPackage
 
 /// The process of one machine: what it needs to run and to be directed, and nothing else.
-@main
-enum Monitor {
-    static func main() {
+package enum Monitor {
+    /// Is that process, to the machine's end and its own.
+    ///
+    /// - Parameter arguments: The command line, without the program's name.
+    package static func run(_ arguments: [String]) -> Never {
         do {
             try ProcessStart.prepare()
-            end(CInt(try run(MonitorOptions(ProcessArguments.all))))
+            end(CInt(try run(MonitorOptions(arguments))))
         } catch MonitorOptions.Request.help {
             print(MonitorOptions.help)
         } catch MonitorOptions.Request.version {
@@ -36,6 +38,7 @@ enum Monitor {
             Messages.write("\(error)")
             end(1)
         }
+        exit(0)
     }
 
     private static func describe(_ state: FilePath) {
@@ -87,7 +90,7 @@ enum Monitor {
         )
         return try withExtendedLifetime(tenure) {
             try session.run(
-                options.snapshot.map { try restore($0, options, headStart) }
+                options.snapshot.map { try restore($0, options, headStart, session) }
                     ?? options.configurationFile.map { path in
                         .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
                     }
@@ -98,7 +101,8 @@ enum Monitor {
     private static func restore(
         _ path: FilePath,
         _ options: MonitorOptions,
-        _ headStart: HeadStart?
+        _ headStart: HeadStart?,
+        _ session: MachineSession
     ) throws(SnapshotError) -> MachineStart {
         let snapshot = try MachineSnapshot(path)
         var wishes = RestoreOptions()
@@ -107,6 +111,18 @@ enum Monitor {
             wishes.vsockPath = MachineFolder.path(.vsock, in: folder)
         }
         headStart?.restore(snapshot, wishes)
+        if let folder = options.machineFolder {
+            let description = snapshot.description(wishes)
+            // Beside the start, and before the first request, the answer to which is the end of the command that waits.
+            session.beforeRequests {
+                do throws(RegistryError) {
+                    try MachineFolder.save(description, in: folder)
+                } catch {
+                    Messages.write("\(error)")
+                    end(1)
+                }
+            }
+        }
         return .restore(snapshot, wishes)
     }
 }

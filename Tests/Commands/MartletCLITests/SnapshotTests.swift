@@ -59,6 +59,16 @@ struct SnapshotTests {
         try talk(to: "p", "123")
     }
 
+    @Test func `a machine in the background has nothing to do with what its command inherited`() throws {
+        try save("--stop")
+        var command = machines.martlet("run", "--restore", snapshot, "--name", "one", "--detach")
+        let inheriting = "for number in {6..40}; do eval \"exec $number</dev/null\"; done; exec \"$@\""
+        command.launcher = ["/bin/bash", "-c", inheriting, "bash"]
+        let result = try command.runToEnd()
+        #expect(result.text == "one\n", "\(result.messages)")
+        try talk(to: "one", "xyz")
+    }
+
     @Test func `what is no snapshot leaves no machine of that name`() throws {
         let result = try machines.run("run", "--restore", "/dev/null", "--name", "none", "--detach")
         #expect(result.termination == .exited(1))

@@ -2,6 +2,9 @@
 
 import Glibc
 import Host
+import JSON
+import MachineAPI
+package import MachineModel
 package import SystemPackage
 
 /// The folder of one machine: its socket, its lock, its logs and its result.
@@ -88,6 +91,23 @@ package struct MachineFolder: Hashable, Sendable {
                 )
             }
             above.removeLastComponent()
+        }
+    }
+
+    /// Writes the description of a machine, which outlives it but not the host's boot.
+    ///
+    /// - Parameters:
+    ///   - configuration: The description, from which a machine that boots is made.
+    ///   - path: The machine's folder.
+    /// - Throws: `RegistryError`.
+    package static func save(_ configuration: MachineConfiguration, in path: FilePath) throws(RegistryError) {
+        let path = Self.path(.configuration, in: path)
+        do throws(Errno) {
+            let file = try DraftFile(in: path.parent)
+            try file.descriptor.write(all: (configuration.json.prettyText + "\n").utf8)
+            try file.publish(as: path, isDurable: false)
+        } catch {
+            throw RegistryError(cannot: "write \(path)", error)
         }
     }
 

@@ -73,21 +73,24 @@ package struct MachineLauncher {
     /// Starts a machine that goes on from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
     /// runs.
     ///
-    /// Its process reads the snapshot while this one does, and waits for no request: a container starts no faster.
+    /// Its process is a child that goes on in this program: to start another one would take as long as the restore.
     ///
     /// - Parameters:
     ///   - name: What it is called; `nil` for a name that is free.
     ///   - snapshot: The snapshot's folder, as an absolute path.
     ///   - keepsIdentity: Whether the guest goes on as the machine that was saved.
+    ///   - monitor: Is a monitor with these arguments.
     /// - Returns: The machine, and the notes about it; `nil` where its networks have to be told where they lead.
-    /// - Throws: `RegistryError` or `SnapshotError`; nothing is left of the machine then.
+    /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
         restoring snapshot: FilePath,
-        keepsIdentity: Bool
-    ) throws -> (client: MachineClient, notes: [String])? {
+        keepsIdentity: Bool,
+        by monitor: @escaping ([String]) -> Never
+    ) throws(RegistryError) -> (client: MachineClient, notes: [String])? {
         let (client, process) = try begin(name, isRemovedAtEnd: false) { (folder, hold) throws(RegistryError) in
             try MonitorProcess.start(
+                monitor,
                 in: folder,
                 holding: hold,
                 arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
@@ -95,22 +98,17 @@ package struct MachineLauncher {
                 isRemovedAtEnd: false
             )
         }
-        do {
-            // All of this while the process starts.
-            let saved = try MachineSnapshot(snapshot)
-            guard saved.machine.configuration.networkInterfaces.isEmpty else {
-                _ = abandon(client, process)
-                return nil
-            }
-            var source = MachineSource(restoring: saved, from: snapshot, RestoreOptions())
-            source.addDefaultVsock(at: client.folder.path(.vsock))
-            try save(source.configuration.json, in: client.folder)
+        do throws(RegistryError) {
+            // While the process starts.
             try runtime.sweep()
             try runtime.trimLogs()
             let machine = try client.request("GET", "/martlet/machine", until: .after(Self.patience))
             return (client, machine["notes"].elements.compactMap(\.string))
         } catch {
-            throw abandon(client, process) ?? error
+            let error = abandon(client, process) ?? error
+            let saved = try? MachineSnapshot(snapshot)
+            guard saved?.machine.configuration.networkInterfaces.isEmpty == false else { throw error }
+            return nil
         }
     }
 
@@ -118,9 +116,9 @@ package struct MachineLauncher {
     ///
     /// - Returns: The last words of a monitor that has ended by itself.
     private func abandon(_ client: MachineClient, _ process: RunningProcess) -> RegistryError? {
-        let hasEnded = process.hasEnded
         try? process.send(SIGKILL)
-        _ = process.waitUntilEnded(timeout: .seconds(30))
+        // A process that ends lets go of its lock some time before it is over.
+        let hasEnded = process.waitUntilEnded(timeout: .seconds(30)) && process.takeStatus() != 128 + SIGKILL
         var words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
         if words.hasPrefix("martlet: ") { words.removeFirst("martlet: ".count) }
         while words.last?.isNewline == true { words.removeLast() }
@@ -137,7 +135,7 @@ package struct MachineLauncher {
         var source = source
         source.addDefaultVsock(at: folder.path(.vsock))
         if let user = sandbox.user { try folder.give(to: user, isReached: sandbox.jail != nil) }
-        try save(source.configuration.json, in: folder)
+        try MachineFolder.save(source.configuration, in: folder.path)
         // The monitor ends by itself when its last client leaves before the machine was started.
         var arguments = ["--end-when-unused"]
         if source.restoration == nil {
@@ -189,17 +187,6 @@ package struct MachineLauncher {
             } catch {
                 guard attempts < 100 else { throw error }
             }
-        }
-    }
-
-    /// Writes the description, from which the monitor makes the machine, and which outlives it but not the host's boot.
-    private func save(_ configuration: JSONValue, in folder: MachineFolder) throws(RegistryError) {
-        do throws(Errno) {
-            let file = try DraftFile(in: folder.path)
-            try file.descriptor.write(all: (configuration.prettyText + "\n").utf8)
-            try file.publish(as: folder.path(.configuration), isDurable: false)
-        } catch {
-            throw RegistryError(cannot: "write \(folder.path(.configuration))", error)
         }
     }
 }

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # restore.sh [COUNT]: the time from the start of a process to its first byte, in turns, of a static program that says hello:
 # as a process, by `crun run`, and as a machine that is restored from a snapshot taken just before its write (waiting) or in
-# the middle of its output (writing), which leaves out the guest's own way to its console. Run it as root,
-# on a quiet machine, after `make build guest-images`; docs/performance.md has results.
+# the middle of its output (writing), which leaves out the guest's own way to its console; then the time to the end of
+# `crun run -d` and of a restore of the waiting one into the background. Run it as root, on a quiet machine, after
+# `make build guest-images`; docs/performance.md has results.
 # MARTLET names the command, RT= (empty) leaves out `chrt -f 50`.
 set -euo pipefail
 
@@ -75,12 +76,12 @@ cat >"$work/bundle/config.json" <<'JSON'
  "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}]}}
 JSON
 
-commands=(-- "$work/hello")
-if command -v crun >/dev/null; then
-    commands+=(-- crun --cgroup-manager=disabled --root "$work/crun" run --bundle "$work/bundle" "hello%d")
-fi
-# A machine that ends keeps the kernel busy for some 25 ms: the one that is compared comes behind the container.
-for kind in writing waiting; do commands+=(-- "$martlet" run --restore "$work/$kind" --same-identity); done
+crun=(crun --cgroup-manager=disabled --root "$work/crun" run --bundle "$work/bundle")
 # crun refuses a host with both kinds of cgroups; in a mount namespace of its own there is one.
-unshare -m sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"' sh \
-    "${realtime[@]}" "$work/first-byte" "$count" "${commands[@]}"
+measure() {
+    unshare -m sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"' sh "${realtime[@]}" "$work/first-byte" "$@"
+}
+measure "$count" -- "$work/hello" -- "${crun[@]}" hello%d \
+    -- "$martlet" run --restore "$work/writing" --same-identity -- "$martlet" run --restore "$work/waiting" --same-identity
+measure --end "$count" -- "${crun[@]}" --detach detached%d \
+    -- "$martlet" run --restore "$work/waiting" --same-identity --name hello%d --detach

@@ -107,6 +107,28 @@ name_kernel_build() {
     export KBUILD_BUILD_VERSION_TIMESTAMP
 }
 
+# build_into_cache BUILDER FILE...: makes FILEs by BUILDER, and $stored of them.
+build_into_cache() {
+    local builder=$1 file work=$cache/work/$artefact
+    shift
+    log=$cache/$artefact.log
+    rm -rf "$work"
+    mkdir -p "$work"
+    : >"$log"
+    SECONDS=0
+    # Not in a condition: `set -e` must hold inside the builder.
+    (
+        cd "$work" || exit
+        "$builder"
+    ) 9>&- # nothing that outlives this script may hold the lock
+    rm -rf "$stored.new"
+    mkdir "$stored.new"
+    for file in "$@"; do mv "$work/$file" "$stored.new/"; done
+    mv "$stored.new" "$stored"
+    rm -rf "$work"
+    say "$artefact: built in $SECONDS s"
+}
+
 # provide ARTEFACT KEY BUILDER FILE...: puts FILEs into $build. They come from the cache when the same inputs were built
 # on this machine before; else BUILDER makes them in the current folder (an empty one, at a path that is always the same).
 # "kept:FILE" is for later builds: it stays in the cache only. Afterwards $stored is the folder in the cache.
@@ -129,28 +151,14 @@ provide() {
         return
     fi
 
-    # One builder at a time; who waited finds the result in the cache.
-    exec 9>"$cache/$artefact.lock"
-    flock --nonblock 9 || { say "$artefact: waiting for another build of it" && flock 9; }
-    if [[ ! -d $stored ]]; then
-        local work=$cache/work/$artefact
-        log=$cache/$artefact.log
-        rm -rf "$work"
-        mkdir -p "$work"
-        : >"$log"
-        SECONDS=0
-        # Not in a condition: `set -e` must hold inside the builder.
-        (
-            cd "$work" || exit
-            "$builder"
-        ) 9>&- # nothing that outlives this script may hold the lock
-        rm -rf "$stored.new"
-        mkdir "$stored.new"
-        for file in "${all[@]}"; do mv "$work/$file" "$stored.new/"; done
-        mv "$stored.new" "$stored"
-        say "$artefact: built in $SECONDS s"
-    else
+    if [[ -d $stored ]]; then
         say "$artefact: taken from $stored"
+    else
+        # One builder at a time; who waited finds the result in the cache.
+        exec 9>"$cache/$artefact.lock"
+        flock --nonblock 9 || { say "$artefact: waiting for another build of it" && flock 9; }
+        if [[ ! -d $stored ]]; then build_into_cache "$builder" "${all[@]}"; fi
+        exec 9>&-
     fi
     # Branches and clones share the cache: what nobody took for a month goes.
     touch "$stored"
@@ -161,6 +169,4 @@ provide() {
     done
     printf '%s\n' "$key" >"$stamp.$$"
     mv "$stamp.$$" "$stamp"
-    rm -rf "$cache/work/$artefact" # last: a kernel source is many files
-    exec 9>&-
 }

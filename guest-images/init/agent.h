@@ -16,13 +16,12 @@ struct vsock_address {  // struct sockaddr_vm, whose header needs a C library's
 };
 enum { FAMILY_VSOCK = 40, CID_ANY = -1, CID_HOST = 2 };
 
-/// A socket that waits for the host; -errno where the kernel has no vsock.
-static inline int listen_for_host(void) {
+/// A socket with the agent's port, which takes no connection yet; -errno where the kernel has no vsock.
+static inline int open_agent_port(void) {
     int listener = (int)CALL(socket, FAMILY_VSOCK, 1 /* SOCK_STREAM */ | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
     if (listener < 0) return listener;
     struct vsock_address address = {.family = FAMILY_VSOCK, .port = AGENT_PORT, .cid = (uint32_t)CID_ANY};
     int error = (int)CALL(bind, listener, &address, sizeof address, 0, 0);
-    if (!error) error = (int)CALL(listen, listener, 64, 0, 0, 0);
     if (!error) return listener;
     sys_close(listener);
     return error;
@@ -39,6 +38,7 @@ static inline int accept_host(int listener) {
 }
 
 static struct agent_request request;
+static int has_box;  // `prepare_box` has been called
 
 /// Moves this process into a container's file system, for files and lists of processes.
 static void visit_container(void) {
@@ -142,6 +142,18 @@ static __attribute__((noreturn)) void await_disks(uint32_t count) {
     done(FRAME_DONE);
 }
 
+/// Waits for the host's first connection, before the guest is saved: then those that go on from there find a process that has
+/// all ready for a container.
+static inline int await_host(int listener) {
+    has_box = prepare_box() == 0;
+    for (;;) {
+        struct pollfd set = {.fd = listener, .events = POLLIN};
+        CALL(poll, &set, 1, -1, 0, 0);
+        int connection = accept_host(listener);
+        if (connection >= 0) return connection;
+    }
+}
+
 /// Serves one connection, for as long as its operation takes.
 static __attribute__((noreturn)) void serve_host(int connection) {
     agent_connection = connection;
@@ -195,7 +207,7 @@ static __attribute__((noreturn)) void serve_host(int connection) {
         if (error) fail(error, "a message that this agent does not take", "");
         if (!request.version || request.version > AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has versions 1 and 2", "");
         if (header.type == FRAME_CONTAINER && request.place == PLACE_NEW_CONTAINER) {
-            error = prepare_box();
+            error = has_box ? 0 : prepare_box();
             if (error) fail(error, "cannot prepare a container", "");
         }
         if (header.type == FRAME_STAGE) {

@@ -440,21 +440,43 @@ static int start_shell(char *command, const char *terminal_type) {
 
 // MARK: - The agent
 
+/// Makes a process that serves a connection of the host; in it, this returns 0.
+static int start_agent(void) {
+    unsigned i = 0;
+    while (i < CONNECTIONS && serving[i]) i++;
+    if (i == CONNECTIONS) return -EAGAIN;
+    int process = (int)CALL(fork, 0, 0, 0, 0, 0);
+    if (process > 0) serving[i] = process;
+    if (process != 0) return process;
+    block_signals(0);
+    join_user_space();
+    return 0;
+}
+
+/// Makes the process that serves the host's first connection, and waits until it waits for that.
+///
+/// Returns what is readable when it has the connection, or there is no such process: then the others are init's.
+static int start_first_agent(int listener) {
+    int ends[2];
+    if (CALL(pipe2, ends, O_CLOEXEC, 0, 0, 0)) return listener;
+    int process = start_agent();
+    if (process == 0) {
+        int connection = await_host(listener);
+        sys_close(ends[0]), sys_close(ends[1]), sys_close(listener);
+        serve_host(connection);
+    }
+    sys_close(ends[1]);
+    if (process > 0) wait_for_reader(process);
+    return ends[0];
+}
+
 /// Gives a connection of the host a process of its own. With as many as there may be, it is closed at once.
 static void serve_connection(int listener) {
     int connection = accept_host(listener);
     if (connection < 0) return;
-    unsigned i = 0;
-    while (i < CONNECTIONS && serving[i]) i++;
-    if (i < CONNECTIONS) {
-        int process = (int)CALL(fork, 0, 0, 0, 0, 0);
-        if (process == 0) {
-            block_signals(0);
-            join_user_space();
-            sys_close(listener);
-            serve_host(connection);
-        }
-        if (process > 0) serving[i] = process;
+    if (start_agent() == 0) {
+        sys_close(listener);
+        serve_host(connection);
     }
     sys_close(connection);
 }
@@ -485,11 +507,12 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
     unsigned count = 2 + open_keyboards(set + 2);
     find_identity_page();
-    int listener = listen_for_host();
+    int listener = open_agent_port();
     set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
     char *command = command_to_run();
     // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.
     int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
+    if (is_save_expected && !has_shell && listener >= 0) set[1].fd = start_first_agent(listener);
     if (!holds_shell) pass_snapshot_point(set + 2, count - 2);
     if (!command && has_shell) greet();
     int shell = has_shell ? start_shell(command, terminal_type) : 0;
@@ -500,6 +523,8 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         hold_terminal(TCOON);
         thaw_user_space();
     }
+    // Not before: a connection that is saved with the guest would be served again by all that go on from there.
+    CALL(listen, listener, 64, 0, 0, 0);
 
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;
@@ -509,7 +534,10 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         struct signalfd_siginfo info;
         if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
             ending = ending_for(info.ssi_signo);
-        if (set[1].revents & POLLIN) serve_connection(listener);
+        if (set[1].revents && set[1].fd != listener) {
+            sys_close(set[1].fd);
+            set[1].fd = listener;
+        } else if (set[1].revents & POLLIN) serve_connection(listener);
         int is_asked = 0;
         for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
             if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd, &is_asked);

@@ -81,7 +81,9 @@ static int execute(const struct agent_request *request) {
         while (*p && *p != ':' && n < sizeof path - 2) path[n++] = *p++;
         path[n] = 0;
         append(path, sizeof path, n ? "/" : "./"), append(path, sizeof path, name);
-        int error = (int)CALL(execve, path, request->arguments, request->variables, 0, 0);
+        // execve(2) makes a whole address space before it looks for the file.
+        int error = (int)CALL(access, path, 0 /* F_OK */, 0, 0, 0);
+        if (!error) error = (int)CALL(execve, path, request->arguments, request->variables, 0, 0);
         // A name in a later folder may do, but what was there and could not run is what the user should hear of.
         if (error != -ENOENT && error != -ENOTDIR) result = error;
         if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) return error;
@@ -150,6 +152,7 @@ static __attribute__((noreturn)) void become_program(const struct agent_request 
 
 static struct {
     int process, end;                  // its id, and a pidfd
+    int mounts;                        // the mount namespace of a new container
     int input, output, error_output;   // this end of its streams; -1 where closed
     int is_terminal, has_exited, status;
     uint8_t waiting[AGENT_INPUT_WINDOW];
@@ -281,7 +284,7 @@ static int handle(const struct agent_request *request, uint8_t type, const uint8
 }
 
 /// Takes what came from the host. False where it has gone.
-static int read_connection(const struct agent_request *request) {
+static int read_messages(const struct agent_request *request) {
     uint8_t *header = program.frame;
     for (;;) {
         struct agent_header frame = {0, 0};
@@ -294,7 +297,7 @@ static int read_connection(const struct agent_request *request) {
         }
         int in_header = program.frame_count < 8;
         uint8_t *to = in_header ? header + program.frame_count : payload_bytes + program.frame_count - 8;
-        long n = sys_read(agent_connection, to, (in_header ? 8 : wanted) - program.frame_count);
+        long n = read_connection(to, (in_header ? 8 : wanted) - program.frame_count);
         if (n == -EAGAIN || n == -EINTR) return 1;
         if (n <= 0) return 0;
         program.frame_count += (size_t)n;
@@ -327,6 +330,8 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
     for (int i = 0; i < 3; i++)
         if (*streams[i] >= 0) CALL(fcntl, *streams[i], F_SETFL, (i ? O_RDONLY : O_WRONLY) | (program.is_terminal ? O_RDWR : 0) | O_NONBLOCK, 0, 0);
     message.count = program.sent = 0;
+    // No event tells of what has been read already.
+    if (!read_messages(request)) leave(request);
     for (;;) {
         if (!is_sending() && program.taken >= AGENT_INPUT_WINDOW / 4) {
             begin(FRAME_TAKEN);
@@ -358,7 +363,7 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
         };
         int is_over = CALL(poll, set, sizeof set / sizeof *set, program.held_signals ? 100 : -1, 0, 0) == 0;
         if (is_over) send_held_signals(request);
-        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_connection(request)) leave(request);
+        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_messages(request)) leave(request);
         if (set[0].revents & POLLOUT && is_sending()) {
             long n = sys_write(agent_connection, message.bytes + program.sent, message.count - program.sent);
             if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
@@ -441,7 +446,12 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
         fail(has_said ? said.error : program.end, has_said ? said.text : "cannot watch a process", "");
     }
     sys_close(report[0]), sys_close(answer[1]);
-    if (request->place == PLACE_NEW_CONTAINER) remember_container(request->container, process);
+    if (request->place == PLACE_NEW_CONTAINER) {
+        // Its file systems stay until this process ends: the host hears of the program's end before the kernel has unmounted them.
+        char path[64];
+        program.mounts = sys_open(number_path(path, sizeof path, "/proc/", process, "/ns/mnt"), O_RDONLY | O_CLOEXEC);
+        remember_container(request->container, process);
+    }
     begin(FRAME_STARTED);
     put_number((uint32_t)process, 4);
     send_message();

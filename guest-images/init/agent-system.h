@@ -120,10 +120,30 @@ struct agent_header {
 };
 static uint8_t payload_bytes[AGENT_PAYLOAD_LIMIT];
 
+/// Bytes that came with others: most messages are a few bytes long, and a system call for each costs more than all else about them.
+static struct {
+    size_t at, end;
+    uint8_t bytes[2048];
+} early;
+
+/// read(2) of the connection, by way of `early`.
+static long read_connection(void *to, size_t count) {
+    if (early.at == early.end) {
+        if (count >= sizeof early.bytes) return sys_read(agent_connection, to, count);
+        long n = sys_read(agent_connection, early.bytes, sizeof early.bytes);
+        if (n <= 0) return n;
+        early.at = 0, early.end = (size_t)n;
+    }
+    if (count > early.end - early.at) count = early.end - early.at;
+    memcpy(to, early.bytes + early.at, count);
+    early.at += count;
+    return (long)count;
+}
+
 static void read_all(void *to, size_t count) {
     uint8_t *next = to;
     while (count) {
-        long n = sys_read(agent_connection, next, count);
+        long n = read_connection(next, count);
         if (n == -EINTR) continue;
         if (n <= 0) sys_exit(0);  // the host has gone
         next += n, count -= (size_t)n;

@@ -27,6 +27,20 @@ struct AgentTests {
         #expect(ending.output == "1048576\n")
     }
 
+    @Test func `standard input that comes in one piece with the program's description reaches it`() throws {
+        try HostedAgent.with { agent in
+            var bytes: [UInt8] = []
+            try program("cat").send { bytes += $0.bytes }
+            bytes += AgentMessage(.input, Array("words".utf8)).bytes + AgentMessage(.inputEnd, []).bytes
+            try agent.socketDescriptor.write(all: bytes)
+            var output: [UInt8] = []
+            while let answer = try agent.receive() {
+                if answer.kind == .output { output += answer.payload }
+            }
+            #expect(output == Array("words".utf8))
+        }
+    }
+
     @Test func `a program that reads nothing can still be signalled`() throws {
         let input = [UInt8](repeating: 0, count: 1 << 20)
         let ending = try HostedAgent().run(program("sleep", "1000"), input: input, signals: [SIGTERM])

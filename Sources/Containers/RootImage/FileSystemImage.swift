@@ -40,16 +40,21 @@ package enum FileSystemImage {
                 + ["-d", folder.hostText, path.hostText]
         )
         guard !owners.isEmpty else { return }
-        // One for each file, in a file: a command line has a limit.
         var script = ""
         for (file, owner) in owners.sorted(by: { $0.key < $1.key }) where !file.contains(where: { "\"\n".contains($0) })
         {
             script +=
                 "set_inode_field \"/\(file)\" uid \(owner.user)\nset_inode_field \"/\(file)\" gid \(owner.group)\n"
         }
-        let list = FilePath(hostText: path.hostText + ".owners")
+        try edit(path, script)
+    }
+
+    /// Has `debugfs` change a file system.
+    private static func edit(_ path: FilePath, _ commands: String) throws(RootImageError) {
+        // In a file: a command line has a limit.
+        let list = FilePath(hostText: path.hostText + ".commands")
         defer { _ = unsafe list.withPlatformString { unsafe unlink($0) } }
-        do throws(Errno) { try FileContents.write(script.hostBytes, to: list) } catch {
+        do throws(Errno) { try FileContents.write(commands.hostBytes, to: list) } catch {
             throw RootImageError("cannot write \(list): \(error)")
         }
         try run("debugfs", ["-w", "-f", list.hostText, path.hostText])
@@ -64,6 +69,7 @@ package enum FileSystemImage {
         defer { _ = unsafe full.withPlatformString { unsafe unlink($0) } }
         try makeSparse(full, byteCount: scratchByteCount)
         try run("mke2fs", scratchArguments + [full.hostText])
+        try edit(full, scratchFolders)
         // mke2fs has reserved room for inodes, 128 MiB of it. That is a hole to whoever copies it, once no page of it is in memory.
         if let file = try? OwnedDescriptor(opening: full, O_RDWR), fsync(file.rawValue) == 0 {
             _ = posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
@@ -86,13 +92,18 @@ package enum FileSystemImage {
         }
     }
 
+    /// With one block group in each flexible group, because Linux reads the bitmaps of a whole one for the first block that it needs.
     private static let scratchArguments =
-        ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-J", "size=4"]
+        ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-G", "1", "-J", "size=4"]
         + ["-O", "^metadata_csum,^resize_inode,^64bit", "-E", "root_owner=0:0,lazy_itable_init=1,nodiscard"]
+
+    /// The folders of the guest's overlay: a guest that makes them looks through bitmaps of the disk for room.
+    private static let scratchFolders = "mkdir upper\nmkdir work\n"
 
     /// A digest of all that an empty file system is made by.
     static var scratchDigest: String {
-        SHA256.hex(of: Array("sparse \(scratchByteCount) \(scratchArguments.joined(separator: " "))".utf8))
+        let facts = "sparse \(scratchByteCount) \(scratchArguments.joined(separator: " ")) \(scratchFolders)"
+        return SHA256.hex(of: Array(facts.utf8))
     }
 
     private static func makeSparse(_ path: FilePath, byteCount: Int64) throws(RootImageError) {

@@ -222,6 +222,9 @@ struct RuntimeTests {
         #expect(first.st_ino != second.st_ino && second.st_size == first.st_size && second.st_size > 1 << 32)
         // Sparse: what takes room are bitmaps and superblocks.
         #expect(second.st_blocks * 512 < 8 << 20)
+        // The guest has nothing to make on it before it can mount its overlay.
+        let listing = try HostProgram.run("/sbin/debugfs", ["-R", "ls", disk]).text
+        #expect(listing.contains("upper") && listing.contains("work"))
         #expect(try call("delete", "c2").status == 0)
     }
 

@@ -27,6 +27,8 @@ static inline int open_agent_port(void) {
     return error;
 }
 
+static inline void listen_for_host(int port) { CALL(listen, port, 64, 0, 0, 0); }
+
 /// Takes a connection of the host; -errno where there is none. Programs of the guest itself are turned away.
 static inline int accept_host(int listener) {
     struct vsock_address peer = {0};

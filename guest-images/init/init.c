@@ -509,6 +509,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     find_identity_page();
     int listener = open_agent_port();
     set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
+    if (!is_save_expected) listen_for_host(listener);
     char *command = command_to_run();
     // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.
     int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
@@ -524,7 +525,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         thaw_user_space();
     }
     // Not before: a connection that is saved with the guest would be served again by all that go on from there.
-    CALL(listen, listener, 64, 0, 0, 0);
+    if (is_save_expected) listen_for_host(listener);
 
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;

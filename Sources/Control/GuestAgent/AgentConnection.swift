@@ -27,6 +27,8 @@ package final class AgentConnection {
         isAlive: () -> Bool = { true }
     ) throws(AgentError) {
         let limit = TimeLimit.after(patience)
+        // Each try costs a guest that boots some 10,000 instructions, which hosts that interpret them may have few of.
+        var pause: UInt32 = 50_000
         while true {
             do throws(UnixSocketError) {
                 let socket = try UnixSocket.connect(to: path)
@@ -43,7 +45,8 @@ package final class AgentConnection {
             guard !limit.hasPassed else {
                 throw .unreachable("nothing in the guest serves vsock port \(AgentMessage.port)")
             }
-            usleep(50_000)
+            usleep(pause)
+            pause = min(2 * pause, 800_000)
         }
     }
 

@@ -2,18 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures containers of podman as machines, beside the same containers with crun and the same commands of runc.
 
-    Benchmarks/containers/containers.py .build/release/martlet-runtime [ROUNDS [create|commands|run|memory ...]]
+    Benchmarks/containers/containers.py .build/release/martlet-runtime [ROUNDS [create|commands|run|memory|guest ...]]
 
 It needs root, podman, runc, crun, busybox-static, e2fsprogs and version 1 of cgroup cpuacct, and leaves nothing behind.
+
+`guest` counts the guest instructions that KVM interpreted, as guest-images/measure.py does: it needs gcc, and uses the debug build, which is
+linked dynamically. With SPIKE_AGENT=SOURCE it measures a program started by another agent too: init of a guest of the same
+kernel, which takes frames (u8 type, u8 stream, u16 0, u32 length, payload) from the serial port.
 """
 
-import os, resource, shutil, statistics, subprocess, sys, tempfile, time
+import os, resource, shutil, statistics, struct, subprocess, sys, tempfile, time
 
+here = os.path.dirname(os.path.realpath(__file__))
 runtime = os.path.realpath(sys.argv[1])
+martlet = f"{here}/../../.build/debug/martlet"
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 10
-parts = sys.argv[3:] or ["create", "commands", "run", "memory"]
+parts = sys.argv[3:] or ["create", "commands", "run", "memory", "guest"]
 folder = tempfile.mkdtemp(prefix="martlet-bench-", dir="/var/tmp")
-environment = dict(os.environ, CONTAINERS_CONF=f"{folder}/containers.conf")
+environment = dict(os.environ, CONTAINERS_CONF=f"{here}/../../scripts/podman.conf")
 tick = os.sysconf("SC_CLK_TCK")
 # crun refuses hosts with both versions of cgroups.
 crun = f"{folder}/crun"
@@ -31,19 +37,6 @@ def write(path, text, mode=0o644):
 def prepare():
     write(crun, "#!/bin/sh\nmountpoint -q /sys/fs/cgroup/unified || exec /usr/bin/crun \"$@\"\n"
           "exec unshare -m sh -c 'umount /sys/fs/cgroup/unified; exec /usr/bin/crun \"$@\"' crun \"$@\"\n", 0o755)
-    write(f"{folder}/containers.conf", f"""
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-netns = "none"
-log_driver = "k8s-file"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-[engine.runtimes]
-crun = ["{crun}"]
-runc = ["{shutil.which("runc") or "/usr/sbin/runc"}"]
-martlet = ["{runtime}"]
-""")
     os.makedirs(f"{folder}/tree/bin")
     shutil.copy(shutil.which("busybox"), f"{folder}/tree/bin/busybox")
     for name in ("sh", "true", "sleep"):
@@ -54,7 +47,7 @@ martlet = ["{runtime}"]
 
 def command(kind, *arguments):
     return ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp",
-            "--runtime", kind, *arguments]
+            "--runtime", {"martlet": runtime, "crun": crun, "runc": shutil.which("runc") or "/usr/sbin/runc"}[kind], *arguments]
 
 
 def podman(kind, *arguments, check=True):
@@ -243,13 +236,104 @@ def measure_memory():
             podman(kind, "rm", "-f", "-t", "0", container)
 
 
+class CountedMachine:
+    """A command of the debug build's whose guest instructions are counted."""
+
+    def __init__(self, *arguments, **extra):
+        self.counts = f"{folder}/counts"
+        write(self.counts, "\0" * 512)
+        variables = dict(os.environ, LD_PRELOAD=f"{folder}/measure.so", MEASURE_FILE=self.counts, XDG_CACHE_HOME=f"{folder}/cache")
+        self.process = subprocess.Popen([martlet, "run", "--sandbox", "off", *arguments], env=variables, bufsize=0,
+                                        stderr=subprocess.DEVNULL, **extra)
+
+    def count(self):
+        with open(self.counts, "rb") as file:
+            return sum(struct.unpack("64Q", file.read())) / 1000
+
+    def spend(self, action):
+        """The instructions of an action, in thousands, but for those of the idle guest in as much time."""
+        start, before = time.monotonic(), self.count()
+        action()
+        took, after = time.monotonic() - start, self.count()
+        time.sleep(took)
+        return 2 * after - before - self.count()
+
+
+class OtherAgent:
+    """A guest whose init is another agent."""
+    RUN, HELLO, EXIT = 1, 64, 69
+
+    def __init__(self, source):
+        subprocess.run(["gcc", "-O2", "-static", "-o", f"{folder}/agent", source], check=True)
+        with open(f"{folder}/agent", "rb") as agent, open(shutil.which("busybox"), "rb") as busybox:
+            entries = [("dev", 0o40755, b"", 0), ("dev/console", 0o20600, b"", 5), ("bin", 0o40755, b"", 0),
+                       ("bin/true", 0o100755, busybox.read(), 0), ("init", 0o100755, agent.read(), 0), ("TRAILER!!!", 0, b"", 0)]
+        with open(f"{folder}/other.cpio", "wb") as archive:
+            for number, (name, mode, data, major) in enumerate(entries):
+                fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, major, major // 5, len(name) + 1, 0)
+                head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+                archive.write(head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4))
+        kernel = os.environ.get("MARTLET_GUEST_IMAGES", f"{here}/../../guest-images/build") + "/vmlinux"
+        self.machine = CountedMachine(
+            kernel, "--escape", "none", "--initrd", f"{folder}/other.cpio", "--cmdline",
+            "loglevel=0 i8042.noaux rodata=off highres=off", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.await_frame(self.HELLO, 0)
+
+    def await_frame(self, kind, stream):
+        received = b""
+        while True:
+            byte = self.machine.process.stdout.read(1)
+            if not byte:
+                raise SystemExit(f"the other agent: its machine has ended: {received}")
+            received += byte
+            # The kernel may have printed something before.
+            at = received.rfind(bytes([kind, stream, 0, 0]))
+            if at >= 0 and len(received) >= at + 8 + (struct.unpack_from("<I", received, at + 4)[0] if len(received) >= at + 8 else 0):
+                return
+
+    def exec(self):
+        payload = struct.pack("<BIIHH", 0, 0, 0, 24, 80) + b"/\0001\0/bin/true\0PATH=/bin\0"
+        self.machine.process.stdin.write(struct.pack("<BBHI", self.RUN, 1, 0, len(payload)) + payload)
+        self.await_frame(self.EXIT, 1)
+
+
+def measure_guest():
+    print("guest instructions, thousands")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", f"{folder}/measure.so", f"{here}/../../guest-images/measure.c"], check=True)
+    values = []
+    # The first one boots and leaves a template.
+    for _ in range(rounds + 1):
+        machine = CountedMachine("--image", f"{folder}/tree", "true")
+        machine.process.wait()
+        values.append(machine.count())
+    print(f"  run of true from a template {median(values[1:])}")
+    name = f"bench-{os.getpid()}"
+    machine = CountedMachine("--image", f"{folder}/tree", "--name", name, "--detach", "sleep", "10000")
+    machine.process.wait()
+    call = [martlet, "exec", name, "/bin/true"]
+    try:
+        values = [machine.spend(lambda: subprocess.run(call, check=True)) for _ in range(rounds + 1)]
+    finally:
+        subprocess.run([martlet, "rm", "-f", name], stdout=subprocess.DEVNULL)
+    print(f"  exec of true                {median(values[1:])}")
+    if source := os.environ.get("SPIKE_AGENT"):
+        other = OtherAgent(source)
+        try:
+            values = [other.machine.spend(other.exec) for _ in range(rounds + 1)]
+        finally:
+            other.machine.process.kill()
+            other.machine.process.wait()
+        print(f"  the same, the other agent   {median(values[1:])}")
+
+
 def main():
     # What a guest does between the last look at it and its end counts as outside: so the looks come in time under load too.
     os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(10))
     try:
         prepare()
         for part in parts:
-            {"create": measure_create, "commands": measure_commands, "run": measure_run, "memory": measure_memory}[part]()
+            {"create": measure_create, "commands": measure_commands, "run": measure_run, "memory": measure_memory,
+             "guest": measure_guest}[part]()
     finally:
         podman("crun", "rm", "--all", "--force", "--time", "0", check=False)
         subprocess.run(["umount", f"{folder}/root/overlay"], stderr=subprocess.DEVNULL)

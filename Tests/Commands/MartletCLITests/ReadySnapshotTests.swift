@@ -67,7 +67,8 @@ struct ReadySnapshotTests {
             #expect(run.messages.contains("restored from a snapshot of this guest, taken"), "\(run.messages)")
             #expect(run.messages.contains("--boot boots it"))
         }
-        #expect(Set(([first] + restored).map(\.uuid)).count == 3)
+        let uuids = ([first] + restored).map(\.uuid)
+        #expect(Set(uuids).count == 3, "\(uuids)")
         // One that is damaged is not found, and the next boot replaces it: here a byte of memory.
         let path = try #require(list.last?.split(separator: " ").first.map(String.init))
         let memory = try OwnedDescriptor(opening: FilePath(path + "/memory"), O_WRONLY)

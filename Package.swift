@@ -77,7 +77,7 @@ let package = Package(
     products: [
         .library(name: "Martlet", targets: ["Martlet"]),
         .executable(name: "martlet", targets: ["MartletCLI"]),
-        .executable(name: "martlet-monitor", targets: ["MartletMonitor"]),
+        .executable(name: "martlet-monitor", targets: ["Monitor"]),
         .executable(name: "martlet-runtime", targets: ["Runtime"]),
     ],
     dependencies: [
@@ -173,14 +173,13 @@ let package = Package(
                 "CHost", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Storage", systemPackage,
             ]
         ),
-        .swift(
+        .program(
             "Sources/Control/Monitor",
             uses: [
                 "Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
                 "MachineSession", "Snapshot", systemPackage,
             ]
         ),
-        .program("Sources/Control/MartletMonitor", uses: ["Host", "Monitor"]),
 
         .c("Sources/Containers/CContainers"),
         .swift("Sources/Containers/RootImage", uses: ["CContainers", "Host", systemPackage]),
@@ -203,8 +202,8 @@ let package = Package(
             "Sources/Commands/MartletCLI",
             uses: [
                 "Compare", "Console", "ContainerMachine", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI",
-                "MachineModel", "MachineRegistry", "MachineSession", "Monitor", "Network", "OCIImage", "RootImage",
-                "Snapshot", "Storage", logging, systemPackage, argumentParser,
+                "MachineModel", "MachineRegistry", "MachineSession", "Network", "OCIImage", "RootImage", "Snapshot",
+                "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 

@@ -83,5 +83,5 @@ measure() {
 }
 measure "$count" -- "$work/hello" -- "${crun[@]}" hello%d \
     -- "$martlet" run --restore "$work/writing" --same-identity -- "$martlet" run --restore "$work/waiting" --same-identity
-measure --end "$count" -- "${crun[@]}" --detach detached%d \
+measure --end "$martlet rm --force --all >/dev/null" "$count" -- "${crun[@]}" --detach detached%d \
     -- "$martlet" run --restore "$work/waiting" --same-identity --name hello%d --detach

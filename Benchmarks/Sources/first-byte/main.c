@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// first-byte [--end] COUNT -- COMMAND... [-- COMMAND...]...
+// first-byte [--end CLEANUP] COUNT -- COMMAND... [-- COMMAND...]...
 //
 // Runs the commands in turns, COUNT times each, and prints for each the time from the start of the process to the first
 // byte on its standard output, or with --end to its end: median, least and greatest, in milliseconds. `%d` in an argument
-// is the number of the run. What a process leaves running or has the kernel clean up gets a fifth of a second before the next.
+// is the number of the run. CLEANUP is a shell command that ends what a run has left behind; what the kernel has to clean up
+// gets a fifth of a second.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,7 +26,7 @@ static double milliseconds(void) {
 }
 
 /// Negative where no byte came, or the command failed.
-static double run(char **command, int number, int is_to_end) {
+static double run(char **command, int number, const char *cleanup) {
     char texts[ARGUMENTS][256], *arguments[ARGUMENTS + 1] = {0}, digits[12];
     snprintf(digits, sizeof digits, "%d", number);
     for (int i = 0; command[i] && i < ARGUMENTS; i++) {
@@ -52,15 +53,16 @@ static double run(char **command, int number, int is_to_end) {
     close(output[1]);
     char byte;
     int status = 0;
-    if (is_to_end)
+    if (cleanup)
         waitpid(process, &status, 0);
     else if (read(output[0], &byte, 1) != 1)
         status = -1;
     double time = status == 0 ? milliseconds() - start : -1;
     // A machine need not end by itself.
-    if (!is_to_end) kill(process, SIGKILL);
+    if (!cleanup) kill(process, SIGKILL);
     close(output[0]);
-    if (!is_to_end) waitpid(process, 0, 0);
+    if (!cleanup) waitpid(process, 0, 0);
+    if (cleanup && system(cleanup) != 0) return -1;
     usleep(200000);
     return time;
 }
@@ -73,9 +75,9 @@ static int ascending(const void *a, const void *b) {
 int main(int argc, char **argv) {
     static double times[COMMANDS][RUNS];
     char **commands[COMMANDS];
-    int is_to_end = argc > 1 && strcmp(argv[1], "--end") == 0;
-    argc -= is_to_end;
-    argv += is_to_end;
+    const char *cleanup = argc > 2 && strcmp(argv[1], "--end") == 0 ? argv[2] : NULL;
+    argc -= cleanup ? 2 : 0;
+    argv += cleanup ? 2 : 0;
     int count = argc > 1 ? atoi(argv[1]) : 0, command_count = 0;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--") != 0) continue;
@@ -83,12 +85,12 @@ int main(int argc, char **argv) {
         if (command_count < COMMANDS && argv[i + 1]) commands[command_count++] = argv + i + 1;
     }
     if (count < 1 || count > RUNS || command_count == 0) {
-        fprintf(stderr, "usage: first-byte [--end] COUNT -- COMMAND... [-- COMMAND...]...\n");
+        fprintf(stderr, "usage: first-byte [--end CLEANUP] COUNT -- COMMAND... [-- COMMAND...]...\n");
         return 64;
     }
     for (int i = 0; i < count; i++)
         for (int c = 0; c < command_count; c++) {
-            times[c][i] = run(commands[c], i, is_to_end);
+            times[c][i] = run(commands[c], i, cleanup);
             if (times[c][i] < 0) {
                 fprintf(stderr, "first-byte: %s failed, or wrote nothing\n", commands[c][0]);
                 return 1;

@@ -12,14 +12,12 @@ import Snapshot
 import SystemPackage
 
 /// The process of one machine: what it needs to run and to be directed, and nothing else.
-package enum Monitor {
-    /// Is that process, to the machine's end and its own.
-    ///
-    /// - Parameter arguments: The command line, without the program's name.
-    package static func run(_ arguments: [String]) -> Never {
+@main
+enum Monitor {
+    static func main() {
         do {
             try ProcessStart.prepare()
-            end(CInt(try run(MonitorOptions(arguments))))
+            end(CInt(try run(MonitorOptions(ProcessArguments.all))))
         } catch MonitorOptions.Request.help {
             print(MonitorOptions.help)
         } catch MonitorOptions.Request.version {
@@ -38,7 +36,6 @@ package enum Monitor {
             Messages.write("\(error)")
             end(1)
         }
-        exit(0)
     }
 
     private static func describe(_ state: FilePath) {

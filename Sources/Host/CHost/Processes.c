@@ -89,11 +89,6 @@ static void become(const struct chost_launch *launch, const struct chost_jail_ma
     sigemptyset(&action.sa_mask);
     for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &action, NULL);
     pthread_sigmask(SIG_SETMASK, &action.sa_mask, NULL);
-    if (!launch->program) {
-        chost_set_inherited(count);
-        close(report);
-        return;
-    }
     execve(launch->program, launch->arguments, launch->environment);
     fail(report);
 }
@@ -108,11 +103,8 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     // The child of vfork borrows this memory until exec: nothing is copied, and this thread waits, as it would for the report.
-    pid_t child = launch->namespaces ? chost_fork_into(launch->namespaces) : launch->program ? vfork() : fork();
-    if (child == 0) {
-        become(launch, &maps, ends[1]);
-        return 0;
-    }
+    pid_t child = launch->namespaces ? chost_fork_into(launch->namespaces) : vfork();
+    if (child == 0) become(launch, &maps, ends[1]);
     error = child < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);

@@ -56,12 +56,6 @@ __attribute__((constructor(102))) static void look_at_descriptors(void) {
         if (!(set[i].revents & POLLNVAL)) is_inherited[set[i].fd / 8] |= (unsigned char)(1 << set[i].fd % 8);
 }
 
-void chost_set_inherited(int end) {
-    memset(is_inherited, 0, sizeof is_inherited);
-    for (int descriptor = 3; descriptor < end && descriptor < INHERITED_END; descriptor++)
-        is_inherited[descriptor / 8] |= (unsigned char)(1 << descriptor % 8);
-}
-
 void chost_close_inherited(const int *kept, int count) {
     for (int descriptor = 3; descriptor < INHERITED_END; descriptor++) {
         if (!(is_inherited[descriptor / 8] & 1 << descriptor % 8)) continue;

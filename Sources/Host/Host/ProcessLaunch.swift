@@ -53,25 +53,12 @@ package struct ProcessLaunch {
     /// - Returns: Its process, once the program runs.
     /// - Throws: `Errno`: the program is not there or cannot run, or the host has no process or descriptor left.
     package func start() throws(Errno) -> RunningProcess {
-        guard let process = try process(of: program) else { throw .invalidArgument }
-        return process
-    }
-
-    /// Starts a child that goes on in this program, with all that this process has in memory; for a process with one thread.
-    ///
-    /// - Returns: The child's process; `nil` in the child, where every descriptor that was open before means something else now.
-    /// - Throws: `Errno`: the host has no process or descriptor left.
-    package func fork() throws(Errno) -> RunningProcess? {
-        try process(of: nil)
-    }
-
-    private func process(of program: FilePath?) throws(Errno) -> RunningProcess? {
         let numbers = descriptors.map { $0?.rawValue ?? -1 }
         var pidfd: CInt = -1
-        let process = unsafe withHostCStrings([self.program.string] + arguments) { arguments in
+        let process = unsafe withHostCStrings([program.string] + arguments) { arguments in
             unsafe withEnvironment { environment in
                 unsafe Self.withOptionalString(folder) { folder in
-                    unsafe Self.withOptionalString(program) { program in
+                    unsafe program.withPlatformString { program in
                         unsafe numbers.withUnsafeBufferPointer { numbers in
                             // Only an array without entries has no address, and it has no entry to look at either.
                             guard let first = numbers.baseAddress else { return -EINVAL }
@@ -91,8 +78,8 @@ package struct ProcessLaunch {
                 }
             }
         }
-        guard process >= 0 else { throw Errno(rawValue: -process) }
-        return process == 0 ? nil : RunningProcess(id: process, adopting: OwnedDescriptor(adopting: pidfd))
+        guard process > 0 else { throw Errno(rawValue: -process) }
+        return RunningProcess(id: process, adopting: OwnedDescriptor(adopting: pidfd))
     }
 
     private func withEnvironment<R>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {

@@ -5,7 +5,6 @@ import Machine
 import MachineModel
 import MachineRegistry
 import MachineSession
-import Monitor
 import Snapshot
 import SystemPackage
 
@@ -69,14 +68,9 @@ struct PlainRestore {
 
     private func launch(_ path: FilePath) throws -> Int32? {
         let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
-        guard
-            let (client, notes) = try launcher.launch(
-                name,
-                restoring: path,
-                keepsIdentity: keepsIdentity,
-                by: Monitor.run
-            )
-        else { return nil }
+        guard let (client, notes) = try launcher.launch(name, restoring: path, keepsIdentity: keepsIdentity) else {
+            return nil
+        }
         for note in notes { Messages.write(note) }
         try client.writeName()
         Messages.flush()

@@ -73,24 +73,21 @@ package struct MachineLauncher {
     /// Starts a machine that goes on from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
     /// runs.
     ///
-    /// Its process is a child that goes on in this program: to start another one would take as long as the restore.
+    /// Its process reads the snapshot and waits for no request: a container starts no faster.
     ///
     /// - Parameters:
     ///   - name: What it is called; `nil` for a name that is free.
     ///   - snapshot: The snapshot's folder, as an absolute path.
     ///   - keepsIdentity: Whether the guest goes on as the machine that was saved.
-    ///   - monitor: Is a monitor with these arguments.
     /// - Returns: The machine, and the notes about it; `nil` where its networks have to be told where they lead.
     /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
         restoring snapshot: FilePath,
-        keepsIdentity: Bool,
-        by monitor: @escaping ([String]) -> Never
+        keepsIdentity: Bool
     ) throws(RegistryError) -> (client: MachineClient, notes: [String])? {
         let (client, process) = try begin(name, isRemovedAtEnd: false) { (folder, hold) throws(RegistryError) in
             try MonitorProcess.start(
-                monitor,
                 in: folder,
                 holding: hold,
                 arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),

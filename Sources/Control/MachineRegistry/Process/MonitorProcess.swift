@@ -37,8 +37,6 @@ package enum MonitorProcess {
     /// Starts a monitor, as the leader of a session of its own.
     ///
     /// - Parameters:
-    ///   - monitor: Is a monitor with these arguments: the process goes on in this program, which is in memory already. `nil` for
-    ///     one that runs `martlet-monitor`.
     ///   - folder: The machine's.
     ///   - hold: The locks of the folder, which are handed on.
     ///   - arguments: Those that say what it is made of.
@@ -49,7 +47,6 @@ package enum MonitorProcess {
     /// - Returns: The process.
     /// - Throws: `RegistryError` where it cannot be started.
     static func start(
-        _ monitor: (([String]) -> Never)? = nil,
         in folder: MachineFolder,
         holding hold: MachineFolder.Hold,
         arguments: [String],
@@ -58,7 +55,7 @@ package enum MonitorProcess {
         isRemovedAtEnd: Bool,
         usesHostNetwork: Bool = false
     ) throws(RegistryError) -> RunningProcess {
-        let program = try monitor == nil ? program() : "martlet"
+        let program = try program()
         let socket: UnixSocket
         do throws(UnixSocketError) {
             socket = try UnixSocket.listen(at: folder.path(.apiSocket))
@@ -97,9 +94,7 @@ package enum MonitorProcess {
                 nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,
             ]
             launch.descriptors += files.map(\.file)
-            guard let monitor else { return try launch.start() }
-            guard let process = try launch.fork() else { monitor(launch.arguments) }
-            return process
+            return try launch.start()
         } catch {
             throw RegistryError("cannot start \(program): \(error)")
         }

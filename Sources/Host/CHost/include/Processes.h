@@ -21,8 +21,7 @@ void chost_restore_broken_pipes(void);
 int chost_broken_pipes_were_ignored(void);
 
 struct chost_launch {
-    /// NULL for none: the child goes on in this one.
-    const char *_Nullable program;
+    const char *_Nonnull program;
     /// Both end with NULL.
     char *_Nullable const *_Nonnull arguments;
     char *_Nullable const *_Nonnull environment;
@@ -39,8 +38,7 @@ struct chost_launch {
 
 /// Starts a program with no signal blocked or ignored.
 ///
-/// Returns its process id when the program runs; `pidfd` refers to the process. Returns 0 in a child without a program: for a
-/// process with one thread, and a child that has no namespaces to itself.
+/// Returns its process id when the program runs; `pidfd` refers to the process.
 pid_t chost_start_process(const struct chost_launch *launch, int *pidfd);
 
 /// Sends a signal to the process of a pidfd; -ESRCH where it has ended.

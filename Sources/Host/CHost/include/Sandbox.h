@@ -21,8 +21,6 @@ int chost_hide_memory(void);
 int chost_limit_resources(void);
 /// Becomes another user, with one group, on every thread.
 int chost_become(uid_t user, gid_t group);
-/// Takes the descriptors from 3 up to `end` for those that this process inherited, in a child that has no other.
-void chost_set_inherited(int end);
 /// Closes the descriptors from 3 to 1023 that this process inherited, but for `count` of them.
 void chost_close_inherited(const int *_Nullable kept, int count);
 /// One heap for all threads: a heap of its own would make a new thread look at the number of processors in /sys.

@@ -40,7 +40,7 @@ static inline int accept_host(int listener) {
 }
 
 static struct agent_request request;
-static int has_box;  // `prepare_box` has been called
+static int has_box;  // `prepare_box` has succeeded already
 
 /// Moves this process into a container's file system, for files and lists of processes.
 static void visit_container(void) {

@@ -51,20 +51,23 @@ static double run(char **command, int number, const char *cleanup) {
         _exit(127);
     }
     close(output[1]);
-    char byte;
-    int status = 0;
-    if (cleanup)
-        waitpid(process, &status, 0);
-    else if (read(output[0], &byte, 1) != 1)
-        status = -1;
-    double time = status == 0 ? milliseconds() - start : -1;
-    // A machine need not end by itself.
-    if (!cleanup) kill(process, SIGKILL);
+    int failed;
+    double end;
+    if (cleanup) {
+        waitpid(process, &failed, 0);
+        end = milliseconds();
+        failed |= system(cleanup);
+    } else {
+        char byte;
+        failed = read(output[0], &byte, 1) != 1;
+        end = milliseconds();
+        // A machine need not end by itself.
+        kill(process, SIGKILL);
+        waitpid(process, 0, 0);
+    }
     close(output[0]);
-    if (!cleanup) waitpid(process, 0, 0);
-    if (cleanup && system(cleanup) != 0) return -1;
     usleep(200000);
-    return time;
+    return failed ? -1 : end - start;
 }
 
 static int ascending(const void *a, const void *b) {

@@ -103,9 +103,9 @@ package final class MachineSession: Sendable {
         return result?.exitStatus ?? 0
     }
 
-    /// Has the thread that does what requests ask for do something first.
+    /// Queues work for the thread of requests, before the first request.
     ///
-    /// - Parameter work: Called while the machine starts; not where there is no API.
+    /// - Parameter work: Called while the machine starts; never called where there is no API.
     package func beforeRequests(_ work: @escaping @Sendable () -> Void) {
         requests?.run(work)
     }
@@ -395,8 +395,8 @@ package final class MachineSession: Sendable {
             handler: { [requests, settings] request, responder in
                 _ = requests?.run {
                     service.handle(request, responder)
-                    // Each kind of request calls other parts of the program, which would stay in memory. Who waits for a machine that
-                    // runs waits a millisecond less without; Firecracker's clients look at the memory of such ones too.
+                    // Each kind of request brings other parts of the program into memory. Giving them back takes a millisecond, which
+                    // delays the answer of a running machine: only Firecracker's tools check the memory of one.
                     if !service.isStarted || settings.dialect == .firecracker { ProcessMemory.giveBack() }
                 }
             }

@@ -18,7 +18,7 @@ package final class StreamBackend: NetworkBackend {
 
     private let owned: OwnedDescriptor
     private let name: String
-    /// What is to be sent before any other frame.
+    /// Bytes to send before any other frame: small frames that were gathered, or the rest of a large one.
     private var unsent: [UInt8] = []
     private var unsentStart = 0
     private var received: ReceiveBuffer

@@ -103,6 +103,7 @@ package struct MachineLauncher {
             return (client, machine["notes"].elements.compactMap(\.string))
         } catch {
             let error = abandon(client, process) ?? error
+            // The monitor refuses a machine with networks, which the caller can start with more options.
             let saved = try? MachineSnapshot(snapshot)
             guard saved?.machine.configuration.networkInterfaces.isEmpty == false else { throw error }
             return nil
@@ -115,12 +116,12 @@ package struct MachineLauncher {
     private func abandon(_ client: MachineClient, _ process: RunningProcess) -> RegistryError? {
         try? process.send(SIGKILL)
         // A process that ends lets go of its lock some time before it is over.
-        let hasEnded = process.waitUntilEnded(timeout: .seconds(30)) && process.takeStatus() != 128 + SIGKILL
+        let endedByItself = process.waitUntilEnded(timeout: .seconds(30)) && process.takeStatus() != 128 + SIGKILL
         var words = String(decoding: client.machine.contents(of: .monitorLog) ?? [], as: UTF8.self)
         if words.hasPrefix("martlet: ") { words.removeFirst("martlet: ".count) }
         while words.last?.isNewline == true { words.removeLast() }
         try? client.folder.remove()
-        return hasEnded && !words.isEmpty ? RegistryError(words) : nil
+        return endedByItself && !words.isEmpty ? RegistryError(words) : nil
     }
 
     private func startProcess(

@@ -310,7 +310,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Containers/ContainerMachineTests",
-            uses: ["ContainerMachine", "GuestAgent", "JSON", systemPackage]
+            uses: ["ContainerMachine", "GuestAgent", "Host", "JSON", systemPackage]
         ),
         .tests(
             "Tests/Containers/RuntimeTests",

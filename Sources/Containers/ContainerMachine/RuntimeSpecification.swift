@@ -61,7 +61,7 @@ package enum RuntimeSpecification {
         if let rows: UInt16 = try number(process["consoleSize"]["height"], "process.consoleSize"),
             let columns: UInt16 = try number(process["consoleSize"]["width"], "process.consoleSize"), columns > 0
         {
-            program.size = GuestProgram.TerminalSize(rows: rows, columns: columns)
+            program.size = Terminal.Size(rows: rows, columns: columns)
         }
         return program
     }

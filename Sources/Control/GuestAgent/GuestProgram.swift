@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
+
 /// A program that is to run in a guest: OCI's `process`, and the place where it runs.
 package struct GuestProgram: Hashable, Sendable {
     /// The root file system in which a program runs.
@@ -45,17 +47,6 @@ package struct GuestProgram: Hashable, Sendable {
         }
     }
 
-    package struct TerminalSize: Hashable, Sendable {
-        package var rows: UInt16
-        package var columns: UInt16
-
-        package init(rows: UInt16, columns: UInt16) {
-            (self.rows, self.columns) = (rows, columns)
-        }
-
-        var payload: [UInt8] { AgentMessage.bytes(rows) + AgentMessage.bytes(columns) }
-    }
-
     package var arguments: [String]
     /// The environment, as `NAME=VALUE`.
     package var environment: [String] = []
@@ -64,7 +55,7 @@ package struct GuestProgram: Hashable, Sendable {
     package var capabilities: Capabilities?
     package var limits: [Limit] = []
     package var hasTerminal = false
-    package var size: TerminalSize?
+    package var size: Terminal.Size?
     package var hasNoNewPrivileges = false
     package var place = Place.guest
 
@@ -115,4 +106,8 @@ package struct GuestProgram: Hashable, Sendable {
     static func container(_ how: UInt32, _ name: String) throws(AgentError) -> AgentMessage {
         AgentMessage(.container, AgentMessage.bytes(how) + (try AgentMessage.bytes(name)))
     }
+}
+
+extension Terminal.Size {
+    var payload: [UInt8] { AgentMessage.bytes(rows) + AgentMessage.bytes(columns) }
 }

@@ -10,7 +10,7 @@ package protocol ProgramStream: Sendable {
     /// The event of `descriptor` that means room to write.
     var roomEvent: Poll.Events { get }
     /// The size of the terminal behind the stream; `nil` where there is none.
-    var terminalSize: GuestProgram.TerminalSize? { get }
+    var terminalSize: Terminal.Size? { get }
 
     /// Reads what is there.
     ///
@@ -27,8 +27,5 @@ package protocol ProgramStream: Sendable {
 extension FileDescriptor: ProgramStream {
     package var descriptor: FileDescriptor { self }
     package var roomEvent: Poll.Events { .writable }
-
-    package var terminalSize: GuestProgram.TerminalSize? {
-        Terminal.size(of: self).map { GuestProgram.TerminalSize(rows: $0.rows, columns: $0.columns) }
-    }
+    package var terminalSize: Terminal.Size? { Terminal.size(of: self) }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
 package import JSON
 
 /// A program in the guest that a machine is there for: the machine ends with it, and as it does.
@@ -9,6 +10,12 @@ package protocol ServedProgram: Sendable {
 
     /// Asks the program to end, by its signal; one that does not run yet hears it first of all.
     func stop()
+
+    /// Sets the size of the program's terminal, which is the machine's console; once it runs, where it does not yet.
+    ///
+    /// - Parameter size: The size.
+    /// - Returns: False where the program has no terminal there.
+    func resizeTerminal(to size: Terminal.Size) -> Bool
 
     /// Hears that the machine has ended.
     ///

@@ -13,6 +13,7 @@ final class ProgramConsole: ConsolePort {
 
     private let console: MachineConsole
     private let typed = Mutex(Typed())
+    private let windowSize = Mutex<Terminal.Size?>(nil)
     private let inputEvent: EventFD
     private let roomEvent: EventFD
 
@@ -56,6 +57,9 @@ final class ProgramConsole: ConsolePort {
 
     // MARK: - The program's side
 
+    /// Sets the size of the window of whoever types.
+    func setWindowSize(_ size: Terminal.Size) { windowSize.withLock { $0 = size } }
+
     /// Standard input; its end shows when it was read empty.
     var input: any ProgramStream { Input(console: self) }
     /// Standard output and standard error.
@@ -66,7 +70,7 @@ final class ProgramConsole: ConsolePort {
 
         var descriptor: FileDescriptor { console.inputEvent.descriptor }
         var roomEvent: Poll.Events { [] }
-        var terminalSize: GuestProgram.TerminalSize? { nil }
+        var terminalSize: Terminal.Size? { console.windowSize.withLock { $0 } }
 
         func readSome(limit: Int) throws(Errno) -> [UInt8] {
             console.inputEvent.take()
@@ -90,7 +94,7 @@ final class ProgramConsole: ConsolePort {
 
         var descriptor: FileDescriptor { console.roomEvent.descriptor }
         var roomEvent: Poll.Events { .readable }
-        var terminalSize: GuestProgram.TerminalSize? { nil }
+        var terminalSize: Terminal.Size? { nil }
 
         func readSome(limit _: Int) throws(Errno) -> [UInt8] { throw .badFileDescriptor }
 

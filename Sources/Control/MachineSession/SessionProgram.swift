@@ -48,6 +48,13 @@ final class SessionProgram: ServedProgram {
 
     func stop() { signals.send(program.header.stopSignal) }
 
+    func resizeTerminal(to size: Terminal.Size) -> Bool {
+        guard let console, program.header.hasTerminal else { return false }
+        console.setWindowSize(size)
+        signals.send(SIGWINCH)
+        return true
+    }
+
     // MARK: - Its thread
 
     /// Makes the thread that serves the program, which waits for the machine's start.

@@ -11,11 +11,21 @@ package enum Terminal {
         isatty(file.rawValue) == 1
     }
 
+    /// The size of a terminal's window, in characters.
+    package struct Size: Codable, Hashable, Sendable {
+        package var rows: UInt16
+        package var columns: UInt16
+
+        package init(rows: UInt16, columns: UInt16) {
+            (self.rows, self.columns) = (rows, columns)
+        }
+    }
+
     /// The size of the terminal `file`; `nil` where that is none, or does not know.
-    package static func size(of file: FileDescriptor) -> (rows: UInt16, columns: UInt16)? {
+    package static func size(of file: FileDescriptor) -> Size? {
         var size = winsize()
         guard unsafe ioctl(file.rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
-        return (size.ws_row, size.ws_col)
+        return Size(rows: size.ws_row, columns: size.ws_col)
     }
 
     /// Passes every key through unread from now on, until `restore` or the end of the process, however it ends.

@@ -113,6 +113,26 @@ struct RunImageTests {
         #expect(try #require(lag) < 300)
     }
 
+    /// One boot for all of it.
+    @Test func `a program on a terminal hears how large the window is, also the one of who attaches later`() throws {
+        let program = "trap 'stty size' WINCH; stty size; while :; do sleep 0.1; done"
+        let started = image("--name", "term", "-t", command: ["sh", "-c", program]).onTerminal
+        try started.run { running in
+            try running.output.read(until: "25 80", within: LinuxShell.patience)
+            try #require(running.terminal).resize(columns: 101, lines: 31)
+            try running.output.read(until: "31 101")
+            try running.input.write("\u{1}d")
+            #expect(try running.termination() == .exited(0))
+        }
+        try machines.martlet("attach", "term").onTerminal.run { attached in
+            // What the new window shows again comes first.
+            try attached.output.read(until: "31 101")
+            try attached.output.read(until: "25 80")
+            try #require(attached.terminal).resize(columns: 102, lines: 32)
+            try attached.output.read(until: "32 102")
+        }
+    }
+
     @Test
     func `a machine that is killed leaves the status of a killed program, and one without its program that of a shell`()
         throws

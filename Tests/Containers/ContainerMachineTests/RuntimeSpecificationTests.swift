@@ -2,6 +2,7 @@
 
 import ContainerMachine
 import GuestAgent
+import Host
 import JSON
 import SystemPackage
 import Testing
@@ -19,7 +20,7 @@ import Testing
         #expect(program.user?.id == 1000 && program.user?.umask == 18 && program.user?.otherGroups == [7])
         #expect(program.capabilities?.bounding == 0b100001 && program.capabilities?.effective == 0)
         #expect(program.limits == [GuestProgram.Limit(resource: 7, soft: 10, hard: .max)])
-        #expect(program.size == GuestProgram.TerminalSize(rows: 40, columns: 100) && program.hasNoNewPrivileges)
+        #expect(program.size == Terminal.Size(rows: 40, columns: 100) && program.hasNoNewPrivileges)
     }
 
     @Test(

@@ -72,7 +72,7 @@ struct AgentTests {
     @Test func `a terminal has the size that it was given, and is the controlling one`() throws {
         var program = program("sh", "-c", "stty size; test -t 0 && : </dev/tty && echo yes")
         program.hasTerminal = true
-        program.size = GuestProgram.TerminalSize(rows: 40, columns: 100)
+        program.size = Terminal.Size(rows: 40, columns: 100)
         #expect(try HostedAgent().run(program).output == "40 100\r\nyes\r\n")
     }
 

@@ -22,6 +22,7 @@ struct DescriptionTests {
         "Load snapshot error: ", "either `mem_backend` or `mem_file_path`",
         // A schema cannot say that something has to be there and differ from null.
         "Empty PATCH request.",
+        "This machine has no terminal.",
     ]
 
     private func description() throws -> APIDescription { try APIDescription.current.get() }

@@ -30,6 +30,8 @@ final class ConsoleClient {
     private var isInputOpen = true
     /// Indicates whether the console is a program's without a terminal: lines pass as they are, and standard input has an end.
     private let isPlain: Bool
+    /// Indicates whether the console is a program's terminal: a serial port knows no size.
+    private let isTerminalOfProgram: Bool
     private var end: End?
     /// The reason why standard output takes nothing more.
     private var failure: StandardOutput.Failure?
@@ -42,7 +44,8 @@ final class ConsoleClient {
         (self.machine, self.connection) = (machine, connection)
         let program =
             (try? machine.request("GET", "/martlet/machine", until: .after(.seconds(10))))?["program"] ?? .null
-        isPlain = program != .null && program["terminal"] != true
+        isTerminalOfProgram = program["terminal"] == true
+        isPlain = program != .null && !isTerminalOfProgram
         if program != .null, program["input"] != true { isInputOpen = false }
         // A pipe's bytes are all the guest's.
         filter = Terminal.isTerminal(.standardInput) && !isPlain ? escape.filter : EscapeFilter(prefix: nil)
@@ -60,6 +63,7 @@ final class ConsoleClient {
             }
         } else if Terminal.isTerminal(.standardInput) {
             Messages.write(startLine)
+            if isTerminalOfProgram, connection.isTyping { try passWindowSize() }
             try Terminal.enterRawMode(.standardInput)
         }
         defer { Terminal.restore() }
@@ -71,6 +75,20 @@ final class ConsoleClient {
             throw RegistryError("\(failure); \(machine.folder.name) runs on")
         }
         return end ?? .closed
+    }
+
+    /// Gives the program's terminal the size of this one, now and whenever that changes.
+    private func passWindowSize() throws {
+        @Sendable func pass(over client: MachineClient) {
+            guard let size = Terminal.size(of: .standardInput), let body = try? JSONValue(encoding: size) else {
+                return
+            }
+            _ = try? client.request("PUT", "/martlet/terminal", body)
+        }
+        try SignalWatch([SIGWINCH]) { [folder = machine.folder] _ in
+            if let client = try? MachineClient(folder) { pass(over: client) }
+        }
+        pass(over: machine)
     }
 
     private var startLine: String {

@@ -62,6 +62,11 @@ extension MachineService {
 
     // MARK: - The console
 
+    func resizeTerminal(_ request: RoutedRequest) throws(APIError) {
+        let size = try request.body(Terminal.Size.self, named: "terminal")
+        guard program?.resizeTerminal(to: size) == true else { throw APIError("This machine has no terminal.") }
+    }
+
     /// - Returns: `nil` where the connection will be a console's.
     func attach(_ routed: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let request = routed.request

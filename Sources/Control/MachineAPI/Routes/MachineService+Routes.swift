@@ -34,6 +34,7 @@ extension MachineService {
         .get("/martlet/stats", machineStatistics),
         Route("GET", "/martlet/wait", answerAtEnd),
         Route("GET", "/martlet/console", attach),
+        .put("/martlet/terminal", resizeTerminal),
         Route("PUT", "/martlet/actions", actAsMartlet),
         Route("PUT", "/martlet/snapshot", save),
         Route("PUT", "/snapshot/create", createSnapshot),

@@ -118,9 +118,13 @@ package struct ImageCache: Sendable {
     private func entry(knownAs key: String) -> FilePath? {
         var buffer = [CChar](repeating: 0, count: 256)
         let count = unsafe path(key).withPlatformString { unsafe readlink($0, &buffer, buffer.count - 1) }
-        guard count > 0, let start = FilePath(platformString: buffer).string.wholeMatch(of: /v[0-9]+-(tree-[0-9a-f]+)/)
+        // "v1-tree-0123456789abcdef"
+        let parts = FilePath(platformString: buffer).string.split(separator: "-", omittingEmptySubsequences: false)
+        guard count > 0, parts.count == 3, parts[0].first == "v", UInt32(parts[0].dropFirst()) != nil,
+            parts[1] == "tree", !parts[2].isEmpty,
+            parts[2].utf8.allSatisfy({ "0123456789abcdef".utf8.contains($0) })
         else { return nil }
-        return entry(String(start.output.1))
+        return entry("tree-\(parts[2])")
     }
 
     /// Lets a key mean an entry; that this fails is of no consequence.

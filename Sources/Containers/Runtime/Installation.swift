@@ -38,7 +38,7 @@ struct Installation {
     private static func mappedLibraryFolders() -> [FilePath] {
         let maps = (try? FileContents.bytes(of: "/proc/self/maps", limit: 1 << 20)) ?? []
         var folders: [FilePath] = []
-        for line in String(hostBytes: maps).split(separator: "\n") where line.contains(".so") {
+        for line in String(hostBytes: maps).split(separator: "\n") where line.has(".so") {
             guard let start = line.firstIndex(of: "/") else { continue }
             let folder = FilePath(hostText: String(line[start...])).parent
             if !folders.contains(folder) { folders.append(folder) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import HTTP
+import Host
 import JSON
 import MachineModel
 
@@ -40,13 +41,13 @@ enum FirecrackerWords {
     }
 
     private static func syntaxWords(_ reason: String, line: Int, column: Int) -> String? {
-        if reason.contains("the integer is too large") {
+        if reason.has("the integer is too large") {
             return "invalid type: floating point, expected an integer at line \(line) column \(column)"
         }
         guard reason.hasPrefix("the text ends where ") else { return nil }
         let what =
-            reason.contains("'}'") || reason.contains("name") || reason.contains("':'")
-            ? "an object" : reason.contains("']'") ? "a list" : "a value"
+            reason.has("'}'") || reason.has("name") || reason.has("':'")
+            ? "an object" : reason.has("']'") ? "a list" : "a value"
         return "EOF while parsing \(what) at line \(line) column \(max(0, column - 1))"
     }
 
@@ -160,9 +161,9 @@ enum FirecrackerWords {
                 "The memory size (MiB) is either 0, or not a multiple of the configured page size."
             case "boot-source.kernel_image_path" where error.problem.hasSuffix("is empty"):
                 "The kernel file cannot be opened: No such file or directory (os error 2)"
-            case "boot-source.boot_args" where error.problem.contains("at most"):
+            case "boot-source.boot_args" where error.problem.has("at most"):
                 "The kernel command line is invalid: Invalid cmdline capacity provided."
-            case _ where error.problem.contains("the name of a TAP has"):
+            case _ where error.problem.has("the name of a TAP has"):
                 "Could not create the network device: Open tap device failed: Invalid interface name"
             // These are Firecracker's words already.
             case _ where error.problem.first?.isUppercase == true: error.problem

@@ -61,7 +61,7 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
         case .badUserNetwork(let reason): reason
         case .noPasst:
             "a network without rights on the host needs passt: `apt install passt`, or use a TAP with --net=tap:NAME"
-        case .passtFailed(let words) where words.contains("No external routable interface"):
+        case .passtFailed(let words) where words.has("No external routable interface"):
             "passt: this host has no default route, and so no network that a guest could use (\(words))"
         case .passtFailed(let words): "passt: \(words)"
         case .failed(let object, let operation, let errno): "\(object): \(operation): \(errno)"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 
 /// Control groups, of version 1 and 2.
 enum CGroup {
@@ -39,7 +40,7 @@ enum CGroup {
         while let (path, depth) = folders.popLast() {
             for entry in Files.names(in: path) {
                 let child = "\(path)/\(entry)"
-                if entry.contains(name) {
+                if entry.has(name) {
                     end(child)
                 } else if depth < 6, isFolder(child) {
                     folders.append((child, depth + 1))

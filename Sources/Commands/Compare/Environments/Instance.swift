@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 
 /// A job that runs in an environment.
 ///
@@ -63,7 +64,7 @@ final class Instance {
     /// Returns whether a line is the kernel's: "[   12.104391] reboot: Restarting system".
     private static func isOfKernel(_ line: String) -> Bool {
         let time = line.dropFirst().prefix { $0 != "]" }.drop { $0 == " " }
-        return line.hasPrefix("[") && line.contains("] ") && time.contains(".") && Double(time) != nil
+        return line.hasPrefix("[") && line.has("] ") && time.contains(".") && Double(time) != nil
     }
 
     /// The next line, which must be there.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 
 /// The memory of the host that processes take.
 enum MemoryUse {
@@ -23,7 +24,7 @@ enum MemoryUse {
             if line.hasPrefix("Pss:") { proportional = kibibytes(line) * 1024 }
             // Martlet keeps guest memory out of core dumps ("dd"), also what comes from a snapshot's file. A monitor's text, which nobody
             // may write to ("wr"), has the same flag on every other piece (`ProcessMemory`).
-            if line.hasPrefix("VmFlags:"), line.contains(" dd"), line.contains(" wr") { total += proportional }
+            if line.hasPrefix("VmFlags:"), line.has(" dd"), line.has(" wr") { total += proportional }
         }
         return total
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
+
 /// The kernel parameters with which a distribution's kernel boots in a bearable time where KVM interprets it.
 ///
 /// They are a choice, and not added by themselves: the guest's clock runs slower than the host's, and parts of the kernel
@@ -54,7 +56,7 @@ package enum DistributionKernel {
     static func note(version: String?, commandLine: String) -> String? {
         // Distributions add their own to the number: 6.8.0-45-generic, 5.14.0-427.el9.x86_64, 6.9.5-arch1-1.
         guard let release = version?.split(separator: " ").first, release.contains("-"),
-            !commandLine.contains("initcall_blacklist=")
+            !commandLine.has("initcall_blacklist=")
         else { return nil }
         return
             "a distribution's kernel (\(release)) takes very long here; `martlet doctor` prints parameters that shorten it"

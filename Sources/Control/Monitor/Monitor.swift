@@ -54,8 +54,10 @@ enum Monitor {
 
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
-        // Before all else: it is a thread's work.
-        let headStart = options.snapshot.map { HeadStart(for: SnapshotPlace(folder: $0)) }
+        // Before all else: a thread makes the machine meanwhile. An error waits for the log.
+        let restored = options.snapshot.map { path in
+            Result { () throws(SnapshotError) in try restore(path, options) }
+        }
         let tenure: MachineTenure? =
             if let lock = options.lockDescriptor, let folder = options.machineFolder {
                 try MachineTenure(lock: lock, folder: folder)
@@ -87,7 +89,7 @@ enum Monitor {
         )
         return try withExtendedLifetime(tenure) {
             try session.run(
-                options.snapshot.map { try restore($0, options, headStart, session) }
+                restored.map { try start($0.get(), options, session) }
                     ?? options.configurationFile.map { path in
                         .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
                     }
@@ -97,19 +99,26 @@ enum Monitor {
 
     private static func restore(
         _ path: FilePath,
-        _ options: MonitorOptions,
-        _ headStart: HeadStart?,
-        _ session: MachineSession
-    ) throws(SnapshotError) -> MachineStart {
+        _ options: MonitorOptions
+    ) throws(SnapshotError) -> (snapshot: MachineSnapshot, wishes: RestoreOptions) {
+        let headStart = HeadStart(for: SnapshotPlace(folder: path))
         let snapshot = try MachineSnapshot(path)
         var wishes = RestoreOptions()
         (wishes.keepsIdentity, wishes.headStart) = (options.keepsIdentity, headStart)
         if snapshot.machine.configuration.vsock != nil, let folder = options.machineFolder {
             wishes.vsockPath = MachineFolder.path(.vsock, in: folder)
         }
-        headStart?.restore(snapshot, wishes)
+        headStart.restore(snapshot, wishes)
+        return (snapshot, wishes)
+    }
+
+    private static func start(
+        _ restored: (snapshot: MachineSnapshot, wishes: RestoreOptions),
+        _ options: MonitorOptions,
+        _ session: MachineSession
+    ) -> MachineStart {
         if let folder = options.machineFolder {
-            let description = snapshot.description(wishes)
+            let description = restored.snapshot.description(restored.wishes)
             // Beside the start, and before the first request, the answer to which is the end of the command that waits.
             session.beforeRequests {
                 do throws(RegistryError) {
@@ -120,6 +129,6 @@ enum Monitor {
                 }
             }
         }
-        return .restore(snapshot, wishes)
+        return .restore(restored.snapshot, restored.wishes)
     }
 }

@@ -53,7 +53,7 @@ final class MachineParts: Sendable {
         let configuration: MachineConfiguration
         let kernel: LoadableKernel?
         let foundation: MachineFoundation
-        let vcpus: [KVMVCPU]
+        var vcpus: [KVMVCPU] = []
         // Open until the disks are.
         var copies: [PrivateCopy] = []
         defer { withExtendedLifetime(copies) {} }
@@ -70,9 +70,9 @@ final class MachineParts: Sendable {
         case .restore(let snapshot, let options):
             configuration = try snapshot.configuration(options, copies: &copies)
             kernel = nil
-            let begun = try options.headStart?.take()
-            let restored = if let begun { begun } else { try RestoredFoundation(snapshot, clock: options.clock) }
-            (foundation, vcpus) = (restored.foundation, restored.vcpus)
+            let byteCount = configuration.size.memoryByteCount
+            let begun = try options.headStart?.takeFoundation(memory: byteCount)
+            foundation = if let begun { begun } else { try MachineFoundation(memory: byteCount) }
         }
 
         let (system, memory, vm) = (foundation.system, foundation.memory, foundation.vm)
@@ -119,6 +119,9 @@ final class MachineParts: Sendable {
             reportsPanicByReset = kernel?.parameters.reportsPanicByReset ?? false
         case .restore(let snapshot, let options):
             let saved = snapshot.machine
+            let begun = try options.headStart?.takeVCPUs()
+            // The devices were made while they got their state.
+            vcpus = if let begun { begun } else { try foundation.restore(snapshot, clock: options.clock) }
             // Behind the interrupt controllers: lines whose cause is pending are raised again.
             try devices.restore(saved.devices)
             if var state = saved.console {

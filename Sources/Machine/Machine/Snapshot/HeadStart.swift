@@ -10,29 +10,36 @@ import Synchronization
 
 /// KVM's part of a saved machine, which a thread of its own makes beside whatever else a start has to do.
 ///
-/// It makes the machine while the state of the snapshot is read, and gives it that state while the rest of the process gets ready.
+/// It makes the machine while the state of the snapshot is read, and gives it that state while the devices are made.
 package final class HeadStart: Sendable {
     private final class Work: Sendable {
+        let memoryByteCount: UInt64
+        let foundation = Mutex<Result<MachineFoundation, MachineError>?>(nil)
+        let hasFoundation = DispatchSemaphore(value: 0)
         let order = Mutex<Order?>(nil)
         let hasOrder = DispatchSemaphore(value: 0)
-        let result = Mutex<Result<RestoredFoundation, MachineError>?>(nil)
+        let vcpus = Mutex<Result<[KVMVCPU], MachineError>?>(nil)
+
+        init(memory byteCount: UInt64) {
+            memoryByteCount = byteCount
+        }
 
         func give(_ order: Order?) {
             self.order.withLock { $0 = order }
             hasOrder.signal()
         }
 
-        func perform(memory byteCount: UInt64) {
-            let foundation = Result { () throws(MachineError) in try MachineFoundation(memory: byteCount) }
+        func perform() {
+            let foundation = Result { () throws(MachineError) in try MachineFoundation(memory: memoryByteCount) }
+            self.foundation.withLock { $0 = foundation }
+            hasFoundation.signal()
             let host = HostDescription.current()
             hasOrder.wait()
-            guard let order = order.withLock({ $0.take() }), order.snapshot.machine.memory.byteCount == byteCount else {
-                return
-            }
+            guard let order = order.withLock({ $0.take() }), case .success(let foundation) = foundation else { return }
             let result = Result { () throws(MachineError) in
-                try RestoredFoundation(order.snapshot, clock: order.clock, host: host, foundation: foundation.get())
+                try foundation.restore(order.snapshot, clock: order.clock, host: host)
             }
-            self.result.withLock { $0 = result }
+            vcpus.withLock { $0 = result }
         }
     }
 
@@ -41,7 +48,7 @@ package final class HeadStart: Sendable {
         var clock: ClockContinuation
     }
 
-    private let work = Work()
+    private let work: Work
     private let thread: HostThread?
 
     /// Starts; where the host gives no thread, or there is no such snapshot, nothing is made.
@@ -50,12 +57,10 @@ package final class HeadStart: Sendable {
     ///   that of the state is of no use.
     package init(for place: SnapshotPlace) {
         let limit = UInt64(MachineSize.maximumMemoryMiB) << 20
-        guard let byteCount = place.memoryByteCount, (1...limit).contains(byteCount) else {
-            thread = nil
-            return
-        }
-        let work = work
-        thread = try? HostThread("kvm") { work.perform(memory: byteCount) }
+        let byteCount = place.memoryByteCount ?? 0
+        let work = Work(memory: byteCount)
+        self.work = work
+        thread = (1...limit).contains(byteCount) ? try? HostThread("kvm") { work.perform() } : nil
     }
 
     deinit {
@@ -69,16 +74,31 @@ package final class HeadStart: Sendable {
     ///   - snapshot: The snapshot, whose state was read by now.
     ///   - options: The wishes of whoever lets it go on.
     package func restore(_ snapshot: MachineSnapshot, _ options: RestoreOptions) {
+        guard snapshot.machine.memory.byteCount == work.memoryByteCount else { return }
         work.give(Order(snapshot: snapshot, clock: options.clock))
     }
 
-    /// Waits for the machine.
+    /// Waits for the machine, which gets its state from `restore` meanwhile.
     ///
-    /// - Returns: The machine, once; `nil` where there is none that `restore` was called for.
+    /// - Parameter byteCount: The size of its memory.
+    /// - Returns: The machine, once; `nil` where none of that size is being made.
+    /// - Throws: What the host does not give.
+    func takeFoundation(memory byteCount: UInt64) throws(MachineError) -> MachineFoundation? {
+        guard thread != nil, byteCount == work.memoryByteCount else { return nil }
+        work.hasFoundation.wait()
+        // For whoever comes later, and gets nothing.
+        defer { work.hasFoundation.signal() }
+        return try work.foundation.withLock { $0.take() }?.get()
+    }
+
+    /// Waits until the machine has the state that `restore` gave.
+    ///
+    /// - Returns: Its vCPUs, once; `nil` where it was given none.
     /// - Throws: What keeps it from going on here.
-    func take() throws(MachineError) -> RestoredFoundation? {
+    func takeVCPUs() throws(MachineError) -> [KVMVCPU]? {
+        // Where there was no order, the thread waits for none.
         work.hasOrder.signal()
         thread?.join()
-        return try work.result.withLock { $0.take() }?.get()
+        return try work.vcpus.withLock { $0.take() }?.get()
     }
 }

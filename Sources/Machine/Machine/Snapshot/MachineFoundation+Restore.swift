@@ -4,39 +4,33 @@ import GuestMemory
 import KVM
 import Snapshot
 
-/// KVM's part of a saved machine, as it was saved, before anything runs.
-struct RestoredFoundation: Sendable {
-    let foundation: MachineFoundation
-    let vcpus: [KVMVCPU]
-
-    /// Makes it.
+extension MachineFoundation {
+    /// Gives memory, interrupt controllers, timer and vCPUs what a snapshot has of them, before anything runs.
     ///
     /// - Parameters:
-    ///   - snapshot: May come from anybody.
+    ///   - snapshot: May come from anybody; its memory has the size of this one.
     ///   - clock: How the guest's paravirtual clock goes on.
     ///   - host: This host.
-    ///   - foundation: One that was made before; its memory has the size that the snapshot's has.
+    /// - Returns: The vCPUs.
     /// - Throws: `snapshot` with every difference of the hosts, and what the host does not give.
-    init(
+    func restore(
         _ snapshot: MachineSnapshot,
         clock: ClockContinuation,
-        host: HostDescription = .current(),
-        foundation: MachineFoundation? = nil
-    ) throws(MachineError) {
+        host: HostDescription = .current()
+    ) throws(MachineError) -> [KVMVCPU] {
         let saved = snapshot.machine
         do {
             let file = try snapshot.memory()
-            let foundation = try foundation ?? MachineFoundation(memory: saved.memory.byteCount)
-            let vcpus = try foundation.makeVCPUs(saved.vcpus.count)
+            let vcpus = try makeVCPUs(saved.vcpus.count)
             // Before the vCPUs' state, of which KVM writes some there.
-            try foundation.memory.begin(with: file)
-            try Self.check(saved, on: host, foundation.system, vcpus.first)
-            try foundation.vm.restore(saved.kvm, clock: clock)
+            try memory.begin(with: file)
+            try Self.check(saved, on: host, system, vcpus.first)
+            try vm.restore(saved.kvm, clock: clock)
             for (vcpu, state) in zip(vcpus, saved.vcpus) { try vcpu.restore(state) }
             if let first = vcpus.first {
                 for vcpu in vcpus.dropFirst() { vcpu.synchronizeTimeStampCounter(with: first) }
             }
-            (self.foundation, self.vcpus) = (foundation, vcpus)
+            return vcpus
         } catch {
             throw MachineError(saving: error)
         }

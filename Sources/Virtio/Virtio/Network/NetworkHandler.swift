@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Devices
+import GuestMemory
 import Network
 
 /// Moves frames between virtqueues and back ends: queue 0 receives, queue 1 sends, and so on for each pair (virtio 1.2, 5.1.2).
@@ -30,11 +31,28 @@ struct NetworkHandler: QueueHandler {
     /// The parts of one back end; each direction has its own vectors, because a sent frame may have to wait.
     private struct Pair {
         let backend: any NetworkBackend
+        /// Asked once: each question to a back end retains and releases it.
+        let hasOffloadHeader: Bool
         var received = FrameVectors()
         var sent = FrameVectors()
         /// The chain that is handled next has passed the rate limit already.
         var isAdmitted = false
         var hasEnded = false
+
+        // Mutating, so that they look at the pair in its place: a copy retains and releases what is in it.
+
+        /// Takes the frame in a chain.
+        mutating func load(_ chain: borrowing DescriptorChain, in memory: GuestMemory) {
+            sent.fill(chain.readable, in: memory)
+            if !hasOffloadHeader { sent.removeFirst(NetworkFrame.headerByteCount) }
+        }
+
+        /// Returns whether the loaded frame has an address as its sender's.
+        mutating func hasSender(_ address: UInt64) -> Bool {
+            sent.have(address, count: 6, at: (hasOffloadHeader ? NetworkFrame.headerByteCount : 0) + 6)
+        }
+
+        mutating func send() -> NetworkSending { backend.send(&sent) }
     }
 
     init(
@@ -44,7 +62,7 @@ struct NetworkHandler: QueueHandler {
         log: GuestFaultLog,
         hostFaults: GuestFaultLog
     ) {
-        pairs = backends.map { Pair(backend: $0) }
+        pairs = backends.map { Pair(backend: $0, hasOffloadHeader: $0.hasOffloadHeader) }
         self.address = address.bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
         (self.link, self.log, self.hostFaults) = (link, log, hostFaults)
     }
@@ -103,7 +121,7 @@ struct NetworkHandler: QueueHandler {
             pairs[index].isAdmitted = false
             return .done(written: 0)
         }
-        if !isRetried { countSpoofing(index) }
+        if !isRetried, !pairs[index].hasSender(address) { statistics.spoofedAddresses += 1 }
         if send(byteCount, index, &queues) { return .blocked }
         pairs[index].isAdmitted = false
         return .done(written: 0)
@@ -114,20 +132,13 @@ struct NetworkHandler: QueueHandler {
             statistics.sendFailures += 1
             return false
         }
-        pairs[index].sent.fill(queues.chains[slot].readable, in: memory)
-        if !pairs[index].backend.hasOffloadHeader { pairs[index].sent.removeFirst(NetworkFrame.headerByteCount) }
+        pairs[index].load(queues.chains[slot], in: memory)
         return true
-    }
-
-    /// Counts a frame whose sender is not the guest's address.
-    private mutating func countSpoofing(_ index: Int) {
-        let start = pairs[index].backend.hasOffloadHeader ? NetworkFrame.headerByteCount : 0
-        if !pairs[index].sent.have(address, count: 6, at: start + 6) { statistics.spoofedAddresses += 1 }
     }
 
     /// - Returns: Whether the frame has to wait.
     private mutating func send(_ byteCount: Int, _ index: Int, _ queues: inout ServedQueues) -> Bool {
-        switch pairs[index].backend.send(&pairs[index].sent) {
+        switch pairs[index].send() {
         case .sent:
             statistics.sentPackets += 1
             statistics.sentBytes += UInt64(byteCount - NetworkFrame.headerByteCount)
@@ -173,12 +184,11 @@ struct NetworkHandler: QueueHandler {
     ///
     /// - Returns: The size of both; 0 where it was lost, nil where there is none.
     private mutating func receiveFrame(_ queue: Int, _ index: Int, _ queues: inout ServedQueues) -> Int? {
-        let backend = pairs[index].backend
-        let headerByteCount = backend.hasOffloadHeader ? 0 : NetworkFrame.headerByteCount
+        let headerByteCount = pairs[index].hasOffloadHeader ? 0 : NetworkFrame.headerByteCount
         switch receive(queue, index, &queues, behind: headerByteCount) {
         case .frame(let frameByteCount):
             let byteCount = frameByteCount + headerByteCount
-            writeHeader(byteCount, queue, queues, isWhole: backend.hasOffloadHeader)
+            writeHeader(byteCount, queue, queues, isWhole: headerByteCount == 0)
             return byteCount
         case .empty:
             return nil

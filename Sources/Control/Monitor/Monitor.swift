@@ -101,6 +101,7 @@ enum Monitor {
         _ path: FilePath,
         _ options: MonitorOptions
     ) throws(SnapshotError) -> (snapshot: MachineSnapshot, wishes: RestoreOptions) {
+        ProcessStart.populateData()
         let headStart = HeadStart(for: SnapshotPlace(folder: path))
         let snapshot = try MachineSnapshot(path)
         var wishes = RestoreOptions()

@@ -28,9 +28,14 @@ int chost_argument_count(void) { return argument_count; }
 
 void chost_populate_data(void) {
     extern char __bss_start[], _end[];
+    // Dispatch's variables, 12 KiB from here on, are the last that matter: the linker takes libraries in their order, and what
+    // follows is Foundation, which comes with the parser of commands.
+    extern char _NSConcreteStackBlock[] __attribute__((weak));
     uintptr_t start = (uintptr_t)__bss_start & ~(uintptr_t)4095;
+    uintptr_t end = (uintptr_t)_NSConcreteStackBlock + 4 * 4096;
+    if (end < start || end > (uintptr_t)_end) end = (uintptr_t)_end;
     // Kernels before 5.14 cannot, and each page comes when it is touched.
-    madvise((void *)start, (uintptr_t)_end - start, MADV_POPULATE_WRITE);
+    madvise((void *)start, end - start, MADV_POPULATE_WRITE);
 }
 
 const char *chost_argument(int index) { return index < argument_count ? argument_vector[index] : NULL; }

@@ -31,7 +31,7 @@ extension MachineConfiguration {
         do throws(ConfigurationError) {
             try validate()
             do throws(BootError) {
-                _ = try KernelCommandLine(user: bootSource?.commandLine ?? "")
+                if let text = bootSource?.commandLine { _ = try KernelCommandLine(user: text) }
             } catch {
                 throw ConfigurationError("boot-source.boot_args", "\(error)")
             }

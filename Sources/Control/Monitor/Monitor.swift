@@ -120,8 +120,10 @@ enum Monitor {
     ) -> MachineStart {
         if let folder = options.machineFolder {
             let description = restored.snapshot.description(restored.wishes)
-            // Beside the start, and before the first request, the answer to which is the end of the command that waits.
+            // Beside the start, when the processor of the head start is free, and before the first request, the answer to which is
+            // the end of the command that waits.
             session.beforeRequests {
+                restored.wishes.headStart?.wait()
                 do throws(RegistryError) {
                     try MachineFolder.save(description, in: folder)
                 } catch {

@@ -50,10 +50,11 @@ extension MachineService {
     /// Answers a request, now or later.
     package func handle(_ request: HTTPRequest, _ responder: HTTPResponder) {
         let received = ReceivedRequest(request, responder)
-        let body =
-            request.body.isEmpty || request.hasSecretBody
-            ? "" : " with body \(String(reflecting: String(decoding: request.body, as: UTF8.self)))"
         if isLogged(request) {
+            var body: String {
+                request.body.isEmpty || request.hasSecretBody
+                    ? "" : " with body \(String(reflecting: String(decoding: request.body, as: UTF8.self)))"
+            }
             logger.log(
                 level: dialect == .firecracker ? .info : .debug,
                 "The API server received a \(request.method.capitalized) request on \"\(request.path)\"\(body)."

@@ -78,6 +78,11 @@ package final class HeadStart: Sendable {
         work.give(Order(snapshot: snapshot, clock: options.clock))
     }
 
+    /// Waits until the machine has the state that `restore` gave, and leaves it to whoever takes it.
+    package func wait() {
+        thread?.join()
+    }
+
     /// Waits for the machine, which gets its state from `restore` meanwhile.
     ///
     /// - Parameter byteCount: The size of its memory.

@@ -19,10 +19,11 @@ build_kernel() {
     run_logged "configuring" "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig
     # Kconfig drops silently what it does not know or whose dependencies are off.
     while read -r option; do
-        if [[ $option == *=n ]]; then option="# ${option%=n} is not set"; fi
-        grep -qxF "$option" "$tree/out/.config" || [[ $option == "# "* ]] || fail "$artefact: Kconfig did not take $option"
+        if [[ $option == *=n ]]; then ! grep -q "^${option%n}" "$tree/out/.config"; else grep -qxF "$option" "$tree/out/.config"; fi ||
+            fail "$artefact: Kconfig did not take $option"
     done < <(grep '^CONFIG_' fragment)
-    make+=("${object_flags[@]}" "${skipped_checks[@]}" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h")
+    make+=("${object_flags[@]}" "${skipped_checks[@]}" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h"
+        KAFLAGS="-include $PWD/kernel-speed.h")
     steps=1440 run_logged "compiling" "${make[@]}" -j"$(nproc)" vmlinux
     strip -o "$image" "$tree/out/vmlinux"
     # With symbols: for profiles, for gdb, and bzimages.sh packs this one.
@@ -44,21 +45,29 @@ skipped_checks=(cmd_check_local_export=: CONFIG_OBJTOOL=)
 # cost an interpreter as much as what small functions do: inline more of them.
 # A variable on make's command line names an object, in whichever folder it is. (core.o is not here: it has flags in kernel/bpf.)
 hot_objects=(
-    page_alloc memblock mm_init sparse-vmemmap slab slab_common util percpu filemap memory mmap readahead swap rmap memcontrol vmstat
+    memblock mm_init sparse-vmemmap slab slab_common util percpu filemap memory mmap readahead swap rmap memcontrol vmstat
     vsprintf xarray idr radix-tree kobject kobject_uevent klist rbtree find_bit bitmap blake2s-generic chacha cmdline
     dir file group symlink proc_sysctl namei dcache super buffer inode
-    params irqdesc workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
+    params workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
     hrtimer readpage bio virtio_ring rwsem
-    bus dd driver class platform random alternative e820 kvmclock pvclock insn init_64 init set_memory setup
+    bus dd driver class platform random alternative kvmclock pvclock insn init_64 init setup
 )
 object_flags=()
 hot_flags=(-O3 --param={max-inline-insns-auto=120,max-inline-insns-single=300,early-inlining-insns=30,inline-min-speedup=2}
     --param={inline-unit-growth=100,large-function-growth=400})
 for object in "${hot_objects[@]}"; do object_flags+=("CFLAGS_$object.o=${hot_flags[*]}"); done
+# What single files do as if an option were off (kernel-speed.h): no /sys/kernel/irq, and no name of the processor by which udev would
+# load modules, as there are none.
+object_flags+=("CFLAGS_irqdesc.o=${hot_flags[*]} -DWITHOUT_SYSFS" CFLAGS_cpu.o=-DWITHOUT_CPU_AUTOPROBE)
 # Its loops over memory ranges index by a signed number; where that may not wrap around, they step a pointer: 5 instructions, not 8.
 object_flags+=("CFLAGS_e820.o=${hot_flags[*]} -fstrict-overflow")
+# Loops over 32,768 pages: without what each turn asks again, several pages a turn, and no load before it is needed.
+object_flags+=("CFLAGS_page_alloc.o=${hot_flags[*]} -DPLAIN_PAGES -funroll-loops --param=max-unswitch-insns=300 -fno-tree-pre -fno-code-hoisting")
+# Inlined, its functions have 40 places for clflush, each of which a boot decodes.
+object_flags+=("CFLAGS_set_memory.o=-O3")
 # The flags of lib/Makefile, and loops of three instructions for each character instead of four.
-object_flags+=("CFLAGS_string.o=-ffreestanding -fno-stack-protector -O3 -funroll-all-loops")
+object_flags+=("CFLAGS_string.o=-ffreestanding -fno-stack-protector -O3 -funroll-all-loops -DSCANNING_STRLEN")
+object_flags+=(AFLAGS_mem{set,cpy}_64.o=-DREP_STRINGS CFLAGS_{lbr,xstate}.o=-DPLAIN_FEATURE_TESTS)
 need_packages "$linux_tarball:linux-source-6.1" gcc:gcc ld:binutils make:make flex:flex bison:bison bc:bc xz:xz-utils \
     perl:perl /usr/include/libelf.h:libelf-dev /usr/include/stdio.h:libc6-dev
 

@@ -395,7 +395,7 @@ static int open_terminal(void) {
     return sys_open("/dev/console", O_RDWR);
 }
 
-static __attribute__((noreturn)) void become_shell(char *command, const char *terminal_type) {
+static __attribute__((noreturn, noinline)) void become_shell(char *command, const char *terminal_type) {
     block_signals(0);
     join_user_space();
     CALL(setsid, 0, 0, 0, 0, 0);
@@ -431,8 +431,11 @@ static void greet(void) {
 }
 
 /// Starts a shell, or a command of one; returns its process, or -errno.
-static int start_shell(char *command, const char *terminal_type) {
-    int shell = (int)CALL(fork, 0, 0, 0, 0, 0);
+///
+/// The new process shares our memory until it executes the shell, and we wait for that: a copy would be thrown away at once. Its frames
+/// lie below this one, which holds nothing that either process changes.
+static __attribute__((noinline)) int start_shell(char *command, const char *terminal_type) {
+    int shell = (int)CALL(vfork, 0, 0, 0, 0, 0);
     if (shell == 0) become_shell(command, terminal_type);
     if (shell < 0) complain("cannot start a process", "", shell);
     return shell;

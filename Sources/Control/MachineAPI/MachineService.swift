@@ -16,7 +16,7 @@ package import SystemPackage
 
 /// One machine behind its REST API: configured first, started once, then watched and directed.
 ///
-/// Requests come from the server's thread, one at a time; what takes long is answered from a thread of the machine's.
+/// Requests come from the server's thread, one at a time; slow ones are answered from one of the machine's threads.
 package final class MachineService: Sendable {
     struct State {
         var configuration = MachineConfiguration()
@@ -25,16 +25,16 @@ package final class MachineService: Sendable {
         var result: MachineResult?
         /// Stopped before there was a machine, or before its guest ran.
         var isAbandoned = false
-        /// Restored to wait, and nobody has said yet whether it is to run or to go on waiting.
+        /// Restored paused, without an order yet to run or to stay paused.
         var awaitsOrder = false
-        /// The last snapshot that has all of the machine.
+        /// The last full snapshot of the machine.
         var lastSnapshot: SnapshotPlace?
         /// Indicates whether the process ends because a snapshot could not be restored, as Firecracker's does.
         var isRestoreFailed = false
         /// The clients that wait for the end.
         var waiters: [HTTPResponder] = []
 
-        /// Takes over a description; logger and metrics stay those that are in use.
+        /// Takes over a description, but keeps the logger and metrics in use.
         mutating func describe(_ configuration: MachineConfiguration) {
             let (logger, metrics) = (self.configuration.logger, self.configuration.metrics)
             self.configuration = configuration
@@ -51,33 +51,33 @@ package final class MachineService: Sendable {
     let console: MachineConsole?
     let log: MonitorLog
     let logger: Logger
-    private let attachment: ConsoleAttachment
+    let attachment: ConsoleAttachment
     let program: (any ServedProgram)?
-    private let metricsFile = MetricsFile()
-    private let state = Mutex(State())
+    let metricsFile = MetricsFile()
+    let state = Mutex(State())
     private let ended = DispatchGroup()
-    private let descriptors: [String: CInt]
-    private let onReady: @Sendable (VirtualMachine) throws -> Void
-    private let onStarted: @Sendable () -> Void
-    private let prepareThread: @Sendable (String) -> Void
+    let descriptors: [String: CInt]
+    let onReady: @Sendable (VirtualMachine) throws -> Void
+    let onStarted: @Sendable () -> Void
+    let prepareThread: @Sendable (String) -> Void
     private let onEnd: @Sendable (MachineResult) -> Void
-    private let onEvent: @Sendable (MachineEvent) -> Void
+    let onEvent: @Sendable (MachineEvent) -> Void
 
     /// - Parameters:
-    ///   - identifier: What the machine is called.
-    ///   - attachment: The place that the console leads to, besides viewers.
+    ///   - identifier: The machine's name.
+    ///   - attachment: The other end of the console, besides viewers.
     ///   - console: The console, to which viewers can come before the machine starts; `nil` where no client can attach.
     ///   - log: The log of messages.
-    ///   - program: The program in the guest that the machine is there for, if any.
+    ///   - program: The program in the guest that the machine runs for, if any.
     ///   - dialect: The program that clients expect.
     ///   - metadata: The data that the guest can ask for.
-    ///   - startTime: The time that the process took to come here.
+    ///   - startTime: The time that the process has taken so far.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
     ///   - onReady: Called when a machine is made, just before its guest runs.
     ///   - onStarted: Called when the guest runs, on the thread that has started it.
     ///   - prepareThread: Called on each of the machine's threads with its name, before the guest runs.
     ///   - onEvent: Called from the machine's threads; must not block.
-    ///   - onEnd: Called once, from a thread of the machine's, before those who wait for the end are told.
+    ///   - onEnd: Called once, from one of the machine's threads, before clients that wait for the end get their answer.
     package init(
         identifier: String,
         attachment: ConsoleAttachment,
@@ -105,7 +105,7 @@ package final class MachineService: Sendable {
         ended.enter()
     }
 
-    /// The name of a machine that got none, as Firecracker has it.
+    /// The name of an unnamed machine, as in Firecracker.
     package static let defaultIdentifier = "anonymous-instance"
 
     // MARK: - Life
@@ -115,19 +115,19 @@ package final class MachineService: Sendable {
         state.withLock { $0.machine != nil }
     }
 
-    /// Indicates whether a client has given all orders that the machine needs: to start, and, for a restored one that waits,
-    /// to run or to go on waiting.
+    /// Indicates whether a client has given all orders that the machine needs: to start, and, for a paused restored one,
+    /// to run or to stay paused.
     package var isOrdered: Bool {
         state.withLock { $0.machine != nil && !$0.awaitsOrder }
     }
 
-    /// Ends a machine that nobody wants any more, as if it never was.
+    /// Ends a machine that is no longer wanted, without a result.
     package func abandon() {
         change { if $0.machine != nil { $0.isAbandoned = true } }
         stop()
     }
 
-    /// Takes over a description, in place of what was described so far.
+    /// Replaces the whole description.
     ///
     /// - Parameter configuration: The description.
     /// - Throws: `APIError`, in words.
@@ -139,114 +139,9 @@ package final class MachineService: Sendable {
         change { $0.describe(configuration) }
     }
 
-    /// The description for the machine alone: what stands for a descriptor is the descriptor's path.
-    private func resolved(_ configuration: MachineConfiguration) -> MachineConfiguration {
-        var configuration = configuration
-        configuration.mapPaths(resolved)
-        configuration.networkInterfaces = configuration.networkInterfaces.map(resolved)
-        return configuration
-    }
-
-    private func resolved(_ interface: NetworkInterface) -> NetworkInterface {
-        var interface = interface
-        interface.descriptors = interface.descriptors.map { descriptors["descriptor:\($0)"].map(Int.init) ?? $0 }
-        return interface
-    }
-
-    private func resolved(_ path: String) -> String {
-        descriptors[path].map { "/proc/self/fd/\($0)" } ?? path
-    }
-
-    /// Makes the machine and lets it run.
+    /// Ends the machine soon, without asking its guest; one that was not started cannot start any more.
     ///
-    /// - Throws: `APIError`, in words; the configuration may be changed then, and tried again.
-    package func start() throws(APIError) {
-        let configuration = state.withLock { $0.configuration }
-        if let service = configuration.metadataService { metadata.configure(service) }
-        guard configuration.bootSource != nil else {
-            let words = "Cannot start microvm without kernel configuration."
-            throw APIError(words, firecracker: "Start microvm error: \(words)")
-        }
-        // Templates have no effect here; but whoever asks for one on a wrong host counts on the refusal.
-        if dialect == .firecracker, let vendor = configuration.size.cpuTemplate?.vendor,
-            HostDescription.current().vendor != vendor
-        {
-            let words = "CPU vendor mismatched between actual CPU and CPU template."
-            throw APIError("Start microvm error: Failed to get CPU template: \(words)")
-        }
-        try start { () throws(MachineError) in
-            try VirtualMachine(
-                resolved(configuration),
-                console: attachment,
-                logger: logger,
-                metadata: metadata,
-                onEvent: onEvent,
-                prepareThread: prepareThread
-            )
-        }
-    }
-
-    /// Lets a saved machine go on.
-    ///
-    /// - Parameters:
-    ///   - snapshot: The saved machine.
-    ///   - options: The wishes of whoever lets it go on; paths of disks may stand for descriptors.
-    /// - Throws: `APIError`, in words.
-    package func start(
-        restoring snapshot: MachineSnapshot,
-        _ options: RestoreOptions = RestoreOptions()
-    ) throws(APIError) {
-        var resolved = options
-        if resolved.hostName == nil, identifier != Self.defaultIdentifier { resolved.hostName = identifier }
-        resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
-        resolved.networks = options.networks.mapValues { self.resolved($0) }
-        try start(isPaused: options.isPaused) { [resolved] () throws(MachineError) in
-            let machine = try VirtualMachine(
-                restoring: snapshot,
-                options: resolved,
-                console: attachment,
-                logger: logger,
-                metadata: metadata,
-                onEvent: onEvent,
-                prepareThread: prepareThread
-            )
-            if let service = snapshot.machine.configuration.metadataService { metadata.configure(service) }
-            change { $0.describe(snapshot.description(options)) }
-            return machine
-        }
-    }
-
-    private func start(isPaused: Bool = false, _ make: () throws(MachineError) -> VirtualMachine) throws(APIError) {
-        let machine: VirtualMachine
-        do throws(MachineError) {
-            machine = try make()
-        } catch {
-            throw APIError("\(error)")
-        }
-        do {
-            try onReady(machine)
-        } catch {
-            throw APIError("\(error)")
-        }
-        try state.withLock { state throws(APIError) in
-            guard !state.isAbandoned else { throw APIError("Martlet is about to end.") }
-            state.machine = machine
-            state.awaitsOrder = isPaused
-            state.startedAt = .now
-        }
-        machine.whenEnded { [self] outcome in handleEnd(outcome) }
-        do throws(MachineError) {
-            try machine.start(isPaused: isPaused)
-        } catch {
-            throw APIError("\(error)")
-        }
-        metricsFile.start(on: machine) { [weak self] in self?.flushMetrics() }
-        onStarted()
-    }
-
-    /// Ends the machine soon, and its guest is not asked; one that was not started will not be any more.
-    ///
-    /// - Parameter outputGrace: How long a slow reader of the console may take.
+    /// - Parameter outputGrace: The time that a slow reader of the console may take.
     package func stop(outputGrace: Duration = .seconds(1)) {
         let (machine, isLast) = state.withLock { state in
             defer { if state.machine == nil { state.isAbandoned = true } }
@@ -256,7 +151,7 @@ package final class MachineService: Sendable {
         if isLast { ended.leave() }
     }
 
-    private func handleEnd(_ outcome: MachineOutcome) {
+    func handleEnd(_ outcome: MachineOutcome) {
         if let message = outcome.message { logger.info("\(message)") }
         flushMetrics()
         metricsFile.stop()
@@ -276,10 +171,10 @@ package final class MachineService: Sendable {
 
     /// Blocks until the machine has ended, or was stopped before it was started.
     ///
-    /// Meanwhile, it gives back what the start needed, each second in the first minute and then every ten: a start goes on after its
-    /// call returns, a guest that boots has devices do what they never do again, and requests take memory too.
+    /// Meanwhile, it returns memory that the start needed, each second in the first minute and then every ten: a start continues after its
+    /// call returns, a booting guest makes devices do things once, and requests take memory too.
     ///
-    /// - Returns: How it ended; `nil` for a machine that never was, or was given up before its guest ran.
+    /// - Returns: The result; `nil` for a machine that never existed, or was abandoned before its guest ran.
     /// - Throws: `APIError` after a request that Firecracker's process ends with.
     package func waitUntilEnded() throws(APIError) -> MachineResult? {
         var rounds = 0
@@ -294,7 +189,7 @@ package final class MachineService: Sendable {
         return state.result
     }
 
-    /// Gives a disk another file while the guest runs, on behalf of this process itself: the description stays.
+    /// Replaces a disk's file while the guest runs, for this process itself: the description stays.
     ///
     /// - Parameters:
     ///   - index: The place of the disk among those of the configuration.
@@ -322,7 +217,7 @@ package final class MachineService: Sendable {
         state.withLock { body(&$0) }
     }
 
-    /// The last snapshot that has all of the machine: it went on from there, or was saved there.
+    /// The last full snapshot of the machine: the one that it was restored from, or saved to.
     var lastSnapshot: SnapshotPlace? { state.withLock { $0.lastSnapshot } }
 
     /// The machine, once it was started.
@@ -366,7 +261,7 @@ package final class MachineService: Sendable {
             return state.result
         }
         if let result { return .json(.encoding(result)) }
-        // Those that wait no longer would add up.
+        // Clients that have gone would add up.
         let waiter = ObjectIdentifier(responder)
         responder.onClientGone { [weak self] in
             self?.change { state in state.waiters.removeAll { ObjectIdentifier($0) == waiter } }
@@ -374,7 +269,7 @@ package final class MachineService: Sendable {
         return nil
     }
 
-    /// Writes a line of metrics, where somebody wants them.
+    /// Writes a line of metrics, if they are configured.
     package func flushMetrics() {
         let (machine, configuration) = state.withLock { ($0.machine, $0.configuration) }
         guard let machine, metricsFile.isOpen else { return }
@@ -383,19 +278,19 @@ package final class MachineService: Sendable {
 }
 
 extension MachineService {
-    /// Tells the log of a signal, in Firecracker's words.
+    /// Logs a signal, in Firecracker's words.
     ///
     /// - Parameters:
-    ///   - signal: Its number: SIGPIPE, after which the process goes on, or one that ends it.
+    ///   - signal: Its number: SIGPIPE, after which the process continues, or one that ends it.
     ///   - code: Its code (siginfo_t).
     package func report(_ signal: CInt, code: CInt) {
         let words = signal == SIGPIPE ? "Received" : "Shutting down VM after intercepting"
         logger.error("\(words) signal \(signal), code \(code).")
     }
 
-    /// Looks how large the disks are now, and tells the guest.
+    /// Checks the disks for new sizes, and notifies the guest.
     ///
-    /// - Returns: The paths of those that have another size than before.
+    /// - Returns: The paths of the disks with a new size.
     package func rescanDisks() -> [String] {
         snapshot.machine?.rescanDisks().map(\.hostText) ?? []
     }

@@ -8,4 +8,12 @@ package enum MachineStart: Sendable {
     case boot(MachineConfiguration)
     /// The place where a saved machine stood.
     case restore(MachineSnapshot, RestoreOptions)
+
+    /// The settings of the serial port's output.
+    var serial: SerialSettings? {
+        switch self {
+        case .boot(let configuration): configuration.serial
+        case .restore(_, let options): options.serial
+        }
+    }
 }

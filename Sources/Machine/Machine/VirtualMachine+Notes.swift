@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Console
+import MachineModel
+import Snapshot
 import Synchronization
 
 extension VirtualMachine {
@@ -8,9 +10,9 @@ extension VirtualMachine {
     package var closingNotes: [String] {
         var notes: [String] = []
         if droppedConsoleByteCount > 0 {
-            notes.append("\(droppedConsoleByteCount) bytes of console output were lost: nothing took them")
+            notes.append("\(droppedConsoleByteCount) bytes of console output were lost: nobody read them")
         }
-        // A machine that was stopped may not have come to its disks.
+        // A machine that was stopped may not have reached its disks.
         guard state.withLock({ $0.outcome }) != .stopped else { return notes }
         return notes
             + unusedDisks.map {
@@ -20,4 +22,33 @@ extension VirtualMachine {
 
     /// Indicates whether anything that is typed or piped into this process reaches the guest.
     package var readsInput: Bool { parts.console.hasInput }
+}
+
+extension MachineStart {
+    /// Notes for the user before the guest starts, besides those of the machine's parts: one line each.
+    ///
+    /// - Parameter parts: The machine, as it was assembled.
+    /// - Returns: The notes.
+    func notes(for parts: MachineParts) -> [String] {
+        switch self {
+        case .boot(let configuration):
+            return configuration.notes + InterpretedHost.notes(for: configuration)
+        case .restore(let snapshot, let options):
+            var notes: [String] = []
+            if !parts.devices.interfaces.isEmpty {
+                notes.append(
+                    "machines restored from one snapshot have the same network addresses: do not put two of them on one network"
+                )
+            }
+            if !options.keepsIdentity, !parts.guestLearnsIdentity {
+                notes.append(
+                    """
+                    this guest cannot be told that it was restored: further machines of \(snapshot.folder.path) have the same \
+                    random numbers
+                    """
+                )
+            }
+            return notes
+        }
+    }
 }

@@ -6,7 +6,7 @@ import Dispatch
 import GuestMemory
 package import Host
 package import Logging
-package import MachineModel
+import MachineModel
 package import Metadata
 import Snapshot
 import Storage
@@ -22,9 +22,9 @@ package final class VirtualMachine: Sendable {
     struct State {
         var isStarted = false
         var isPaused = false
-        /// The reason why the vCPUs were told to stop: the first one counts.
+        /// The reason for the end: the first one counts.
         var reason: MachineOutcome?
-        /// Set when nothing runs any more.
+        /// Set when everything has stopped.
         var outcome: MachineOutcome?
         var endHandlers: [@Sendable (MachineOutcome) -> Void] = []
     }
@@ -36,13 +36,13 @@ package final class VirtualMachine: Sendable {
     /// The file of the configuration that the guest's output goes to, open for as long as the machine is there.
     private let serialOutput: SerialOutputFile?
     let state = Mutex(State())
-    /// All threads pass it before the guest runs.
+    /// The gate that all threads pass before the guest runs.
     private let gate: StartGate
     private let runningVCPUCount = Atomic<Int>(0)
     /// The thread that pauses, resumes, saves and winds the machine up, one after the other: all of them wait for threads.
-    private let control = WorkThread("control")
-    /// The thread that timers fire on: never blocked, unlike `control`, which waits for output that may have to be given up.
-    private let timers = WorkThread("timers")
+    let control = WorkThread("control")
+    /// The thread that timers fire on: never blocked, unlike `control`, which waits for output that may be abandoned.
+    let timers = WorkThread("timers")
     private let pendingTimers = Mutex(PendingTimers())
     /// Indicates whether every vCPU was parked when it was last asked.
     private let wereParked = Atomic<Bool>(false)
@@ -56,19 +56,19 @@ package final class VirtualMachine: Sendable {
         var outputGrace: WorkThread.Timer?
     }
 
-    /// Makes a machine and loads its kernel: all but running it.
+    /// Makes a machine and loads its kernel or its saved state; `start` runs it.
     ///
     /// - Parameters:
-    ///   - configuration: Checked here once more.
+    ///   - start: The kernel or the snapshot that the machine begins with. A configuration is checked here once more.
     ///   - console: The descriptors stay the caller's, open until `wait` has returned. A file that the configuration names for
     ///     the output takes the place of this output, and of a terminal's input.
-    ///   - logger: Where the machine says what its guest does wrong.
-    ///   - metadata: The data of the metadata service, where the configuration has it.
+    ///   - logger: The log of what the guest does wrong.
+    ///   - metadata: The data of the metadata service, where the configuration has it; a snapshot has none.
     ///   - onEvent: Called from the machine's threads; must not block.
     ///   - prepareThread: Called on each thread with its name before the guest runs: for what a thread can do to itself alone.
-    /// - Throws: What keeps the machine from starting, in words.
+    /// - Throws: The reason why the machine cannot start on this host.
     package init(
-        _ configuration: MachineConfiguration,
+        _ start: MachineStart,
         console: ConsoleAttachment = ConsoleAttachment(),
         logger: Logger = Logger(label: "martlet"),
         metadata: MetadataService = MetadataService(),
@@ -78,66 +78,16 @@ package final class VirtualMachine: Sendable {
         let link = MachineLink(filter: console.filter, onEvent: onEvent)
         gate = StartGate(prepare: prepareThread)
         var console = console
-        serialOutput = try Self.openOutput(configuration.serial, &console)
+        serialOutput = try Self.openOutput(start.serial, &console)
         parts = try MachineParts(
-            .boot(configuration),
+            start,
             console: console,
             timers: timers,
             metadata: metadata,
             logger: logger,
             link: link
         )
-        notes = parts.notes + configuration.notes + InterpretedHost.notes(for: configuration)
-        link.connect(self)
-    }
-
-    /// Makes a machine that goes on where a saved one stood.
-    ///
-    /// - Parameters:
-    ///   - snapshot: The saved machine.
-    ///   - options: The wishes of whoever lets it go on.
-    ///   - console: As for a machine that is booted.
-    ///   - logger: As for a machine that is booted.
-    ///   - metadata: As for a machine that is booted: a snapshot has no data.
-    ///   - onEvent: As for a machine that is booted.
-    ///   - prepareThread: As for a machine that is booted.
-    /// - Throws: What keeps the machine from going on here, in words.
-    package init(
-        restoring snapshot: MachineSnapshot,
-        options: RestoreOptions = RestoreOptions(),
-        console: ConsoleAttachment = ConsoleAttachment(),
-        logger: Logger = Logger(label: "martlet"),
-        metadata: MetadataService = MetadataService(),
-        onEvent: @escaping @Sendable (MachineEvent) -> Void = { _ in },
-        prepareThread: @escaping @Sendable (String) -> Void = { _ in }
-    ) throws(MachineError) {
-        let link = MachineLink(filter: console.filter, onEvent: onEvent)
-        gate = StartGate(prepare: prepareThread)
-        var console = console
-        serialOutput = try Self.openOutput(options.serial, &console)
-        parts = try MachineParts(
-            .restore(snapshot, options),
-            console: console,
-            timers: timers,
-            metadata: metadata,
-            logger: logger,
-            link: link
-        )
-        var notes = parts.notes
-        if !parts.devices.interfaces.isEmpty {
-            notes.append(
-                "machines that are restored from one snapshot have the same network addresses: no two of them belong on one network"
-            )
-        }
-        if !options.keepsIdentity, !parts.guestLearnsIdentity {
-            notes.append(
-                """
-                this guest cannot be told that it was restored: further machines of \(snapshot.folder.path) have the same \
-                random numbers
-                """
-            )
-        }
-        self.notes = notes
+        notes = parts.notes + start.notes(for: parts)
         link.connect(self)
     }
 
@@ -183,13 +133,13 @@ package final class VirtualMachine: Sendable {
         pendingTimers.withLock { $0.haltWatch = haltWatch }
     }
 
-    /// Starts all threads; returns when they are at the gate, or somebody has closed it.
+    /// Starts all threads; returns when they are at the gate, or it was closed.
     private func startThreads() throws(HostThreadError) {
-        // First what takes longest: the control thread, and the vCPUs' behind it.
+        // The slowest first: the control thread, and the vCPUs' after it.
         runningVCPUCount.store(parts.runners.count, ordering: .relaxed)
         let vcpus = parts.runners.map { ($0, gate.expect($0.name, isBorrowed: true)) }
         let ticket = gate.expect("control")
-        // Not here: where the host gives no thread, Dispatch does not return but tries again, for ever.
+        // Not here: where the host gives no thread, Dispatch does not return but retries forever.
         control.run { [self, gate] in
             for (runner, ticket) in vcpus {
                 runner.start(gate, ticket) { [self] outcome in noteEnd(ofVCPU: outcome) }
@@ -210,12 +160,12 @@ package final class VirtualMachine: Sendable {
         control.run { [self] in windUp() }
     }
 
-    /// Looks now and then whether every vCPU is halted with interrupts off, which no exit tells.
+    /// Checks periodically whether every vCPU is halted with interrupts off, which causes no exit.
     ///
-    /// Two times in a row, because the vCPUs do not answer at the same moment: one may have started another in between.
+    /// Twice in a row, because the vCPUs do not answer at the same moment: one may have started another in between.
     private func watchForHalt() {
         guard state.withLock({ $0.reason == nil }) else { return }
-        // One that is paused answers nothing.
+        // A paused vCPU does not answer.
         if phase != .paused {
             // All of them are asked, whatever the first one answers: each answer is for the next time.
             let areParked = parts.runners.map { $0.wasParked() }.allSatisfy(\.self)
@@ -232,9 +182,9 @@ package final class VirtualMachine: Sendable {
         control.makeTimer(body)
     }
 
-    /// Stops the vCPUs soon.
+    /// Stops the machine soon.
     ///
-    /// From any thread; a machine that ends already keeps its outcome.
+    /// May be called from any thread; a machine that is already ending keeps its outcome.
     ///
     /// - Parameter outputGrace: How long the console may take to write what the guest had sent; `nil` for as long as it
     ///   needs.
@@ -250,7 +200,7 @@ package final class VirtualMachine: Sendable {
         end(.stopped)
     }
 
-    /// The machine's end, when it has ended.
+    /// The machine's outcome, once it has ended.
     package func wait() async -> MachineOutcome {
         await withCheckedContinuation { continuation in
             whenEnded { continuation.resume(returning: $0) }
@@ -259,7 +209,7 @@ package final class VirtualMachine: Sendable {
 
     /// Blocks until the machine has ended.
     ///
-    /// - Returns: How it ended.
+    /// - Returns: The outcome.
     package func waitUntilEnded() -> MachineOutcome {
         let ended = DispatchSemaphore(value: 0)
         whenEnded { _ in ended.signal() }
@@ -267,7 +217,7 @@ package final class VirtualMachine: Sendable {
         return state.withLock { $0.outcome } ?? .stopped
     }
 
-    /// Calls `body` when the machine has ended: at once, where it has, else from a thread of the machine's.
+    /// Calls `body` when the machine has ended: at once if it has, else from one of its threads.
     package func whenEnded(_ body: @escaping @Sendable (MachineOutcome) -> Void) {
         let outcome = state.withLock { state in
             if state.outcome == nil { state.endHandlers.append(body) }
@@ -276,7 +226,7 @@ package final class VirtualMachine: Sendable {
         if let outcome { body(outcome) }
     }
 
-    /// The machine's present activity.
+    /// The machine's current phase.
     package var phase: MachinePhase {
         state.withLock { state in
             if state.outcome != nil { return .ended }
@@ -290,90 +240,9 @@ package final class VirtualMachine: Sendable {
         state.withLock { $0.reason != nil && $0.outcome == nil }
     }
 
-    // MARK: - Pause
-
-    /// Takes every vCPU out of the guest and finishes all input and output: nothing changes guest memory until `resume`.
-    ///
-    /// A machine that is paused stays so.
-    ///
-    /// - Parameter completion: Called from a thread of the machine's when all stands still, or with `MachineError.notRunning`.
-    package func pause(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
-        whileStarted(completion) { [self] in
-            guard phase != .paused else { return completion(.success(())) }
-            guard phase == .running else { return completion(.failure(.notRunning)) }
-            parts.pause()
-            state.withLock { $0.isPaused = true }
-            completion(.success(()))
-        }
-    }
-
-    /// Lets a paused machine go on; one that runs goes on running.
-    ///
-    /// - Parameter completion: Called when it does, or with `MachineError.notRunning`.
-    package func resume(_ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void) {
-        whileStarted(completion) { [self] in
-            guard phase != .running else { return completion(.success(())) }
-            guard phase == .paused else { return completion(.failure(.notRunning)) }
-            state.withLock { $0.isPaused = false }
-            parts.resume()
-            completion(.success(()))
-        }
-    }
-
-    /// Calls `body` while all stands still, on the thread that pauses and resumes; then a machine that ran goes on.
-    ///
-    /// - Parameters:
-    ///   - completion: Gets what `body` and the rest threw, or `MachineError.notRunning`.
-    ///   - body: May take its time; gives the rest of the work, which is done when the machine goes on.
-    func whileStanding(
-        _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void,
-        _ body: @escaping @Sendable () throws(MachineError) -> () throws(MachineError) -> Void
-    ) {
-        whileStarted(completion) { [self] in
-            let isRunning = phase == .running
-            guard isRunning || phase == .paused else { return completion(.failure(.notRunning)) }
-            // The work has released its locks and files when the completion is called.
-            completion(Result { () throws(MachineError) in try standAndFinish(isRunning: isRunning, body) })
-        }
-    }
-
-    private func standAndFinish(
-        isRunning: Bool,
-        _ body: () throws(MachineError) -> () throws(MachineError) -> Void
-    ) throws(MachineError) {
-        // One that was paused before it ran has its threads on their way to where they stand.
-        parts.pause()
-        let rest = Result { () throws(MachineError) in try body() }
-        if isRunning { parts.resume() }
-        try rest.get()()
-    }
-
-    /// Has the control thread call `body`; fails with `MachineError.notRunning` where there is none.
-    private func whileStarted<R: Sendable>(
-        _ completion: @escaping @Sendable (Result<R, MachineError>) -> Void,
-        _ body: @escaping @Sendable () -> Void
-    ) {
-        guard phase == .running || phase == .paused, control.run(body) else { return completion(.failure(.notRunning)) }
-    }
-
-    /// Asks the guest to get ready for a snapshot, and calls `body` when it is, or takes too long.
-    func askGuest(_ point: SnapshotPoint, _ body: @escaping @Sendable () -> Void) {
-        point.ask(on: timers, body)
-    }
-
-    /// Like `pause(_:)`, until all stands still.
-    package func pause() async throws(MachineError) {
-        try await withCheckedContinuation { continuation in pause { continuation.resume(returning: $0) } }.get()
-    }
-
-    /// Like `resume(_:)`.
-    package func resume() async throws(MachineError) {
-        try await withCheckedContinuation { continuation in resume { continuation.resume(returning: $0) } }.get()
-    }
-
     // MARK: - The end
 
-    /// Tells all vCPUs to stop, for the first reason given.
+    /// Stops all vCPUs, for the first reason given.
     func end(_ reason: MachineOutcome) {
         let isFirst = state.withLock { state in
             guard state.reason == nil else { return false }
@@ -392,13 +261,13 @@ package final class VirtualMachine: Sendable {
         case .reset: end(parts.isResetAfterPanic() ? .panicked : .reset)
         case .panicked: end(.panicked)
         case .exit(let status): end(.exited(status))
-        // The guest goes on: in its crash kernel, or until it powers off.
+        // The guest continues: in its crash kernel, or until it powers off.
         case .crashLoaded, .shutDown: break
         case .keyboardLights(let lights): parts.snapshotPoint?.handle(lights: lights)
         }
     }
 
-    /// Nothing runs in the guest any more: write what it sent, then tell who waits.
+    /// Ends the machine after its last vCPU: writes its output, then informs all waiting callers.
     private func windUp() {
         parts.devices.stop()
         parts.console.finish()

@@ -24,7 +24,7 @@ public final class VirtualMachine: Sendable {
         case stopped
         /// Its guest runs.
         case running
-        /// Its guest stands still, and can be resumed.
+        /// Its guest is paused, and can be resumed.
         case paused
         /// It was told to end, and does soon.
         case stopping
@@ -58,7 +58,7 @@ public final class VirtualMachine: Sendable {
     ///   - configuration: Checked here once more. Its ``MachineConfiguration/logger`` and ``MachineConfiguration/metrics`` are
     ///     the command's, and without effect here.
     ///   - console: The place that the two directions of the serial console lead to: `ttyS0` in Linux.
-    ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
+    ///   - logger: Where it is said what the guest or a file of the host does wrong, at a limited rate.
     /// - Throws: ``MartletError``, for what keeps the machine from starting.
     public convenience init(
         configuration: MachineConfiguration,
@@ -66,11 +66,11 @@ public final class VirtualMachine: Sendable {
         logger: Logger = Logger(label: "martlet")
     ) throws(MartletError) {
         try self.init(console, logger) { attachment, onEvent throws(MachineError) in
-            try Machine.VirtualMachine(configuration, console: attachment, logger: logger, onEvent: onEvent)
+            try Machine.VirtualMachine(.boot(configuration), console: attachment, logger: logger, onEvent: onEvent)
         }
     }
 
-    /// Makes a machine that goes on where a saved one stood, once it is started.
+    /// Makes a machine that continues where a saved one stood, once it is started.
     ///
     /// Any number of machines can go on from one snapshot. Each has a private copy of the disks in it, and shares the memory
     /// that it does not write; the snapshot stays as it is.
@@ -83,7 +83,7 @@ public final class VirtualMachine: Sendable {
     ///   - keepsIdentity: Whether the guest is not told that it may be one of several machines of this snapshot.
     ///   - console: The place that the two directions of the serial console lead to. A stream begins with the last bytes
     ///     that were sent before the save.
-    ///   - logger: Where it is said what the guest or a file of the host's does wrong, at a limited rate.
+    ///   - logger: Where it is said what the guest or a file of the host does wrong, at a limited rate.
     /// - Throws: ``MartletError``, with the code ``MartletError/Code/snapshot`` for a snapshot that is damaged, or that this
     ///   host cannot go on with.
     public convenience init(
@@ -107,8 +107,7 @@ public final class VirtualMachine: Sendable {
                 throw .snapshot(error)
             }
             return try Machine.VirtualMachine(
-                restoring: snapshot,
-                options: wishes,
+                .restore(snapshot, wishes),
                 console: attachment,
                 logger: logger,
                 onEvent: onEvent
@@ -143,7 +142,7 @@ public final class VirtualMachine: Sendable {
         machine = try inPublicTerms { () throws(MachineError) in
             try make(attachment) { event in
                 guard case .consoleFailed(let errno) = event else { return }
-                logger.warning("the console cannot be written: \(errno); the guest goes on without")
+                logger.warning("the console cannot be written: \(errno); the guest goes on without it it")
             }
         }
         self.channel = channel
@@ -151,14 +150,14 @@ public final class VirtualMachine: Sendable {
     }
 
     deinit {
-        // Its threads hold a machine that runs; one that never ran has readers perhaps, who would wait for ever.
+        // Its threads hold a machine that runs; one that never ran may have readers, which would wait forever.
         machine.stop(outputGrace: Self.outputGrace)
         channel.close()
     }
 
     // MARK: - State
 
-    /// The machine's present activity.
+    /// The machine's current phase.
     public var state: State {
         switch machine.phase {
         case .notStarted: .stopped
@@ -199,7 +198,7 @@ public final class VirtualMachine: Sendable {
         }
     }
 
-    /// Lets a paused machine go on; one that runs goes on running.
+    /// Resumes a paused machine; a running one keeps running.
     ///
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/notRunning``.
     public func resume() async throws(MartletError) {
@@ -210,7 +209,7 @@ public final class VirtualMachine: Sendable {
         }
     }
 
-    /// Saves the machine to a folder, and returns when all is on the disk; one that runs goes on, one that is paused stays so.
+    /// Saves the machine to a folder, and returns when all is on the disk; one that runs continues, one that is paused stays so.
     ///
     /// The folder has the guest's memory and the disks that it can write to, so only its owner can read it.
     ///
@@ -255,7 +254,7 @@ public final class VirtualMachine: Sendable {
 
     private func expectRunning() throws(MartletError) {
         let state = state
-        guard state == .running else { throw MartletError(.notRunning, "the machine does not run: it is \(state)") }
+        guard state == .running else { throw MartletError(.notRunning, "the machine is not running: it is \(state)") }
     }
 
     /// Ends the machine at once, as if its power were cut, and returns when it has ended.
@@ -271,7 +270,7 @@ public final class VirtualMachine: Sendable {
 
     /// Waits until the machine has ended.
     ///
-    /// - Returns: How it ended: at once, where it has already.
+    /// - Returns: The outcome: at once, if it has already ended.
     public func waitUntilStopped() async -> Outcome {
         Outcome(await machine.wait())
     }

@@ -46,17 +46,17 @@ struct MachineSnapshotTests {
     }
 
     private func machine(_ code: [GuestCode], output: FileDescriptor? = nil) throws -> VirtualMachine {
-        try VirtualMachine(configuration(code), console: ConsoleAttachment(output: output))
+        try VirtualMachine(.boot(configuration(code)), console: ConsoleAttachment(output: output))
     }
 
     private func restored(output: FileDescriptor? = nil, input: FileDescriptor? = nil) throws -> VirtualMachine {
         try VirtualMachine(
-            restoring: MachineSnapshot(path),
+            .restore(MachineSnapshot(path), RestoreOptions()),
             console: ConsoleAttachment(output: output, input: input)
         )
     }
 
-    /// Sends 0, 1, … 254, 0, … for ever, each as soon as the line takes it.
+    /// Sends 0, 1, … 254, 0, … forever, each as soon as the line takes it.
     private static let count = GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])
 
     @Test func `a machine goes on where it was saved, byte by byte, any number of times`() async throws {
@@ -97,8 +97,7 @@ struct MachineSnapshotTests {
         for _ in 1...2 {
             let seen = try folder.read("output").count
             let machine = try VirtualMachine(
-                restoring: snapshot,
-                options: options,
+                .restore(snapshot, options),
                 console: ConsoleAttachment(output: output)
             )
             try machine.start()
@@ -108,7 +107,7 @@ struct MachineSnapshotTests {
         }
         let bytes = try folder.read("output")
         let start = try #require(bytes.indices.dropFirst().first { bytes[$0] != UInt8($0 % 255) } ?? bytes.indices.last)
-        // The third part goes on where the second began, which is where the machine was saved.
+        // The third part continues where the second began, which is where the machine was saved.
         #expect(bytes[start...].indices.allSatisfy { bytes[$0] == UInt8((Int(bytes[start]) + $0 - start) % 255) })
         _ = HeadStart(for: SnapshotPlace(folder: path))
         try Deadline.wait(for: "the end of its thread") {
@@ -146,7 +145,7 @@ struct MachineSnapshotTests {
         wanted.networkInterfaces = [NetworkInterface("net")]
         wanted.networkInterfaces[0].backend = .fd
         wanted.networkInterfaces[0].descriptors = [Int(first.backendNumber)]
-        let original = try VirtualMachine(wanted)
+        let original = try VirtualMachine(.boot(wanted))
         try original.start()
         try await original.save(to: path)
         original.stop()
@@ -155,18 +154,18 @@ struct MachineSnapshotTests {
         var options = RestoreOptions()
         func fault() -> String? {
             let error = #expect(throws: MachineError.self) {
-                _ = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+                _ = try VirtualMachine(.restore(MachineSnapshot(path), options))
             }
             return error.map { "\($0)" }
         }
-        #expect(fault()?.contains("net: the place where it leads is not saved: give it with --net=NETWORK") == true)
+        #expect(fault()?.contains("net: the snapshot does not name its network: give one with --net=NETWORK") == true)
         var network = wanted.networkInterfaces[0]
         network.descriptors = [Int(second.backendNumber)]
         options.networks["eth7"] = network
         #expect(fault()?.contains("eth7: the saved machine has no such network interface") == true)
         options.networks = ["net": network]
         options.vsockPath = FilePath(other)
-        let machine = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+        let machine = try VirtualMachine(.restore(MachineSnapshot(path), options))
         #expect(machine.configuration.vsock == Vsock(path: other, guestCID: 9))
         #expect(machine.configuration.networkInterfaces[0].guestMAC?.utf8.count == 17)
         #expect(try folder.names().filter { $0.hasSuffix(".sock") } == ["w.sock"])
@@ -231,7 +230,7 @@ struct MachineSnapshotTests {
             try folder.write(StateFile.text(of: saved), to: "snapshot/state")
             var options = RestoreOptions()
             options.keepsIdentity = keepsIdentity
-            let machine = try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+            let machine = try VirtualMachine(.restore(MachineSnapshot(path), options))
             #expect(machine.notes.contains { $0.contains("same random numbers") } == !usesACPI)
             try machine.start()
             try await machine.save(to: path, replacing: true)
@@ -289,7 +288,7 @@ struct MachineSnapshotTests {
         var configuration = try configuration([.forever([.read(0x64)])])
         configuration.entropy = EntropySource()
         configuration.drives = [Drive("root", path: try folder.write([UInt8](repeating: 0, count: 4096), to: "disk"))]
-        let original = try VirtualMachine(configuration)
+        let original = try VirtualMachine(.boot(configuration))
         try original.start()
         try await original.save(to: path)
         original.stop()
@@ -338,7 +337,7 @@ struct MachineSnapshotTests {
         configuration.entropy = EntropySource()
         configuration.drives = [Drive("root", path: disk.string), Drive("data", path: second.string, isReadOnly: true)]
         configuration.drives[0].serial = "serial-1"
-        let original = try VirtualMachine(configuration)
+        let original = try VirtualMachine(.boot(configuration))
         try original.start()
         try await original.save(to: path)
         let saved = try MachineSnapshot(path).machine
@@ -356,7 +355,7 @@ struct MachineSnapshotTests {
         var options = RestoreOptions()
         options.drives["data"] = second
         // The original still runs, and holds its disk: the copies are others.
-        let machines = try (0..<2).map { _ in try VirtualMachine(restoring: MachineSnapshot(path), options: options) }
+        let machines = try (0..<2).map { _ in try VirtualMachine(.restore(MachineSnapshot(path), options)) }
         for machine in machines { try machine.start() }
         for machine in machines + [original] {
             machine.stop()
@@ -366,7 +365,7 @@ struct MachineSnapshotTests {
         options.drives["vda"] = second
         let problem = "the saved machine has no such disk; its disks: root, data"
         #expect(throws: MachineError.snapshot(.drive("vda", reason: problem))) {
-            try VirtualMachine(restoring: MachineSnapshot(path), options: options)
+            try VirtualMachine(.restore(MachineSnapshot(path), options))
         }
         try SnapshotRemoval.removeWhole(path)
     }
@@ -396,7 +395,7 @@ struct MachineSnapshotTests {
     @Test func `what a guest had not read of its console reaches the machine that goes on`() async throws {
         let console = try MachineConsole()
         let code: [GuestCode] = [.write("ready"), .echo(byteCount: 3), .exit(5), .spin]
-        let original = try VirtualMachine(configuration(code), console: ConsoleAttachment(console: console))
+        let original = try VirtualMachine(.boot(configuration(code)), console: ConsoleAttachment(console: console))
         try original.start()
         try Deadline.wait(for: "output") { console.byteCount == 5 }
         try await original.pause()
@@ -407,7 +406,7 @@ struct MachineSnapshotTests {
         _ = await original.wait()
         let other = try MachineConsole()
         let machine = try VirtualMachine(
-            restoring: MachineSnapshot(path),
+            .restore(MachineSnapshot(path), RestoreOptions()),
             console: ConsoleAttachment(console: other)
         )
         try machine.start()

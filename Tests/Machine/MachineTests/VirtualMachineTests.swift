@@ -40,7 +40,7 @@ struct VirtualMachineTests {
 
     @Test func `every waiter learns how the machine ended, whenever it asks`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.exit(5), .spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.exit(5), .spin], in: folder)))
         async let early = machine.wait()
         async let alsoEarly = machine.wait()
         try machine.start()
@@ -54,7 +54,7 @@ struct VirtualMachineTests {
         let pipe = try TestSupport.Pipe()
         let console = ConsoleAttachment(output: FileDescriptor(rawValue: pipe.writeEnd))
         let guest = [GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])]
-        let machine = try VirtualMachine(configuration(guest, in: folder), console: console)
+        let machine = try VirtualMachine(.boot(configuration(guest, in: folder)), console: console)
         try machine.start()
         // More than a pipe holds.
         try Deadline.wait(for: "output") { (machine.statistics.consoleByteCount ?? 0) >= 96 << 10 }
@@ -64,7 +64,7 @@ struct VirtualMachineTests {
 
     @Test func `a machine is stopped from any thread, any number of times`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.spin], in: folder)))
         try machine.start()
         DispatchQueue.concurrentPerform(iterations: 16) { _ in machine.stop() }
         #expect(await machine.wait() == .stopped)
@@ -74,7 +74,7 @@ struct VirtualMachineTests {
 
     @Test func `a machine that has ended keeps its outcome`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.powerOff, .spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.powerOff, .spin], in: folder)))
         try machine.start()
         #expect(await machine.wait() == .poweredOff)
         machine.stop()
@@ -83,14 +83,14 @@ struct VirtualMachineTests {
 
     @Test func `INIT to the first processor resets the machine`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.initFirstProcessor, .spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.initFirstProcessor, .spin], in: folder)))
         try machine.start()
         #expect(await machine.wait() == .reset)
     }
 
     @Test func `a machine that is stopped before its start ends at once`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.spin], in: folder)))
         machine.stop()
         try machine.start()
         #expect(await machine.wait() == .stopped)
@@ -98,7 +98,7 @@ struct VirtualMachineTests {
 
     @Test func `a machine starts once`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.powerOff, .spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.powerOff, .spin], in: folder)))
         try machine.start()
         #expect(throws: MachineError.startedBefore) { try machine.start() }
         #expect(await machine.wait() == .poweredOff)
@@ -108,7 +108,7 @@ struct VirtualMachineTests {
         let folder = try TemporaryFolder()
         let hub = try MachineConsole()
         let machine = try VirtualMachine(
-            configuration([.forever([.out(0x3f8, 0x2e)])], in: folder),
+            .boot(configuration([.forever([.out(0x3f8, 0x2e)])], in: folder)),
             console: ConsoleAttachment(console: hub)
         )
         try machine.start()
@@ -140,7 +140,7 @@ struct VirtualMachineTests {
         disk.engine = .threads
         configuration.drives = [disk]
         let machine = try VirtualMachine(
-            configuration,
+            .boot(configuration),
             console: ConsoleAttachment(console: try MachineConsole()),
             prepareThread: { name in prepared.withLock { _ = $0.insert(name) } }
         )
@@ -158,7 +158,7 @@ struct VirtualMachineTests {
 
     @Test func `a machine that was not started cannot be paused`() async throws {
         let folder = try TemporaryFolder()
-        let machine = try VirtualMachine(configuration([.spin], in: folder))
+        let machine = try VirtualMachine(.boot(configuration([.spin], in: folder)))
         #expect(machine.phase == .notStarted)
         await #expect(throws: MachineError.notRunning) { try await machine.pause() }
         await #expect(throws: MachineError.notRunning) { try await machine.resume() }
@@ -167,7 +167,7 @@ struct VirtualMachineTests {
     @Test func `exits are counted by their reason, and memory by whose it is`() async throws {
         let folder = try TemporaryFolder()
         let code: [GuestCode] = Array(repeating: .read(0x64), count: 7) + [.out(0x3f8, 0x2e), .exit(0), .spin]
-        let machine = try VirtualMachine(configuration(code, in: folder))
+        let machine = try VirtualMachine(.boot(configuration(code, in: folder)))
         try machine.start()
         #expect(await machine.wait() == .exited(0))
         let statistics = machine.statistics
@@ -180,7 +180,7 @@ struct VirtualMachineTests {
 
     @Test func `a kernel that is not there is told before anything is made`() {
         #expect(throws: MachineError.self) {
-            try VirtualMachine(MachineConfiguration(bootSource: BootSource(kernelPath: "/nowhere/kernel")))
+            try VirtualMachine(.boot(MachineConfiguration(bootSource: BootSource(kernelPath: "/nowhere/kernel"))))
         }
     }
 
@@ -190,7 +190,7 @@ struct VirtualMachineTests {
         configuration.size.vcpuCount = 33
         let error = ConfigurationError("machine-config.vcpu_count", "must be 1 to 32, not 33")
         #expect(throws: MachineError.configuration(error)) {
-            try VirtualMachine(configuration)
+            try VirtualMachine(.boot(configuration))
         }
     }
 

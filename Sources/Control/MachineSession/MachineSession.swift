@@ -19,16 +19,16 @@ package final class MachineSession: Sendable {
     /// The time that output may still take after a signal: for a reader that is merely slow.
     private static let grace = Duration.seconds(1)
 
-    private let settings: SessionSettings
-    private let sandbox: Sandbox
+    let settings: SessionSettings
+    let sandbox: Sandbox
     private let onEnd: @Sendable (MachineResult) -> Void
     private let onExit: @Sendable (MachineResult?) throws -> Void
     /// The signal by which this process is to end, or 0.
     private let signal = Atomic<CInt>(0)
     private let service = Mutex<MachineService?>(nil)
-    private let server = Mutex<HTTPServer?>(nil)
+    let server = Mutex<HTTPServer?>(nil)
     /// Does what requests ask for, so that the thread of the server opens no files and needs few system calls.
-    private let requests: WorkThread?
+    let requests: WorkThread?
 
     /// The exit status for each signal that ends Firecracker with one; empty where the process does not stand in for it.
     private let signalStatuses: [CInt: CInt]
@@ -61,7 +61,7 @@ package final class MachineSession: Sendable {
     ///
     /// - Parameter start: The machine; `nil` for one that is described over the API. Taken when there is a log for its errors.
     /// - Returns: The exit status; does not return when a signal ended the machine.
-    /// - Throws: What keeps it from starting.
+    /// - Throws: The reason why it cannot start.
     package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
         HostThread.prepareEach { [sandbox] name in sandbox.restrictNewThread(name) }
         if settings.dialect == .firecracker {
@@ -166,7 +166,7 @@ package final class MachineSession: Sendable {
         for warning in settings.warnings { log.logger.warning("\(warning)") }
         switch settings.sandbox.mode {
         case .on: break
-        case .log: log.logger.warning("the sandbox only tells of system calls that it would refuse")
+        case .log: log.logger.warning("the sandbox only logs system calls that it would refuse")
         case .off: log.logger.warning("the sandbox is off: a guest that breaks into this process has all its rights")
         }
         if let metrics = settings.metrics { try service.set(metrics) }
@@ -229,24 +229,6 @@ package final class MachineSession: Sendable {
         return try service.waitUntilEnded()
     }
 
-    /// Makes the console, where anybody can come to it.
-    private func makeConsole(_ log: MonitorLog) throws(MachineError) -> MachineConsole? {
-        guard settings.apiSocket != nil || settings.consoleLog != nil else { return nil }
-        var file: ConsoleLog?
-        if let path = settings.consoleLog {
-            do throws(Errno) {
-                file = try ConsoleLog(path: path)
-            } catch {
-                throw .consoleFile(path, error)
-            }
-        }
-        do throws(Errno) {
-            return try MachineConsole(log: file, logger: log.logger)
-        } catch {
-            throw .descriptor("the console", error)
-        }
-    }
-
     /// Calls `body`, and says of an error of the host's what it kept from being made.
     private func naming<R>(_ wrap: (Errno) -> MachineError, in body: () throws -> R) throws -> R {
         do {
@@ -257,7 +239,7 @@ package final class MachineSession: Sendable {
     }
 
     /// Calls `body`, and says its error in Firecracker's words, behind those by which its users find it in the log.
-    private func asFirecracker<R>(_ words: String, in body: () throws -> R) throws -> R {
+    func asFirecracker<R>(_ words: String, in body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error where settings.dialect == .firecracker {
@@ -265,61 +247,6 @@ package final class MachineSession: Sendable {
             throw APIError(words + error.text(.firecracker), status: error.status)
         }
     }
-
-    // MARK: - Console
-
-    private var takesKeys: Bool { settings.console == .standard && Terminal.isTerminal(.standardInput) }
-
-    private var attachment: ConsoleAttachment {
-        guard settings.console == .standard else { return ConsoleAttachment() }
-        var attachment = ConsoleAttachment(output: .standardOutput, input: .standardInput)
-        // Data from a pipe is all the guest's.
-        if takesKeys { attachment.filter = settings.escape }
-        return attachment
-    }
-
-    /// Tells the user what was done to boot the kernel, and takes the terminal, just before the guest runs.
-    private func prepare(_ machine: VirtualMachine, _ log: MonitorLog) throws {
-        settings.prepare?(machine)
-        // A container's user asked for a program, not for a machine.
-        let notes = settings.program == nil || settings.isVerbose ? machine.notes : []
-        for note in notes {
-            switch settings.audience {
-            case .user: Messages.write(note)
-            case .log: log.logger.info("\(note)")
-            }
-        }
-        guard takesKeys, machine.readsInput else { return }
-        if settings.audience == .user {
-            let (prefix, name) = (settings.escape.prefix, settings.escape.prefixName)
-            Messages.write(
-                "the console is on this terminal"
-                    + (prefix == nil ? ", all keys are the guest's" : ": \(name) x stops the machine, \(name) h helps")
-            )
-        }
-        try Terminal.enterRawMode(.standardInput)
-    }
-
-    private func handle(_ event: MachineEvent, _ log: MonitorLog) {
-        switch event {
-        case .message(let text): Messages.write(text)
-        case .detach:
-            Messages.write("this machine ends with this terminal: one that has a --name can be left")
-        // A machine with a socket has other clients than this console.
-        case .consoleHangUp where endsWithTerminal: end(by: SIGHUP)
-        case .consoleFailed(.brokenPipe) where settings.apiSocket == nil: end(by: SIGPIPE)
-        case .consoleFailed(.ioError) where endsWithTerminal && Terminal.isTerminal(.standardOutput): end(by: SIGHUP)
-        case .consoleHangUp: break
-        // Firecracker's jailer opens /dev/null for reading only, and says nothing of it either.
-        case .consoleFailed(.badFileDescriptor) where settings.dialect == .firecracker: break
-        case .consoleFailed(let errno):
-            log.logger.warning("the console's output cannot be written: \(errno); the guest goes on without")
-        }
-    }
-
-    /// Indicates whether a machine ends when its terminal goes: one with a socket has other clients, and under nohup the
-    /// guest goes on.
-    private var endsWithTerminal: Bool { settings.apiSocket == nil && !ProcessStart.isIgnored(SIGHUP) }
 
     // MARK: - The end
 
@@ -338,7 +265,7 @@ package final class MachineSession: Sendable {
         }
     }
 
-    private func end(by signal: CInt) {
+    func end(by signal: CInt) {
         _ = self.signal.compareExchange(expected: 0, desired: signal, ordering: .sequentiallyConsistent)
         service.withLock { $0 }?.stop(outputGrace: Self.grace)
     }
@@ -353,53 +280,5 @@ package final class MachineSession: Sendable {
             exit(status)
         }
         Terminal.endProcess(bySignal: signal)
-    }
-
-    // MARK: - API
-
-    /// Has the threads that serve requests give away what they need no more once the machine runs.
-    private func restrictThreadsOfRequests() {
-        guard HostThread.isCurrent("requests") else {
-            // The thread of the server is still to start, and does it by itself.
-            _ = requests?.run { [sandbox] in sandbox.restrictThread("requests") }
-            return
-        }
-        sandbox.restrictThread("requests")
-        server.withLock { $0 }?.run { [sandbox] in sandbox.restrictThread("http") }
-    }
-
-    private func makeSocket() throws -> UnixSocket? {
-        if let descriptor = settings.listeningDescriptor {
-            return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
-        }
-        return try settings.apiSocket.map { path in
-            try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.: ") {
-                try UnixSocket.listen(at: path)
-            }
-        }
-    }
-
-    private func makeServer(_ service: MachineService) throws -> HTTPServer {
-        let owner = geteuid()
-        var limits = HTTPServerLimits()
-        if let limit = settings.requestByteLimit { limits.request.bodyByteCount = limit }
-        return try HTTPServer(
-            limits: limits,
-            style: .of(settings.dialect),
-            isAllowed: { $0.userID == owner || $0.userID == 0 },
-            onConnectionCountChange: { [settings, requests] count in
-                guard settings.endsWhenUnused, count == 0 else { return }
-                // The client that wanted a machine has gone before it ran.
-                requests?.run { if !service.isOrdered { service.abandon() } }
-            },
-            handler: { [requests, settings] request, responder in
-                _ = requests?.run {
-                    service.handle(request, responder)
-                    // Each kind of request brings other parts of the program into memory. Giving them back takes a millisecond, which
-                    // delays the answer of a running machine: only Firecracker's tools check the memory of one.
-                    if !service.isStarted || settings.dialect == .firecracker { ProcessMemory.giveBack() }
-                }
-            }
-        )
     }
 }

@@ -57,7 +57,7 @@ final class ProgramConsole: ConsolePort {
 
     // MARK: - The program's side
 
-    /// Sets the size of the window of whoever types.
+    /// Sets the window size of the terminal that types.
     func setWindowSize(_ size: Terminal.Size) { windowSize.withLock { $0 = size } }
 
     /// Standard input; its end shows when it was read empty.

@@ -31,7 +31,7 @@ package final class SessionPod: Sendable {
         case lent(UnixSocket)
         /// The guest has yet to let go of the disks and, `areEmpty`, to see that they have no contents.
         case ending(AgentConnection, areEmpty: Bool)
-        /// Its disks are in use for ever, as far as the guest says.
+        /// Its disks stay in use for good, as far as the guest says.
         case lost
 
         var isFree: Bool { if case .free = self { true } else { false } }
@@ -57,7 +57,7 @@ package final class SessionPod: Sendable {
     private let listener: UnixSocket
     private let thread: GuestThread
 
-    /// - Throws: Where the socket cannot be made, or the process has no descriptor left.
+    /// - Throws: An error where the socket cannot be made, or the process has no descriptor left.
     package init(_ settings: PodSettings) throws {
         self.settings = settings
         listener = try UnixSocket.listen(at: settings.socket)
@@ -70,7 +70,7 @@ package final class SessionPod: Sendable {
     ///   - prepare: Called on the thread when the machine has started.
     ///   - replace: Gives a disk another file.
     ///   - onFailure: Called when the guest cannot be a pod's.
-    /// - Throws: Where the host has no thread left.
+    /// - Throws: An error where the host has no thread left.
     package func makeThread(
         prepare: @escaping @Sendable () -> Void,
         replace: @escaping Replace,
@@ -99,7 +99,7 @@ package final class SessionPod: Sendable {
         var places = [Place](repeating: .free, count: settings.disks.placeCount)
         var asking: [UnixSocket] = []
         while !thread.hasMachineEnded {
-            // While a place is about to be free, whoever asks waits for that.
+            // A request waits for a place that is about to be free.
             let mayAsk = places.contains(where: \.isFree) || !places.contains(where: \.isEnding)
             let fixed = [thread.endDescriptor, asking.count < Self.askingLimit ? listener.descriptor : nil]
             let entries = fixed + asking.map { mayAsk ? $0.descriptor : nil } + places.map(\.descriptor)

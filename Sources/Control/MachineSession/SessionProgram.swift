@@ -28,7 +28,7 @@ final class SessionProgram: ServedProgram {
     /// - Parameters:
     ///   - program: The program.
     ///   - console: The console that its streams are; `nil` for this process's streams and signals.
-    /// - Throws: Where the process has no descriptor or thread left.
+    /// - Throws: An error where the process has no descriptor or thread left.
     init(_ program: MachineProgram, console: MachineConsole?) throws {
         (self.program, signals, thread) = (program, try ProgramRun.Signals(), try GuestThread())
         self.console = try console.map { console throws(Errno) in try ProgramConsole(console) }

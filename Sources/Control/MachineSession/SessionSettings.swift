@@ -20,7 +20,7 @@ package struct SessionSettings: Sendable {
 
     /// The readers of messages.
     package enum Audience: Sendable {
-        /// A user at standard error, who is told what goes on in words; messages of the log look the same.
+        /// A user at standard error; log messages have the same form.
         case user
         /// A program or the machine's folder: everything is a line of the log.
         case log

@@ -22,8 +22,8 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
         switch self {
         case .failed(let errno, let text): "\(printable(text)): \(errno)"
         case .unreachable(let reason): "the guest's agent cannot be reached: \(reason)"
-        case .hungUp: "the guest's agent has gone: the machine or its kernel has ended"
-        case .malformed(let reason): "the guest's agent is no agent: \(reason)"
+        case .hungUp: "the guest's agent is gone: the machine or its kernel has ended"
+        case .malformed(let reason): "the guest's agent broke its protocol: \(reason)"
         case .unusable(let reason), .host(let reason): reason
         }
     }
@@ -31,11 +31,6 @@ package enum AgentError: Error, Hashable, CustomStringConvertible {
     /// Indicates whether the guest has no container of that name, or not yet.
     package var isOfMissingContainer: Bool {
         if case .failed(.noSuchProcess, let text) = self { text.hasPrefix("no such container") } else { false }
-    }
-
-    /// Indicates whether no agent answered.
-    package var isUnreachable: Bool {
-        if case .unreachable = self { true } else { false }
     }
 
     /// The exit status of a command whose program did not start: 127 where there is none, 126 where it cannot run.

@@ -3,15 +3,15 @@
 import Host
 import Synchronization
 
-/// The console for code in this process: any number of readers, and whoever types.
+/// The console for code in this process: any number of readers, and writers of input.
 extension MachineConsole {
     // MARK: - Typing
 
-    /// Sends bytes to the guest, behind those that were typed before.
+    /// Sends bytes to the guest, after earlier input.
     ///
-    /// Waits while much was typed that the guest has not read.
+    /// Waits while the guest has much input still to read.
     ///
-    /// - Parameter bytes: What to send.
+    /// - Parameter bytes: The bytes.
     /// - Returns: False where the machine has ended or the task was cancelled before all was taken.
     package func type(_ bytes: [UInt8]) async -> Bool {
         var rest = bytes[...]
@@ -29,13 +29,13 @@ extension MachineConsole {
         return true
     }
 
-    /// Sends a break on the serial line, behind what was typed before.
+    /// Sends a break on the serial line, after earlier input.
     package func sendBreak() {
         feed.withLock { $0.feed.appendLineBreak() }
         wake.signal()
     }
 
-    /// Takes no more of either direction; readers get what is left.
+    /// Ends both directions; readers get the rest.
     package func close() {
         let waiters = shared.withLock { shared in
             shared.isClosing = true
@@ -46,7 +46,7 @@ extension MachineConsole {
 
     // MARK: - Reading
 
-    /// One that reads all that the guest sends, from what is kept on; it takes part for as long as it lives.
+    /// A reader of all output, from the kept bytes on; it takes part for as long as it lives.
     package final class Reader: Sendable {
         private let console: MachineConsole
         private let name: PlaceName
@@ -59,25 +59,22 @@ extension MachineConsole {
             console.remove(name)
         }
 
-        /// The next bytes, as soon as there are some.
+        /// Returns the next bytes, as soon as there are some.
         ///
-        /// - Parameter limit: How many at most.
+        /// - Parameter limit: The greatest number of bytes.
         /// - Returns: Nothing when the machine has ended and all is read, or the task was cancelled.
         package func read(limit: Int) async -> [UInt8] {
             await console.read(name, limit: limit)
         }
     }
 
-    /// The number of bytes that a reader may be behind before the guest waits, and that a new reader gets of earlier output.
-    package var readerMark: Int { shared.withLock { $0.ring.capacity / 2 } }
-
-    /// Makes a reader, which begins up to `readerMark` bytes back.
+    /// Makes a reader, which begins with earlier output, up to half of what is kept.
     ///
     /// - Returns: The reader, which the guest waits for from now on.
     package func makeReader() -> Reader {
         let identifier = updateRoom { shared in
             let identifier = shared.makeIdentifier()
-            // Not all that is kept: what a guest is just sending must not push out what this reader is to get.
+            // Not everything that is kept: new output of the guest must not push out what this reader has yet to get.
             let (end, mark) = (shared.ring.end, UInt64(shared.ring.capacity / 2))
             let position = max(shared.ring.start, end - min(end, mark))
             shared.places[.reader(identifier)] = Place(position: position, mark: mark)
@@ -86,7 +83,7 @@ extension MachineConsole {
         return Reader(self, identifier)
     }
 
-    /// The number of bytes that were lost to readers, because the guest sent them without a look at its line.
+    /// The number of bytes that readers lost, because the guest sent them without checking its line.
     package var lostByteCount: UInt64 {
         shared.withLock { $0.lostToReaders }
     }
@@ -112,7 +109,7 @@ extension MachineConsole {
 
     // MARK: - Waiting
 
-    /// Waits while `condition` holds, or until something happens that may change it: the caller looks again.
+    /// Waits while `condition` holds, or until something may have changed it: the caller checks again.
     private func wait(while condition: (Shared) -> Bool) async {
         let identifier = shared.withLock { $0.makeIdentifier() }
         await withTaskCancellationHandler {

@@ -38,7 +38,7 @@ final class FrameDevice: QueuedDevice {
     /// Lets a frame arrive.
     func arrive(_ frame: [UInt8]) {
         queues.withQueues { handler, _ in handler.arrived.append(frame) }
-        queues.receive(into: 0)
+        queues.processQueue(0)
     }
 
     /// What the driver has sent.

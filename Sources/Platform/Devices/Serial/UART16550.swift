@@ -2,23 +2,23 @@
 
 /// The logic of a 16550A as a plain value: no lock, no thread, nothing outside itself.
 ///
-/// Each operation notes in `effects` what has to happen outside; the owner takes them with `takeEffects()`.
+/// Each operation records its `effects` outside the device; the owner takes them with `takeEffects()`.
 struct UART16550 {
     /// The effects of one operation outside the device.
     struct Effects {
         /// INTR rose.
         var interrupt = false
-        /// The host may send, or has to report that the line is silent.
+        /// The host may send, or must report that the line is silent.
         var inputReady = false
         /// THR was written: this byte leaves through the output pin.
         var transmit: UInt8?
-        /// Indicates whether the state is already that behind a byte that left at once: right unless the output says otherwise.
+        /// Indicates whether the state assumes that the byte left at once: right unless the output reports otherwise.
         var expectsRoom = false
         /// The break condition on the output pin changed.
         var lineBreak: Bool?
     }
 
-    /// So many LSR polls without a transmission make a guest a polling receiver.
+    /// The number of LSR polls without a transmission that makes a guest a polling receiver.
     static let pollingReceiverThreshold: UInt8 = 16
 
     var interruptEnable: InterruptEnable
@@ -42,11 +42,11 @@ struct UART16550 {
     var lastAccessWasTransmit: Bool
     /// The host has more input than was taken.
     ///
-    /// Not state: `SerialPort.resume()` makes up for it.
+    /// Not part of the state: `SerialPort.resume()` restores it.
     var isHostWaiting = false
-    /// The host was called and has not come yet.
+    /// The host was called and has not answered yet.
     ///
-    /// Not state either.
+    /// Not part of the state either.
     var isHostCalled = false
     var effects = Effects()
 
@@ -107,7 +107,7 @@ struct UART16550 {
     var isLoopback: Bool { modemControl.contains(.loopback) }
     var hasFIFOs: Bool { fifoControl.contains(.enable) }
 
-    /// The number of characters that the guest can be shown at once.
+    /// The number of characters that the guest can see at once.
     var receiverCapacity: Int { hasFIFOs ? CharacterRing.capacity : 1 }
 
     /// The modem inputs as MSR bits 7:4; in loopback they are the four outputs (PC16550D, 8.8, bit 4).
@@ -152,12 +152,6 @@ struct UART16550 {
         let level = pendingInterrupt != .none && modemControl.contains(.out2) && !isLoopback
         if level && !interruptLevel { effects.interrupt = true }
         interruptLevel = level
-    }
-
-    /// INTR falls for a moment, as it does when the guest serves a source that then asks again: the next
-    /// `updateInterrupt()` sees a rising edge if anything is pending.
-    mutating func dropInterrupt() {
-        interruptLevel = false
     }
 
     /// Notes how the modem inputs changed since `old` in the delta bits.

@@ -8,11 +8,11 @@ package import SystemPackage
 
 /// A virtio network device (virtio 1.2, section 5.1) in front of a back end of the host.
 ///
-/// Frames go straight between guest memory and the back end. The device drops none for want of room: what the host does
+/// Frames go straight between guest memory and the back end. The device drops none for lack of room: what the host does
 /// not take waits in the driver's virtqueue, and what the driver has no buffers for waits in the host's kernel.
 package final class NetworkDevice: QueuedDevice {
     private static let queueSize: UInt16 = 256
-    /// The sizes of packets that a driver can be told of (5.1.4.1).
+    /// The packet sizes that a driver can learn of (5.1.4.1).
     package static let mtus: ClosedRange<UInt16> = 68...65_535
 
     package let deviceID: UInt32 = 1
@@ -106,18 +106,18 @@ package final class NetworkDevice: QueuedDevice {
             guard event.token != Self.watchToken else { return lookAtLink() }
             guard event.token != Self.processToken else { return endWithProcess() }
             let index = Int(event.token & ~Self.ownFramesToken)
-            guard event.token & Self.ownFramesToken == 0 else { return queues.receive(into: 2 * index) }
+            guard event.token & Self.ownFramesToken == 0 else { return queues.processQueue(2 * index) }
             hostEvents.add()
             if event.isWritable { queues.resume() }
             // A hang-up is what the next read finds.
-            queues.receive(into: 2 * index)
+            queues.processQueue(2 * index)
         }
     }
 
-    /// Gives what the program has left behind to the guest, then ends the link: a guest that reads nothing is told, too.
+    /// Gives the guest what the program has sent, then ends the link: a guest that reads nothing learns of it, too.
     private func endWithProcess() {
         if let process { set.remove(process.descriptor) }
-        queues.receive(into: 0)
+        queues.processQueue(0)
         queues.withQueues { handler, queues in handler.end(.passtEnded, &queues) }
         onProcessEnd()
     }
@@ -179,9 +179,6 @@ package final class NetworkDevice: QueuedDevice {
         statistics.hostEvents = hostEvents.count
         return statistics
     }
-
-    /// Indicates whether the driver sees a link.
-    package var isLinkUp: Bool { link.isUp }
 
     /// Limits the rates from now on.
     ///

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The part of a virtio device that is its own: what it does with the buffers of its driver.
+/// The device-specific part of a virtio device: the handling of its driver's buffers.
 ///
 /// A `QueueServer` owns everything else and calls these functions under its lock, so none of them may block for long.
-/// A device thus needs one `handle`, or one `receive`, and a value to keep its state in.
+/// A device needs one `handle`, or one `receive`, and a value for its state.
 package protocol QueueHandler: ~Copyable, SendableMetatype {
-    /// Returns whether the driver fills queue `queue` with empty buffers for what arrives from the host.
+    /// Returns whether the driver fills queue `queue` with empty buffers for data from the host.
     ///
     /// The server calls `receive` for such a queue, and `handle` for all others.
     func isReceiving(_ queue: Int) -> Bool
 
-    /// Does what the driver asks for with the chain in `slot`.
+    /// Carries out the driver's request in the chain of `slot`.
     ///
     /// The server calls this again for the same chain after `.wait` and `.blocked`, so it must not keep anything of a
     /// chain that it did not answer.
@@ -18,24 +18,24 @@ package protocol QueueHandler: ~Copyable, SendableMetatype {
     /// - Parameters:
     ///   - slot: The chain is `queues.chains[slot]`, its virtqueue `queues.queue(of: slot)`.
     ///   - queues: The virtqueues.
-    /// - Returns: What becomes of the chain.
+    /// - Returns: The next step for the chain.
     /// - Throws: `VirtqueueFault.malformedRequest` where no answer is possible; the device then needs a reset.
     mutating func handle(_ slot: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ChainOutcome
 
-    /// Moves what has arrived from the host into buffers of `queue`; called on a kick of that queue, too.
+    /// Moves arrived data from the host into buffers of `queue`; also called on a kick of that queue.
     ///
-    /// - Throws: What `ServedQueues.reserve` throws.
+    /// - Throws: The errors of `ServedQueues.reserve`.
     mutating func receive(into queue: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ReceiveOutcome
 
-    /// Starts what `handle` left `.inFlight`, and returns what is complete; called at the end of each turn.
+    /// Starts the chains that `handle` left `.inFlight`, and returns complete ones; called at the end of each turn.
     mutating func commit(_ queues: inout ServedQueues)
 
-    /// Waits for what is in flight, as far as `extent` says, and returns it.
+    /// Waits for chains in flight, up to `extent`, and returns them.
     mutating func drain(_ extent: DrainExtent, _ queues: inout ServedQueues)
 
-    /// Ends what is in flight without an answer: nothing of it touches guest memory afterwards.
+    /// Ends chains in flight without an answer: none of them touches guest memory afterwards.
     ///
-    /// A slot that something else is done for is kept by `ServedQueues.abandon`, until `release`.
+    /// `ServedQueues.abandon` keeps a slot whose work continues, until `release`.
     mutating func cancel(_ queues: inout ServedQueues)
 }
 
@@ -58,17 +58,17 @@ extension QueueHandler where Self: ~Copyable {
     package mutating func cancel(_ queues: inout ServedQueues) {}
 }
 
-/// The part of the requests in flight that is waited for.
+/// The extent of a drain.
 package enum DrainExtent: Hashable, Sendable {
-    /// All that touches guest memory: enough for a pause, and never long.
+    /// Requests that touch guest memory: enough for a pause, and quick.
     case guestMemory
-    /// All: what a state needs. A flush takes as long as the host's disk does.
+    /// All requests, as a state needs. A flush takes as long as the host's disk does.
     case everything
 }
 
 /// The result of `QueueHandler.handle`.
 package enum ChainOutcome: Hashable, Sendable {
-    /// The chain goes back to the driver, with so many bytes written from the start of its writable part.
+    /// The chain goes back to the driver, with this many bytes written from the start of its writable part.
     case done(written: Int)
     /// The handler calls `ServedQueues.complete` later.
     case inFlight
@@ -80,9 +80,9 @@ package enum ChainOutcome: Hashable, Sendable {
 
 /// The result of `QueueHandler.receive`.
 package enum ReceiveOutcome: Hashable, Sendable {
-    /// The host has nothing more: the next event of the host's calls `QueueServer.receive`.
+    /// The host has nothing more: its next event calls `QueueServer.processQueue`.
     case idle
-    /// The driver has given too few buffers (`ServedQueues.reserve` said so): its next kick goes on.
+    /// The driver has provided too few buffers (`ServedQueues.reserve` returned false): its next kick continues.
     case noBuffer
     /// The turn is over while the host has more: the server calls again after other events.
     case again

@@ -7,11 +7,11 @@ package import SystemPackage
 
 /// Serves the virtqueues of one device: everything that is the same for all kinds of devices.
 ///
-/// It owns the interrupt, guest memory, the negotiated features, the virtqueues, the turns, the rate limits, what has to
-/// wait, the fault, and the end of it all. The `QueueHandler` says what happens to a buffer.
+/// It owns the interrupt, guest memory, the negotiated features, the virtqueues, the turns, the rate limits, waiting
+/// chains, the fault, and drain and reset. The `QueueHandler` decides what happens to a buffer.
 ///
 /// ## Locks
-/// One lock, which whoever brings an event takes: the device's thread with kicks and completions, a vCPU with a reset. The
+/// One lock, which the bearer of an event takes: the device's thread for kicks and completions, a vCPU for a reset. The
 /// interrupt is raised under it, so none comes after a reset.
 ///
 /// ## Turns
@@ -22,9 +22,9 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
     let state: Mutex<QueueServerCore<Handler>>
     private let continuation: EventFD
     private let throttle: TimerFD
-    /// The interrupt for what the host says, which does not wait for the lock.
+    /// The interrupt for configuration changes by the host, which do not wait for the lock.
     private let connection = Mutex<(any VirtioInterrupt)?>(nil)
-    /// Limiters that wait to take their places.
+    /// New limiters, which the device's thread will take.
     private let newLimiters = Mutex<[Int: RateLimiter?]>([:])
     private let hasNewLimiters = Atomic<Bool>(false)
 
@@ -43,7 +43,7 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         precondition(1...QueueSet.capacity ~= queueCount, "a device has 1 to \(QueueSet.capacity) virtqueues")
         continuation = try EventFD()
         throttle = try TimerFD()
-        // One for each virtqueue, so that one whose chain has to wait keeps no other from going on.
+        // One for each virtqueue, so that a waiting chain does not block other virtqueues.
         let queues = ServedQueues(
             queueCount: queueCount,
             slotCount: slotCount ?? queueCount,
@@ -62,17 +62,12 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         ]
     }
 
-    /// Serves virtqueue `index`, of which the driver has notified.
+    /// Serves virtqueue `index`: the driver has sent a notification, or something has arrived from the host.
     package func processQueue(_ index: Int) {
         state.withLock { $0.process(index) }
     }
 
-    /// Serves a virtqueue because something has arrived from the host; for the device's thread.
-    package func receive(into queue: Int) {
-        state.withLock { $0.process(queue) }
-    }
-
-    /// Goes on with what had to wait: for a slot, for its turn, or `.blocked`.
+    /// Continues with waiting chains: for a slot, for their turn, or `.blocked`.
     package func resume() {
         state.withLock { state in
             if hasNewLimiters.exchange(false, ordering: .acquiring) {
@@ -81,21 +76,21 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
                     return limiters
                 }
                 for (index, limiter) in limiters { state.queues.limiters[index] = limiter }
-                // What the old limits hold back may go on.
+                // Requests that the old limits hold back may continue.
                 state.resumeThrottled()
             }
             state.resume()
         }
     }
 
-    /// Replaces a limiter; the device's thread does it, so that nobody waits for the device.
+    /// Replaces a limiter, on the device's thread, so that the caller does not wait.
     package func setLimiter(_ limiter: RateLimiter?, at index: Int) {
         newLimiters.withLock { $0[index] = limiter }
         hasNewLimiters.store(true, ordering: .releasing)
         wake()
     }
 
-    /// Tells the driver that the configuration is another one now.
+    /// Notifies the driver of a changed configuration.
     package func notifyConfigurationChange() {
         connection.withLock { $0 }?.notifyConfigurationChange()
     }
@@ -107,9 +102,9 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         try state.withLock { state throws(E) in try body(&state.handler, &state.queues) }
     }
 
-    /// Calls `body` under the lock, then goes on with what had to wait and tells the driver of what was returned.
+    /// Calls `body` under the lock, then continues with waiting chains and notifies the driver of returned buffers.
     ///
-    /// For the device's thread, as all that serves: a handler calls the host, which no other thread of the monitor may.
+    /// For the device's thread alone, like all serving: a handler makes system calls that other threads may not make.
     package func withQueues<R: Sendable, E: Error>(
         _ body: (inout Handler, inout ServedQueues) throws(E) -> R
     ) throws(E) -> R {
@@ -120,17 +115,17 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
         }
     }
 
-    /// Calls `body` where nobody holds the lock, and does not wait for it: whoever has the lock gets to the same later.
+    /// Calls `body` if the lock is free, and does not wait for it: its holder does the same work later.
     func ifAvailable(_ body: (inout Handler, inout ServedQueues) -> Void) {
         _ = state.withLockIfAvailable { body(&$0.handler, &$0.queues) }
     }
 
-    /// Looks at the handler under the lock, and does nothing else.
+    /// Reads the handler under the lock.
     func read<R: Sendable>(_ body: (borrowing Handler) -> R) -> R {
         state.withLock { body($0.handler) }
     }
 
-    /// Wakes the device's thread, which then goes on with what had to wait.
+    /// Wakes the device's thread, which then continues with waiting chains.
     package func wake() {
         continuation.signal()
     }
@@ -159,13 +154,13 @@ extension QueueServer: QueueServing where Handler: ~Copyable {
         try state.withLock { state throws(VirtqueueFault) in try state.activate(context) }
     }
 
-    /// Waits for what is in flight, and gives back what was taken ahead: nothing touches guest memory then, until something
+    /// Waits for what is in flight, and returns buffers that were taken ahead: nothing touches guest memory then, until something
     /// else is called.
     package func drain(_ extent: DrainExtent) {
         state.withLock { $0.drain(extent) }
     }
 
-    /// Forgets the driver: when this returns, nothing touches guest memory any more.
+    /// Forgets the driver; nothing touches guest memory after this returns.
     package func reset() {
         state.withLock { $0.reset() }
     }

@@ -2,22 +2,22 @@
 
 import Host
 
-/// The state behind the lock of a `QueueServer`: the virtqueues, the handler, and the chains that have to wait.
+/// The state behind the lock of a `QueueServer`: the virtqueues, the handler, and the waiting chains.
 struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
     var queues: ServedQueues
     var handler: Handler
 
-    /// The slot of each virtqueue whose chain is to be handled again.
+    /// The slot of each virtqueue with a chain to handle again.
     private var held: [Int?]
-    /// The virtqueues that have buffers which no kick will tell of.
+    /// The virtqueues with buffers that no kick will announce.
     private var backlog = QueueSet()
-    /// Those that wait for the timer.
+    /// The virtqueues that wait for the timer.
     private var throttled = QueueSet()
-    /// Those that wait for any event.
+    /// The virtqueues that wait for any event.
     private var blocked = QueueSet()
     /// The next time at which the timer fires.
     private var throttleEnd: ContinuousClock.Instant?
-    /// The driver broke a virtqueue: what is in flight is finished, nothing more is taken.
+    /// The driver broke a virtqueue: chains in flight are finished, no more are taken.
     private var isFaulty = false
     /// The virtqueue that goes first in the next turn.
     private var firstQueue = 0
@@ -45,7 +45,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
         try queues.activate(context)
         guard let state = context.state else { return }
         isFaulty = state.isFaulty
-        // Kicks that were not taken are no part of a state: look at every virtqueue once.
+        // Kicks that were not taken are not part of a state: look at every virtqueue once.
         for index in held.indices where queues.virtqueue(index) != nil { backlog.insert(index) }
         continuation.signal()
     }
@@ -70,12 +70,12 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
                 backlog.insert(index)
             }
             guard let slot = held[index].take() else { continue }
-            // The newest of its queue: nothing is taken behind a chain that waits.
+            // The newest of its queue: no chain is taken after a waiting one.
             queues.putBack(slot)
             backlog.insert(index)
         }
         queues.notify()
-        // Whatever waited is looked at again when the device's thread goes on.
+        // Waiting virtqueues are served when the device's thread resumes.
         backlog.formUnion(throttled)
         backlog.formUnion(blocked)
         throttled.removeAll()
@@ -90,7 +90,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     // MARK: - Events
 
-    /// Serves one virtqueue, and those that were blocked.
+    /// Serves one virtqueue, and the blocked ones.
     mutating func process(_ index: Int) {
         guard queues.virtqueue(index) != nil, !throttled.contains(index) else { return }
         backlog.insert(index)
@@ -137,7 +137,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     // MARK: - A turn
 
-    /// Takes and handles what the driver made available in virtqueue `index`.
+    /// Takes and handles the chains that the driver made available in virtqueue `index`.
     private mutating func serve(_ index: Int) throws(VirtqueueFault) {
         guard let queue = queues.virtqueue(index) else { return }
         var turn = Int(queue.configuration.size)
@@ -157,7 +157,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
                 guard try handle(slot, index) else { return handler.commit(&queues) }
             }
             handler.commit(&queues)
-            // Without room a completion goes on, and no kick is needed.
+            // Without room the next completion continues, and no kick is needed.
             guard hasRoom else { return backlog.insert(index) }
         } while try queue.enableKicks()
     }
@@ -200,7 +200,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
         }
     }
 
-    /// Moves what has arrived from the host.
+    /// Moves arrived data from the host to the driver.
     private mutating func receive(into index: Int) throws(VirtqueueFault) {
         switch try handler.receive(into: index, &queues) {
         case .idle, .noBuffer: break

@@ -3,12 +3,12 @@
 import GuestMemory
 import Network
 
-/// Buffers of one virtqueue that were taken before what fills them has arrived: a ring, oldest first.
+/// Buffers of one virtqueue that were taken before their data has arrived: a ring, oldest first.
 struct ReservedBuffers {
     private var chains: [DescriptorChain] = []
     private var first = 0
     private(set) var count = 0
-    /// The writable bytes of all of them; whoever fills them leaves the places as they are.
+    /// The writable bytes of all of them; filling them does not change the places.
     var places = FrameVectors()
 
     var byteCount: Int { places.byteCount }
@@ -26,7 +26,7 @@ struct ReservedBuffers {
         guard try queue.pop(into: &chains[index]) else { return false }
         count += 1
         guard chains[index].writableByteCount > 0 else {
-            throw .malformedRequest("a buffer for what arrives has no writable bytes")
+            throw .malformedRequest("a receive buffer has no writable bytes")
         }
         for range in chains[index].writable { places.append(range, in: memory) }
         return true
@@ -59,16 +59,16 @@ struct ReservedBuffers {
 ///     // with queues.bufferCount(for: count, in: 0) the header of the first buffer is completed
 ///     queues.commit(byteCount: count, in: 0)
 ///
-/// What is reserved stays so for the next frame. The server gives it back at a pause, a reset and before a snapshot.
+/// Reserved buffers stay reserved for the next frame. The server returns them at a pause, a reset and before a snapshot.
 extension ServedQueues {
-    /// Takes buffers of `queue` until they have `byteCount` writable bytes together; asks for a kick where they have not.
+    /// Takes buffers of `queue` until they have `byteCount` writable bytes together; requests a kick if there are too few.
     ///
     /// - Parameters:
     ///   - byteCount: The most that may arrive at once.
     ///   - queue: The index of the virtqueue.
-    ///   - needsOneBuffer: Whether the first buffer alone has to hold them (a network device without mergeable buffers).
+    ///   - needsOneBuffer: Whether the first buffer alone must hold them (a network device without mergeable buffers).
     /// - Returns: Whether they have.
-    /// - Throws: What is wrong with the queue or a buffer.
+    /// - Throws: The fault of the queue or a buffer.
     package mutating func reserve(
         _ byteCount: Int,
         in queue: Int,
@@ -78,12 +78,12 @@ extension ServedQueues {
         let wantedCount = needsOneBuffer ? 1 : Int.max
         while reserved[queue].byteCount < byteCount, reserved[queue].count < wantedCount {
             if try reserved[queue].pop(from: virtqueue, in: memory) { continue }
-            // A buffer may have come before the driver saw this wish.
+            // A buffer may have come before the driver saw this request.
             guard try virtqueue.enableKicks() else { return false }
         }
         virtqueue.disableKicks()
         guard needsOneBuffer, reserved[queue].byteCount(of: 0) < byteCount else { return true }
-        throw .malformedRequest("a buffer for what arrives is smaller than \(byteCount) bytes")
+        throw .malformedRequest("a receive buffer is smaller than \(byteCount) bytes")
     }
 
     /// The number of buffers of `queue` that are reserved.
@@ -98,8 +98,8 @@ extension ServedQueues {
     /// Writes to the reserved buffers of `queue`.
     ///
     /// - Parameters:
-    ///   - bytes: What is written.
-    ///   - offset: Where it begins, counted through all buffers.
+    ///   - bytes: The bytes.
+    ///   - offset: The start, counted through all buffers.
     ///   - queue: The index of the virtqueue.
     func writeReserved(_ bytes: RawSpan, to offset: Int = 0, in queue: Int) {
         unsafe bytes.withUnsafeBytes { bytes in unsafe reserved[queue].places.copy(bytes, to: offset) }
@@ -121,9 +121,9 @@ extension ServedQueues {
     /// sees only some (`receive_mergeable` in virtio_net.c).
     ///
     /// - Parameters:
-    ///   - byteCount: How many bytes were written to them; at most what is reserved.
+    ///   - byteCount: The number of bytes written to them; at most those reserved.
     ///   - queue: The index of the virtqueue.
-    /// - Returns: How many buffers went back.
+    /// - Returns: The number of buffers returned.
     @discardableResult
     package mutating func commit(byteCount: Int, in queue: Int) -> Int {
         guard let virtqueue = virtqueue(queue) else { return 0 }
@@ -140,7 +140,7 @@ extension ServedQueues {
         return count
     }
 
-    /// Gives all reserved buffers back to the driver as if they had not been taken, the newest first.
+    /// Returns all reserved buffers to the driver as if they had not been taken, the newest first.
     package mutating func unreserve(_ queue: Int) {
         guard reserved[queue].count > 0 else { return }
         virtqueue(queue)?.unpop(reserved[queue].count)

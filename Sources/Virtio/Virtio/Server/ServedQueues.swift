@@ -3,9 +3,9 @@
 package import GuestMemory
 package import Storage
 
-/// The virtqueues of a device while its `QueueServer` holds the lock: what a `QueueHandler` works with.
+/// The virtqueues of a device, for its `QueueHandler`, while the `QueueServer` holds the lock.
 ///
-/// A chain that was taken lies in a slot until it is complete. Slots, chains and reserved buffers are made once, so that
+/// A taken chain occupies a slot until it is complete. Slots, chains and reserved buffers are made once, so that
 /// no request allocates.
 package struct ServedQueues: ~Copyable {
     /// The guest's memory; `nil` while no driver has started the device.
@@ -14,27 +14,27 @@ package struct ServedQueues: ~Copyable {
     package private(set) var features: VirtioFeatures = []
     /// The chains by slot.
     package private(set) var chains: [DescriptorChain]
-    /// The limits on what the device moves, by the numbers that `admit` is given.
+    /// The rate limits, by the numbers that `admit` gets.
     package internal(set) var limiters: [RateLimiter?]
 
     var interrupt: (any VirtioInterrupt)?
     private(set) var queues: [Virtqueue?] = []
-    /// Buffers that were taken for what arrives from the host, by queue.
+    /// Buffers that were taken for data from the host, by queue.
     var reserved: [ReservedBuffers]
 
     /// The virtqueue of each slot.
     private var origins: [Int]
-    /// The number of bytes that each slot moves, as `admit` was told.
+    /// The number of bytes that each slot moves, from `admit`.
     private var movedByteCounts: [Int]
     /// The slots that are not in use.
     private var free: [Int]
-    /// Indicates whether a slot is taken although its chain is forgotten.
+    /// Indicates whether a slot is in use although its chain was abandoned.
     private var isAbandoned: [Bool]
-    /// The bytes that are on their way.
+    /// The number of bytes in flight.
     private(set) var inFlightByteCount = 0
     /// The number of bytes that may still be moved before other events have their turn.
     var turnByteCount = 0
-    /// The virtqueues to which buffers were returned since their driver was last told.
+    /// The virtqueues to which buffers were returned since the last interrupt.
     private var returned = QueueSet()
 
     init(queueCount: Int, slotCount: Int, limiters: [RateLimiter?]) {
@@ -55,10 +55,10 @@ package struct ServedQueues: ~Copyable {
     /// Asks whether the chain in `slot` may move `byteCount` bytes now, and counts them where it may.
     ///
     /// - Parameters:
-    ///   - slot: Of the chain that is handled.
-    ///   - byteCount: How many bytes are moved, by this or another thread.
+    ///   - slot: The slot of the chain.
+    ///   - byteCount: The number of bytes to move, by this or another thread.
     ///   - limiter: The number of the limiter.
-    /// - Returns: How long the chain has to wait, or `nil` where it may start.
+    /// - Returns: The time that the chain must wait, or `nil` where it may start.
     package mutating func admit(_ slot: Int, byteCount: Int, limiter: Int = 0) -> Duration? {
         if let delay = admit(byteCount: byteCount, limiter: limiter) { return delay }
         movedByteCounts[slot] = byteCount
@@ -69,9 +69,9 @@ package struct ServedQueues: ~Copyable {
     /// Asks whether `byteCount` bytes from the host may be moved now, and counts them where they may.
     ///
     /// - Parameters:
-    ///   - byteCount: How many bytes are moved at once.
+    ///   - byteCount: The number of bytes to move at once.
     ///   - limiter: The number of the limiter.
-    /// - Returns: How long they have to wait, or `nil` where they may be moved.
+    /// - Returns: The time that they must wait, or `nil` where they may be moved.
     package mutating func admit(byteCount: Int, limiter: Int = 0) -> Duration? {
         if limiters[limiter] != nil,
             case .wait(let delay)? = limiters[limiter]?.take(bytes: UInt64(byteCount), operations: 1, at: .now)
@@ -82,14 +82,14 @@ package struct ServedQueues: ~Copyable {
         return nil
     }
 
-    /// Indicates whether as many bytes were moved as other events can wait for: `receive` then returns `.again`.
+    /// Indicates whether this turn has moved its share of bytes: `receive` then returns `.again`.
     package var isTurnOver: Bool { turnByteCount <= 0 }
 
     /// Returns a chain to the driver.
     ///
     /// - Parameters:
-    ///   - slot: Of a chain that `handle` left `.inFlight`; free afterwards.
-    ///   - written: How many bytes were written from the start of its writable part without a gap (virtio 1.2, 2.7.8.2).
+    ///   - slot: The slot of a chain that `handle` left `.inFlight`; free afterwards.
+    ///   - written: The number of bytes written from the start of its writable part without a gap (virtio 1.2, 2.7.8.2).
     package mutating func complete(_ slot: Int, written: Int) {
         let index = origins[slot]
         release(slot)
@@ -149,13 +149,13 @@ package struct ServedQueues: ~Copyable {
         return slot
     }
 
-    /// Gives the chain in `slot` back to the driver as if it had not been taken; it is the newest of its queue.
+    /// Returns the chain in `slot` to the driver as if it had not been taken; it is the newest of its queue.
     mutating func putBack(_ slot: Int) {
         release(slot)
         queues[origins[slot]]?.unpop(1)
     }
 
-    /// Keeps a slot beyond a reset, for what is still done with its number, until `release`.
+    /// Keeps a slot beyond a reset, for work that still uses its number, until `release`.
     package mutating func abandon(_ slot: Int) { isAbandoned[slot] = true }
 
     /// Frees a slot without an answer.
@@ -169,7 +169,7 @@ package struct ServedQueues: ~Copyable {
     /// Notes that buffers of `queue` were returned.
     mutating func noteReturned(_ queue: Int) { returned.insert(queue) }
 
-    /// Tells the driver once of all that was returned, where it wants to hear of it.
+    /// Raises one interrupt for all returned buffers, where the driver wants it.
     mutating func notify() {
         guard !returned.isEmpty, isActive else { return }
         var isWanted = false

@@ -57,8 +57,8 @@ package final class VsockDevice: QueuedDevice {
         queues.eventSources.map { source in
             EventLoop.Source(source.descriptor) { [self] in
                 source.handle()
-                queues.receive(into: VsockHandler.eventQueue)
-                queues.receive(into: VsockHandler.receiveQueue)
+                queues.processQueue(VsockHandler.eventQueue)
+                queues.processQueue(VsockHandler.receiveQueue)
             }
         } + [EventLoop.Source(set.descriptor) { [self] in handleEvents() }]
     }
@@ -67,14 +67,14 @@ package final class VsockDevice: QueuedDevice {
         set.takeEvents { event in
             queues.withQueues { handler, _ in handler.muxer.handle(event) }
         }
-        queues.receive(into: VsockHandler.receiveQueue)
+        queues.processQueue(VsockHandler.receiveQueue)
     }
 
     package func processQueue(_ index: Int) {
         guard kicks.indices.contains(index) else { return }
         kicks[index].add()
         queues.processQueue(index)
-        if index != VsockHandler.receiveQueue { queues.receive(into: VsockHandler.receiveQueue) }
+        if index != VsockHandler.receiveQueue { queues.processQueue(VsockHandler.receiveQueue) }
     }
 
     // MARK: - The transport's side
@@ -88,14 +88,14 @@ package final class VsockDevice: QueuedDevice {
         return VirtioDeviceState(queues: queues.serverState, vsock: vsock)
     }
 
-    /// Goes on behind the ports that the driver knows, and tells it that its connections have ended.
+    /// Continues behind the ports that the driver knows, and tells it that its connections have ended.
     package func restore(_ state: VirtioDeviceState) {
         queues.whileLocked { handler, _ in handler.restore(nextHostPort: state.vsock?.nextHostPort) }
     }
 
     // MARK: - The machine's side
 
-    /// Ends all connections and tells the guest, once the device's thread goes on.
+    /// Ends all connections and tells the guest, once the device's thread continues.
     package func endConnections() {
         queues.whileLocked { handler, _ in handler.endConnections() }
         queues.wake()

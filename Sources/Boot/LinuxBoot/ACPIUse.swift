@@ -4,7 +4,7 @@ import GuestMemory
 
 /// Indicates whether a Linux kernel finds its devices by the ACPI tables.
 ///
-/// One that does not has to be told of its virtio devices on the command line; one that does must not, or it would have
+/// A kernel that does not needs its virtio devices on the command line; one that does must not get them there, or it would have
 /// each of them twice.
 enum ACPIUse {
     /// In every kernel with `CONFIG_ACPI`: `__setup("acpi_osi=", …)` in drivers/acpi/osi.c.

@@ -38,7 +38,7 @@ package enum BootError: Error, Hashable, CustomStringConvertible {
             "the kernel command line has \(byteCount) bytes, but this kernel reads no more than \(limit)"
         case .commandLineCharacter(let byte, let offset):
             "the kernel command line contains the control character 0x\(String(byte, radix: 16)) at byte \(offset); "
-                + "it has to be one line of text"
+                + "it must be one line of text"
         case .memoryMapTooLong(let entryCount, let limit):
             "guest memory has \(entryCount) pieces, but boot_params can describe no more than \(limit)"
         case .memory(let error):

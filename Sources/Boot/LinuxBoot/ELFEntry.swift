@@ -47,7 +47,7 @@ struct ELFEntry: Hashable {
         }
     }
 
-    /// Linux built with `CONFIG_PVH` offers both and is entered in 64-bit mode; whoever else has the note means it.
+    /// Linux built with `CONFIG_PVH` offers both and is entered in 64-bit mode; any other kernel with the note wants PVH.
     private static func prefersPVH(_ image: ELFImage) -> Bool {
         !image.header.is64Bit || !image.hasLinuxEntry
     }

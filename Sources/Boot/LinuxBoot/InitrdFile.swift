@@ -18,13 +18,13 @@ final class InitrdFile {
 
     /// Reads the file to the highest place that is free.
     ///
-    /// An empty file is no initrd, as it is none to Linux, which takes `ramdisk_size` 0 for "none"; a note says so.
+    /// An empty file counts as no initrd, as in Linux, where `ramdisk_size` 0 means "none"; a note says so.
     ///
     /// - Parameters:
     ///   - plan: Who uses which memory, the kernel included.
     ///   - last: The highest address that the kernel allows.
     ///   - notes: Gets the note about an empty file.
-    /// - Returns: Where it lies, or `nil` for an empty file.
+    /// - Returns: Its place, or `nil` for an empty file.
     /// - Throws: `initrdDoesNotFit`, or a read error.
     func load(
         into plan: MemoryPlan,

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// Indicates whether a Linux kernel can unpack its initial RAM disk.
 ///
-/// One that cannot goes on without, and panics for want of a root, long after its one line about it.
+/// A kernel that cannot continues without it, and panics for lack of a root, long after its one line about it.
 enum InitrdSupport {
     /// In every kernel that unpacks an initramfs: its message in init/initramfs.c.
     private static let unpacker = Array("Initramfs unpacking failed".utf8)

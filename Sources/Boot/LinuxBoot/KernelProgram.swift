@@ -165,11 +165,11 @@ struct KernelProgram {
         guard let compression = Compression(magicOf: start) else {
             throw .kernel(path: kernel.path, .unusablePayload("the format of its compressed kernel is unknown"))
         }
-        // What the kernel unpacks to has to fit into the memory that the header asks for.
+        // The unpacked kernel must fit into the memory that the header asks for.
         let ceiling = max(memory.byteCount, Self.unpackedByteCountLimit)
         let limit = header.initSize > 0 ? min(header.initSize, ceiling) : ceiling
         return try unpack(kernel, compression, source: payload, limit: limit, choice) { _ in
-            .unusablePayload("its payload is no ELF image")
+            .unusablePayload("its payload is not an ELF image")
         }
     }
 
@@ -196,7 +196,7 @@ struct KernelProgram {
             throw .entryNotOffered(.image, "the image does not announce a 64-bit entry point (boot protocol 2.12)")
         }
         guard header.protectedModeByteCount > Self.entryOffset else {
-            throw .malformed("its 64-bit entry point lies behind its end")
+            throw .malformed("its 64-bit entry point lies beyond its end")
         }
         // Below its preferred address the kernel would only move itself up to it.
         let alignment = max(header.kernelAlignment, 1)

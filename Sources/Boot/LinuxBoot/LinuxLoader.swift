@@ -24,13 +24,13 @@ package struct LinuxLoader: Sendable {
     ///   - initrd: The file with the initial RAM disk.
     ///   - commandLine: The kernel command line.
     ///   - rsdp: Where the ACPI tables begin, if there are any.
-    ///   - virtioDevices: What a kernel that does not use ACPI is told of on its command line; the tables that `rsdp` names
+    ///   - virtioDevices: The devices that a kernel without ACPI finds on its command line; the tables that `rsdp` names
     ///     have them too.
     ///   - hasIdentityPage: Whether the guest finds an `IdentityPage`; PVH has no place for it.
     ///   - rngSeed: Random bytes for the guest's own generator, 32 or more, at most 4096; empty for none. PVH has no
     ///     place for them.
-    /// - Returns: Where everything lies, and the state in which the first vCPU starts.
-    /// - Throws: What is wrong with which file. Guest memory then holds parts of the kernel.
+    /// - Returns: The place of everything, and the state in which the first vCPU starts.
+    /// - Throws: The fault, and the file that has it. Guest memory holds parts of the kernel then.
     package func load(
         _ kernel: KernelImage,
         entry: EntryChoice = .automatic,
@@ -53,7 +53,7 @@ package struct LinuxLoader: Sendable {
             setupDataByteCount: UInt64(setupData.bytes.count)
         )
         var notes: [String] = []
-        // Opened first: a wrong path is told before the kernel is unpacked.
+        // Opened first: a wrong path is reported before the kernel is unpacked.
         let initrdFile = try initrd.map(InitrdFile.init)
 
         var program = KernelProgram(memory: memory, plan: plan)

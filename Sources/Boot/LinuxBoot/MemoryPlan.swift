@@ -48,7 +48,7 @@ struct MemoryPlan {
             claim(X86Layout.setupData, setupDataByteCount, "the setup data", .linux64),
             claim(
                 X86Layout.commandLine,
-                // What is longer is refused before it is written.
+                // A longer one is refused before it is written.
                 min(UInt64(commandLine.bytes.count), X86Layout.commandLineCapacity),
                 "the command line"
             ),

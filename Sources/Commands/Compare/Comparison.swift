@@ -22,7 +22,7 @@ package struct Comparison {
 
     /// Measures everything, which takes seconds, and many minutes where guest kernels are interpreted.
     ///
-    /// - Returns: What was found out; what could not be, says why.
+    /// - Returns: The findings; a finding that could not be made has the reason.
     /// - Throws: `ComparisonError`, when nothing at all can be compared or the user wants the end.
     package func run() throws(ComparisonError) -> ComparisonResult {
         try checkPrograms()

@@ -4,7 +4,7 @@ package import SystemPackage
 
 /// The reason why a comparison, or a part of it, did not come about.
 package enum ComparisonError: Error, Hashable, CustomStringConvertible {
-    /// The user or the system asked for the end; all that was started is gone.
+    /// The user or the system asked for the end; everything that was started has been removed.
     case interrupted(signal: CInt)
     /// A system call failed.
     case system(operation: String, errno: Errno)
@@ -28,7 +28,7 @@ package enum ComparisonError: Error, Hashable, CustomStringConvertible {
 /// - Parameters:
 ///   - operation: What is done to what, in words.
 ///   - result: What the call gave: at least 0, or -errno.
-/// - Returns: The same, if it is no error.
+/// - Returns: The same result, unless it is an error.
 /// - Throws: `ComparisonError.system`.
 @discardableResult
 func checked(_ operation: @autoclosure () -> String, _ result: CInt) throws(ComparisonError) -> CInt {

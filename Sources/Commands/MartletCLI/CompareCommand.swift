@@ -19,14 +19,14 @@ struct CompareCommand: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("Only these topics, with commas between them.", valueName: "topics"))
+    @Option(help: ArgumentHelp("Measure only these topics, separated by commas.", valueName: "topics"))
     var only: TopicList?
 
-    @Option(name: .customLong("repeat"), help: ArgumentHelp("How many samples to take.", valueName: "count"))
+    @Option(name: .customLong("repeat"), help: ArgumentHelp("The number of samples to take.", valueName: "count"))
     var repetitions = 5
 
     @Option(
-        help: ArgumentHelp("Start this static program too, in all of them.", valueName: "program"),
+        help: ArgumentHelp("Also start this static program in each of them.", valueName: "program"),
         completion: .file()
     )
     var workload: String?
@@ -35,13 +35,13 @@ struct CompareCommand: ParsableCommand {
     var json = false
 
     @Option(
-        help: ArgumentHelp("Write a page with charts, and the JSON, into this folder too.", valueName: "folder"),
+        help: ArgumentHelp("Also write a page with charts, and the JSON, to this folder.", valueName: "folder"),
         completion: .directory
     )
     var report: String?
 
     @Option(
-        help: ArgumentHelp("The container runtime, a name or a path; else crun, or runc.", valueName: "runtime"),
+        help: ArgumentHelp("The container runtime, by name or path. (default: crun, else runc)", valueName: "runtime"),
         completion: .file()
     )
     var runtime: String?
@@ -113,7 +113,7 @@ struct TopicList: ExpressibleByArgument {
     }
 }
 
-/// One line on standard error that says what goes on, while standard error is a terminal; else a line for each step.
+/// One line of progress on standard error, while that is a terminal; else a line for each step.
 final class ProgressLine {
     private let isTerminal = isatty(STDERR_FILENO) == 1
 
@@ -136,7 +136,7 @@ final class ProgressLine {
     }
 
     private func write(_ text: String) {
-        // Where standard error is closed, there is nobody to tell.
+        // Nobody could read a message where standard error is closed.
         _ = try? FileDescriptor.standardError.writeAll(text.utf8)
     }
 }

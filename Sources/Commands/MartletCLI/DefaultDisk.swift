@@ -14,7 +14,7 @@ final class DefaultDisk: Sendable {
 
     /// - Parameters:
     ///   - guest: Whose root it is.
-    ///   - keptPath: The file that is the copy, made if it is not there, under its name only when it is whole; `nil` for a
+    ///   - keptPath: The file that is the copy, created if missing, under its name only when it is whole; `nil` for a
     ///     copy that ends with this process.
     /// - Throws: `StorageError` where there is no room for a copy, for one.
     init(of guest: DefaultGuest, keptAt keptPath: String?) throws {

@@ -8,7 +8,7 @@ import SystemPackage
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Show what this host's KVM can do, what is missing and how to mend it.",
+        abstract: "Show what this host's KVM can do, what is missing and how to fix it.",
         discussion: "The exit status is 0 when machines can run here, else 1."
     )
 
@@ -19,7 +19,7 @@ struct DoctorCommand: ParsableCommand {
         }
         show(defaultGuest)
         printAnswer()
-        printAnswer(report.isUsable ? "Machines can run here." : "No machine can run here: mend what is marked FAIL.")
+        printAnswer(report.isUsable ? "Machines can run here." : "No machine can run here: fix what is marked FAIL.")
         if !report.isUsable { throw ExitCode.failure }
     }
 

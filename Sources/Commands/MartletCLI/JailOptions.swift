@@ -44,7 +44,7 @@ struct JailOptions: ParsableArguments {
         } catch {
             throw ValidationError(
                 """
-                --jail: this host lets you make no namespaces (\(error)): start the machine as root with --user, or leave \
+                --jail: this host does not let you make namespaces (\(error)): start the machine as root with --user, or leave \
                 --jail out.
                 """
             )

@@ -41,7 +41,7 @@ struct MartletCommand: ParsableCommand {
             Glibc.exit(1)
         }
         do {
-            // Not CommandLine.arguments, which loses bytes that are no UTF-8.
+            // Not CommandLine.arguments, which loses bytes that are not UTF-8.
             let all = ProcessArguments.all
             if let status = try PlainRestore(all)?.run() { Glibc.exit(status) }
             var command = try parseAsRoot(RunImageCommand.arguments(from: NetworkOption.completed(all)))

@@ -20,7 +20,7 @@ struct NetworkOptions: ParsableArguments {
     @Option(
         name: [.customShort("p"), .customLong("publish")],
         help: ArgumentHelp(
-            "Let a port of the host lead to the guest: [[IP:]HOST:]GUEST[/tcp|udp]; implies --net=user.",
+            "Publish a port of the guest on the host: [[IP:]HOST:]GUEST[/tcp|udp]; implies --net=user.",
             discussion: "Ports may be ranges (8000-8010:8000-8010). Without HOST a free port is chosen and printed.",
             valueName: "ports"
         ),
@@ -43,7 +43,7 @@ struct NetworkOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Give the guest the data of a JSON file at http://169.254.169.254/, by all its networks.",
+            "Serve the data of a JSON file to the guest at http://169.254.169.254/, on all its networks.",
             valueName: "path"
         ),
         completion: .file()

@@ -11,7 +11,7 @@ import RootImage
 import Snapshot
 import SystemPackage
 
-/// The snapshots of the default guest, and of containers' guests, that `martlet run` goes on from instead of a boot: in
+/// The snapshots of the default guest, and of containers' guests, that `martlet run` restorees instead of booting: in
 /// `~/.cache/martlet/ready`.
 ///
 /// Each has a name that follows from all that decides whether a machine would be the same. So one that does not fit is not
@@ -33,7 +33,7 @@ struct ReadySnapshots {
         folder = cache.appending("ready")
     }
 
-    /// Those of `martlet run`, and those of martlet-runtime's containers.
+    /// The snapshots of `martlet run`, and those of martlet-runtime's containers.
     static var all: [ReadySnapshots] {
         [ReadySnapshots(), ReadySnapshots(folder: ImageCache.base.appending("templates"))].compactMap(\.self)
     }
@@ -92,7 +92,7 @@ struct ReadySnapshots {
         return snapshot
     }
 
-    /// Makes a place for a snapshot that is not there, where there is room for it.
+    /// Makes a place for a missing snapshot, where there is room for it.
     ///
     /// - Parameters:
     ///   - name: See `name(of:)`.
@@ -105,7 +105,7 @@ struct ReadySnapshots {
         let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
         guard free > configuration.size.memoryByteCount + Self.reserve else { return nil }
         let path = folder.appending(name)
-        // One that is there is damaged, perhaps so that a save would not know it for a snapshot and not replace it.
+        // An existing one is damaged, perhaps so much that a save would not recognise and replace it.
         SnapshotRemoval.remove(path)
         SnapshotSeal(of: path).remove()
         return path
@@ -118,7 +118,7 @@ struct ReadySnapshots {
     @discardableResult
     func prune(keeping count: Int) -> [Entry] {
         entries.dropFirst(count).filter { entry in
-            // One that is damaged may not be known for a snapshot.
+            // A damaged one may not be recognised as a snapshot.
             if (try? SnapshotRemoval.removeWhole(entry.path)) == nil { SnapshotRemoval.remove(entry.path) }
             SnapshotSeal(of: entry.path).remove()
             return Self.status(of: entry.path) == nil
@@ -186,7 +186,7 @@ extension RunCommand {
     ///
     /// - Parameter configuration: The machine.
     /// - Returns: The exit status.
-    /// - Throws: What keeps it from starting.
+    /// - Throws: The reason why it cannot start.
     func runPlain(_ configuration: MachineConfiguration) throws -> ExitCode {
         let isAlone = configuration.networkInterfaces.isEmpty && configuration.vsock == nil
         guard isPlain, isAlone, let ready = ReadySnapshots(),
@@ -199,14 +199,14 @@ extension RunCommand {
         }
         guard let path = ready.place(for: name, of: configuration) else { return try runHere(.boot(configuration)) }
         return try runHere(.boot(configuration)) { machine in
-            // Somebody else may have been faster.
+            // Another process may have been faster.
             machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
                 ready.prune(keeping: ReadySnapshots.limit)
             }
         }
     }
 
-    /// Tells the user of a machine that goes on instead of a boot.
+    /// Tells the user of a machine that continues instead of a boot.
     static func tell(of snapshot: MachineSnapshot) {
         let age = age(seconds: Int64(time(nil)) - snapshot.machine.time)
         Messages.write("restored from a snapshot of this guest, taken \(age) ago; --boot boots it")

@@ -41,7 +41,7 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Keep the default guest's disk in PATH, and go on with what is there; else it ends with the machine.",
+            "Keep the default guest's disk in PATH for the next run; otherwise it ends with the machine.",
             valueName: "path"
         ),
         completion: .file()
@@ -50,7 +50,7 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var network: NetworkOptions
 
-    @Flag(help: "Give the guest no random numbers of the host's (virtio-entropy).")
+    @Flag(help: "Leave out the device for the host's random numbers (virtio-entropy).")
     var noEntropy = false
 
     @Option(help: "Kernel parameters, added after Martlet's own.")
@@ -101,7 +101,7 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Take all about the machine from a JSON file, as Firecracker's --config-file.",
+            "Read the whole configuration from a JSON file, as Firecracker's --config-file does.",
             valueName: "path"
         ),
         completion: .file()
@@ -117,7 +117,7 @@ struct RunCommand: ParsableCommand {
     @OptionGroup(title: "Options of a saved machine")
     var restoring: RestoreArguments
 
-    @Flag(help: "Boot the default guest, instead of going on from a snapshot that an earlier boot has left.")
+    @Flag(help: "Boot the default guest instead of restoring a snapshot that an earlier boot left.")
     var boot = false
 
     @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
@@ -144,7 +144,7 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var jailing: JailOptions
 
-    @Flag(help: "Say more of what happens.")
+    @Flag(help: "Print more messages.")
     var verbose = false
 
     mutating func validate() throws {
@@ -158,7 +158,7 @@ struct RunCommand: ParsableCommand {
         try validateNamed()
         let defaultDisks = disks.filter(\.isDefault)
         if defaultDisks.count > 1 {
-            throw ValidationError("The default disk can be there once only.")
+            throw ValidationError("The default disk can be given only once.")
         }
         if keep != nil, kernel != nil || config != nil || !disks.isEmpty, defaultDisks.isEmpty {
             throw ValidationError("--keep keeps the default guest's disk, which this machine does not have.")
@@ -190,7 +190,7 @@ struct RunCommand: ParsableCommand {
     ///   - start: The beginning of the machine.
     ///   - prepare: Called when the machine is made, just before its guest runs.
     /// - Returns: The exit status.
-    /// - Throws: What keeps it from starting.
+    /// - Throws: The reason why it cannot start.
     func runHere(
         _ start: MachineStart,
         prepare: (@Sendable (VirtualMachine) -> Void)? = nil

@@ -15,7 +15,7 @@ import SystemPackage
 struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
-        abstract: "Save a running machine to files, and look after them.",
+        abstract: "Save a running machine to files, and manage them.",
         discussion: """
             A snapshot is a folder. `martlet run --restore DIR` goes on with it, any number of times.
             It holds all of the guest's memory, secrets included: only you can read it.
@@ -41,7 +41,7 @@ struct SnapshotArgument: ParsableArguments {
 struct SnapshotSaveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "save",
-        abstract: "Save a running machine; it goes on when that is done.",
+        abstract: "Save a running machine; it continues when that is done.",
         discussion: """
             Disks that the guest can write to are copied into the snapshot. Whatever interrupts this leaves the snapshot that \
             was there before, the whole new one, or nothing.
@@ -51,10 +51,10 @@ struct SnapshotSaveCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
     @OptionGroup var snapshot: SnapshotArgument
 
-    @Flag(help: "Replace a snapshot that is there already.")
+    @Flag(help: "Replace an existing snapshot.")
     var replace = false
 
-    @Flag(help: "End the machine when it is saved; it does nothing in between.")
+    @Flag(help: "End the machine when it is saved; it does not run in between.")
     var stop = false
 
     @Option(
@@ -70,7 +70,7 @@ struct SnapshotSaveCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Save only what is not as in this snapshot of the machine; `martlet snapshot merge` makes a whole one of the two.",
+            "Save only the differences from this snapshot of the machine; `martlet snapshot merge` combines the two.",
             valueName: "folder"
         ),
         completion: .directory
@@ -114,7 +114,7 @@ struct SnapshotInspectCommand: ParsableCommand {
 struct SnapshotVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Compare a snapshot's memory with its checksums, and look whether all of its files are there."
+        abstract: "Check a snapshot's memory against its checksums, and that all of its files exist."
     )
 
     @OptionGroup var snapshot: SnapshotArgument
@@ -153,13 +153,13 @@ struct SnapshotVerifyCommand: ParsableCommand {
 struct SnapshotMergeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
-        abstract: "Make a whole snapshot of one that has only the differences to another one (`save --diff-of`)."
+        abstract: "Combine a snapshot with one that has only differences from it (`save --diff-of`)."
     )
 
-    @Argument(help: "The snapshot that has all.", completion: .directory)
+    @Argument(help: "The full snapshot.", completion: .directory)
     var base: String
 
-    @Argument(help: "The snapshot that has the differences.", completion: .directory)
+    @Argument(help: "The snapshot that has only differences.", completion: .directory)
     var differences: String
 
     @OptionGroup var snapshot: SnapshotArgument
@@ -179,7 +179,7 @@ struct SnapshotPackCommand: ParsableCommand {
 
     @OptionGroup var snapshot: SnapshotArgument
 
-    @Argument(help: "The file to be made.", completion: .file())
+    @Argument(help: "The file to create.", completion: .file())
     var file: String
 
     func run() throws {
@@ -191,7 +191,7 @@ struct SnapshotPackCommand: ParsableCommand {
 struct SnapshotUnpackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unpack",
-        abstract: "Make a snapshot of a file that `pack` has made, and verify it."
+        abstract: "Unpack a file that `pack` has made, and verify the snapshot."
     )
 
     @Argument(help: "The file.", completion: .file())
@@ -212,7 +212,7 @@ struct SnapshotUnpackCommand: ParsableCommand {
 struct SnapshotRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
-        abstract: "Remove a snapshot; machines that go on from it are not disturbed."
+        abstract: "Remove a snapshot; machines restored from it keep running."
     )
 
     @OptionGroup var snapshot: SnapshotArgument
@@ -226,7 +226,7 @@ struct SnapshotRemoveCommand: ParsableCommand {
 struct SnapshotListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
-        abstract: "List the snapshots that `martlet run` and martlet-runtime go on from instead of a boot."
+        abstract: "List the snapshots that `martlet run` and martlet-runtime restore instead of booting."
     )
 
     func run() throws {
@@ -244,10 +244,10 @@ struct SnapshotPruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
         abstract:
-            "Remove the snapshots that `martlet run` and martlet-runtime go on from: the next run boots and saves another one."
+            "Remove the snapshots that `martlet run` and martlet-runtime restore: the next run boots and saves a new one."
     )
 
-    @Option(help: "The number of snapshots of each of the two that stay: the newest.")
+    @Option(help: "Keep this many of the newest snapshots of each of the two.")
     var keep = 0
 
     func validate() throws {

@@ -7,7 +7,7 @@ package import JSON
 package import MachineModel
 import SystemPackage
 
-/// The network of a container whose engine made it: TAPs of this namespace, and what the guest is told about them.
+/// The network of a container whose engine made it: TAPs of this namespace, and their description for the guest.
 package struct ContainerNetwork {
     /// The interfaces of the machine, on descriptors of this process that stay open.
     package private(set) var interfaces: [NetworkInterface] = []
@@ -35,7 +35,7 @@ package struct ContainerNetwork {
             interfaces.append(interface)
 
             var guest = GuestContainer.Interface("eth\(index)")
-            // A machine that goes on from a template has the device of that.
+            // A machine that is restored from a template has the device of that.
             guest.hardwareAddress = (interface.guestMAC ?? "").split(separator: ":").compactMap { UInt8($0, radix: 16) }
             guest.mtu = UInt32(clamping: interface.mtu ?? 0)
             (guest.address, guest.mask) = (Self.number(value["address"]), Self.number(value["mask"]))
@@ -72,7 +72,7 @@ package struct ContainerNetwork {
             guard error > 0 else {
                 throw RuntimeSpecification.Problem("cannot make the TAP \(tap): \(Errno(rawValue: -error))")
             }
-            // The guest's driver takes no larger packets later than it is told of now.
+            // The guest's driver never accepts larger packets than it learns of now.
             description.append(["tap": .string(tap), "mtu": .integer(Int64(NetworkInterface.mtus.upperBound))])
         }
         return try ContainerNetwork(.array(description)).interfaces

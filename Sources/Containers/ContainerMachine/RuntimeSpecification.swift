@@ -20,7 +20,7 @@ package enum RuntimeSpecification {
 
     /// Reads OCI's `process`.
     ///
-    /// - Throws: `Problem` for one without arguments, or with what is no number.
+    /// - Throws: `Problem` for one without arguments, or with an invalid number.
     package static func program(_ process: JSONValue) throws(Problem) -> GuestProgram {
         var program = GuestProgram(strings(process["args"]))
         guard !program.arguments.isEmpty else { throw Problem("process.args is empty: there is no program to run") }
@@ -184,7 +184,7 @@ package enum RuntimeSpecification {
     private static func number<T: FixedWidthInteger>(_ value: JSONValue, _ name: String) throws(Problem) -> T? {
         if value == .null { return nil }
         guard let integer = value.integerValue, let number = T(exactly: integer) else {
-            throw Problem("\(name) is no number of the right size")
+            throw Problem("\(name) is not a number in the valid range")
         }
         return number
     }

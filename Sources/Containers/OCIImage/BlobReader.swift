@@ -27,7 +27,7 @@ enum BlobReader {
         let file = OwnedDescriptor(adopting: raw)
         var status = stat()
         guard unsafe fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw ImageError("\(path) is no file")
+            throw ImageError("\(path) is not a file")
         }
         var hash = SHA256()
         var source = Source(file: file.borrowed, path: path)

@@ -213,7 +213,7 @@ package struct FileTree: TarSink {
         if unsafe native.withPlatformString({ unsafe unlinkat(folder.rawValue, $0, 0) }) == 0 || errno == ENOENT {
             return
         }
-        guard depth < 2048 else { throw ImageError("too many folders in one another") }
+        guard depth < 2048 else { throw ImageError("folders are nested too deeply") }
         let raw = unsafe native.withPlatformString {
             unsafe openat(folder.rawValue, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         }

@@ -51,7 +51,7 @@ package struct ImageLayout {
             }
         } else if candidates.count > 1, Set(names).count > 1 {
             let there = names.compactMap { $0 }.map { printable($0) }.joined(separator: ", ")
-            throw ImageError("\(folder) has several images; name one of them behind a colon: \(there)")
+            throw ImageError("\(folder) has several images; name one of them after a colon: \(there)")
         }
         var manifest: JSONValue?
         // An image for several platforms is an index in the index.
@@ -86,7 +86,7 @@ package struct ImageLayout {
         // It becomes a path.
         guard digest.utf8.count == 64,
             digest.utf8.allSatisfy({ (0x30..<0x3a).contains($0) || (0x61..<0x67).contains($0) })
-        else { throw ImageError("\(folder): '\(printable(name))' is no digest") }
+        else { throw ImageError("\(folder): '\(printable(name))' is not a digest") }
         return Blob(path: folder.appending("blobs").appending("sha256").appending(digest), digest: digest)
     }
 

@@ -54,7 +54,7 @@ package struct StoredImage: Hashable, Sendable {
         for layer in layout.layers { digests.append(try layer.digest ?? digest(of: layer.path)) }
         let key = "layers-" + SHA256.hex(of: Array(digests.joined(separator: " ").utf8))
         let entry = try cache.make(key) { draft in
-            report("making the image's file system (\(layout.layers.count) layers); the next time it is there")
+            report("making the image's file system (\(layout.layers.count) layers), which later runs reuse")
             let folder = draft.appending("tree")
             guard unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 else {
                 throw ImageError("cannot make \(folder): \(Errno(rawValue: errno))")

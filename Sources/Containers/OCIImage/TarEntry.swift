@@ -13,7 +13,7 @@ package struct TarEntry: Hashable, Sendable {
         case pipe
     }
 
-    /// The path, as `String(hostBytes:)` has it; whoever made the archive chose it.
+    /// The path, as `String(hostBytes:)` has it; the archive's author chose it.
     package var path: String
     package var kind: Kind
     package var mode: UInt32

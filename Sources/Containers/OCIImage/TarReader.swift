@@ -4,7 +4,7 @@ import Host
 
 /// Takes a tar archive apart while it arrives: ustar, pax (POSIX.1-2001) and GNU's long names.
 ///
-/// Whoever made the archive may be hostile: numbers are checked, and what is held at a time is bounded. Paths are the
+/// The archive may be hostile: numbers are checked, and memory use is bounded. Paths are the
 /// sink's to judge.
 package struct TarReader<Sink: TarSink> {
     private static var blockByteCount: Int { 512 }
@@ -35,7 +35,7 @@ package struct TarReader<Sink: TarSink> {
 
     /// Takes the next bytes of the archive.
     ///
-    /// - Throws: `ImageError` for what is no archive, or what the sink throws.
+    /// - Throws: `ImageError` for anything but an archive, or the sink's error.
     package mutating func append(_ bytes: ArraySlice<UInt8>) throws(ImageError) {
         var rest = bytes
         while !rest.isEmpty {
@@ -93,7 +93,7 @@ package struct TarReader<Sink: TarSink> {
     private mutating func readHeader(_ block: [UInt8]) throws(ImageError) {
         guard block.contains(where: { $0 != 0 }) else { return state = .ended }
         let sum = block.indices.reduce(0) { $0 + Int((148..<156).contains($1) ? 0x20 : block[$1]) }
-        guard try number(block[148..<156]) == Int64(sum) else { throw ImageError("it is no tar archive") }
+        guard try number(block[148..<156]) == Int64(sum) else { throw ImageError("it is not a tar archive") }
         let byteCount = try number(block[124..<136])
         let padding = Int((512 - byteCount % 512) % 512)
         let type = block[156]
@@ -116,7 +116,7 @@ package struct TarReader<Sink: TarSink> {
     private mutating func begin(_ block: [UInt8], _ type: UInt8, _ headerByteCount: Int64) throws(ImageError) {
         let byteCount = try extended("size") ?? headerByteCount
         guard extensions.keys.allSatisfy({ !$0.hasPrefix("GNU.sparse") }), type != UInt8(ascii: "S") else {
-            throw ImageError("a sparse file in the archive: no image has those")
+            throw ImageError("the archive has a sparse file, which images cannot have")
         }
         var path = text(block[0..<100])
         let isUSTAR = block[257..<263].elementsEqual("ustar\0".utf8)
@@ -181,7 +181,7 @@ package struct TarReader<Sink: TarSink> {
         for byte in field.drop(while: { $0 == 0x20 }) {
             if byte == 0 || byte == 0x20 { break }
             guard (0x30..<0x38).contains(byte), value <= Int64.max >> 3 else {
-                throw ImageError("a number in the archive is none")
+                throw ImageError("a number in the archive is malformed")
             }
             value = value << 3 | Int64(byte - 0x30)
         }
@@ -193,7 +193,7 @@ package struct TarReader<Sink: TarSink> {
         guard let bytes = extensions[name] else { return nil }
         let digits = String(decoding: bytes, as: UTF8.self).prefix { $0 != "." }
         guard let value = Int64(digits), value >= 0 || name == "mtime" else {
-            throw ImageError("a pax record '\(name)' of the archive is no number")
+            throw ImageError("a pax record '\(name)' of the archive is not a number")
         }
         return value
     }

@@ -70,7 +70,7 @@ package enum FileSystemImage {
         try makeSparse(full, byteCount: scratchByteCount)
         try run("mke2fs", scratchArguments + [full.hostText])
         try edit(full, scratchFolders)
-        // mke2fs has reserved room for inodes, 128 MiB of it. That is a hole to whoever copies it, once no page of it is in memory.
+        // mke2fs has reserved room for inodes, 128 MiB of it. A copy sees a hole there, once no page of it is in memory.
         if let file = try? OwnedDescriptor(opening: full, O_RDWR), fsync(file.rawValue) == 0 {
             _ = posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
         }
@@ -119,7 +119,7 @@ package enum FileSystemImage {
     /// Runs a program of e2fsprogs.
     private static func run(_ name: String, _ arguments: [String]) throws(RootImageError) {
         guard let program = HostProgram.find(name) else {
-            throw RootImageError("\(name) is not there: install e2fsprogs (apt-get install e2fsprogs)")
+            throw RootImageError("\(name) is missing: install e2fsprogs (apt-get install e2fsprogs)")
         }
         let said: HostProgram.Ending
         do throws(HostProgram.Failure) { said = try HostProgram.run(program, arguments) } catch {

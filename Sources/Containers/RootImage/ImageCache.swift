@@ -57,7 +57,7 @@ package struct ImageCache: Sendable {
         let result = unsafe draft.path.withPlatformString { from in
             unsafe path.withPlatformString { unsafe rename(from, $0) }
         }
-        // Not empty: somebody else has made the same.
+        // Not empty: another process has made the same.
         guard result == 0 || errno == ENOTEMPTY || errno == EEXIST else {
             throw RootImageError("cannot name \(path): \(Errno(rawValue: errno))")
         }

@@ -17,7 +17,7 @@ package struct OverlayIdentity: Hashable, Sendable {
 
     private static let mountsLimit = 16 << 20
 
-    /// Looks at a folder's mount; `nil` where it is no overlay, or one whose folders cannot be seen from here.
+    /// Examines a folder's mount; `nil` where it is not an overlay, or its folders are not visible from here.
     ///
     /// - Parameter folder: A root file system.
     package init?(of folder: FilePath) {
@@ -56,7 +56,7 @@ package struct OverlayIdentity: Hashable, Sendable {
         guard !lower.isEmpty else { return nil }
         var hash = SHA256()
         for folder in lower.map(Self.withoutBackslashes) {
-            // One that is relative is so to whoever mounted it.
+            // A relative path depends on the process that mounted it.
             guard folder.first == UInt8(ascii: "/"), let facts = Self.facts(folder) else { return nil }
             if let files = Self.files(folder, limit: Self.smallLayer) {
                 hash.add(Array(files.utf8) + [0])

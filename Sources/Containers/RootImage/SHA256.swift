@@ -17,7 +17,7 @@ package struct SHA256 {
         if isContiguous == nil { add(Array(bytes)) }
     }
 
-    /// The digest of all that was added, in hexadecimal; the value is used up.
+    /// The digest of everything that was added, in hexadecimal; the value is consumed.
     package mutating func finish() -> String {
         var digest = [UInt8](repeating: 0, count: 32)
         unsafe ccontainers_sha256_finish(&state, &digest)

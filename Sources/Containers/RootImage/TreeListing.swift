@@ -57,7 +57,7 @@ package struct TreeListing: Hashable, Sendable {
         _ depth: Int,
         _ body: (String, stat, String) throws(RootImageError) -> Void
     ) throws(RootImageError) {
-        guard depth < depthLimit else { throw RootImageError("\(folder): too many folders in one another") }
+        guard depth < depthLimit else { throw RootImageError("\(folder): folders are nested too deeply") }
         let names: [String]
         do throws(Errno) { names = try FolderListing.names(in: folder.hostText) } catch {
             throw RootImageError("cannot read \(folder): \(error)")
@@ -65,7 +65,7 @@ package struct TreeListing: Hashable, Sendable {
         for name in names.sorted() {
             let path = FilePath(hostText: folder.hostText + "/" + name)
             var status = stat()
-            // Gone since it was listed: then it is not there.
+            // Removed since it was listed.
             guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { continue }
             let inner = relative + "/" + name
             try body(inner, status, status.st_mode & S_IFMT == S_IFLNK ? target(of: path) : "")

@@ -6,11 +6,11 @@ import JSON
 import RootImage
 import SystemPackage
 
-/// `start`: ties the container's network to the machine, which then goes on from a template, or boots.
+/// `start`: ties the container's network to the machine, which is then restored from a template, or boots.
 struct StartCommand {
     let options: RuntimeOptions
 
-    /// - Returns: Why runc cannot be run; it does not return else.
+    /// - Returns: The error where runc cannot be run; does not return otherwise.
     func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
@@ -28,12 +28,12 @@ struct StartCommand {
 struct ContainerExecCommand {
     var options: RuntimeOptions
 
-    /// - Returns: Why runc cannot be run; it does not return else.
+    /// - Returns: The error where runc cannot be run; does not return otherwise.
     mutating func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists else { return try Delegate.replaceThisProcess(options.arguments) }
         guard let file = options["--process"] else {
-            throw RuntimeProblem("exec needs --process FILE; engines give that")
+            throw RuntimeProblem("exec needs --process FILE, as engines give it")
         }
         let process = try state.read(FilePath(hostText: file))
         // As an argument: the container's file system is not the engine's to write to.
@@ -83,7 +83,7 @@ struct StateCommand {
 struct UpdateCommand {
     var options: RuntimeOptions
 
-    /// - Returns: Why runc cannot be run; it does not return else.
+    /// - Returns: The error where runc cannot be run; does not return otherwise.
     mutating func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         guard state.exists, let file = options["--resources"] else {
@@ -94,7 +94,7 @@ struct UpdateCommand {
         let guest = origin["memory_mib"].integerValue ?? 0
         let limit = resources["memory"]["limit"].integerValue ?? 0
         if origin["member"] == true, limit > 0, limit != origin["memory_limit"].integerValue {
-            throw RuntimeProblem("a container in a pod's machine keeps the limit of memory that it was made with")
+            throw RuntimeProblem("a container in a pod's machine keeps the memory limit that it was created with")
         }
         if limit > 0, limit >> 20 < guest {
             throw RuntimeProblem("a machine's memory cannot shrink while it runs: the guest has \(guest) MiB")
@@ -109,7 +109,7 @@ struct UpdateCommand {
 struct PauseCommand {
     let options: RuntimeOptions
 
-    /// - Returns: Why runc cannot be run; it does not return else.
+    /// - Returns: The error where runc cannot be run; does not return otherwise.
     func run() throws -> RuntimeProblem {
         let state = try ContainerState(options)
         if state.exists, try state.originDescription()["member"] == true {

@@ -75,9 +75,9 @@ enum ContainerNetwork {
             switch -index {
             case EBUSY:
                 throw RuntimeProblem(
-                    "another machine has the network of this namespace: containers that share one cannot be machines of their own"
+                    "another machine uses this network namespace: containers that share one cannot be machines of their own"
                 )
-            case ENOENT: throw RuntimeProblem("/dev/net/tun is not there: this host has no TAP interfaces")
+            case ENOENT: throw RuntimeProblem("/dev/net/tun does not exist: this host has no TAP interfaces")
             default: throw RuntimeProblem("cannot make the TAP \(tap): \(Errno(rawValue: -index))")
             }
         }

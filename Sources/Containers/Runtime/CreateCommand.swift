@@ -17,7 +17,7 @@ struct CreateCommand {
         state = try ContainerState(options)
     }
 
-    /// - Returns: Why runc cannot be run; it does not return else.
+    /// - Returns: The error where runc cannot be run; does not return otherwise.
     mutating func run() throws -> RuntimeProblem {
         let bundle = FilePath(hostText: options["--bundle"] ?? ".").absolute
         let original = try state.read(bundle.appending("config.json"))

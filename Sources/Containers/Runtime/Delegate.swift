@@ -14,13 +14,13 @@ enum Delegate {
             if let path = HostProgram.find(name) { return path }
         }
         throw RuntimeProblem(
-            "martlet-runtime needs runc or crun, and neither is there: install one, or set \(variable)"
+            "martlet-runtime needs runc or crun, and neither is installed: install one, or set \(variable)"
         )
     }
 
     /// Becomes it.
     ///
-    /// - Returns: Why that is not possible; it does not return else.
+    /// - Returns: The error; does not return on success.
     static func replaceThisProcess(_ arguments: [String]) throws(RuntimeProblem) -> RuntimeProblem {
         let program = try find()
         return RuntimeProblem("cannot run \(program): \(HostProgram.replaceThisProcess(by: program, arguments))")

@@ -18,7 +18,7 @@ struct Installation {
         let folder = executable.parent
         command = folder.appending("martlet")
         guard unsafe command.withPlatformString({ unsafe access($0, X_OK) }) == 0 else {
-            throw RuntimeProblem("\(command) is not there: martlet-runtime is installed beside martlet")
+            throw RuntimeProblem("\(command) does not exist: martlet-runtime must be installed beside martlet")
         }
         if let named = ProcessArguments.environment(GuestImageFolders.environmentVariable) {
             images = FilePath(hostText: named)
@@ -29,7 +29,7 @@ struct Installation {
         }
         let kernel = images.appending("vmlinux")
         guard unsafe kernel.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
-            throw RuntimeProblem("the guest is not built: \(kernel) is not there (make guest-images)")
+            throw RuntimeProblem("the guest is not built: \(kernel) does not exist (make guest-images)")
         }
         libraries = Self.mappedLibraryFolders()
     }

@@ -21,13 +21,13 @@ struct MachineSize {
     /// - Parameters:
     ///   - configuration: The `config.json` of the container, or of the pod's sandbox.
     ///   - isPod: Whether it is a pod's, whose limits are in annotations of containerd's.
-    /// - Throws: `RuntimeProblem` for an annotation that is no size.
+    /// - Throws: `RuntimeProblem` for an annotation that is not a size.
     init(of configuration: JSONValue, isPod: Bool) throws(RuntimeProblem) {
         let annotations = configuration["annotations"]
         func number(_ name: String) -> Int64 { Int64(annotations[name].string ?? "") ?? 0 }
         if let text = annotations["martlet.memory"].string {
             guard let value = Int64(text), (32...1 << 20).contains(value) else {
-                throw RuntimeProblem("annotation martlet.memory: '\(printable(text))' is no number of MiB from 32 on")
+                throw RuntimeProblem("annotation martlet.memory: '\(printable(text))' is not at least 32 MiB")
             }
             memoryMiB = value
         } else if isPod {

@@ -6,7 +6,7 @@ import JSON
 import RootImage
 import SystemPackage
 
-/// A snapshot that a container's machine goes on from instead of a boot: of a guest whose agent waits, before it has had
+/// A snapshot that a container's machine restorees instead of booting: of a guest whose agent waits, before it has had
 /// anything of a container.
 ///
 /// A process beside the containers makes it (`martlet container-template`), and no container's process can write to it. The first
@@ -66,9 +66,9 @@ struct MachineTemplate {
     /// - Throws: `RuntimeProblem` where the container's folder cannot be written to.
     func offer(to state: ContainerState) throws(RuntimeProblem) {
         try state.write(["name": .string(name)], to: state.shared.appending("template.json"))
-        // One that has changed since it was made is damaged: the process below makes another one.
+        // A template that has changed since it was made is damaged: the process below makes another one.
         if SnapshotSeal(of: folder.appending(name)).holds { return }
-        // Locked until the process that makes the template ends, however it does: then the container goes on.
+        // Locked until the process that makes the template ends, however it does: then the container continues.
         let path = state.shared.appending("making")
         let lock: OwnedDescriptor
         do throws(Errno) { lock = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT) } catch {

@@ -64,7 +64,7 @@ struct MountCopies {
                     """
                 )
             }
-        default: throw RuntimeProblem("\(source) is no file or folder, and cannot be copied into a machine")
+        default: throw RuntimeProblem("\(source) is neither a file nor a folder, and cannot be copied into a machine")
         }
         do throws(AgentError) { try files.copy(source, to: copy) } catch {
             throw RuntimeProblem("cannot copy \(source) into the machine: \(error)")

@@ -88,7 +88,7 @@ struct OuterContainer {
     private func withDevices(_ linux: JSONValue) throws(RuntimeProblem) -> JSONValue {
         guard let machine else { return linux.with("resources", Self.withRoomForMachine(linux["resources"], 0)) }
         guard let kvm = Self.device("/dev/kvm") else {
-            throw RuntimeProblem("/dev/kvm is not there: this host has no KVM")
+            throw RuntimeProblem("/dev/kvm does not exist: this host has no KVM")
         }
         var devices = linux["devices"].elements
         var rules = linux["resources"]["devices"].elements

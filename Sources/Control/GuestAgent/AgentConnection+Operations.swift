@@ -73,7 +73,7 @@ extension AgentConnection {
         while let answer = try receive() {
             try Self.check(answer)
             if answer.kind == .end { return entries }
-            guard answer.kind == .process, entries.count < 1 << 16 else { throw .malformed("a list that has no end") }
+            guard answer.kind == .process, entries.count < 1 << 16 else { throw .malformed("an endless list") }
             if let entry = ProcessEntry(answer.payload) { entries.append(entry) }
         }
         throw .hungUp

@@ -59,7 +59,7 @@ package struct AgentMessage: Hashable, Sendable {
     /// - Throws: `AgentError.unusable` for text with a NUL in it, or longer than a message.
     static func bytes(_ text: String) throws(AgentError) -> [UInt8] {
         let bytes = text.hostBytes
-        guard !bytes.contains(0) else { throw .unusable("\(printable(text)) has a zero byte in it") }
+        guard !bytes.contains(0) else { throw .unusable("\(printable(text)) contains a zero byte") }
         guard bytes.count < 64 << 10 else {
             throw .unusable("text of \(bytes.count) bytes is too long for the guest's agent")
         }

@@ -20,7 +20,7 @@ package struct AgentMessageParser {
     /// Takes the next message that is whole.
     ///
     /// - Returns: `nil` where more bytes have to come.
-    /// - Throws: `AgentError.malformed` for what is no message.
+    /// - Throws: `AgentError.malformed` for anything but a message.
     package mutating func next() throws(AgentError) -> AgentMessage? {
         let header = AgentMessage.headerByteCount
         guard buffer.count - offset >= header else { return nil }
@@ -29,7 +29,7 @@ package struct AgentMessageParser {
         let count = Int(fields.number(UInt32.self))
         guard let kind = AgentMessage.Kind(rawValue: type), reserved == (0, 0), count <= AgentMessage.payloadLimit
         else {
-            throw .malformed("it sent what is no message")
+            throw .malformed("it sent an invalid message")
         }
         guard buffer.count - offset >= header + count else { return nil }
         defer { offset += header + count }

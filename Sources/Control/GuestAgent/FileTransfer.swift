@@ -64,7 +64,7 @@ enum FileTransfer {
         var status = stat()
         let result = unsafe path.withPlatformString { unsafe links == .none ? lstat($0, &status) : stat($0, &status) }
         guard result == 0 else { throw .host("cannot look at \(path): \(Errno(rawValue: errno))") }
-        guard depth < depthLimit else { throw .host("\(path): more than \(depthLimit) folders in one another") }
+        guard depth < depthLimit else { throw .host("\(path): folders are nested more than \(depthLimit) deep") }
         budget.entryCount -= 1
         guard budget.entryCount >= 0 else { throw .host("\(path): too many files for the guest's memory") }
         let type = status.st_mode & S_IFMT

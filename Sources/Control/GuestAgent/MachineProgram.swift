@@ -31,7 +31,7 @@ package final class MachineProgram: Sendable {
         /// Reads what a machine says of its program.
         ///
         /// - Parameter json: The header, and more; null where there is no program.
-        /// - Throws: `JSONError` where it is no header.
+        /// - Throws: `JSONError` where it is not a header.
         package init?(describedBy json: JSONValue) throws {
             guard case .object(var object) = json else { return nil }
             object["running"] = nil
@@ -98,7 +98,7 @@ package final class MachineProgram: Sendable {
     /// Takes over a file that another process wrote.
     ///
     /// - Parameter file: Becomes this value's.
-    /// - Throws: `AgentError.unusable` where it is no program's.
+    /// - Throws: `AgentError.unusable` where it does not describe a program.
     package init(adopting file: consuming OwnedDescriptor) throws(AgentError) {
         let borrowed = file.borrowed
         func read(_ count: Int, at offset: Int64) -> [UInt8] {

@@ -71,7 +71,7 @@ package final class ProgramRun {
     /// - Parameters:
     ///   - program: The program.
     ///   - onStart: Called when it runs.
-    /// - Returns: How it ended.
+    /// - Returns: The outcome.
     /// - Throws: `AgentError`.
     package func run(
         _ program: GuestProgram,
@@ -88,7 +88,7 @@ package final class ProgramRun {
     /// - Parameters:
     ///   - program: The program.
     ///   - onStart: Called when it runs.
-    /// - Returns: How it ended.
+    /// - Returns: The outcome.
     /// - Throws: `AgentError`.
     package func run(_ program: MachineProgram, onStart: () -> Void = {}) throws(AgentError) -> WaitStatus {
         try program.send(over: connection)
@@ -145,7 +145,7 @@ package final class ProgramRun {
         } catch .resourceTemporarilyUnavailable {
             return
         } catch {
-            // As if the program itself had found nobody there; what it goes on writing is dropped.
+            // As if the program itself had found nobody there; what it continues writing is dropped.
             brokenOutputs.insert(waitingFor.descriptor.rawValue)
             waiting = []
             signals.send(SIGPIPE)

@@ -19,7 +19,7 @@ package protocol ProgramStream: Sendable {
     func readSome(limit: Int) throws(Errno) -> [UInt8]
     /// Writes as much as there is room for.
     ///
-    /// - Returns: How many bytes.
+    /// - Returns: The number of bytes.
     /// - Throws: `Errno`; `.resourceTemporarilyUnavailable` where there is no room.
     func writeSome(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int
 }

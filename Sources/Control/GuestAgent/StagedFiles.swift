@@ -12,7 +12,7 @@ package struct StagedFiles {
 
     package init() {}
 
-    /// Copies a file, or a folder with all that is in it, as what links lead to.
+    /// Copies a file, or a folder with its contents, following links.
     ///
     /// - Parameters:
     ///   - source: The file or folder.

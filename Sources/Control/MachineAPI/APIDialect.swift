@@ -4,9 +4,9 @@ import Host
 
 /// The program that an API's clients expect behind its socket.
 package enum APIDialect: Sendable {
-    /// Martlet: what it does not know is refused, so that no wish is lost silently.
+    /// Martlet: unknown settings are refused, so that none is lost silently.
     case martlet
-    /// Firecracker: whatever that program accepts without a word is accepted, and answers have its form.
+    /// Firecracker: everything that Firecracker accepts is accepted, and answers have its form.
     case firecracker
 
     /// The dialect of this process, by the name under which it was started.

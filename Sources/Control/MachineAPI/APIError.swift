@@ -3,15 +3,15 @@
 import JSON
 package import MachineModel
 
-/// A request that cannot be carried out: becomes a response with a `fault_message`, as Firecracker's clients expect.
+/// The error of a request: becomes a response with a `fault_message`, as Firecracker's clients expect.
 package struct APIError: Error, Hashable, CustomStringConvertible {
     /// The status of the response.
     package var status = 400
     /// The error, in words.
     package let description: String
-    /// Indicates whether the request had a field that Firecracker wants to do without.
+    /// Indicates whether the request had a deprecated field of Firecracker's.
     var isDeprecated = false
-    /// The error in the words that Firecracker has for it, where those are others.
+    /// Firecracker's words for the error, where they differ.
     private var firecrackerWords: String?
 
     package init(_ description: String, firecracker: String? = nil, status: Int = 400) {
@@ -43,7 +43,7 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
     static let afterStart = APIError("The requested operation is not supported after starting the microVM.")
     static let beforeStart = APIError("The requested operation is not supported before starting the microVM.")
 
-    /// For what Firecracker has and Martlet has not.
+    /// The error for a feature of Firecracker that Martlet does not have.
     static func notOffered(_ what: String) -> APIError {
         APIError("Martlet does not offer \(what).")
     }
@@ -58,7 +58,7 @@ func inAPITerms<R>(_ body: () throws(ConfigurationError) -> R) throws(APIError) 
     }
 }
 
-/// Calls `body`, whose errors are about the JSON value of a text, and says them as the API does.
+/// Calls `body`, whose errors are about the JSON value of a text, and wraps them in `APIError`.
 func inAPITerms<R>(of text: [UInt8] = [], _ body: () throws(JSONError) -> R) throws(APIError) -> R {
     do throws(JSONError) {
         return try body()

@@ -6,6 +6,6 @@ import Host
 package enum APIVersion {
     package static let name = "Martlet"
     package static let martlet = MartletVersion.text
-    /// The version of Firecracker's API description that is followed.
+    /// The version of Firecracker's API that Martlet follows.
     package static let firecracker = "1.17.0"
 }

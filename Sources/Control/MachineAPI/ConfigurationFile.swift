@@ -10,7 +10,7 @@ package import SystemPackage
 extension MachineConfiguration {
     private static let byteCountLimit = 1 << 20
 
-    /// The sections of a file for Firecracker that Martlet accepts only while they ask for nothing.
+    /// The sections of a file for Firecracker that Martlet accepts only if they are empty.
     private static let notOffered = [
         "balloon", "cpu-config", "memory-hotplug", "pmem",
     ]
@@ -18,8 +18,8 @@ extension MachineConfiguration {
     /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.
     ///
     /// - Parameters:
-    ///   - path: A file or a pipe, not a large one.
-    ///   - dialect: Whether sections that nobody knows are an error.
+    ///   - path: A file or a pipe of limited size.
+    ///   - dialect: Decides whether unknown sections are an error.
     /// - Throws: `APIError`, which names the file.
     package init(file path: FilePath, dialect: APIDialect = .martlet) throws(APIError) {
         do throws(APIError) {
@@ -41,7 +41,7 @@ extension MachineConfiguration {
                     let known = Self.notOffered + CodingKeys.allCases.map(\.rawValue)
                     for name in object.names where !known.contains(name) { object[name] = nil }
                     guard case .array = object["drives"] else {
-                        throw .invalid(path: "drives", problem: "it is needed, and a list, which may be empty")
+                        throw .invalid(path: "drives", problem: "a list is required, which may be empty")
                     }
                 }
                 value = .object(object)
@@ -64,7 +64,7 @@ extension MachineConfiguration {
                     bytes += buffer.prefix(count)
                     guard count > 0 else { return bytes }
                     guard bytes.count <= byteCountLimit else {
-                        throw APIError("larger than \(byteCountLimit >> 20) MiB: no configuration")
+                        throw APIError("larger than \(byteCountLimit >> 20) MiB, too large for a configuration")
                     }
                 }
             }
@@ -117,7 +117,7 @@ extension MachineConfiguration {
         return .object(object)
     }
 
-    /// Checks that the files of the description can be read, so that a wrong path is known before the start.
+    /// Checks that the files of the description are readable, so that a wrong path is reported before the start.
     ///
     /// - Throws: `APIError`, which names the file and what it is for.
     package func checkFiles() throws(APIError) {
@@ -168,7 +168,7 @@ extension Vsock {
 }
 
 extension NetworkInterface {
-    /// Looks whether a TAP can be opened as Firecracker opens it, which happens at the start.
+    /// Tries to open a TAP as Firecracker opens it, which happens at the start.
     ///
     /// - Parameter others: The machine's other interfaces.
     /// - Returns: The error, which names the TAP, where it cannot.

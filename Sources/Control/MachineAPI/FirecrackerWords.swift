@@ -5,14 +5,14 @@ import Host
 import JSON
 import MachineModel
 
-/// The words of Firecracker's errors, which its clients and tests look for, in the place of Martlet's own.
+/// Firecracker's error messages, which its clients and tests look for, in the place of Martlet's own.
 enum FirecrackerWords {
-    /// Says the error of a JSON body as the library serde_json does.
+    /// Words the error of a JSON body as the library serde_json does.
     ///
     /// - Parameters:
     ///   - error: The error.
     ///   - text: The text that the body was read from.
-    /// - Returns: The words; `nil` where those of ours stay.
+    /// - Returns: The words; `nil` where Martlet's own stay.
     static func words(of error: JSONError, in text: [UInt8]) -> String? {
         switch error {
         case .syntax(let line, let column, let reason): return syntaxWords(reason, line: line, column: column)

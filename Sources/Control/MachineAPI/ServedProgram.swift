@@ -3,12 +3,12 @@
 package import Host
 package import JSON
 
-/// A program in the guest that a machine is there for: the machine ends with it, and as it does.
+/// The program in the guest that a machine runs for: the machine ends with it, and with its status.
 package protocol ServedProgram: Sendable {
     /// The program, for clients.
     var json: JSONValue { get }
 
-    /// Asks the program to end, by its signal; one that does not run yet hears it first of all.
+    /// Asks the program to end, by its signal; one that does not run yet gets it at its start.
     func stop()
 
     /// Sets the size of the program's terminal, which is the machine's console; once it runs, where it does not yet.
@@ -17,7 +17,7 @@ package protocol ServedProgram: Sendable {
     /// - Returns: False where the program has no terminal there.
     func resizeTerminal(to size: Terminal.Size) -> Bool
 
-    /// Hears that the machine has ended.
+    /// Called when the machine has ended.
     ///
     /// - Parameter result: The end of the machine.
     /// - Returns: The end of the program, where it has one, in its place.

@@ -20,7 +20,7 @@ package struct RegistryError: Error, Hashable, CustomStringConvertible {
     ///   - errno: The cause.
     init(cannot operation: String, _ errno: Errno) {
         let isFull = errno == .noSpace || errno.rawValue == EDQUOT
-        let hint = "; `martlet rm --all` gives back the room of the machines that have ended"
+        let hint = "; `martlet rm --all` frees the space of machines that have ended"
         self.init("cannot \(operation): \(errno)\(isFull ? hint : "")")
     }
 }

@@ -15,9 +15,9 @@ import SystemPackage
 struct MonitorOptions {
     var settings = SessionSettings()
     var configurationFile: FilePath?
-    /// The snapshot that the machine goes on from at once.
+    /// The snapshot that the machine is restored from at once.
     var snapshot: FilePath?
-    /// Indicates whether it goes on as the machine that was saved.
+    /// Indicates whether it continues as the machine that was saved.
     var keepsIdentity = false
     var resultFile: FilePath?
     /// The lock of the machine's folder, inherited.

@@ -47,7 +47,7 @@ final class ResultFile: Sendable {
         let text = Array((JSONValue.encoding(result).text + "\n").utf8)
         // The first byte comes last: until then the file begins with 0, which is no JSON.
         try write(text[1...], at: 1)
-        // Gives space back, which cannot fail for want of it.
+        // Gives space back, which cannot fail for lack of it.
         _ = ftruncate(owned.rawValue, off_t(text.count))
         try write(text[..<1], at: 0)
     }

@@ -42,13 +42,13 @@ struct BodyDecoder {
             }
             guard version == .http11 else { throw HTTPFault(400, "HTTP/1.0 has no Transfer-Encoding") }
             guard coding.lowercased() == "chunked" else {
-                throw HTTPFault(501, "chunked is the only Transfer-Encoding that is known")
+                throw HTTPFault(501, "chunked is the only Transfer-Encoding that is supported")
             }
             return .chunked
         }
         guard let length = lengths.first else { return nil }
         guard lengths.allSatisfy({ $0 == length }) else {
-            throw HTTPFault(400, "there are different values of Content-Length")
+            throw HTTPFault(400, "the values of Content-Length differ")
         }
         guard !length.isEmpty, length.utf8.allSatisfy(ASCII.isDigit) else {
             throw HTTPFault(400, "Content-Length must be a number")

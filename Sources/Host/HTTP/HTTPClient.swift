@@ -50,7 +50,7 @@ package final class HTTPClient {
         var parser = HTTPResponseParser(limits: limits, isAnswerToHead: method == "HEAD")
         let (socket, response) = try exchange(request, &parser, timeout)
         if response.status == 101 { throw .malformed("it switches to another protocol unasked") }
-        // What comes unasked makes the connection useless.
+        // An unexpected response makes the connection useless.
         idle = parser.keepsAlive && parser.takeRest().isEmpty ? socket : nil
         return response
     }

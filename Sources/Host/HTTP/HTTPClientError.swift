@@ -22,8 +22,8 @@ package enum HTTPClientError: Error, Hashable, CustomStringConvertible {
         case .socket(let error): error.description
         case .timedOut: "the server did not answer in time"
         case .closed: "the server closed the connection without a whole answer"
-        case .malformed(let reason): "the server's answer is no HTTP that is known: \(reason)"
-        case .unusableRequest: "the request has a character that it may not have"
+        case .malformed(let reason): "the server's answer is not valid HTTP: \(reason)"
+        case .unusableRequest: "the request has an invalid character"
         case .upgradeRefused(let response):
             "the server answered \(response.status) \(response.reason) instead of switching protocols"
         }

@@ -34,7 +34,7 @@ final class HTTPConnection {
 
     let id: UInt64
     let socket: UnixSocket
-    /// Indicates whether it is here only to be told so.
+    /// Indicates whether the connection was accepted only for a refusal.
     private(set) var isRefused = false
     private let peer: PeerCredentials
     private let context: HTTPServerContext
@@ -162,7 +162,7 @@ final class HTTPConnection {
         return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP | POLLERR) == 0
     }
 
-    /// Ends the connection for the sake of a new one; a client that is in the middle of a request is told.
+    /// Ends the connection for the sake of a new one; a client in the middle of a request gets an answer.
     func giveWay() {
         isRefused = true
         if case .reading = phase, parser.isIdle { return close() }
@@ -195,7 +195,7 @@ final class HTTPConnection {
         }
     }
 
-    /// Goes on until there is something to wait for.
+    /// Continues until there is something to wait for.
     private func advance() {
         while true {
             switch phase {
@@ -241,7 +241,7 @@ final class HTTPConnection {
         current = Current(keepsAlive: request.keepsAlive, isHead: request.method == "HEAD")
         let client = ClientPresence()
         (phase, deadline, requestDeadline) = (.handling(client), nil, nil)
-        // Not kept here: it answers for itself when nobody has it any more.
+        // Not kept here: it answers by itself when it is released.
         context.handler(
             request,
             HTTPResponder(connection: id, peer: peer, mailbox: context.mailbox, client: client)

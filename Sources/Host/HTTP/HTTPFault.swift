@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The reason why a peer's bytes are no message that we take, with the status that answers a request of this kind.
+/// The reason why a peer's bytes are not a valid message, with the status that answers such a request.
 package struct HTTPFault: Error, Hashable, CustomStringConvertible {
     /// The status of the answer, 400 to 599.
     package let status: Int

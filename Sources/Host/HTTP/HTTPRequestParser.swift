@@ -48,7 +48,7 @@ package struct HTTPRequestParser {
     /// Takes the next request.
     ///
     /// - Returns: The request; nil where it is not whole yet.
-    /// - Throws: `HTTPFault` for what is no request that we take; then there is none any more.
+    /// - Throws: `HTTPFault` for anything but a valid request; the parser is unusable then.
     package mutating func next() throws(HTTPFault) -> HTTPRequest? {
         while true {
             switch state {
@@ -119,7 +119,7 @@ package struct HTTPRequestParser {
         let framing = try BodyDecoder.framing(of: head.headers, head.version) ?? .length(0)
         if let expectation = head.headers["Expect"], head.version == .http11 {
             guard expectation.lowercased() == "100-continue" else {
-                throw HTTPFault(417, "100-continue is the only expectation that is known")
+                throw HTTPFault(417, "100-continue is the only expectation that is supported")
             }
             expectsContinue = framing != .length(0)
         }

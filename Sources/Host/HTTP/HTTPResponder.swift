@@ -22,7 +22,7 @@ package final class HTTPResponder: Sendable {
         send(HTTPResponse(HTTPFault(500, "the request was not answered")))
     }
 
-    /// Answers the request; a client that is gone by now is no error.
+    /// Answers the request; a client that has gone is not an error.
     ///
     /// - Parameter response: The response, with a status from 200 on.
     package func send(_ response: HTTPResponse) {

@@ -19,7 +19,7 @@ package struct HTTPResponse: Hashable, Sendable {
         (self.status, self.headers, self.body) = (status, headers, body)
     }
 
-    /// The answer to what is no request, with a body as Firecracker's errors have it.
+    /// The answer to an invalid request, with a body as Firecracker's errors have it.
     init(_ fault: HTTPFault) {
         self.init(fault.status, body: Array("{\"fault_message\":\"\(fault.description)\"}".utf8))
     }

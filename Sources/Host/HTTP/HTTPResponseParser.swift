@@ -34,7 +34,7 @@ struct HTTPResponseParser {
     ///
     /// - Parameter hasEnded: Whether the server has closed the connection.
     /// - Returns: The response; nil where it is not whole yet.
-    /// - Throws: `HTTPFault` for what is no response that we take.
+    /// - Throws: `HTTPFault` for anything but a valid response.
     mutating func next(hasEnded: Bool) throws(HTTPFault) -> HTTPResponse? {
         while true {
             switch state {

@@ -4,7 +4,7 @@
 package struct HTTPServerLimits: Sendable {
     /// The greatest number of connections.
     ///
-    /// One more takes the place of the client that has been idle longest, else of one that sends its request slowest, else
+    /// A further client takes the place of the client that has been idle longest, else of one that sends its request slowest, else
     /// of one whose answer has taken `answerTime`. It is answered with 503 where there is none of them.
     package var connectionCount = 64
     /// The time that an answer may take before its client gives way to a new one: what waits for the end of a machine.

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The work of a server's thread.
 struct HTTPServerLoop {
-    /// The greatest number of clients that are only told that there is no place.
+    /// The greatest number of clients that are accepted only for a refusal.
     private static let refusedCount = 16
     /// The time for which no connection is accepted after the host had no descriptor left.
     private static let acceptPause = Duration.milliseconds(100)
@@ -26,7 +26,7 @@ struct HTTPServerLoop {
         (self.context, self.listener) = (context, listener)
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until `stop`.
     mutating func run() {
         while true {
             takeMessages()

@@ -6,7 +6,7 @@ package struct HTTPServerStyle: Sendable {
     package var name: String
     /// Indicates whether the status has its meaning in words behind it, which HTTP/1.1 leaves open (RFC 9112, 4).
     package var hasReasons = true
-    /// Makes the answer to what is no request, after which the connection ends.
+    /// Makes the answer to an invalid request, after which the connection ends.
     package var answer: @Sendable (HTTPFault) -> HTTPResponse = { HTTPResponse($0) }
     /// The value of the Connection header field of such an answer.
     package var faultConnection = "close"

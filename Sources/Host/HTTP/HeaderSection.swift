@@ -35,10 +35,10 @@ struct HeaderSection {
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else {
             throw HTTPFault(400, "a header field must be a name, a colon and a value")
         }
-        // Refuses a space before the colon and a line that goes on with the value of the one before, too.
+        // Refuses a space before the colon and a line that continues with the value of the one before, too.
         let name = line[..<colon]
         guard name.allSatisfy(ASCII.isToken) else {
-            throw HTTPFault(400, "the name of a header field has a character that it may not have")
+            throw HTTPFault(400, "the name of a header field has an invalid character")
         }
         let value = ASCII.trimmed(line[(colon + 1)...])
         guard value.allSatisfy(ASCII.isFieldValue) else {

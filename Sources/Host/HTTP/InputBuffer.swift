@@ -29,7 +29,7 @@ struct InputBuffer {
         searched = max(searched, start)
         guard let end = bytes[searched...].firstIndex(of: UInt8(ascii: "\n")) else {
             searched = bytes.count
-            // One more, for the CR whose LF has not come.
+            // One byte more, for a CR whose LF has not come.
             guard bytes.count - start <= limit + 1 else { throw fault }
             return nil
         }

@@ -13,13 +13,13 @@ struct RequestTarget {
         let target = Self.withoutHost(bytes)
         guard target.first == UInt8(ascii: "/") else { throw HTTPFault(400, "the target must be a path") }
         guard target.allSatisfy({ ASCII.isVisible($0) && $0 != UInt8(ascii: "#") }) else {
-            throw HTTPFault(400, "the target has a character that it may not have")
+            throw HTTPFault(400, "the target has an invalid character")
         }
         let path = target.prefix { $0 != UInt8(ascii: "?") }
         var segments: [String] = []
         for segment in path.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             let text = try Self.decoded(segment)
-            // Decoded, it could not be told from two segments, and no file or name has it.
+            // Decoded, it would look like two segments, and no file or name contains it.
             guard !text.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 }) else {
                 throw HTTPFault(400, "a segment of the path has a slash or a null character")
             }
@@ -50,7 +50,7 @@ struct RequestTarget {
             if byte == UInt8(ascii: "%") {
                 guard let high = rest.popFirst().flatMap(ASCII.hexDigit),
                     let low = rest.popFirst().flatMap(ASCII.hexDigit)
-                else { throw HTTPFault(400, "a percent sign must have two hexadecimal digits behind it") }
+                else { throw HTTPFault(400, "a percent sign must be followed by two hexadecimal digits") }
                 result.append(high << 4 | low)
             } else {
                 result.append(isQuery && byte == UInt8(ascii: "+") ? UInt8(ascii: " ") : byte)

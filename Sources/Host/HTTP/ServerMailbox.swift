@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The messages of other threads to the server's thread.
 final class ServerMailbox: Sendable {
-    /// A protocol that a connection goes on with.
+    /// A protocol that a connection continues with.
     struct Upgrade: Sendable {
         let name: String
         let headers: HTTPHeaders

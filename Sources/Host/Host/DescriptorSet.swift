@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// Descriptors that come and go, or that are written to as well: one source of an `EventLoop` (an epoll(7) within its own).
 ///
-/// Each event is told once (edge-triggered), so the owner reads or writes until `EAGAIN`. Any thread may add and remove;
+/// Each event is reported once (edge-triggered), so the owner reads or writes until `EAGAIN`. Any thread may add and remove;
 /// one thread takes events.
 package final class DescriptorSet: Sendable {
     /// The events for which a descriptor is watched.

@@ -4,7 +4,7 @@ package import Dispatch
 import Synchronization
 package import SystemPackage
 
-/// One thread that waits for descriptors to become readable and calls whoever waits for each: a device's thread.
+/// One thread that waits for descriptors to become readable and calls the handler of each: a device's thread.
 ///
 /// Not Dispatch sources: each event would pass through two more threads, of which `docs/architecture.md` has the cost.
 package final class EventLoop: Sendable {
@@ -76,7 +76,7 @@ package final class EventLoop: Sendable {
         wake.signal()
     }
 
-    /// Goes on, with what has happened meanwhile.
+    /// Resumes, with what has happened meanwhile.
     package func resume() {
         pausePoint.release()
     }
@@ -87,7 +87,7 @@ package final class EventLoop: Sendable {
             let ready = set.wait()
             if ready & 1 != 0 {
                 if isEnding.load(ordering: .acquiring) { return }
-                // What was ready before is not told again: it is handled when the pause is over.
+                // Events that were ready before are not reported again: they are handled after the pause.
                 if pausePoint.pass(), isEnding.load(ordering: .acquiring) { return }
             }
             for index in sources.indices where ready & 2 << UInt64(index) != 0 {

@@ -3,14 +3,14 @@
 import CHost
 package import SystemPackage
 
-/// Descriptors that a thread waits for, each told of once for every time that it becomes readable (epoll(7), edge-triggered).
+/// Descriptors that a thread waits for, each reported once for every time that it becomes readable (epoll(7), edge-triggered).
 ///
 /// So nobody has to take an event, which would be a system call for each: an eventfd that has happened before tells again
 /// when it happens again.
 package final class EventSet: Sendable {
     private let owned: OwnedDescriptor
 
-    /// Makes a set; what is readable already is told of by the first `wait`.
+    /// Makes a set; the first `wait` reports what is readable already.
     ///
     /// - Parameter descriptors: 64 at most; open as long as the set is used.
     /// - Throws: `Errno` where the host has no descriptor left.

@@ -8,7 +8,7 @@ package enum FileContents {
     /// The reason why a file is not read.
     package enum Failure: Error, Hashable, CustomStringConvertible {
         case system(Errno)
-        /// It is a folder, a device, a socket, or a named pipe, which could make the reader wait for ever.
+        /// It is a folder, a device, a socket, or a named pipe, which could block the reader forever.
         case notAFile
         /// It has more than so many bytes.
         case tooLarge(limit: Int)
@@ -16,7 +16,7 @@ package enum FileContents {
         package var description: String {
             switch self {
             case .system(let errno): "\(errno)"
-            case .notAFile: "it is no regular file"
+            case .notAFile: "it is not a regular file"
             case .tooLarge(let limit): "it has more than \(limit) bytes"
             }
         }
@@ -47,7 +47,7 @@ package enum FileContents {
     ) throws(Failure) -> [UInt8] {
         let file: OwnedDescriptor
         do throws(Errno) {
-            // A named pipe without a writer would hold up whoever opens it.
+            // Opening a named pipe without a writer would block.
             let waiting = kind == .any ? 0 : O_NONBLOCK
             file = try OwnedDescriptor(
                 opening: path,

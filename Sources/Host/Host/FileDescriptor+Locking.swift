@@ -4,7 +4,7 @@ import Glibc
 package import SystemPackage
 
 extension FileDescriptor {
-    /// Locks the file by flock(2), and waits for whoever has it locked, also while signals come.
+    /// Locks the file by flock(2), and waits for its holder, even while signals come.
     ///
     /// - Parameter isShared: Whether others may lock it in the same way.
     package func waitForLock(shared isShared: Bool = false) {

@@ -6,7 +6,7 @@ package import SystemPackage
 extension FileDescriptor {
     /// Writes all of `bytes`, however long the reader takes, also where the descriptor is non-blocking.
     ///
-    /// Standard output may be non-blocking because whoever started this process made it so (Node does); System's `writeAll`
+    /// Standard output may be non-blocking because the parent process made it so (Node does); System's `writeAll`
     /// fails there as soon as a pipe is full, and the rest is lost.
     ///
     /// - Throws: `Errno`; some of the bytes may be written.
@@ -23,7 +23,7 @@ extension FileDescriptor {
 
     /// Writes some of `bytes`: at least one, unless there are none.
     ///
-    /// - Returns: How many.
+    /// - Returns: The number.
     /// - Throws: `Errno`; `resourceTemporarilyUnavailable` where a non-blocking descriptor takes none now.
     package func writeSome(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
         while true {

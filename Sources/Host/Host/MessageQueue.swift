@@ -70,7 +70,7 @@ package final class MessageQueue: Sendable {
             return true
         }
         guard isQueued else {
-            // Where the file is closed or broken there is nobody to tell.
+            // Nobody could read a message where the file is closed or broken.
             try? file.write(all: bytes)
             return
         }
@@ -101,7 +101,7 @@ package final class MessageQueue: Sendable {
             if let message {
                 try? file.write(all: message)
             } else if droppedCount > 0 {
-                try? file.write(all: "martlet: \(droppedCount) messages were lost: nothing took them\(lineEnd())".utf8)
+                try? file.write(all: "martlet: \(droppedCount) messages were lost: nobody read them\(lineEnd())".utf8)
             } else {
                 progress.signal()
                 work.wait()

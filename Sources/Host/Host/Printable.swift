@@ -50,7 +50,7 @@ extension Unicode.Scalar {
 ///
 /// Text, line ends, tabulators and colours (SGR) pass; every other control is shown as `printable` shows it.
 package struct PrintableStream: Sendable {
-    /// The beginning of a character or a colour that goes on in the next piece.
+    /// The beginning of a character or a colour that continues in the next piece.
     private var pending: [UInt8] = []
     /// A colour is longer than this only where it is none.
     private static let pendingLimit = 32
@@ -60,7 +60,7 @@ package struct PrintableStream: Sendable {
     /// Takes the next piece.
     ///
     /// - Parameter bytes: A piece of the stream, cut anywhere.
-    /// - Returns: What may be shown of it and of what came before.
+    /// - Returns: The printable part of it and of earlier pieces.
     package mutating func process(_ bytes: some Sequence<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         for byte in bytes {
@@ -99,7 +99,7 @@ package struct PrintableStream: Sendable {
         }
     }
 
-    /// - Returns: How long the colour at the beginning is, 0 where it is another sequence, `nil` where more has to come.
+    /// - Returns: The length of the colour at the beginning, 0 for another sequence, `nil` for an incomplete one.
     private static func colourLength(_ bytes: [UInt8]) -> Int? {
         guard bytes.count > 1 else { return nil }
         guard bytes[1] == UInt8(ascii: "["), bytes.count <= pendingLimit else { return 0 }
@@ -113,7 +113,7 @@ package struct PrintableStream: Sendable {
         return nil
     }
 
-    /// - Returns: How long the character at the beginning is, 0 where it is none that may be shown, `nil` where more has to come.
+    /// - Returns: The length of the character at the beginning, 0 for one that may not be shown, `nil` for an incomplete one.
     private static func characterLength(_ bytes: [UInt8]) -> Int? {
         let length = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4
         guard bytes.dropFirst().prefix(length - 1).allSatisfy({ $0 & 0xc0 == 0x80 }) else { return 0 }

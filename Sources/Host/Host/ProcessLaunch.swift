@@ -12,7 +12,7 @@ package import SystemPackage
 ///     let child = try launch.start()
 package struct ProcessLaunch {
     package var program: FilePath
-    /// Those behind the program's name.
+    /// The arguments after the program's name.
     package var arguments: [String]
     /// The child's descriptors 0, 1, 2 and so on; `nil` for /dev/null.
     ///

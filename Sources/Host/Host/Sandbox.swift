@@ -84,7 +84,7 @@ package final class Sandbox: Sendable {
     }
 
     private static func enterJail(_ folders: [FilePath]) -> CInt {
-        // One that lies in another comes behind it.
+        // A folder inside another one comes after it.
         let texts = Set(folders.map(\.hostText)).sorted()
         return unsafe withHostCStrings(texts) { unsafe chost_jail_enter($0, CInt(texts.count)) }
     }

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// Signals of this process that are told to somebody instead of having their action, for the rest of the process's life.
 ///
-/// A signal that is ignored stays ignored: whoever started this process wanted that, by `nohup`, `trap '' HUP` or a shell's `&`.
+/// A signal that is ignored stays ignored: the parent process wanted that, by `nohup`, `trap '' HUP` or a shell's `&`.
 ///
 /// A handler and an event, not a Dispatch source: that one looks at a signal which is ignored, and until Dispatch has
 /// begun to look, on a thread of its own, the kernel throws such a signal away.
@@ -16,7 +16,7 @@ package struct SignalWatch: Sendable {
     ///
     /// - Parameters:
     ///   - signals: Such as SIGTERM.
-    ///   - faults: Signals that are told even if they are ignored, with the status by which the process ends where one is the
+    ///   - faults: Signals that are reported even if they are ignored, with the status by which the process ends where one is the
     ///     fault of a thread, which cannot go on: a second later, if `handle` has not ended the process.
     ///   - others: Those of them that another thread lets come to itself, by `admit`.
     ///   - handle: Called on a thread of its own with each signal that came.
@@ -33,7 +33,7 @@ package struct SignalWatch: Sendable {
         let start = try EventFD()
         let all = signals + faults.keys
         var sources = [
-            // Whoever started this process may have blocked them for all other threads.
+            // The parent process may have blocked them for all other threads.
             EventLoop.Source(start.descriptor) {
                 for signal in all where !others.contains(signal) { chost_unblock_signal(signal) }
             }

@@ -19,7 +19,7 @@ package final class StartGate: Sendable {
 
     private struct State {
         var expectedCount = 0
-        /// Those that have not come, by number.
+        /// The threads that have not arrived, by number.
         var missing: [Int: String] = [:]
         var isOpen = false
         var isClosed = false
@@ -58,7 +58,7 @@ package final class StartGate: Sendable {
     package func expect(_ name: String, isBorrowed: Bool = false) -> Ticket {
         state.withLock { state in
             defer { state.expectedCount += 1 }
-            // Nobody waits any more behind a gate that is closed.
+            // No thread waits at a closed gate.
             if !state.isClosed {
                 arrivals.enter()
                 state.missing[state.expectedCount] = name
@@ -111,7 +111,7 @@ package final class StartGate: Sendable {
     package func close() {
         decide { state in
             state.isClosed = true
-            // Nobody waits for them any more.
+            // No thread waits for them any more.
             for _ in state.missing { arrivals.leave() }
             state.missing = [:]
         }

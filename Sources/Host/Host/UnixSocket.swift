@@ -32,7 +32,7 @@ package final class UnixSocket: Sendable {
 
     /// Listens at a path, where the socket appears when it takes connections.
     ///
-    /// A socket that its server left behind is replaced. Whoever may write the folder can take the path away; two
+    /// A socket that its server left behind is replaced. A process that may write the folder can take the path away; two
     /// servers that replace such a socket in the same moment are not told from each other.
     ///
     /// - Parameters:
@@ -187,7 +187,7 @@ package final class UnixSocket: Sendable {
     /// Receives what is there.
     ///
     /// - Parameter buffer: Where it goes; not empty.
-    /// - Returns: How many bytes it is; 0 at the end.
+    /// - Returns: The number of its bytes; 0 at the end.
     /// - Throws: `Errno`; `wouldBlock` where nothing is there and the socket does not block.
     package func receive(into buffer: inout [UInt8]) throws(Errno) -> Int {
         while true {
@@ -201,7 +201,7 @@ package final class UnixSocket: Sendable {
 
     /// Sends as much as there is place for; never ends the process by SIGPIPE.
     ///
-    /// - Returns: How many bytes were taken.
+    /// - Returns: The number of bytes taken.
     /// - Throws: `Errno`; `wouldBlock` where there is no place and the socket does not block.
     package func send(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
         while true {
@@ -240,7 +240,7 @@ package final class UnixSocket: Sendable {
         _ path: FilePath,
         _ address: borrowing UnixAddress
     ) throws(UnixSocketError) {
-        // Not there any more: then there is place.
+        // No longer there: a place is free.
         guard let file = UnixSocketFile(path) else { return }
         guard file.isSocket else { throw .notASocket(path) }
         let probe = try make(path)

@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// The reason why a Unix socket cannot be had, in words.
+/// The reason why a Unix socket is not available.
 package enum UnixSocketError: Error, Hashable, CustomStringConvertible {
     /// A server is there already.
     case inUse(FilePath)
@@ -24,7 +24,7 @@ package enum UnixSocketError: Error, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .inUse(let path): "socket \(path) is in use: a server listens there"
-        case .notASocket(let path): "\(path) is there already, and is no socket"
+        case .notASocket(let path): "\(path) exists and is not a socket"
         case .unusableName(let path): "socket '\(path)': its name must have 1 to \(UnixAddress.nameLimit) bytes"
         case .nobodyListens(let path): "socket \(path): nobody listens there"
         case .timedOut(let path): "socket \(path): its server takes no connection"

@@ -74,7 +74,7 @@ struct JSONParser {
     /// Takes the bracket of an array or object; `take` of its counterpart leaves it.
     private mutating func enter() throws(JSONError) {
         guard depth < JSONValue.depthLimit else {
-            throw fault("more than \(JSONValue.depthLimit) arrays and objects in each other")
+            throw fault("more than \(JSONValue.depthLimit) nested arrays and objects")
         }
         depth += 1
         position += 1
@@ -146,7 +146,7 @@ struct JSONParser {
         return string
     }
 
-    /// Goes on to the next backslash or quotation mark.
+    /// Continues to the next backslash or quotation mark.
     private mutating func skipToEscapeOrEnd(of start: Int) throws(JSONError) {
         while position < bytes.count {
             let byte = bytes[position]
@@ -195,7 +195,7 @@ struct JSONParser {
 
     // MARK: - Text
 
-    /// Goes on to the next byte that is no space, and gives it; `nil` at the end.
+    /// Skips white space and returns the byte after it; `nil` at the end.
     private mutating func next() -> UInt8? {
         while position < bytes.count {
             switch bytes[position] {
@@ -206,7 +206,7 @@ struct JSONParser {
         return nil
     }
 
-    /// Takes the next byte that is no space where it is this one, and leaves the array or object that it ends.
+    /// Takes the next byte that is not white space, if it is this one, and leaves the array or object that it ends.
     private mutating func take(_ byte: UInt8) -> Bool {
         guard next() == byte else { return false }
         position += 1

@@ -115,7 +115,7 @@ enum JSONPrimitives {
     /// - Parameters:
     ///   - value: The JSON.
     ///   - type: The wanted type.
-    /// - Returns: The value; `nil` where the type is no primitive, or the JSON is not of it.
+    /// - Returns: The value; `nil` where the type is not a primitive, or the JSON has another type.
     static func value<Value>(_ value: JSONValue, as type: Value.Type) -> Value? {
         // Not in one expression: an optional type would take the missing primitive for its nil.
         guard let primitive = Self.type(type)?.init(json: value) else { return nil }

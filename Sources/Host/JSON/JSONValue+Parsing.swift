@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension JSONValue {
-    /// The greatest depth of arrays and objects in each other.
+    /// The greatest depth of nested arrays and objects.
     package static let depthLimit = 64
 
     /// Parses a whole JSON text, strictly.

@@ -29,7 +29,7 @@ struct JSONValueDecoder: Decoder, SingleValueDecodingContainer {
         do {
             return try Value(from: self)
         } catch DecodingError.dataCorrupted(let context) {
-            // What the standard library says of an enumeration does not tell which values there are.
+            // The standard library's error for an enumeration does not list its values.
             guard let cases = type as? any CaseIterable.Type, case let names = Self.names(of: cases), !names.isEmpty
             else {
                 throw DecodingError.dataCorrupted(context)

@@ -66,7 +66,7 @@ extension GuestMemory {
     /// Has the memory, which nobody has touched, begin with what a file holds, region behind region.
     ///
     /// - Parameter file: The file; once.
-    /// - Throws: What `GuestMemoryRegion.begin` throws.
+    /// - Throws: The errors of `GuestMemoryRegion.begin`.
     package func begin(with file: MemoryFile) throws(GuestMemoryError) {
         var offset: UInt64 = 0
         for region in regions {
@@ -123,7 +123,7 @@ extension GuestMemoryRegion {
         }
         for page in 0..<byteCount / pageByteCount {
             let start = page * pageByteCount
-            // What nobody has touched is zero, unless it is the file's.
+            // Untouched memory is zero, unless it belongs to the file.
             let mayHaveData = isOfFile || isTouched[page]
             let hasData = unsafe mayHaveData && !MemoryChecksum.isZero(base + start)
             if hasData { unsafe checksum.add(base + start, number: firstNumber + UInt32(page)) }

@@ -7,7 +7,7 @@ package struct GuestMemoryExtent: Sendable {
     package let start: GuestAddress
     /// The size in bytes.
     package let byteCount: UInt64
-    // Immutable; whoever holds an extent holds its region, too.
+    // Immutable; an extent keeps its region alive.
     nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
     init(start: GuestAddress, byteCount: UInt64, base: UnsafeMutableRawPointer) {

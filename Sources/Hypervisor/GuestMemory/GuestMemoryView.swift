@@ -81,7 +81,7 @@ public struct GuestMemoryView: Sendable {
         return UInt16(littleEndian: unsafe atomic.pointee.load(ordering: .acquiring))
     }
 
-    /// Stores `value` at `offset`, a multiple of 2: a guest that sees it sees all that was written before.
+    /// Stores `value` at `offset`, a multiple of 2: a guest that sees it sees everything that was written before.
     @inlinable @inline(__always)
     public func storeReleasing(_ value: UInt16, at offset: Int) {
         let atomic = unsafe atomicPointer(at: offset)

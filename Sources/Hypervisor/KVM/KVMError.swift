@@ -32,7 +32,7 @@ package enum KVMError: Error, Hashable, CustomStringConvertible {
             or run as root
             """
         case .unavailable(let path, .noSuchAddressOrDevice), .unavailable(let path, .noSuchDevice):
-            "\(path) is there but no KVM module answers behind it: load kvm_intel or kvm_amd"
+            "\(path) exists, but no KVM module answers: load kvm_intel or kvm_amd"
         case .unavailable(let path, let errno):
             "cannot open \(path): \(errno.inWords)"
         case .apiVersion(let found):
@@ -65,7 +65,7 @@ extension Errno {
 /// - Parameters:
 ///   - operation: The kernel's name of the call, for the message.
 ///   - shim: Returns at least 0, or -errno. It is called again after `EINTR`.
-/// - Returns: What `shim` returned, at least 0.
+/// - Returns: The result of `shim`, at least 0.
 /// - Throws: `call`.
 @discardableResult
 func kvmCall(_ operation: StaticString, _ shim: () -> CInt) throws(KVMError) -> CInt {

@@ -21,7 +21,7 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
         case .sendBreak: "send a break on the serial line"
         case .controlAltDelete: "press Ctrl-Alt-Del"
         case .powerButton: "press the power button"
-        case .rescanDisks: "look how large the disks are now"
+        case .rescanDisks: "check the disks for new sizes"
         case .help: "show this help"
         }
     }
@@ -31,8 +31,8 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
     /// - Parameters:
     ///   - target: The machine, near or far.
     ///   - filter: The filter that found the command, for the help.
-    /// - Returns: What the user is told, if anything.
-    /// - Throws: What the target throws.
+    /// - Returns: The message for the user, if any.
+    /// - Throws: The target's error.
     package func carryOut(on target: some ConsoleCommandTarget, _ filter: EscapeFilter) throws -> String? {
         switch self {
         case .stop: try target.commandStop()
@@ -42,7 +42,7 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
         case .powerButton: try target.commandPressPowerButton()
         case .rescanDisks:
             let changed = try target.commandRescanDisks()
-            return changed.isEmpty ? "no disk has another size" : "new size: \(changed.joined(separator: ", "))"
+            return changed.isEmpty ? "no disk has a new size" : "new size: \(changed.joined(separator: ", "))"
         case .help: return "console commands:\n" + filter.help
         }
         return nil
@@ -52,11 +52,11 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
 /// A machine that obeys console commands.
 package protocol ConsoleCommandTarget {
     func commandStop() throws
-    /// - Returns: What the user is told, if anything.
+    /// - Returns: The message for the user, if any.
     func commandDetach() throws -> String?
     func commandSendBreak() throws
     func commandPressControlAltDelete() throws
     func commandPressPowerButton() throws
-    /// - Returns: The paths of those that have another size than before.
+    /// - Returns: The paths of the disks with a new size.
     func commandRescanDisks() throws -> [String]
 }

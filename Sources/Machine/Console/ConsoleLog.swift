@@ -8,7 +8,7 @@ package import SystemPackage
 /// The file that keeps what a guest sent to its console, for when nobody watched.
 ///
 /// The guest decides how much that is, so the file is bounded: at `capacity` bytes it becomes `PATH.1`, in the place of an
-/// older one, and a new one begins. On a file system that is full it goes on in the space that it has: the last words
+/// older one, and a new one begins. On a file system that is full it continues in the space that it has: the last words
 /// are kept, in `reserve` bytes at least.
 package struct ConsoleLog: ~Copyable, Sendable {
     package static let capacity = 4 << 20
@@ -64,7 +64,7 @@ package struct ConsoleLog: ~Copyable, Sendable {
         }
     }
 
-    /// Goes on at the start of the same file.
+    /// Continues at the start of the same file.
     private mutating func beginAnew() throws(Errno) {
         guard ftruncate(file.rawValue, 0) == 0 else { throw Errno(rawValue: errno) }
         _ = chost_reserve(file.rawValue, Self.reserve)

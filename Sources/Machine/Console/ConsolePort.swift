@@ -6,13 +6,13 @@ package import Devices
 package protocol ConsolePort: AnyObject, Sendable {
     /// Takes typed bytes.
     ///
-    /// - Returns: How many of them; `MachineConsole.serialPortIsReady` tells when there is room for more.
+    /// - Returns: The number taken; `MachineConsole.serialPortIsReady` is called when there is room for more.
     func receive(_ bytes: Span<UInt8>) -> Int
     /// Takes a break behind the bytes.
     ///
     /// - Returns: False where there is no room.
     func receiveBreak() -> Bool
-    /// Takes the end of all that is typed, behind the bytes: whoever typed sends no more.
+    /// Takes the end of the input, after the bytes.
     func receiveEnd()
     /// Hears that the console takes output again.
     func outputBecameReady()

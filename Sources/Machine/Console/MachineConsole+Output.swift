@@ -6,10 +6,10 @@ import Host
 import Synchronization
 import SystemPackage
 
-/// The thread that writes to the output: a file, pipe or terminal that may take nothing for long.
+/// The thread that writes to the output: a file, pipe or terminal that may block for long.
 ///
-/// A pipe's reader may stall for as long as it likes, as for any program. A terminal that takes nothing for `terminalPatience` is
-/// taken for absent: the guest, which may be a kernel that does nothing but wait for its console, goes on as if there were
+/// A pipe's reader may stall for any time, as with any program. A terminal that takes nothing for `terminalPatience` counts
+/// as absent: the guest, which may be a kernel that only waits for its console, continues as if there were
 /// room, until the terminal takes bytes again.
 extension MachineConsole {
     private enum Next {
@@ -18,12 +18,12 @@ extension MachineConsole {
         case end
     }
 
-    /// Opens the terminal behind a descriptor once more, so that a write does not wait: one that polls writable may have room for a byte.
+    /// Opens a descriptor's terminal again without blocking writes: a terminal that polls writable may have room for one byte only.
     ///
-    /// The flag of the descriptor itself is that of everybody who has it.
+    /// The descriptor's own flag is shared with every process that has it.
     ///
     /// - Parameter file: Any file.
-    /// - Returns: A descriptor for the caller to close; `nil` for a file that is no terminal, or cannot be opened.
+    /// - Returns: A descriptor for the caller to close; `nil` for a file that is not a terminal, or cannot be opened.
     static func openTerminal(of file: FileDescriptor) -> FileDescriptor? {
         guard Terminal.isTerminal(file) else { return nil }
         let flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
@@ -58,7 +58,7 @@ extension MachineConsole {
     private func write(_ bytes: ArraySlice<UInt8>, to file: FileDescriptor, isTerminal: Bool) throws(Errno) {
         var rest = bytes
         while !rest.isEmpty {
-            // Waits here and not in write(2), so that it can be called off.
+            // Waits here and not in write(2), so that the wait can be cancelled.
             let ready = Poll.wait(
                 for: [(file, .writable), (abandonment.descriptor, .readable)],
                 timeout: isTerminal ? terminalPatience : nil

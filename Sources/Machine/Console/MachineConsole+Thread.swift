@@ -7,7 +7,7 @@ import Logging
 import Synchronization
 import SystemPackage
 
-/// A file that is read for what a user types, or a pipe holds.
+/// The descriptor of a user's terminal, or of a pipe, that input is read from.
 final class OwnedInput: Sendable {
     private final class Copy: Sendable {
         let owned: OwnedDescriptor
@@ -33,7 +33,7 @@ final class OwnedInput: Sendable {
         isTerminal = Terminal.isTerminal(file)
     }
 
-    /// `nil` for a descriptor that was not open: nothing will come.
+    /// `nil` for a descriptor that was not open.
     var descriptor: FileDescriptor? { copy?.owned.borrowed }
 }
 
@@ -50,16 +50,16 @@ extension MachineConsole {
         let isTyping: Bool
         /// The next byte that it gets.
         var position: UInt64
-        /// The number of bytes that it was too slow for and has not been told of.
+        /// The number of bytes that it missed and has no notice of yet.
         var missedByteCount: UInt64 = 0
         var typed: [UInt8]
         /// The last result of poll(2).
         var events: Poll.Events = []
-        /// It sends nothing more, and may watch on.
+        /// It sends nothing more, and may keep watching.
         var hasInputEnded = false
         var hasEnded = false
 
-        /// Returns whether what it sends is read now; a watcher's is thrown away.
+        /// Returns whether its input is read now; a watcher's input is dropped.
         func isRead(whileRoom hasRoom: Bool) -> Bool {
             !hasInputEnded && (hasRoom || !isTyping)
         }
@@ -114,7 +114,7 @@ extension MachineConsole {
             var events: Poll.Events = []
             if connection.position < end { events.insert(.writable) }
             if connection.isRead(whileRoom: hasRoom) { events.insert(.readable) }
-            // A hang-up shows without being asked for. It has to wait where input may be left that there is no room for.
+            // poll(2) reports a hang-up unasked. It must wait where input may be left for which there is no room.
             let isIgnored = events.isEmpty && !connection.hasInputEnded
             entries.append((isIgnored ? nil : connection.stream.descriptor, events))
         }
@@ -127,7 +127,7 @@ extension MachineConsole {
 
     // MARK: - To the guest
 
-    /// Gives the guest what it takes of what was typed, unless the machine is paused.
+    /// Gives the guest as much input as it takes, unless the machine is paused.
     private func deliver() {
         guard let port = shared.withLock({ $0.port }) else { return }
         let before = feed.withLock { feed in
@@ -135,7 +135,7 @@ extension MachineConsole {
             if !feed.isHeld { feed.feed.deliver(to: port) }
             return before
         }
-        // A viewer that types waits only where there was none.
+        // A viewer that wants to type waits only if nobody types.
         guard before == 0 else { return }
         for waiter in shared.withLock({ $0.takeWaiters() }).values { waiter.resume() }
     }
@@ -151,7 +151,7 @@ extension MachineConsole {
         }
         let onEvent = connected.withLock { $0.onEvent }
         guard !bytes.isEmpty else {
-            // A pipe or file has an end, behind which the guest goes on without input. A terminal has none.
+            // A pipe or file has an end, behind which the guest continues without input. A terminal has none.
             if input.isTerminal { onEvent(.hangUp) }
             return work.input = nil
         }
@@ -215,7 +215,7 @@ extension MachineConsole {
             guard connection.isTyping else { return }
             feed.withLock { feed in
                 feed.feed.append(bytes)
-                // One that hangs up altogether leaves, and may come back.
+                // A viewer that hangs up leaves, and may come back.
                 if bytes.isEmpty, connection.events.isDisjoint(with: [.hangUp, .error]) { feed.feed.appendEnd() }
             }
         } catch {
@@ -223,7 +223,7 @@ extension MachineConsole {
         }
     }
 
-    /// Sends what the viewer takes at once.
+    /// Sends as much as the viewer takes without waiting.
     private func show(_ connection: inout Connection, _ buffer: inout [UInt8]) {
         while true {
             shared.withLock { shared in
@@ -244,7 +244,7 @@ extension MachineConsole {
         }
     }
 
-    /// - Returns: How many bytes the viewer took; 0 when it takes none now, or none any more.
+    /// - Returns: The number of bytes that the viewer took; 0 when it takes none now, or none any more.
     private func send(_ bytes: [UInt8], to connection: inout Connection) -> Int {
         let count = unsafe bytes.withUnsafeBytes { buffer in
             let descriptor = connection.stream.descriptor.rawValue
@@ -254,7 +254,7 @@ extension MachineConsole {
         return max(0, count)
     }
 
-    /// Forgets connections that have ended, and gives their keyboard back.
+    /// Removes connections that have ended, and releases their keyboard.
     private func removeEnded(from connections: inout [Connection]) {
         for connection in connections {
             if connection.hasEnded {
@@ -266,7 +266,7 @@ extension MachineConsole {
         connections.removeAll(where: \.hasEnded)
     }
 
-    /// Writes the log out, and shows viewers the last bytes as far as they take them soon.
+    /// Writes out the log, and sends viewers the last bytes, if they take them soon.
     private func sayFarewell(_ work: inout Work) {
         writeLog(&work.buffer)
         work.input = nil

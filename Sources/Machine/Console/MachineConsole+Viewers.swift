@@ -5,13 +5,13 @@ import Host
 import Synchronization
 import SystemPackage
 
-/// Viewers, which come and go; one of them types.
+/// Viewers, one of which types.
 extension MachineConsole {
-    /// Makes place for a viewer.
+    /// Adds a viewer.
     ///
     /// - Parameters:
     ///   - position: The first byte that it wants, as the number of bytes before it; `nil` for the oldest that is kept.
-    ///   - wantsToType: Whether it wants to type, which it may if nobody else does.
+    ///   - wantsToType: Whether it wants to type, which is possible if nobody else does.
     /// - Returns: The viewer, to be connected; `nil` where there are `viewerLimit` already.
     package func makeViewer(from position: UInt64? = nil, wantsToType: Bool) -> ConsoleViewer? {
         shared.withLock { shared in
@@ -43,7 +43,7 @@ extension MachineConsole {
         wake.signal()
     }
 
-    /// The viewer is gone.
+    /// Removes the viewer.
     func remove(_ identifier: UInt64) {
         shared.withLock { shared in
             shared.releaseKeyboard(of: identifier)
@@ -53,12 +53,12 @@ extension MachineConsole {
 }
 
 extension MachineConsole.Shared {
-    /// Lets another one type; from now on nothing comes from this viewer.
+    /// Releases the keyboard; this viewer sends nothing more.
     mutating func releaseKeyboard(of identifier: UInt64) {
         if typist == identifier { (typist, typistStream) = (nil, nil) }
     }
 
-    /// Indicates whether who types has left, which the console's thread may be about to see.
+    /// Indicates whether the typing viewer has left, which the console's thread may not have seen yet.
     fileprivate var hasTypistLeft: Bool {
         guard let typistStream else { return false }
         let events = Poll.wait(for: typistStream.descriptor, .peerClosed, timeout: .zero)

@@ -8,45 +8,45 @@ import Storage
 import Synchronization
 package import SystemPackage
 
-/// The console of a machine: from the serial port to all that read, and back from all that type.
+/// The console of a machine, between the serial port and all readers and writers.
 ///
 /// One ring keeps the last bytes that the guest sent. Readers have a place in it, and a policy:
 ///
 /// - *Lossless*: a file, pipe or terminal (`ConsoleAttachment.output`), and code in this process (`Reader`). While one is too far
-///   behind, the guest's line status register says "busy", and a guest that looks at it waits. One that does not look is
-///   served from the rest of the ring; what a reader has not read by then is lost to it and counted.
-/// - *Log*: a file of the host's, as lossless ones; a log that fails is given up.
-/// - *Lossy*: a viewer, which holds nobody up. What it was too slow for is lost to it, and it is told.
+///   behind, the guest's line status register says "busy", and a guest that checks it waits. A guest that does not is
+///   served from the rest of the ring; bytes that a reader has not read by then are lost to it and counted.
+/// - *Log*: a file of the host, lossless too; a failed log is abandoned.
+/// - *Lossy*: a viewer, which delays nothing. It misses what it was too slow for, and gets a notice.
 ///
-/// One feed keeps what was typed until the guest takes it: by `ConsoleAttachment.input`, one of the viewers, and code in this
-/// process. While the machine is paused nothing of it reaches the guest.
+/// One feed keeps input until the guest takes it: from `ConsoleAttachment.input`, one of the viewers, and code in this
+/// process. While the machine is paused no input reaches the guest.
 ///
 /// ## Threads
-/// `console` reads the input, serves viewers and writes the log; `console out` writes to the output, which may block for long: a
-/// reader that stops reading stops no vCPU, and no key.
+/// `console` reads the input, serves viewers and writes the log; `console out` writes to the output, which may block for long: a stalled
+/// reader stops neither a vCPU nor a key.
 package final class MachineConsole: SerialOutput, SerialInput {
-    /// The number of bytes that are kept, unless chosen otherwise.
+    /// The default number of kept bytes.
     package static let capacity = 1 << 20
     /// The greatest number of viewers.
     package static let viewerLimit = 32
-    /// The number of bytes that the output may be behind before the guest waits.
+    /// The backlog of the output at which the guest waits, in bytes.
     package static let outputMark: UInt64 = 64 << 10
     /// The number of bytes of the guest's output that a snapshot keeps.
     static let savedByteCount: UInt64 = 64 << 10
-    /// The number of bytes that the log may be behind.
+    /// The backlog of the log at which the guest waits, in bytes.
     static let logMark: UInt64 = 256 << 10
 
-    /// A place in the ring that the guest may have to wait for.
+    /// A reader's place in the ring.
     struct Place {
         /// The next byte to read.
         var position: UInt64
-        /// The number of bytes that it may be behind before the guest waits; `nil` for a reader that nobody waits for now.
+        /// The backlog at which the guest waits, in bytes; `nil` for a reader that the guest does not wait for now.
         var mark: UInt64?
         /// The number of bytes that were overwritten before they were read.
         var lostByteCount: UInt64 = 0
     }
 
-    /// The readers that are waited for.
+    /// The readers that the guest waits for.
     enum PlaceName: Hashable {
         case output
         case log
@@ -59,9 +59,9 @@ package final class MachineConsole: SerialOutput, SerialInput {
     struct Shared {
         var ring: ReplayRing
         var places: [PlaceName: Place] = [:]
-        /// The end of the ring at which the guest has to wait.
+        /// The end of the ring at which the guest must wait.
         var endOfRoom: UInt64 = .max
-        /// Indicates whether the guest is told to wait.
+        /// Indicates whether the guest must wait.
         var isFull = false
         var limit: TokenBucket?
 
@@ -82,17 +82,17 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
         /// The number of bytes that were overwritten before a `Reader` read them.
         var lostToReaders: UInt64 = 0
-        /// Code in this process that waits for bytes to read, or for room to type: each looks again when it is woken.
+        /// Code in this process that waits for bytes to read, or for room to type: each checks again when it is woken.
         var waiters: [UInt64: Waiter] = [:]
 
         // Breaks the cycle: the port has this console as its output.
         weak var port: (any ConsolePort)?
     }
 
-    /// The packets for the guest.
+    /// The input for the guest.
     struct Feed {
         var feed = SerialFeed()
-        /// The machine is paused: nothing reaches the guest.
+        /// Indicates whether the machine is paused: no input reaches the guest.
         var isHeld = false
     }
 
@@ -100,15 +100,15 @@ package final class MachineConsole: SerialOutput, SerialInput {
     let feed: Mutex<Feed>
     let log: Mutex<ConsoleLog?>
     let logger: Logger
-    /// Something to do for the console's thread.
+    /// Wakes the console's thread.
     let wake: EventFD
-    /// Something to do for the output's thread.
+    /// Wakes the output's thread.
     let work = DispatchSemaphore(value: 0)
-    /// The output is given up.
+    /// Indicates whether the output was abandoned.
     let abandonment: EventFD
     let connected = Mutex(Connected())
     private let threads = Mutex<[HostThread]>([])
-    /// Indicates whether the ring keeps what all have read, for those who come.
+    /// Indicates whether the ring keeps bytes that all have read, for later viewers.
     package let replays: Bool
     let terminalPatience: Duration
 
@@ -120,14 +120,14 @@ package final class MachineConsole: SerialOutput, SerialInput {
         var onEvent: @Sendable (ConsoleEvent) -> Void = { _ in }
     }
 
-    /// Makes a console that nobody types at.
+    /// Makes a console without input.
     ///
     /// - Parameters:
-    ///   - capacity: How many bytes are kept.
+    ///   - capacity: The number of bytes that are kept.
     ///   - replays: Whether they are kept when all have read them, for viewers and readers that come later.
-    ///   - log: Takes all that the guest sends; `nil` for none.
-    ///   - logger: Where it is said when the log fails.
-    ///   - terminalPatience: How long a terminal may take nothing before it is no longer waited for.
+    ///   - log: The file for all output of the guest; `nil` for none.
+    ///   - logger: The log for a failure of `log`.
+    ///   - terminalPatience: The time without progress after which a terminal is given up.
     /// - Throws: `Errno` where the process has no descriptor left.
     package init(
         capacity: Int = MachineConsole.capacity,
@@ -165,9 +165,9 @@ package final class MachineConsole: SerialOutput, SerialInput {
         return state
     }
 
-    /// Goes on from a state, before the machine starts.
+    /// Restores a state, before the machine starts.
     ///
-    /// - Parameter state: The state, which may come from anybody. What was typed there comes before what was typed here.
+    /// - Parameter state: The state, which may be hostile. Its input comes before new input.
     package func restore(_ state: ConsoleState) {
         feed.withLock { feed in
             let (bytes, lineBreaks) = feed.feed.waiting
@@ -221,7 +221,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
         wake.signal()
     }
 
-    /// Indicates whether anything can be typed; without, the port's line is silent.
+    /// Indicates whether there is any input; without, the port's line is silent.
     package var takesInput: Bool {
         replays || hasInput
     }
@@ -231,10 +231,10 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
     // MARK: - Places in the ring
 
-    /// Looks again when the guest has to wait, and lets it go on where it need not any more.
+    /// Computes anew when the guest must wait, and releases it where it need not wait any more.
     ///
-    /// - Parameter change: What becomes of the readers' places.
-    /// - Returns: What `change` returned.
+    /// - Parameter change: The change of the readers' places.
+    /// - Returns: The result of `change`.
     @discardableResult
     func updateRoom<R: Sendable>(_ change: (inout Shared) -> R = { _ in }) -> R {
         let (result, port) = shared.withLock { shared in
@@ -245,7 +245,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
                 if lag > 0 { isRead = false }
                 guard let mark = place.mark else { continue }
                 endOfRoom = min(endOfRoom, place.position + mark)
-                // Not at once: a guest that goes on for each byte that is read would be interrupted for each.
+                // Not at once: a guest that resumes for each byte would be interrupted for each.
                 if lag > mark / 2 { hasRoomAgain = false }
             }
             shared.endOfRoom = endOfRoom
@@ -261,7 +261,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
     // MARK: - Life
 
-    /// Says where the console leads, before it starts; once.
+    /// Connects the console's other end, once, before it starts.
     ///
     /// - Parameters:
     ///   - attachment: The output stays the caller's, open until `finish` has returned; the input is copied.
@@ -287,8 +287,8 @@ package final class MachineConsole: SerialOutput, SerialInput {
     /// Starts to serve.
     ///
     /// - Parameters:
-    ///   - port: Takes what is typed.
-    ///   - gate: Holds the threads until all of the machine's are there.
+    ///   - port: The guest's end.
+    ///   - gate: Holds the threads until all of the machine's threads have arrived.
     /// - Throws: `HostThreadError`.
     package func start(port: any ConsolePort, gate: StartGate? = nil) throws(HostThreadError) {
         shared.withLock { $0.port = port }
@@ -309,22 +309,22 @@ package final class MachineConsole: SerialOutput, SerialInput {
         }
     }
 
-    /// Lets nothing that was typed reach the guest until `resume`.
+    /// Keeps all input from the guest until `resume`.
     ///
-    /// Commands are obeyed meanwhile, and what the guest sent before is shown and logged.
+    /// Commands work meanwhile, and earlier output is shown and logged.
     package func pause() {
         feed.withLock { $0.isHeld = true }
     }
 
-    /// Goes on, with what was typed meanwhile.
+    /// Resumes, with the input that came meanwhile.
     package func resume() {
         feed.withLock { $0.isHeld = false }
         wake.signal()
     }
 
-    /// Writes out what the guest sent, to the output and the log, and to viewers that take it soon; then ends all of it.
+    /// Writes the remaining output to the output, the log, and viewers that take it soon; then ends the threads.
     ///
-    /// Waits for an output that takes nothing until `abandonOutput` is called.
+    /// Waits for a stalled output until `abandonOutput` is called.
     package func finish() {
         let waiters = shared.withLock { shared in
             shared.isClosing = true
@@ -337,14 +337,14 @@ package final class MachineConsole: SerialOutput, SerialInput {
         connected.withLock { $0.input = nil }
     }
 
-    /// Gives up on what is not written yet: for an output whose reader does not read.
+    /// Drops output that is not written yet, for a reader that does not read.
     package func abandonOutput() {
         shared.withLock { $0.isAbandoned = true }
         abandonment.signal()
         work.signal()
     }
 
-    /// The number of bytes that did not reach the output, because nothing took them in time.
+    /// The number of bytes that did not reach the output, because nobody read them in time.
     package var droppedByteCount: UInt64 {
         shared.withLock { shared in
             guard let place = shared.places[.output] else { return 0 }
@@ -365,7 +365,7 @@ extension MachineConsole.Shared {
         return nextIdentifier
     }
 
-    /// Copies the next bytes for a reader, and counts those that it was too slow for.
+    /// Copies the next bytes for a reader, and counts those that it missed.
     mutating func read(_ name: MachineConsole.PlaceName, limit: Int, into buffer: inout [UInt8]) {
         buffer.removeAll(keepingCapacity: true)
         guard var place = places[name] else { return }
@@ -388,8 +388,8 @@ extension MachineConsole.Shared {
 /// The events of a console, for its machine.
 package enum ConsoleEvent: Sendable {
     case command(ConsoleCommand)
-    /// The terminal of the input is gone.
+    /// The input's terminal has hung up.
     case hangUp
-    /// Nothing can be written to the output any more.
+    /// Writing to the output failed.
     case outputFailed(Errno)
 }

@@ -13,7 +13,7 @@ struct ReplayRing {
     ///
     /// - Parameters:
     ///   - capacity: How many bytes it keeps.
-    ///   - bytes: The last bytes of a stream that goes on.
+    ///   - bytes: The last bytes of a stream that continues.
     ///   - end: How many bytes that stream had.
     init(capacity: Int, bytes: [UInt8] = [], end: UInt64 = 0) {
         self.capacity = capacity

@@ -12,7 +12,7 @@ struct SerialFeed {
     private var bytes: [UInt8]
     /// Before which of the bytes a break comes, in order.
     private var lineBreaks: [Int]
-    /// Indicates whether whoever typed sends no more; delivered once, behind all bytes.
+    /// Indicates whether the input has ended; delivered once, after all bytes.
     private var hasEnded = false
     /// Indicates whether anything was typed at all.
     private(set) var isUsed = false
@@ -38,7 +38,7 @@ struct SerialFeed {
         bytes += more
     }
 
-    /// Sends a break behind what came before; nothing where there is no room.
+    /// Sends a break after earlier input; does nothing without room.
     mutating func appendLineBreak() {
         if room > 0 { lineBreaks.append(bytes.count) }
     }

@@ -7,7 +7,7 @@ extension GuestMemory {
     /// The RAM of a machine: from 0 up to the device hole, and what is more from 4 GiB on.
     ///
     /// - Parameter byteCount: The size of the RAM; page aligned.
-    /// - Throws: What `GuestMemoryRegion` throws.
+    /// - Throws: The errors of `GuestMemoryRegion`.
     package convenience init(byteCount: UInt64) throws(GuestMemoryError) {
         let low = min(byteCount, X86Layout.deviceHole.rawValue)
         var regions = [try GuestMemoryRegion(start: 0, byteCount: low)]

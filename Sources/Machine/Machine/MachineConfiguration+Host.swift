@@ -21,10 +21,10 @@ extension MachineConfiguration {
         UInt64(clamping: sysconf(CInt(_SC_PHYS_PAGES))) * UInt64(clamping: sysconf(CInt(_SC_PAGESIZE)))
     }
 
-    /// The memory of a guest that a process can have at most, in MiB: half of the 47 bits of its addresses.
+    /// The largest guest memory that fits into a process, in MiB: half of its 47 bits of addresses.
     package static var addressedMiB: Int { 1 << 26 }
 
-    /// Checks all that can be checked without opening a file or KVM.
+    /// Checks everything that can be checked without opening a file or KVM.
     ///
     /// - Throws: `MachineError.configuration`, which names the field.
     package func validateForHost() throws(MachineError) {
@@ -53,18 +53,18 @@ extension MachineConfiguration {
         }
     }
 
-    /// Notes for the user on a description that asks for more than there is: one line each.
+    /// Notes for the user on a configuration that exceeds the host: one line each.
     var notes: [String] {
         var notes: [String] = []
         let host = Self.hostMemoryByteCount
         if size.memoryByteCount > host {
             notes.append(
-                "the guest has \(size.memoryMiB) MiB of memory, and this host \(host >> 20) MiB: it ends when it uses more than is free"
+                "the guest has \(size.memoryMiB) MiB of memory, and this host \(host >> 20) MiB: the machine ends if it uses more than is free"
             )
         }
         if let template = size.cpuTemplate, template != .none {
             notes.append(
-                "machine-config.cpu_template: '\(template.rawValue)' has no effect, the guest sees the host's CPU"
+                "machine-config.cpu_template: '\(template.rawValue)' has no effect; the guest sees the host's CPU"
             )
         }
         return notes

@@ -18,7 +18,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case memory(GuestMemoryError)
     case boot(BootError)
     case storage(StorageError)
-    /// The host's side of a network interface cannot be had.
+    /// The host's side of a network interface is not available.
     case network(DeviceID, NetworkError)
     /// The socket for connections of guest and host cannot be made.
     case vsock(UnixSocketError)
@@ -38,7 +38,7 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case notRunning
     /// The request needs a machine that is paused.
     case notPaused
-    /// Somebody has typed at a machine that others are to go on from.
+    /// Somebody has typed at a machine that is to be a template for others.
     case typedAt
     /// A vCPU met an instruction that neither KVM nor Martlet can execute.
     case instruction(UnsupportedInstruction)
@@ -61,10 +61,10 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
         case .descriptor(let purpose, let errno): "no file descriptor for \(purpose): \(errno.inWords)"
         case .threads(let error): "\(error)"
         case .assembly(let text): "internal error: \(text)"
-        case .startedBefore: "the machine was started before; make another one"
-        case .notRunning: "the machine does not run: it was not started yet, or has ended"
-        case .notPaused: "the machine runs: pause it first"
-        case .typedAt: "somebody has typed at the machine: whatever goes on from it would read that again"
+        case .startedBefore: "the machine was started before; create another one"
+        case .notRunning: "the machine is not running: it was not started yet, or has ended"
+        case .notPaused: "the machine is running: pause it first"
+        case .typedAt: "somebody has typed at the machine: every machine restored from it would read that again"
         case .instruction(let instruction): "\(instruction)"
         case .vcpuFailed(let index, let reason): "vCPU \(index): \(reason)"
         }

@@ -10,6 +10,6 @@ package enum MachineEvent: Sendable {
     case detach
     /// The terminal of the console is gone.
     case consoleHangUp
-    /// Nothing can be written to the console's output any more; the guest goes on without.
+    /// Nothing can be written to the console's output any more; the guest continues without.
     case consoleFailed(Errno)
 }

@@ -17,7 +17,7 @@ struct MachineFoundation: Sendable {
     /// Makes it.
     ///
     /// - Parameter byteCount: The size of guest memory.
-    /// - Throws: What the host does not give.
+    /// - Throws: The host's error.
     init(memory byteCount: UInt64) throws(MachineError) {
         (system, vm) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
             let system = try KVMSystem()

@@ -78,7 +78,7 @@ final class MachineParts: Sendable {
         let (system, memory, vm) = (foundation.system, foundation.memory, foundation.vm)
         var resources = foundation.resources
         let console = try inMachineTerms(MachineError.console) { () throws(Errno) in
-            // Nobody comes later to a console that this machine has for itself: what was written is not kept.
+            // No viewer comes later to a console that belongs to this machine alone: its output is not kept.
             let console =
                 if let console = attachment.console { console } else {
                     try MachineConsole(replays: false, logger: logger)

@@ -41,9 +41,9 @@ extension VirtualMachine {
         parts.devices.attached(id)?.transport.wasActivated ?? false
     }
 
-    /// Looks how large the disks are now, and tells the guest.
+    /// Checks the disks for new sizes, and notifies the guest.
     ///
-    /// - Returns: The paths of those that have another size than before.
+    /// - Returns: The paths of the disks with a new size.
     @discardableResult
     package func rescanDisks() -> [FilePath] {
         disks.filter { $0.rescan() }.map(\.path)

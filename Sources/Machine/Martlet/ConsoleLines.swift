@@ -10,7 +10,7 @@ extension SerialConsole {
 
     /// The lines of a console, without their ends: `\n`, and `\r` before it.
     ///
-    /// What is not UTF-8 is repaired with U+FFFD. The last line may have no end; one that is longer than 64 KiB comes in
+    /// Bytes that are not UTF-8 are replaced by U+FFFD. The last line may have no end; one that is longer than 64 KiB comes in
     /// pieces of that size.
     public struct Lines: AsyncSequence, Sendable {
         /// A line without its end.

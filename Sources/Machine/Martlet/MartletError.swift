@@ -22,7 +22,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
 
         /// The configuration asks for what cannot be: ``MartletError/field`` says where.
         public static let invalidConfiguration = Code(.invalidConfiguration)
-        /// KVM is not there, may not be opened, or refused something.
+        /// KVM is missing, may not be opened, or refused an operation.
         public static let hypervisor = Code(.hypervisor)
         /// The host does not give the guest's memory.
         public static let memory = Code(.memory)
@@ -30,7 +30,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let boot = Code(.boot)
         /// A disk's file cannot be used.
         public static let storage = Code(.storage)
-        /// The host's side of a network, or the socket of a vsock, cannot be had.
+        /// The host's side of a network, or the socket of a vsock, is not available.
         public static let network = Code(.network)
         /// A snapshot cannot be saved, is damaged, or is of a host that this one cannot take the place of.
         public static let snapshot = Code(.snapshot)
@@ -54,7 +54,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of the error.
     public let code: Code
 
-    /// The cause, and the change that helps, in words for whoever runs the program.
+    /// The cause and the remedy, for the program's user.
     public let message: String
 
     /// The field of the configuration that is wrong, as it is named in JSON: `machine-config.vcpu_count`, or

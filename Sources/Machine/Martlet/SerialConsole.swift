@@ -12,7 +12,7 @@ import Console
 /// ## What is kept, and who waits
 ///
 /// Each iterator gets every byte, from up to 128 KiB before its start on. Where one is 128 KiB behind, the guest's line is
-/// busy: a guest that looks at it, as Linux does, waits, and no byte is lost. So whoever holds an iterator has to go on
+/// busy: a guest that looks at it, as Linux does, waits, and no byte is lost. So code that holds an iterator must keep
 /// reading or let it go.
 ///
 /// A guest that sends without a look at its line is served from a reserve of another 128 KiB; what an iterator has
@@ -57,7 +57,7 @@ public struct SerialConsole: AsyncSequence, Sendable {
     /// They may be sent before the guest is ready for them, and even before the machine starts. Waits while more than a
     /// mebibyte was sent that the guest has not read.
     ///
-    /// - Parameter bytes: What to send.
+    /// - Parameter bytes: The bytes.
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/consoleClosed`` where the machine has ended, its console
     ///   leads elsewhere, or the task was cancelled before all was taken.
     public func write(_ bytes: some Sequence<UInt8>) async throws(MartletError) {

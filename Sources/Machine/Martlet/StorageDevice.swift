@@ -69,8 +69,8 @@ public struct StorageDevice: Sendable {
 
     /// Puts another file in the place of the disk's, as another cartridge in the same drive.
     ///
-    /// What the guest has in flight is finished with the old file first. The new one is opened in the way that the
-    /// configuration says; the guest is told of its size, and of nothing else: it has to read the disk anew.
+    /// Requests in flight are finished with the old file first. The new one is opened in the way that the
+    /// configuration says; the guest learns its size and nothing else: it must read the disk again.
     ///
     /// - Parameter path: A raw image file or a block device, with the block size of the old one.
     /// - Throws: ``MartletError`` with the code ``MartletError/Code/storage``; then the disk stays as it is.

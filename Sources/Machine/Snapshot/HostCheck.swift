@@ -31,7 +31,7 @@ package struct HostCheck {
         self.canSetTimeStampCounter = canSetTimeStampCounter
     }
 
-    /// Lists every difference that keeps the guest from going on here, in words.
+    /// Lists every difference that keeps the guest from continuing here, in words.
     ///
     /// - Parameters:
     ///   - saved: The host of the snapshot.

@@ -21,7 +21,7 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     case drive(String, reason: String)
     /// The host's side of a network interface, or of vsock, is missing or cannot do what the guest knows.
     case device(String, reason: String)
-    /// Somebody has cut the memory short while a machine ran from it.
+    /// The memory was truncated while a machine ran from it.
     case truncated(FilePath)
     /// This host cannot run what another one has saved.
     case host([String])
@@ -52,7 +52,7 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
         case .truncated(let path):
             MemoryFile.truncation(of: path)
         case .host(let differences):
-            "this host cannot go on with the snapshot:" + differences.map { "\n  - \($0)" }.joined()
+            "this host cannot restore the snapshot:" + differences.map { "\n  - \($0)" }.joined()
         }
     }
 }

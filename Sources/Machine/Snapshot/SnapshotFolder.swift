@@ -50,7 +50,7 @@ package final class SnapshotFolder: Sendable {
     ///
     /// - Parameter type: The type of the value in it.
     /// - Returns: The value.
-    /// - Throws: What `StateFile.bytes` and `StateFile.value` throw, and `file`.
+    /// - Throws: The errors of `StateFile.bytes` and `StateFile.value`, and `file`.
     package func state<Value: Decodable>(as type: Value.Type) throws(SnapshotError) -> Value {
         try StateFile.value(of: bytes(of: .json), as: type, path: place.state)
     }
@@ -58,12 +58,12 @@ package final class SnapshotFolder: Sendable {
     /// Reads the last bytes that the guest sent to its console.
     ///
     /// - Returns: The bytes; none of a snapshot of version 1.0.
-    /// - Throws: What `StateFile.bytes` throws, and `file`.
+    /// - Throws: The errors of `StateFile.bytes`, and `file`.
     package func console() throws(SnapshotError) -> [UInt8] { try bytes(of: .console) }
 
     /// Makes sure that there is the state of a snapshot.
     ///
-    /// - Throws: What `state(as:)` throws.
+    /// - Throws: The errors of `state(as:)`.
     func check() throws(SnapshotError) {
         _ = try StateFile.json(of: bytes(of: .json), path: place.state)
     }
@@ -74,10 +74,10 @@ package final class SnapshotFolder: Sendable {
         return Set(state["disks"].elements.compactMap { $0["copied"] == .bool(true) ? $0["drive_id"].string : nil })
     }
 
-    /// The names of all that is in the folder of the state.
+    /// The names of all files in the folder of the state.
     func names() -> [String] { SnapshotRemoval.names(in: stateFolder) }
 
-    /// The names of all that is in the folder of disks; none where that is no folder.
+    /// The names of all files in the folder of disks; none where that is not a folder.
     func diskNames() -> [String] {
         guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else { return [] }
         return SnapshotRemoval.names(in: disks)
@@ -113,7 +113,7 @@ package final class SnapshotFolder: Sendable {
         }
         let footer = try read(file.descriptor, path, at: byteCount, byteCount: MemoryFooter.byteCount)
         guard footer == MemoryFooter.page(id: id) else {
-            throw .damaged(path, reason: "it is the memory of another snapshot than the state beside it")
+            throw .damaged(path, reason: "it belongs to another snapshot than the state beside it")
         }
         do throws(GuestMemoryError) {
             return try MemoryFile(
@@ -165,12 +165,12 @@ package final class SnapshotFolder: Sendable {
         guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else {
             throw .damaged(place.disk(id), reason: "the folder of its disks cannot be opened")
         }
-        guard SnapshotFile.isDiskName(id) else { throw .damaged(place.disk(id), reason: "it is no name of a disk") }
+        guard SnapshotFile.isDiskName(id) else { throw .damaged(place.disk(id), reason: "it is not a disk's name") }
         return try open(place.disk(id), in: disks)
     }
 
     private func open(_ path: FilePath, in folder: borrowing OwnedDescriptor) throws(SnapshotError) -> OpenFile {
-        // Without waiting for whoever would write into a named pipe.
+        // Without waiting for a writer of a named pipe.
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
         let file = unsafe openat(folder.rawValue, path.lastName.hostCString, flags)
         guard file >= 0 else {

@@ -35,7 +35,7 @@ package enum SnapshotPack {
     /// - Parameters:
     ///   - folder: The snapshot's folder.
     ///   - pack: The file to be made; nothing is replaced.
-    /// - Throws: `SnapshotError`; then there is no file.
+    /// - Throws: `SnapshotError`; no file is left then.
     package static func pack(_ folder: FilePath, to pack: FilePath) throws(SnapshotError) {
         let snapshot = try SnapshotFolder(folder)
         try snapshot.check()
@@ -94,7 +94,7 @@ package enum SnapshotPack {
     /// - Parameters:
     ///   - pack: The file.
     ///   - folder: The snapshot's folder, in one that exists; nothing is replaced.
-    /// - Throws: `SnapshotError`; then there is no snapshot.
+    /// - Throws: `SnapshotError`; no snapshot is left then.
     package static func unpack(_ pack: FilePath, to folder: FilePath) throws(SnapshotError) {
         let draft = try SnapshotDraft(folder, replacing: false)
         do {
@@ -136,7 +136,7 @@ package enum SnapshotPack {
             }
         }
         // The frame's checksum comes behind it.
-        guard try reader.read(atMost: 1).isEmpty else { throw Failure.damaged("it goes on behind its end") }
+        guard try reader.read(atMost: 1).isEmpty else { throw Failure.damaged("it continues past its end") }
     }
 
     private static func line(_ reader: ZstdReader) throws(Failure) -> String {

@@ -78,7 +78,7 @@ package enum SnapshotRemoval {
         var others = snapshot.names().filter { !files.contains($0) && $0 != SnapshotFile.disks }
         others += snapshot.diskNames().filter { !copies.contains($0) }.map { "\(SnapshotFile.disks)/\($0)" }
         guard let other = others.min() else { return }
-        throw .notASnapshot(path, reason: "'\(other)' in it is none of its files: move that away first")
+        throw .notASnapshot(path, reason: "'\(other)' in it is not one of its files: move it away first")
     }
 
     /// Removes a snapshot's files, whatever is in them, and its folder where nothing else is in it.

@@ -78,7 +78,7 @@ package enum StateFile {
             }
         let bytes = try read(offset, expected.byteCount)
         guard StateHeader.Part(bytes) == expected else {
-            throw .damaged(path, reason: "its checksum is another one than its first line says")
+            throw .damaged(path, reason: "its checksum differs from the one in its first line")
         }
         return bytes
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The description of a machine: what it is made of and what is written about it.
+/// The description of a machine: its parts, and the files for its output.
 ///
-/// There is no other one. Its parts are the bodies of the API's requests, and the whole, as JSON, is a configuration file
+/// It is the only one. Its parts are the bodies of the API's requests, and the whole, as JSON, is a configuration file
 /// and the answer to `GET /vm/config`; a machine is built from it.
 ///
 ///     var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "vmlinux"))
@@ -15,13 +15,13 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     /// The number of vCPUs and the size of memory.
     @DefaultWhenAbsent public var size: MachineSize
 
-    /// The disks, in the order in which they were described; the guest finds the root disk first.
+    /// The disks, in the order of their description; the guest finds the root disk first.
     @DefaultWhenAbsent public var drives: [Drive]
 
     /// The network interfaces: the guest calls the first one `eth0`.
     @DefaultWhenAbsent public var networkInterfaces: [NetworkInterface]
 
-    /// The service that tells the guest what the host wants it to know; `nil` for none.
+    /// The metadata service, which gives the guest data of the host; `nil` for none.
     public var metadataService: MetadataConfiguration?
 
     /// Connections between programs of the guest and of the host; `nil` for no such device.
@@ -48,7 +48,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         case vsock, entropy, serial, logger, metrics
     }
 
-    /// The description of a machine that nothing was said about: without a kernel, it cannot start yet.
+    /// An empty description: without a kernel, the machine cannot start yet.
     public init() {}
 
     /// Describes a machine with one vCPU, 128 MiB of memory, an entropy device and no disk.
@@ -86,7 +86,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         }
     }
 
-    /// Replaces the path of every file of the host's.
+    /// Replaces the path of every host file.
     ///
     /// - Parameter change: The path that takes the place of another one.
     package mutating func mapPaths(_ change: (String) throws -> String) rethrows {
@@ -102,7 +102,7 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
         if let path = metrics?.path { metrics?.path = try change(path) }
     }
 
-    /// Checks all that can be checked without a look at the host.
+    /// Checks everything that does not depend on the host.
     ///
     /// - Throws: ``ConfigurationError``, which names the wrong field and the right values.
     public func validate() throws(ConfigurationError) {

@@ -58,8 +58,8 @@ public struct MachineSize: HasDefault, Sendable {
         /// Indicates whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
         @DefaultWhenAbsent public var hasExitStatusPort: Bool
 
-        /// Indicates whether the guest takes part in snapshots, as the default guest does: it is told when the machine is
-        /// saved and when it goes on as another one; `nil` for no.
+        /// Indicates whether the guest takes part in snapshots, as the default guest does: it learns when the machine is
+        /// saved and when it continues as another one; `nil` for no.
         public var hasSnapshotPoint: Bool?
 
         enum CodingKeys: String, CodingKey {

@@ -86,7 +86,7 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
         case martlet
     }
 
-    /// The sizes of packets that a guest can be told of.
+    /// The packet sizes that a guest can learn of.
     public static let mtus = 68...65_535
     /// The numbers of queues that an interface may have.
     public static let queueCounts = 1...8

@@ -22,19 +22,19 @@ package struct PortForward: Hashable, Sendable, CustomStringConvertible {
         let halves = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         if halves.count == 2 {
             guard let transport = Transport(rawValue: String(halves[1])) else {
-                throw .init(text, "the part behind '/' is tcp or udp")
+                throw .init(text, "the part after '/' must be tcp or udp")
             }
             self.transport = transport
         }
         var parts = halves[0].split(separator: ":", omittingEmptySubsequences: false)
         guard let last = parts.popLast(), let guestPorts = Self.ports(last) else {
-            throw .init(text, "the guest's port is 1 to 65535, or a range such as 8000-8010")
+            throw .init(text, "the guest's port must be 1 to 65535, or a range such as 8000-8010")
         }
         self.guestPorts = guestPorts
         // `IP::GUEST` is docker's way to say: a free port of that address.
         if let host = parts.popLast(), !host.isEmpty || parts.isEmpty {
             guard let hostPorts = Self.ports(host) else {
-                throw .init(text, "the host's port is 1 to 65535, or a range such as 8000-8010")
+                throw .init(text, "the host's port must be 1 to 65535, or a range such as 8000-8010")
             }
             guard hostPorts.count == guestPorts.count else {
                 throw .init(text, "the two ranges have \(hostPorts.count) and \(guestPorts.count) ports")
@@ -46,7 +46,7 @@ package struct PortForward: Hashable, Sendable, CustomStringConvertible {
         }
         guard let address = parts.popLast() else { return }
         guard parts.isEmpty, let address = IPv4Address(address) else {
-            throw .init(text, "the part before the ports is an IPv4 address")
+            throw .init(text, "the part before the ports must be an IPv4 address")
         }
         self.address = address
     }

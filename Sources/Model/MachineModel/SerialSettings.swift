@@ -2,7 +2,7 @@
 
 /// The output of the serial console: `/serial` of the API.
 public struct SerialSettings: Codable, Hashable, Sendable {
-    /// A file, made if it is not there and appended to, or a named pipe.
+    /// A file, created if missing and appended to, or a named pipe.
     public var outputPath: String?
 
     /// A token for each byte that the guest sends; Martlet drops what is beyond.
@@ -16,7 +16,7 @@ public struct SerialSettings: Codable, Hashable, Sendable {
     /// Describes the output.
     ///
     /// - Parameters:
-    ///   - outputPath: A file, made if it is not there and appended to, or a named pipe.
+    ///   - outputPath: A file, created if missing and appended to, or a named pipe.
     ///   - rateLimit: A token for each byte that the guest sends.
     public init(outputPath: String? = nil, rateLimit: RateLimit.Bucket? = nil) {
         (self.outputPath, self.rateLimit) = (outputPath, rateLimit)

@@ -116,7 +116,7 @@ extension ACPITables {
 
     /// The generation ID: `ADDR` has the lower and the upper half of its address.
     ///
-    /// `_CID` has what the specification wants, and the short form that Linux looks for besides: it is no valid `_HID`.
+    /// `_CID` has what the specification wants, and also the short form that Linux looks for, which is not a valid `_HID`.
     private static let generationID = AML.device(
         "VGEN",
         [

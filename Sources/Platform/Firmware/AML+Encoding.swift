@@ -46,7 +46,7 @@ extension AML {
             // A checksum of 0 stands for one that always matches (6.4.2.9).
             try AML.buffer(resources.flatMap(\.encoded) + [0x79, 0x00]).append(to: &bytes)
         default:
-            preconditionFailure("\(self) is no data object")
+            preconditionFailure("\(self) is not a data object")
         }
     }
 
@@ -149,7 +149,7 @@ extension AML {
             bytes.append(0xa4)
             try value.append(to: &bytes)
         default:
-            preconditionFailure("\(self) is no statement or expression")
+            preconditionFailure("\(self) is neither a statement nor an expression")
         }
     }
 

@@ -2,9 +2,9 @@
 
 /// The reason why a term has no encoding in the ACPI Machine Language.
 package enum AMLError: Error, Hashable, CustomStringConvertible {
-    /// A text that is no name or path of the ACPI namespace.
+    /// A text that is not a name or path of the ACPI namespace.
     case invalidName(String)
-    /// A text that is no EISA identifier: three capital letters and four capital hexadecimal digits.
+    /// A text that is not an EISA identifier: three capital letters and four capital hexadecimal digits.
     case invalidEISAID(String)
     /// A string with characters other than ASCII 1 to 127.
     case invalidString(String)
@@ -18,9 +18,9 @@ package enum AMLError: Error, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .invalidName(let text):
-            "\"\(text)\" is no ACPI name: segments have 1 to 4 of A-Z, 0-9 and _, and no digit first"
+            "\"\(text)\" is not an ACPI name: segments have 1 to 4 of A-Z, 0-9 and _, and no digit first"
         case .invalidEISAID(let text):
-            "\"\(text)\" is no EISA identifier: 3 capital letters and 4 hexadecimal digits are"
+            "\"\(text)\" is not an EISA identifier: 3 capital letters and 4 hexadecimal digits are"
         case .invalidString(let text):
             "an AML string holds ASCII 1 to 127 only, not \"\(text)\""
         case .tooManyElements(let count):

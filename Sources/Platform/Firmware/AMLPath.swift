@@ -65,7 +65,7 @@ package struct AMLPath: Hashable, Sendable {
 extension AMLPath: ExpressibleByStringLiteral {
     /// A path in the source code; a wrong one is a bug of ours and traps.
     package init(stringLiteral text: String) {
-        guard let encoded = Self.encode(text) else { preconditionFailure("\"\(text)\" is no ACPI name") }
+        guard let encoded = Self.encode(text) else { preconditionFailure("\"\(text)\" is not an ACPI name") }
         self.encoded = encoded
     }
 }

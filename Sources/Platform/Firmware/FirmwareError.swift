@@ -10,7 +10,7 @@ package enum FirmwareError: Error, Hashable, CustomStringConvertible {
     case unorderedAPICIDs(UInt32, UInt32)
     /// A pin for the timer interrupt that is neither 0 nor 2.
     case badTimerLine(UInt32)
-    /// An interrupt line that is no pin of the IOAPIC.
+    /// An interrupt line that is not a pin of the IOAPIC.
     case badInterruptLine(UInt32)
     /// A virtio-mmio window that is empty or not in the device hole.
     case badVirtioWindow(GuestAddress, byteCount: UInt64)
@@ -30,7 +30,7 @@ package enum FirmwareError: Error, Hashable, CustomStringConvertible {
         case .badTimerLine(let line):
             "the timer interrupt reaches pin 0 or 2 of the IOAPIC, not \(line)"
         case .badInterruptLine(let line):
-            "interrupt line \(line) is no pin of the IOAPIC, which has \(X86Layout.ioapicPinCount)"
+            "interrupt line \(line) is not a pin of the IOAPIC, which has \(X86Layout.ioapicPinCount)"
         case .badVirtioWindow(let base, let byteCount):
             "a virtio-mmio window of \(byteCount) bytes at \(base) is empty or not in the device hole below 4 GiB"
         case .tooLarge(let table, let byteCount, let capacity):

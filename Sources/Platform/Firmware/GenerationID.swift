@@ -3,10 +3,10 @@
 package import GuestMemory
 import Platform
 
-/// The number by which a guest sees that its machine goes on from a snapshot (Microsoft, "Virtual Machine Generation ID").
+/// The number by which a guest sees that its machine was restored from a snapshot (Microsoft, "Virtual Machine Generation ID").
 ///
 /// 16 random bytes in reserved memory, which the DSDT's `VGEN` names. Linux 5.18 and later reseed their random numbers when
-/// they are told of another one.
+/// they learn of another one.
 package enum GenerationID {
     package static let byteCount = 16
 

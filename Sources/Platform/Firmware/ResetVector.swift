@@ -6,7 +6,7 @@ package import GuestMemory
 /// The whole of Martlet's BIOS: real-mode code at F000:FFF0 that resets the machine.
 ///
 /// A kernel with EFI support takes hardware-reduced ACPI for a sign of EFI firmware and, unless `reboot=` says how to,
-/// restarts through EFI, which is not there, and then by a jump to the BIOS's reset vector (`reboot_init` and
+/// restarts through EFI, which does not exist here, and then by a jump to the BIOS's reset vector (`reboot_init` and
 /// `native_machine_emergency_restart` of Linux). Without code there it would run into the void and never end.
 package enum ResetVector {
     /// Writes 1 to the reset port, then halts for good.

@@ -15,7 +15,7 @@ package struct AddressAllocator: Hashable, Sendable {
     /// Takes the next window.
     ///
     /// - Parameter byteCount: Its size, a power of two; it is aligned to that.
-    /// - Returns: Where it begins, or `nil` where no room is left.
+    /// - Returns: Its start, or `nil` where no room is left.
     package mutating func allocate(byteCount: UInt64) -> GuestAddress? {
         precondition(byteCount.nonzeroBitCount == 1, "a window has a power of two of bytes")
         let (above, isTooFar) = next.addingReportingOverflow(byteCount - 1)

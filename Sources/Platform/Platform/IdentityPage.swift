@@ -11,7 +11,7 @@ package import GuestMemory
 /// |---|---|---|
 /// | 0 | 8 | `mrtl-id1` |
 /// | 8 | 4 | answer: another number each time that the guest may go on |
-/// | 12 | 4 | generation: another number for each machine that goes on from a snapshot |
+/// | 12 | 4 | generation: another number for each machine that is restored from a snapshot |
 /// | 16 | 8 | the time in seconds since 1970, or 0 for a clock that is right |
 /// | 24 | 4 | nanoseconds |
 /// | 28 | 4 | the number of bytes of the host name, or 0 for the name that the guest has |

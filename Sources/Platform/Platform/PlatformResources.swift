@@ -15,7 +15,7 @@ package struct PlatformResources: Hashable, Sendable {
 
     /// Takes a window for the registers of a virtio-mmio transport.
     ///
-    /// - Returns: Where it begins, or `nil` where none is left.
+    /// - Returns: Its start, or `nil` where none is left.
     package mutating func allocateWindow() -> GuestAddress? {
         windows.allocate(byteCount: X86Layout.virtioMMIOWindow)
     }

@@ -63,7 +63,7 @@ package enum X86Layout {
 
     // MARK: - The hole below 4 GiB
 
-    /// RAM ends here at the latest and goes on at 4 GiB.
+    /// RAM ends here at the latest and continues at 4 GiB.
     package static let deviceHole: GuestAddress = 0xc000_0000
     package static let endOfDeviceHole: GuestAddress = 0x1_0000_0000
     /// virtio-mmio transports, one window each, in the order of allocation; free above: a PCI host bridge would come here.

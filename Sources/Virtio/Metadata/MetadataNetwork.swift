@@ -45,7 +45,7 @@ struct MetadataNetwork {
     /// Returns whether a frame is for this address.
     ///
     /// - Parameter head: Its first bytes, `headByteCount` where it has as many.
-    /// - Returns: False for what is no frame.
+    /// - Returns: False for anything but a frame.
     func isAddressed(by head: [UInt8]) -> Bool {
         let frame = ByteReader(head[...])
         return switch frame.word(at: 12) {

@@ -31,7 +31,7 @@ extension MetadataService {
         }
     }
 
-    /// The answer to what is no request.
+    /// The answer to an invalid request.
     static func refusal(_ fault: HTTPFault) -> HTTPResponse { .text(400, "Invalid request: \(fault).") }
 
     /// The first of these header fields that a request has.
@@ -67,7 +67,7 @@ extension MetadataService.State {
     }
 
     fileprivate mutating func put(_ request: HTTPRequest, _ now: ContinuousClock.Instant) -> HTTPResponse {
-        // A proxy that lets requests through must not get a token for whoever sent them.
+        // A proxy that forwards requests must not get a token for their senders.
         guard request.headers["X-Forwarded-For"] == nil else {
             return .text(400, "Invalid header. Reason: Unsupported header name. Key: X-Forwarded-For")
         }

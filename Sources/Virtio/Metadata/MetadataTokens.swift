@@ -4,7 +4,7 @@ import Host
 
 /// The session tokens that the guest's programs have asked for.
 ///
-/// They are random and kept here alone, so a machine that goes on from a snapshot, or a second one, knows none of them.
+/// They are random and kept here alone, so a machine that is restored from a snapshot, or a second one, knows none of them.
 struct MetadataTokens {
     /// The seconds for which a token may be valid.
     static let lifetimes: ClosedRange<UInt32> = 1...21_600

@@ -7,7 +7,7 @@ import HTTP
 /// A segment is in the guest's own buffers as soon as it is sent, so there are no timers: only the guest itself can lose one, and
 /// its repeated acknowledgements tell that. Everything is bounded: requests have no body, and one is answered at a time.
 struct TCPConnection {
-    /// The bytes that a guest may send ahead, and all that is taken of one segment.
+    /// The bytes that a guest may send ahead, and the limit of one segment.
     static let windowByteCount: UInt16 = 8192
     /// The largest payload for a guest that names none (RFC 9293, 3.7.1), and the largest for any: an Ethernet frame's.
     private static let (usualPayload, largestPayload) = (536, 1460)
@@ -40,7 +40,7 @@ struct TCPConnection {
         var limits = HTTPParserLimits()
         limits.headByteCount = 4096
         limits.headerCount = 32
-        // No request here has one, and who waits for a body that never comes would wait for ever.
+        // No request here has a body, and a wait for a body that never comes would never end.
         limits.bodyByteCount = 0
         return limits
     }()
@@ -74,7 +74,7 @@ struct TCPConnection {
     /// - Parameters:
     ///   - segment: The segment.
     ///   - answer: Gives the answer to a request.
-    /// - Returns: Whether the connection goes on.
+    /// - Returns: Whether the connection continues.
     mutating func take(_ segment: TCPSegment, _ answer: (HTTPRequest) -> HTTPResponse) -> Fate {
         if segment.flags.contains(.rst) { return segment.sequence == receiveNext ? .ended : .goesOn }
         if segment.flags.contains(.syn) {
@@ -124,7 +124,7 @@ struct TCPConnection {
         // The bytes that came before; more than there are: a gap, or all is old.
         let known = receiveNext &- segment.sequence
         guard !hasPeerFinished, known < segment.sequenceCount else { return }
-        // One request at a time: what comes before its answer has gone is not taken, and comes again.
+        // One request at a time: segments that come before its answer has gone are dropped, and come again.
         let rest = segment.payload.dropFirst(Int(known))
         guard output.isEmpty || rest.isEmpty else { return }
         let taken = rest.prefix(Int(Self.windowByteCount))

@@ -92,7 +92,7 @@ package struct FrameVectors {
         _ body: (UnsafeMutablePointer<iovec>, Int) -> R
     ) -> R {
         let start = unsafe prefix == nil ? first : first - 1
-        // What `removeFirst` has used up is no longer needed, and the first vector is free in any case.
+        // Vectors that `removeFirst` has consumed are no longer needed, and the first vector is free in any case.
         if let prefix = unsafe prefix { unsafe vectors[start] = prefix }
         return unsafe vectors.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { preconditionFailure("the first vector is always there") }
@@ -103,7 +103,7 @@ package struct FrameVectors {
     /// Writes bytes to the places.
     ///
     /// - Parameters:
-    ///   - bytes: What is written.
+    ///   - bytes: The bytes.
     ///   - offset: Where it begins, counted through all places; what has no place is dropped.
     @unsafe
     package func copy(_ bytes: UnsafeRawBufferPointer, to offset: Int = 0) {

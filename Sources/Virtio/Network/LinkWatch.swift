@@ -41,7 +41,7 @@ package final class LinkWatch: Sendable {
         return isUp < 0 ? .gone : isUp == 0 ? .down : .up
     }
 
-    /// The size of the largest packet; nil where it cannot be had.
+    /// The size of the largest packet; nil where it is unknown.
     var mtu: UInt16? {
         let mtu = cnetwork_interface_mtu(events.rawValue, index)
         return mtu > 0 ? UInt16(clamping: mtu) : nil

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// A way for Ethernet frames out of this process and into it: one queue of it.
 ///
-/// Not for two threads at once. No call waits. What a back end has once taken of a frame arrives as a whole, whatever
+/// Not for two threads at once. No call waits. A frame of which a back end has taken a part arrives as a whole, whatever
 /// happens to the device in between.
 package protocol NetworkBackend: AnyObject {
     /// Readable when a frame has come, writable when there is place again; stays open as long as the back end.
@@ -68,7 +68,7 @@ package enum NetworkReceiving: Equatable {
     case frame(byteCount: Int)
     /// Nothing is there: the descriptor becomes readable.
     case empty
-    /// Something came that is no frame or has no place, and is lost.
+    /// Something other than a frame came, or a frame without a place; it is lost.
     case dropped
     /// The other end is gone for good.
     case closed(NetworkError)

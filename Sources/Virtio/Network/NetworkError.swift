@@ -19,7 +19,7 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
     case interfaceDeleted(String)
     /// A descriptor that carries no frames.
     case unusableDescriptor(CInt, String)
-    /// Nobody serves a socket.
+    /// No program serves a socket.
     case nobodyListens(FilePath)
     /// A path that no socket can have.
     case badSocketPath(UnixSocketError)
@@ -68,7 +68,7 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
         case .peerClosed(let object): "\(object): the program at the other end has closed it"
         case .passtEnded: "user network: passt has ended"
         case .badFrameLength(let object, let length):
-            "\(object): the program at the other end sent a frame of \(length) bytes, which no network has"
+            "\(object): the program at the other end sent a frame of \(length) bytes, larger than any network's"
         }
     }
 }

@@ -106,7 +106,7 @@ package final class Passt: Sendable {
         let lines = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
         // It says of each line that it has no system log to send it to.
         let words = lines.filter { !$0.hasPrefix("Failed to send") && !$0.hasPrefix("Don't run as root") }
-        guard !words.isEmpty else { return "it ended without a word" }
+        guard !words.isEmpty else { return "it ended without a message" }
         return words.joined(separator: "; ")
     }
 
@@ -138,7 +138,7 @@ package final class Passt: Sendable {
         /// This process's end; the other one is closed, so that it is the other program's alone.
         consuming func takeOwn() -> OwnedDescriptor { own }
 
-        /// Makes a pipe that blocks neither end, so that a writer whose reader does not read goes on, or two sockets.
+        /// Makes a pipe that blocks neither end, so that a writer whose reader does not read continues, or two sockets.
         init(isPipe: Bool) throws(NetworkError) {
             var ends: [CInt] = [-1, -1]
             let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)

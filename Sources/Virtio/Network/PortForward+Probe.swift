@@ -5,7 +5,7 @@ package import MachineModel
 import SystemPackage
 
 extension PortForward {
-    /// Chooses a free port where none is given, and makes sure that those which are given can be had.
+    /// Chooses a free port where none is given, and checks that given ports are free.
     ///
     /// - Throws: `PortForwardError`, with the port.
     package mutating func resolve() throws(PortForwardError) {
@@ -25,7 +25,7 @@ extension PortForward {
         let socket = socket(AF_INET, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { throw .init("\(self)", "socket: \(Errno(rawValue: errno))") }
         defer { close(socket) }
-        // As the listener itself will: connections of one that has just ended are no obstacle.
+        // As the listener itself will: connections of a listener that has just ended are not an obstacle.
         var yes: CInt = 1
         if transport == .tcp {
             unsafe setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<CInt>.size))

@@ -11,7 +11,7 @@ package enum SocketCalls {
     /// - Parameters:
     ///   - frame: The places of the bytes.
     ///   - socket: The socket.
-    /// - Returns: How many bytes were taken, or a negative errno.
+    /// - Returns: The number of bytes taken, or a negative errno.
     package static func send(_ frame: inout FrameVectors, to socket: FileDescriptor) -> Int {
         unsafe frame.withVectors { unsafe send(socket.rawValue, $0, $1) }
     }
@@ -21,7 +21,7 @@ package enum SocketCalls {
     /// - Parameters:
     ///   - bytes: The bytes.
     ///   - socket: The socket.
-    /// - Returns: How many bytes were taken, or a negative errno.
+    /// - Returns: The number of bytes taken, or a negative errno.
     package static func send(_ bytes: ArraySlice<UInt8>, to socket: FileDescriptor) -> Int {
         unsafe bytes.withUnsafeBytes { bytes in
             while true {
@@ -42,14 +42,14 @@ package enum SocketCalls {
     /// - Parameters:
     ///   - frame: The places for it.
     ///   - socket: The socket.
-    /// - Returns: How many bytes came, 0 at the end of a connection, or a negative errno.
+    /// - Returns: The number of bytes received, 0 at the end of a connection, or a negative errno.
     package static func receive(into frame: inout FrameVectors, from socket: FileDescriptor) -> Int {
         unsafe frame.withVectors { unsafe receive(socket.rawValue, $0, $1) }
     }
 
     /// Sends; never waits, and never ends the process by SIGPIPE.
     ///
-    /// - Returns: How many bytes were taken, or a negative errno.
+    /// - Returns: The number of bytes taken, or a negative errno.
     @unsafe
     static func send(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
         unsafe call(vectors, count) { unsafe sendmsg(socket, $0, CInt(MSG_DONTWAIT | MSG_NOSIGNAL)) }
@@ -57,7 +57,7 @@ package enum SocketCalls {
 
     /// Receives; never waits.
     ///
-    /// - Returns: How many bytes came, 0 at the end of a connection, or a negative errno.
+    /// - Returns: The number of bytes received, 0 at the end of a connection, or a negative errno.
     @unsafe
     static func receive(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
         unsafe call(vectors, count) { unsafe recvmsg(socket, $0, CInt(MSG_DONTWAIT)) }
@@ -94,7 +94,7 @@ enum SocketKind {
     case datagrams
     case sequencedPackets
 
-    /// Looks at a descriptor; nil where it is no socket, or one of another kind.
+    /// Examines a descriptor; nil where it is not a socket, or one of another kind.
     init?(_ descriptor: borrowing OwnedDescriptor) {
         var (type, size): (CInt, socklen_t) = (0, socklen_t(MemoryLayout<CInt>.size))
         guard unsafe getsockopt(descriptor.rawValue, SOL_SOCKET, SO_TYPE, &type, &size) == 0 else { return nil }

@@ -109,7 +109,7 @@ package final class StreamBackend: NetworkBackend {
         while true {
             if let length = received.nextLength {
                 let count = Int(length)
-                // The reader has lost its place, or the writer is no network: there is no way to find the next frame.
+                // The reader has lost its place, or the writer does not speak this protocol: the next frame cannot be found.
                 guard 1...NetworkFrame.maximumByteCount ~= count else {
                     return .closed(closed(.badFrameLength(name, length)))
                 }
@@ -169,7 +169,7 @@ private struct ReceiveBuffer: ~Copyable {
     /// Receives behind what is there.
     ///
     /// - Parameter receive: Fills a place, and gives the number of bytes or a negative errno.
-    /// - Returns: What `receive` gave.
+    /// - Returns: The result of `receive`.
     @unsafe
     mutating func fill(_ receive: (inout iovec) -> Int) -> Int {
         if start > 0, unsafe start + count > memory.count / 2, let base = unsafe memory.baseAddress {

@@ -118,7 +118,7 @@ package final class DiskFile: Sendable {
     private static func lock(_ file: CInt, exclusively: Bool) -> Bool {
         for _ in 0..<50 {
             let result = cstorage_lock(file, exclusively)
-            // A file system without locks, some network ones, is no reason to refuse the disk.
+            // A file system without locks, such as some network ones, is not a reason to refuse the disk.
             guard result == -EAGAIN || result == -EACCES else { return true }
             usleep(20_000)
         }
@@ -142,7 +142,7 @@ package final class DiskFile: Sendable {
         let file = unsafe path.withPlatformString { unsafe chost_open_again($0, flags) }
         guard file >= 0 else { throw .file(path, operation: "open", Errno(rawValue: -file)) }
         let owned = OwnedDescriptor(adopting: file)
-        // Set afterwards, so that a file system without it can be told from a file that is not there.
+        // Set afterwards, so that a file system without it differs from a missing file.
         let kept = fcntl(file, F_GETFL) & ~O_NONBLOCK
         guard fcntl(file, F_SETFL, isDirect ? kept | directFlag : kept) == 0 else {
             throw errno == EINVAL && isDirect

@@ -17,7 +17,7 @@ import SystemPackage
 /// that has ended since.
 @safe
 final class IOUringEngine: StorageEngine {
-    /// So many direct requests for one call: with fewer a fast disk is told of each, with more it waits for the first.
+    /// So many direct requests for one call: with fewer a fast disk gets a call for each, with more it waits for the first.
     private static let directBatch: UInt32 = 4
 
     let capacity: Int
@@ -170,7 +170,7 @@ final class IOUringEngine: StorageEngine {
 
     /// Does what the kernel has not taken, and all that comes, by plain calls.
     private func fallBack(_ error: Errno) {
-        report("io_uring: \(error): plain system calls go on with the disk, more slowly")
+        report("io_uring: \(error): the disk continues with plain system calls, more slowly")
         let calls = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent, threads: nil)
         fallback = calls
         // Their entries stay in the ring, which nobody submits any more.
@@ -262,7 +262,7 @@ final class IOUringEngine: StorageEngine {
         }
     }
 
-    /// Takes all that the kernel has completed, and starts what goes on.
+    /// Takes all requests that the kernel has completed, and starts their next calls.
     private func takeFromRing() {
         var tag: UInt64 = 0
         var result: CInt = 0
@@ -276,7 +276,7 @@ final class IOUringEngine: StorageEngine {
                 if case .done = job.step {} else { goesOn = true }
                 prepare(job)
             }
-            // What is complete when this returns has no event: look again.
+            // Requests that are complete when this returns have no event: look again.
             if goesOn { commit() }
         } while goesOn
     }

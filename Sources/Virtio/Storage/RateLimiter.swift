@@ -6,7 +6,7 @@ package import MachineModel
 package struct RateLimiter: Sendable {
     package enum Verdict: Hashable, Sendable {
         case allowed
-        /// Not before this time has passed.
+        /// The request must wait for this time.
         case wait(Duration)
     }
 
@@ -40,7 +40,7 @@ package struct RateLimiter: Sendable {
     /// Asks without taking anything, for a request whose size is known only when it is done.
     ///
     /// - Parameter now: Not earlier than at the last call.
-    /// - Returns: How long to wait until there is a token at all; nil where there is.
+    /// - Returns: The time until a token is available; nil where one is.
     package mutating func delay(at now: ContinuousClock.Instant) -> Duration? {
         let waits = [bytes?.wait(for: 1, at: now), operations?.wait(for: 1, at: now)]
         return waits.compactMap(\.self).max().flatMap { $0 == .zero ? nil : $0 }

@@ -4,14 +4,14 @@ package import Host
 
 /// Does the input and output of one disk.
 ///
-/// Not for two threads at once: the owner calls it under one lock. Short reads and writes are carried on, interrupted
+/// Not for two threads at once: the owner calls it under one lock. Short reads and writes are continued, interrupted
 /// calls repeated; each request completes exactly once.
 package protocol StorageEngine: AnyObject {
     /// The number of requests that may be in flight.
     var capacity: Int { get }
     /// The number of requests that were submitted and not yet taken back by `takeCompletion`.
     var inFlightCount: Int { get }
-    /// Happens when there may be completions that were not there when `commit` returned; the owner takes the event, then
+    /// Signalled when there may be completions that came after `commit` returned; the owner takes the event, then
     /// the completions.
     var completionEvent: EventFD { get }
 
@@ -21,7 +21,7 @@ package protocol StorageEngine: AnyObject {
     func submit(_ request: StorageRequest)
     /// Starts everything that was submitted.
     func commit()
-    /// Takes one completed request back, if there is one.
+    /// Takes one completed request, if there is one.
     func takeCompletion() -> StorageCompletion?
     /// Commits, then waits until `takeCompletion` has something; at once where nothing is in flight.
     func waitForCompletion()

@@ -34,11 +34,11 @@ package enum StorageError: Error, Hashable, CustomStringConvertible {
             "\(path) has blocks of \(size) bytes and cannot take the place of a disk with \(old)"
         case .inUse(let path, let isReadOnly):
             "disk \(path) is in use" + (FileUser.description(of: path).map { " by \($0)" } ?? "")
-                + (isReadOnly ? ", which writes it" : ": many may read a disk (',readonly'), or one may write it")
+                + (isReadOnly ? ", which writes it" : ": a disk can have many readers (',readonly') or one writer")
         case .readOnlyDevice(let path):
             "disk \(path) is a read-only block device: add ',readonly'"
         case .directUnsupported(let path):
-            "disk \(path): its file system does not offer direct input and output: leave ',direct' out"
+            "disk \(path): its file system does not offer direct I/O: leave ',direct' out"
         case .ioUringUnavailable(.noFunction):
             "this kernel has no io_uring: use engine=threads"
         case .ioUringUnavailable(.notPermitted):

@@ -22,21 +22,21 @@ struct StorageJob {
     /// The most vectors that a call takes (IOV_MAX).
     static let vectorMaximum = 1024
 
-    /// The request, with the vectors that are still to be moved; all else is as it was asked for.
+    /// The request; its vectors are consumed as it proceeds.
     private(set) var request: StorageRequest
     private(set) var step: Step
     private(set) var offset: UInt64
     private var left: UInt64
-    /// The first vector that is not done; those from there on are what the request still needs.
+    /// The first vector that is not done.
     private var firstVector = 0
     /// The disk's block: a file that ends within one reads as zeros from there to the block's end.
     private let blockByteCount: UInt64
-    /// The number of calls in a row that were to be repeated.
+    /// The number of retried calls in a row.
     private var repeatCount = 0
 
-    /// So many calls may be interrupted, or find the host short of something, before that is the request's error.
+    /// The number of interrupted or temporarily failing calls in a row that becomes the request's error.
     private static let repeatMaximum = 64
-    /// The most bytes of one call, give or take a vector: whoever has to wait for one waits for so much.
+    /// The most bytes of one call, give or take a vector: the limit of what a pause or a reset waits for.
     private static let callByteMaximum: UInt64 = 16 << 20
 
     init(_ request: StorageRequest, on file: DiskFile) {
@@ -53,7 +53,7 @@ struct StorageJob {
         }
     }
 
-    /// Indicates whether it moves data, and nothing else.
+    /// Indicates whether the request only moves data.
     var isTransfer: Bool {
         switch request.operation {
         case .read, .write: true
@@ -66,7 +66,7 @@ struct StorageJob {
         if case .read = request.operation { true } else { false }
     }
 
-    /// Indicates whether it writes, and the page cache may keep it.
+    /// Indicates whether the request is a write that the page cache may keep.
     var isCachedWrite: Bool {
         if case .write(isDurable: false) = request.operation { true } else { false }
     }
@@ -89,7 +89,7 @@ struct StorageJob {
         }
     }
 
-    /// Goes on after the call of `step` has given `result`, at least 0 or -errno.
+    /// Continues after the call of `step` returned `result`, at least 0 or -errno.
     mutating func advance(_ result: Int) {
         let error = result < 0 ? Errno(rawValue: CInt(clamping: -result)) : nil
         if let error, error == .interrupted || error == .resourceTemporarilyUnavailable {
@@ -143,7 +143,7 @@ struct StorageJob {
 
     // MARK: - Ranges
 
-    /// A wish, of which what is smaller than a block is not granted.
+    /// A hint: parts smaller than a block are ignored.
     private mutating func discard(alignment: UInt64) {
         let start = (offset + alignment - 1) / alignment * alignment
         let end = (offset + left) / alignment * alignment
@@ -179,7 +179,7 @@ struct StorageJob {
     }
 }
 
-/// Memory that is zero for ever: one mapping for all disks, of which nobody writes a byte.
+/// Memory that is always zero: one read-only mapping for all disks.
 @safe
 private enum ZeroPages {
     static let byteCount = 1 << 16

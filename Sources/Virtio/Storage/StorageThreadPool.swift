@@ -45,7 +45,7 @@ final class StorageThreadPool: Sendable {
 
         /// Completes what moves data and no thread has begun.
         ///
-        /// - Returns: How many jobs that move data are under way.
+        /// - Returns: The number of jobs that are moving data.
         mutating func cancelWaiting() -> Int {
             for _ in 0..<waiting.count {
                 guard let job = waiting.popFirst() else { break }
@@ -113,7 +113,7 @@ final class StorageThreadPool: Sendable {
         for worker in started { workers[worker].run { [self] in work(worker) } }
     }
 
-    /// With how many threads at work there is no use in another one for `job`.
+    /// The number of busy threads from which another one does not help `job`.
     private func threadMaximum(for job: StorageJob, isOffered: Bool) -> Int {
         if isOffered { return helperMaximum }
         // Writes into the page cache wait for each other, and with many threads for their turns.
@@ -130,7 +130,7 @@ final class StorageThreadPool: Sendable {
         }
     }
 
-    /// Takes all that is complete.
+    /// Takes all completions.
     ///
     /// - Parameter completions: Empty; filled, and its storage used for what comes.
     func takeCompletions(into completions: inout [StorageCompletion]) {

@@ -7,7 +7,7 @@ import SystemPackage
 
 /// Input and output by plain system calls on a few threads: for kernels and sandboxes without io_uring.
 ///
-/// What does not wait is done at once, on the caller's thread, which saves two changes of thread: reads that the page cache
+/// Calls that do not wait are made at once, on the caller's thread, which saves two changes of thread: reads that the page cache
 /// can serve (`RWF_NOWAIT`), and writes into the page cache while the threads have nothing to do. Of many reads at a time the
 /// other processors get a part. All else goes to the threads, so that a slow disk gets as many requests at a time as there
 /// are threads; but for a driver that sends one request at a time the caller itself waits for the disk.
@@ -83,7 +83,7 @@ final class ThreadPoolEngine: StorageEngine {
         for index in 0..<ownCount { serve(&jobs[index]) }
         jobs.removeAll(keepingCapacity: true)
         swap(&jobs, &submitted)
-        // What no thread has begun by now.
+        // Jobs that no thread has begun by now.
         while isShared, var job = pool.takeBack() {
             handedCount -= 1
             serve(&job)

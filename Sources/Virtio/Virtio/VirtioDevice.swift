@@ -6,7 +6,7 @@ package import Host
 
 /// A virtio device as its transport sees it (virtio 1.2, section 2); it knows no transport and no KVM.
 ///
-/// Any thread may call at any time; a device locks inside. The transport keeps the order of the specification: `activate`
+/// Any thread may call at any time; a device locks internally. The transport keeps the order of the specification: `activate`
 /// comes at most once between two resets.
 package protocol VirtioDevice: AnyObject, Sendable {
     /// The device's kind (virtio 1.2, section 5): 2 for block, 4 for entropy.
@@ -18,13 +18,13 @@ package protocol VirtioDevice: AnyObject, Sendable {
     /// The device's events besides kicks: completions, timers.
     var eventSources: [EventLoop.Source] { get }
 
-    /// Tells the device its way to the driver; once, before anything else.
+    /// Connects the device with its interrupt, once, before any other call.
     func connect(_ interrupt: any VirtioInterrupt)
-    /// Answers a read of the device-specific configuration; beyond its end it gives zeros.
+    /// Answers a read of the device-specific configuration; bytes beyond its end are zero.
     func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan)
     /// Takes a write to the device-specific configuration.
     func writeConfiguration(at offset: UInt64, from data: RawSpan)
-    /// Tells the device which features its driver accepted (`FEATURES_OK`); before `activate`.
+    /// Passes the features that the driver accepted (`FEATURES_OK`), before `activate`.
     ///
     /// - Throws: `FeatureRefusal`; then `FEATURES_OK` stays clear, and the driver may try others (3.1.1, step 6).
     func accept(_ features: VirtioFeatures) throws(FeatureRefusal)
@@ -32,18 +32,18 @@ package protocol VirtioDevice: AnyObject, Sendable {
     ///
     /// - Throws: `VirtqueueFault` where a queue cannot work; the device then needs a reset.
     func activate(_ context: ActivationContext) throws(VirtqueueFault)
-    /// Takes what the driver made available in queue `index`.
+    /// Takes the buffers that the driver made available in queue `index`.
     ///
-    /// At any time: before `activate` and after `reset` it does nothing, as with an index that is no queue's.
+    /// May be called at any time; does nothing before `activate`, after `reset`, or for an index without a queue.
     func processQueue(_ index: Int)
-    /// Waits for what is in flight, and returns it to the driver: the device touches no guest memory then, until something
+    /// Waits for requests in flight, and returns them to the driver: the device touches no guest memory then, until something
     /// else is called.
     func drain(_ extent: DrainExtent)
-    /// Everything that a snapshot has to keep, besides the transport; taken after `drain(.everything)`.
+    /// The state for a snapshot, besides the transport's; taken after `drain(.everything)`.
     var savedState: VirtioDeviceState { get }
-    /// Takes what is the device's own in a state, after `accept`. The virtqueues come with `activate`.
+    /// Restores the device's own part of a state, after `accept`. The virtqueues come with `activate`.
     func restore(_ state: VirtioDeviceState)
-    /// Forgets the driver: when it returns, the device touches no guest memory any more and has its first configuration.
+    /// Resets the device: when it returns, the device touches no guest memory and has its initial configuration.
     func reset()
 }
 
@@ -60,7 +60,7 @@ extension VirtioDevice {
     }
 }
 
-/// A device whose virtqueues a `QueueServer` serves, as those of all devices do; what is left is the device's own.
+/// A device whose virtqueues a `QueueServer` serves, as all devices are.
 package protocol QueuedDevice: VirtioDevice {
     var server: any QueueServing { get }
 }
@@ -81,7 +81,7 @@ extension QueuedDevice {
     package func reset() { server.reset() }
 }
 
-/// The reason for which a device cannot work with the features that its driver accepted, such as one without the other
+/// The reason why a device cannot work with the features that its driver accepted, such as one without another
 /// that it depends on (virtio 1.2, 5.1.3.1).
 package struct FeatureRefusal: Error, Hashable, Sendable {
     package let reason: String

@@ -115,7 +115,7 @@ import Testing
         var image = builder.build()
         image.replaceSubrange(0x1f4..<0x1f8, with: [0x20, 0, 0, 0])  // syssize: 0x200 bytes
         #expect(
-            try problem(of: image, entry: .image) == .malformed("its 64-bit entry point lies behind its end")
+            try problem(of: image, entry: .image) == .malformed("its 64-bit entry point lies beyond its end")
         )
     }
 

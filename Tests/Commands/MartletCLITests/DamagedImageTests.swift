@@ -22,7 +22,7 @@ struct DamagedImageTests {
             do {
                 termination = try running.process.wait(within: .seconds(20))
             } catch is MissedDeadline {
-                // Entered at a wrong place, the guest may run for ever; then it can still be stopped.
+                // Entered at a wrong place, the guest may run forever; then it can still be stopped.
                 running.process.send(15)
             }
             let result = try running.end()

@@ -143,7 +143,7 @@ struct LifecycleTests {
 
     @Test func `a folder that others may write is refused`() throws {
         unsafe chmod(machines.runtime.path, 0o777)
-        #expect(try machines.run("ps").messages.contains("not a folder of yours alone"))
+        #expect(try machines.run("ps").messages.contains("not private to you"))
         unsafe chmod(machines.runtime.path, 0o700)
     }
 
@@ -277,7 +277,7 @@ struct LifecycleTests {
             #expect(result.termination == .exited(1))
             #expect(result.messages.contains("cannot be proven"), "\(result.messages)")
         }
-        #expect(try machines.run("wait", "web").messages.contains("another one holds its lock"))
+        #expect(try machines.run("wait", "web").messages.contains("another process holds its lock"))
         #expect(try machines.states() == ["web": "unreachable"])
         withExtendedLifetime(socket) {}
         unsafe unlink(machines.runtime.path + "/web/api.sock")

@@ -28,8 +28,8 @@ final class MachineStress: Sendable {
     /// What a command may say is wrong, as others use the same machines.
     private static let expectedErrors = [
         "there is no machine", "there is a machine", "has ended", "died, see", "runs: stop it first",
-        "is not supported before starting", "the machine does not run", "was removed just now",
-        "Martlet is about to end.",
+        "is not supported before starting", "the machine is not running", "was removed just now",
+        "Martlet is shutting down.",
     ]
     private let runtime: String
     private let names: [String]

@@ -110,7 +110,7 @@ struct NetworkToolsTests {
         }
     }
 
-    /// One boot for all of it: the second machine goes on from a snapshot of the first.
+    /// One boot for all of it: the second machine continues from a snapshot of the first.
     @Test func `machines reach each other over a bridge and over one stream socket, each with metadata of its own`()
         throws
     {
@@ -267,13 +267,13 @@ struct NetworkToolsTests {
         #expect(answer == "martlet\nstatus 5")
     }
 
-    /// The machine goes on when passt is killed and when its TAP is deleted, and its guest sees both links go down.
+    /// The machine continues when passt is killed and when its TAP is deleted, and its guest sees both links go down.
     private func expectLossOfInterfaces(_ web: Web) throws {
         let monitor = try #require(try web.machines.processID(of: "web"))
         let passt = try web.host("cat /proc/\(monitor)/task/*/children")
         let child = try #require(passt.split(separator: " ").first.flatMap { pid_t($0) })
         kill(child, SIGKILL)
-        // The monitor goes on, and leaves no zombie meanwhile.
+        // The monitor continues, and leaves no zombie meanwhile.
         try Deadline.wait(for: "the monitor to collect passt", within: LinuxShell.patience) {
             try web.host("cat /proc/\(monitor)/task/*/children") == "status 0"
         }

@@ -149,8 +149,8 @@ struct RunImageTests {
         arguments: [
             (["-v", "/etc:/etc"], "add :ro"), (["-v", "data:/data:ro"], "write a path, ./data"),
             (["-v", "/etc:etc:ro"], "absolute path"), (["-v", "/etc:/etc:ro,exec"], "unknown volume option 'exec'"),
-            (["--stop-signal", "SIGNOTHING"], "no signal"), (["--vsock", "none"], "reached by vsock"),
-            (["--name", "a/b"], "no name of a machine"), (["-t"], "needs a terminal"), (["--cpus", "99"], "--cpus"),
+            (["--stop-signal", "SIGNOTHING"], "not a signal"), (["--vsock", "none"], "reaches a container over vsock"),
+            (["--name", "a/b"], "not a machine's name"), (["-t"], "needs a terminal"), (["--cpus", "99"], "--cpus"),
         ] as [([String], String)]
     )
     func `a wish that a machine cannot fulfil is refused in words`(options: [String], words: String) throws {

@@ -56,7 +56,7 @@ import TestSupport
         Case("run", "--disk", "a,id=", says: "1 to 20 printable"),
         Case("run", "--disk", "a,id=123456789012345678901", says: "1 to 20 printable"),
         Case("run", "--disk", "a,id=two words", says: "printable"),
-        Case("run", "--disk", "default", "--disk", "default", says: "once only"),
+        Case("run", "--disk", "default", "--disk", "default", says: "only once"),
         Case("run", "kernel", "--keep", "disk", says: "--keep"),
         Case("run", "kernel", "--metadata", "data.json", says: "--metadata needs a network"),
         Case(["run", "kernel"] + (0..<17).flatMap { ["--disk", "disk\($0)"] }, says: "room for 16 disks"),

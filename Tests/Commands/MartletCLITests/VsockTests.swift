@@ -46,7 +46,7 @@ struct VsockTests {
         #expect(echoed == "hello from the host")
         let refused = try machines.run("vsock", "web", "1025")
         #expect(refused.termination == .exited(1))
-        #expect(refused.messages.contains("no program of the guest listens at port 1025"))
+        #expect(refused.messages.contains("no program in the guest listens on port 1025"))
 
         #expect(!Poll.wait(for: listener.descriptor, .readable, timeout: LinuxShell.patience).isEmpty)
         let connection = try #require(try listener.accept())

@@ -53,7 +53,7 @@ import Testing
         archive.add("file", contents: [1, 2, 3])
         var damaged = archive.whole
         damaged[3] ^= 1
-        #expect(throws: ImageError("it is no tar archive")) { try read(damaged) }
+        #expect(throws: ImageError("it is not a tar archive")) { try read(damaged) }
         #expect(throws: ImageError("the archive ends too early")) { try read(Array(archive.bytes.dropLast(512))) }
         #expect(throws: ImageError("the archive ends too early")) { try read([]) }
         var huge = TarArchive()

@@ -104,7 +104,7 @@ extension RuntimeTests {
         #expect(try call("update", "--resources", "\(self.folder.path)/limits", "c1").status == 0)
         try self.folder.write((["memory": ["limit": .integer(64 << 20)]] as JSONValue).text, "limits")
         let updated = try call("update", "--resources", "\(self.folder.path)/limits", "c1")
-        #expect(updated.status == 1 && updated.text.contains("keeps the limit of memory"))
+        #expect(updated.status == 1 && updated.text.contains("keeps the memory limit"))
         try self.folder.write((["args": ["id"], "cwd": "/"] as JSONValue).text, "process")
         let executed = try call("exec", "--process", "\(self.folder.path)/process", "--detach", "--pid-file", "p", "c1")
         #expect(executed.status == 0)

@@ -31,7 +31,7 @@ import Testing
     func `what is no message is refused`(bytes: [UInt8]) {
         var parser = AgentMessageParser()
         parser.append(bytes)
-        #expect(throws: AgentError.malformed("it sent what is no message")) { try parser.next() }
+        #expect(throws: AgentError.malformed("it sent an invalid message")) { try parser.next() }
     }
 
     @Test func `a program becomes messages that end with RUN`() throws {

@@ -128,7 +128,7 @@ struct DescriptionTests {
             "at most \(limits.request.headerCount) fields", "at most \(limits.connectionCount) connections",
             "within \(limits.requestTime.components.seconds) seconds",
             "within \(limits.responseTime.components.seconds)",
-            "closed after \(limits.idleTime.components.seconds)", "more than \(JSONValue.depthLimit) arrays",
+            "closed after \(limits.idleTime.components.seconds)", "more than \(JSONValue.depthLimit) nested arrays",
             "at most \(MachineConsole.viewerLimit) watch", "\(MachineConsole.capacity) bytes",
         ] {
             #expect(text.replacing("\\n", with: " ").contains(limit), "\(limit)")

@@ -40,7 +40,7 @@ struct SnapshotRequestTests {
         }
     }
 
-    /// Counts for ever, from 0 to 254 and anew.
+    /// Counts forever, from 0 to 254 and anew.
     private static let count = GuestCode.forever([GuestCode.countPolitely(byteCount: 255)])
 
     /// Starts a machine with a disk, pauses it and saves it.

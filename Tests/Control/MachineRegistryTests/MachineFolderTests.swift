@@ -46,7 +46,7 @@ import Testing
         let path = "\(base.path)/web"
         if kind == "file" { try base.write("", to: "web") } else { unsafe symlink("/tmp", path) }
         let error = #expect(throws: RegistryError.self) { try MachineFolder.create(name, in: runtime) }
-        #expect(error?.description.contains("no folder of a machine's; remove it by hand") == true)
+        #expect(error?.description.contains("not a machine's folder; remove it by hand") == true)
         #expect(throws: RegistryError.self) { try runtime.machine(name).remove() }
         #expect(try base.names() == ["web"])
     }

@@ -21,7 +21,7 @@ final class FakeGuest: Sendable {
 
     /// - Parameters:
     ///   - path: The socket's.
-    ///   - answers: In turn, one for each connection; then DONE for ever.
+    ///   - answers: In turn, one for each connection; then DONE forever.
     /// - Throws: Where the socket or the thread cannot be made.
     init(at path: FilePath, answers: [AgentMessage] = []) throws {
         self.path = path

@@ -10,7 +10,7 @@ import TestSupport
 /// A server in a folder of its own, for one test.
 ///
 /// `GET /hello` is answered at once, `/echo` with the body; `/later` waits in `pending` for the test to answer; `/forget`
-/// is never answered; `/large` has 4 MiB; `/switch` goes on with bytes that come back in capitals.
+/// is never answered; `/large` has 4 MiB; `/switch` continues with bytes that come back in capitals.
 final class ServerFixture {
     typealias Handler = @Sendable (HTTPRequest, HTTPResponder) -> Void
 

@@ -23,7 +23,7 @@ struct KVMStateTests {
         return guest
     }
 
-    /// A new virtual machine that goes on where `guest` stands.
+    /// A new virtual machine that continues where `guest` stands.
     private func copy(of guest: TinyGuest) throws -> TinyGuest {
         let (vcpu, machine) = (try guest.vcpu.state(msrs: msrs), try guest.vm.state())
         let copy = try self.guest([])

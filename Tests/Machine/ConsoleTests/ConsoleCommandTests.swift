@@ -33,7 +33,7 @@ import Testing
             if let text = try command.carryOut(on: target, filter) { texts.append(text) }
         }
         #expect(target.asked == ["stop", "detach", "break", "keys", "button"])
-        #expect(texts.prefix(2) == ["left", "no disk has another size"])
+        #expect(texts.prefix(2) == ["left", "no disk has a new size"])
         #expect(texts.last == "console commands:\n" + filter.help)
         target.changed = ["/a", "/b"]
         #expect(try ConsoleCommand.rescanDisks.carryOut(on: target, filter) == "new size: /a, /b")

@@ -89,7 +89,7 @@ import Testing
         #expect(late.value == 0)
         try Deadline.wait(for: "the end of the time") { late.value == 1 }
         #expect(ended.value == 1)
-        // It is late, and goes on at once.
+        // It is late, and continues at once.
         point.handle(lights: 3)
         #expect(try answers == 1)
     }

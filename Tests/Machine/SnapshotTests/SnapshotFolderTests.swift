@@ -207,7 +207,7 @@ import Testing
         try save(sample("first", 1))
         let file = try folder.write([1], to: "snapshot/\(name)")
         let error = #expect(throws: SnapshotError.self) { try save(replacing: true) }
-        #expect(error?.description.contains("'\(name)' in it is none of its files") == true)
+        #expect(error?.description.contains("'\(name)' in it is not one of its files") == true)
         #expect(throws: SnapshotError.self) { try SnapshotRemoval.removeWhole(path) }
         #expect(unsafe access(file, F_OK) == 0)
         #expect(try leftovers().isEmpty)

@@ -119,7 +119,7 @@ private func runTogether(_ first: () -> Void, _ second: @escaping @Sendable () -
                 received.append(rig.port.read(Reg.data))
                 idleRounds = 0
                 if identification == 4 {
-                    // Above the trigger level there is no new edge: such a driver goes on.
+                    // Above the trigger level there is no new edge: such a driver continues.
                     while rig.port.read(Reg.iir) & 0x0f == 4 {
                         received.append(rig.port.read(Reg.data))
                     }

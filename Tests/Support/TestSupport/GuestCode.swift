@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A piece of 64-bit guest kernel code that runs wherever it lies and goes on behind its end.
+/// A piece of 64-bit guest kernel code that runs wherever it lies and continues behind its end.
 ///
 /// RBX holds the address of `boot_params` throughout; all other registers are any piece's to use. Intel SDM volume 2
 /// has the encodings.
@@ -105,7 +105,7 @@ package struct GuestCode: Sendable {
         repeating([echoOne], count: byteCount)
     }
 
-    /// Sends back what comes, for ever.
+    /// Sends back what comes, forever.
     package static let echoForever = forever([echoOne])
 
     /// Sends 0, 1, … 255, 0, … and looks at the line before each byte.
@@ -125,7 +125,7 @@ package struct GuestCode: Sendable {
         return GuestCode([0x41, 0xb9, 0xff, 0xff, 0xff, 0xff] + send + look + [0x75, again])  // mov r9d, -1; …; jnz
     }()
 
-    /// Sends `byte` as fast as it can, for ever, without a look at the line.
+    /// Sends `byte` as fast as it can, forever, without a look at the line.
     package static func flood(_ byte: UInt8) -> GuestCode {
         // mov al, byte; again: out dx, al; jmp again
         GuestCode(select(Port.com1).bytes + [0xb0, byte, 0xee, 0xeb, 0xfd])
@@ -133,7 +133,7 @@ package struct GuestCode: Sendable {
 
     // MARK: - Loops
 
-    /// Does nothing, for ever, without an exit.
+    /// Does nothing, forever, without an exit.
     package static let spin = GuestCode([0xeb, 0xfe])
 
     /// Halts with interrupts on, for an interrupt that never comes.

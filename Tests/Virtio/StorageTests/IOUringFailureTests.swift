@@ -57,7 +57,7 @@ import Testing
             #expect(slots.count == 32)
             #expect(memory.allSatisfy { $0.bytes.allSatisfy { $0 == 0x5a } })
         }
-        #expect(messages.all == ["io_uring: \(error): plain system calls go on with the disk, more slowly"])
+        #expect(messages.all == ["io_uring: \(error): the disk continues with plain system calls, more slowly"])
     }
 
     @Test func `a call that is always to be repeated is an error in the end`() throws {

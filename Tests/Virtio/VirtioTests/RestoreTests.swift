@@ -11,7 +11,7 @@ import Testing
 import TestSupport
 import Virtio
 
-/// A block device behind its transport that goes on from the state of another one, with the same memory.
+/// A block device behind its transport that continues from the state of another one, with the same memory.
 @Suite struct RestoreTests {
     private let memory: GuestMemory
     private let allocator: FakeAllocator

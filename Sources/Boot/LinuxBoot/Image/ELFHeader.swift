@@ -5,7 +5,7 @@ struct ELFHeader: Hashable, Sendable {
     static let magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46]
     /// The size of the larger, 64-bit header.
     static let byteCount: UInt64 = 64
-    /// More program headers than this, and it is no kernel; Linux has five.
+    /// The limit on program headers, beyond which a file is not a kernel; Linux has five.
     static let programHeaderLimit: UInt16 = 128
 
     enum Machine {
@@ -24,12 +24,12 @@ struct ELFHeader: Hashable, Sendable {
         tableOffset..<tableOffset + entryByteCount * UInt64(entryCount)
     }
 
-    /// Reads the header at the start of `bytes` and refuses what is no x86 executable.
+    /// Reads the header at the start of `bytes` and refuses anything but an x86 executable.
     ///
     /// - Parameters:
     ///   - bytes: The start of the file.
     ///   - available: The size of the whole file, for messages.
-    /// - Throws: What the file is instead, or what is wrong with it.
+    /// - Throws: The actual kind of the file, or its fault.
     init(_ bytes: ByteReader, available: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: bytes)
@@ -63,7 +63,7 @@ struct ELFHeader: Hashable, Sendable {
         case 1:
             throw KernelProblem.notAKernel("it is an object file (.o or .ko) that was not linked to an executable")
         case 4: throw KernelProblem.notAKernel("it is a core dump, not a kernel")
-        default: throw KernelProblem.malformed("ELF type \(type) is no executable")
+        default: throw KernelProblem.malformed("ELF type \(type) is not an executable")
         }
         let smallest: UInt64
         if is64Bit {
@@ -87,7 +87,7 @@ struct ELFHeader: Hashable, Sendable {
             throw KernelProblem.malformed("ELF program headers of \(entryByteCount) bytes are too small")
         }
         guard tableOffset <= UInt64.max - entryByteCount * UInt64(entryCount) else {
-            throw KernelProblem.malformed("the ELF program headers lie outside of any file")
+            throw KernelProblem.malformed("the ELF program headers lie outside the file")
         }
     }
 

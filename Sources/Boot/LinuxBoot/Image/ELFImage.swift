@@ -42,7 +42,7 @@ struct ELFImage: Hashable, Sendable {
     ///   - header: The file's header.
     ///   - table: The bytes of the program header table.
     ///   - byteCount: The size of the file, or the most that it can unpack to.
-    /// - Throws: What is wrong with the program headers.
+    /// - Throws: The fault of the program headers.
     init(_ header: ELFHeader, table: ByteReader, byteCount: UInt64) throws(KernelProblem) {
         var segments: [Segment] = []
         var notes: [NoteSegment] = []

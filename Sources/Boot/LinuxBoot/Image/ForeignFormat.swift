@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The kind of a file that is no kernel for this machine, by its magic numbers: for the error message only.
+/// The kind of a file that is not a kernel for this machine, by its magic numbers: for the error message only.
 enum ForeignFormat {
     /// Up to here a magic number may lie: the volume descriptor of an ISO image.
     static let reach = 0x8006

@@ -27,7 +27,7 @@ struct ImageFile: ~Copyable, Sendable {
             unsafe open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         }
         guard raw >= 0 else {
-            // What open says of a socket, "no such device or address", helps nobody.
+            // The error of open for a socket, "no such device or address", would help nobody.
             guard errno != ENXIO else { throw failure(.notRegular(kind: "a socket or a device without a driver")) }
             throw failure(.system(operation: "open", Errno(rawValue: errno)))
         }

@@ -63,7 +63,7 @@ struct SetupHeader: Hashable, Sendable {
     /// - Parameters:
     ///   - start: The first bytes of the file, at least 0x290 where it has as many.
     ///   - fileByteCount: The size of the file.
-    /// - Throws: What is wrong with the image.
+    /// - Throws: The fault of the image.
     init(_ start: ByteReader, fileByteCount: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: start, fileByteCount: fileByteCount)
@@ -137,7 +137,7 @@ struct SetupHeader: Hashable, Sendable {
         }
     }
 
-    /// The first bytes of the file with everything behind the header set to zero, long enough for every field.
+    /// The first bytes of the file with everything after the header set to zero, long enough for every field.
     private static func covered(_ start: [UInt8], headerEnd: UInt64) -> [UInt8] {
         var bytes = Array(start.prefix(Int(headerEnd)))
         if bytes.count < Int(knownEnd) {

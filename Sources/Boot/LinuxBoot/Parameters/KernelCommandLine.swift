@@ -37,7 +37,7 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
 
     /// This line with parameters of the machine in front of all others.
     ///
-    /// That is before the user's, and never behind `--`, whoever wrote it.
+    /// That is before the user's, and never after a `--`, wherever that comes from.
     func announcing(_ devices: [FirmwareDescription.VirtioDevice]) -> Self {
         let words = devices.map(\.kernelParameter) + (text.isEmpty ? [] : [text])
         return Self(checked: words.joined(separator: " "))

@@ -42,7 +42,7 @@ struct Bzip2Decoder: StreamDecoder, ~Copyable {
                 isComplete: result == BZ_STREAM_END
             )
         case BZ_MEM_ERROR: throw .unsupported("the host has no memory for its blocks")
-        case BZ_DATA_ERROR_MAGIC: throw .damaged("a block does not begin as it should")
+        case BZ_DATA_ERROR_MAGIC: throw .damaged("a block has a wrong signature")
         default: throw .damaged("a block contradicts its checksum or the format")
         }
     }

@@ -24,7 +24,7 @@ extension ComparedEnvironment {
     ///   - job: What is to run.
     ///   - seconds: How long one step may take.
     ///   - see: Gets each line that the program prints.
-    /// - Returns: How it ended.
+    /// - Returns: The outcome.
     /// - Throws: `ComparisonError`.
     @discardableResult
     func run(_ job: Job, within seconds: Double, see: (HostProcess.Line) -> Void) throws(ComparisonError) -> Instance {

@@ -5,7 +5,7 @@ import JSON
 
 /// The description of a container for a runtime: config.json of the OCI runtime specification 1.0.
 ///
-/// What it grants is what container engines grant when nobody says otherwise: new namespaces of all kinds but user (for
+/// It grants the defaults of container engines: new namespaces of all kinds but user (for
 /// root), the fourteen capabilities and the masked paths of Docker's default, and a seccomp filter that refuses what that
 /// default refuses to a container without more capabilities.
 struct ContainerBundle {

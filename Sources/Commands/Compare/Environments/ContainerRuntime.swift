@@ -10,7 +10,7 @@ struct ContainerRuntime {
     let path: String
     /// In a mount namespace without the second of two cgroup hierarchies: crun knows no hosts that have both.
     var hidesCGroup2 = false
-    /// False where the runtime is told to do without cgroups.
+    /// False where the runtime must do without cgroups.
     var hasCGroups = true
     var hasSeccomp = true
 

@@ -5,7 +5,7 @@ enum ELFProgram {
     /// Returns whether a 64-bit ELF program names a dynamic linker (a program header PT_INTERP).
     ///
     /// - Parameter bytes: The program.
-    /// - Returns: Whether it does; no for what is no such program.
+    /// - Returns: Whether it does; false for any other file.
     static func needsInterpreter(_ bytes: [UInt8]) -> Bool {
         // ELF-64 object file format 1.5: e_phoff at 32, e_phentsize at 54, e_phnum at 56; p_type is first in each.
         guard let table = integer(bytes, at: 32, size: 8), let size = integer(bytes, at: 54, size: 2),

@@ -8,7 +8,7 @@ package enum EnvironmentKind: String, CaseIterable, Sendable {
     case container
     /// A virtual machine.
     case machine
-    /// A virtual machine that goes on from a snapshot, taken before its program started.
+    /// A virtual machine that is restored from a snapshot, taken before its program started.
     case restored
 
     /// The name that users know.

@@ -77,7 +77,7 @@ final class Instance {
     @discardableResult
     func expectLine(_ text: String, within seconds: Double) throws(ComparisonError) -> HostProcess.Line {
         guard let line = try readLine(within: seconds) else {
-            // What closes its output is about to end, and how it does belongs to the explanation.
+            // A program that closes its output is about to end, and its end belongs to the explanation.
             try waitForEnd(within: seconds)
             throw .unexpected(explanation(instead: "\"\(text)\""))
         }
@@ -88,9 +88,9 @@ final class Instance {
     /// The reason why nothing came, in the best words that there are.
     func explanation(instead wanted: String) -> String {
         if let complaint = complaints.first { return complaint }
-        // What was killed had no last words: its messages are about something else.
+        // The messages of a killed program are about something else.
         if let ending = process.ending, ending.status > 128 { return "it was ended by signal \(ending.status - 128)" }
-        // Who ends well may have said other things.
+        // A program that ends well may have printed other things.
         if let ending = process.ending, ending.status != 0, let message = process.lastMessage { return message }
         let status = programStatus.map { " with status \($0)" } ?? ""
         return "it ended\(status) without \(wanted)"
@@ -109,7 +109,7 @@ final class Instance {
     /// Waits for the end of all of it.
     ///
     /// - Parameter seconds: How long to wait at most.
-    /// - Returns: How the host's process ended.
+    /// - Returns: The exit status of the host's process.
     /// - Throws: `ComparisonError`.
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> HostProcess.Ending {

@@ -41,7 +41,7 @@ final class MeasurementContext {
         self.progress = progress
     }
 
-    /// Adds an environment, or notes why it is not there.
+    /// Adds an environment, or notes why it is missing.
     ///
     /// - Parameters:
     ///   - kind: Which one.
@@ -90,7 +90,7 @@ final class MeasurementContext {
     /// - Parameters:
     ///   - plans: The rows.
     ///   - body: Gives the cells of one environment, one for each row.
-    /// - Returns: The rows; where an environment is not there or failed, they say why.
+    /// - Returns: The rows; where an environment is missing or failed, they say why.
     /// - Throws: `ComparisonError.interrupted` only.
     func rows(
         _ plans: [Plan],
@@ -136,7 +136,7 @@ final class MeasurementContext {
     /// Measures a topic.
     ///
     /// - Parameter topic: Which one.
-    /// - Returns: What was found out.
+    /// - Returns: The findings.
     /// - Throws: `ComparisonError.interrupted` only.
     func section(_ topic: Topic) throws(ComparisonError) -> Section {
         kinds = EnvironmentKind.allCases.filter { $0 != .restored || topic.comparesRestoredMachines }

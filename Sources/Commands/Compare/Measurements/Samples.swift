@@ -14,7 +14,7 @@ struct Samples: Hashable, Sendable {
 
     var isEmpty: Bool { values.isEmpty }
 
-    /// The middle one: half of all are no larger, half no smaller.
+    /// The median.
     var median: Double {
         let sorted = values.sorted()
         guard !sorted.isEmpty else { return .nan }

@@ -46,7 +46,7 @@ enum Files {
         }
     }
 
-    /// Makes a folder, if it is not there.
+    /// Creates a folder if it is missing.
     ///
     /// - Throws: `ComparisonError.system`.
     static func makeFolder(_ path: String) throws(ComparisonError) {

@@ -167,7 +167,7 @@ final class HostProcess {
     /// Waits until it ends, and takes no more output.
     ///
     /// - Parameter seconds: How long to wait at most.
-    /// - Returns: How it ended.
+    /// - Returns: The outcome.
     /// - Throws: `ComparisonError`, also when the user wants the end.
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> Ending {
@@ -189,7 +189,7 @@ final class HostProcess {
     /// Ends it and whatever it started, at once, and waits until those are gone that had its output.
     func kill() {
         guard ending == nil, identifier > 0 else { return }
-        // What left the process group, as a container's first process does, is only found before its parent ends.
+        // A process that left the process group, as a container's first process does, is only found before its parent ends.
         ProcessTable.kill { ProcessTable.descendants(of: identifier) }
         // The group of a child that was not waited for yet: nobody else can have its number.
         Glibc.kill(-identifier, SIGKILL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// All that one comparison found out, for whoever shows it.
+/// The results of one comparison.
 package struct ComparisonResult: Sendable {
     /// An environment as it was found here.
     struct Column: Sendable {

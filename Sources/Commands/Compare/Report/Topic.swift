@@ -23,7 +23,7 @@ package enum Topic: String, CaseIterable, Sendable {
     /// Attempts to see or change the host.
     case isolation
 
-    /// Indicates whether a machine that goes on from a snapshot differs from one that booted: afterwards they are the same.
+    /// Indicates whether a machine that is restored from a snapshot differs from one that booted: afterwards they are the same.
     var comparesRestoredMachines: Bool { self == .startup || self == .memory || self == .density }
 
     var title: String {

@@ -29,7 +29,7 @@ extension MachineClient {
 
 /// Options of a program that runs in a guest, as in `docker exec`.
 struct ProgramOptions: ParsableArguments {
-    @Flag(name: .shortAndLong, help: "Pass standard input on.")
+    @Flag(name: .shortAndLong, help: "Forward standard input to the program.")
     var interactive = false
 
     @Flag(name: .shortAndLong, help: "Give the program a terminal.")
@@ -37,13 +37,13 @@ struct ProgramOptions: ParsableArguments {
 
     @Option(
         name: [.customShort("e"), .customLong("env")],
-        help: ArgumentHelp("A variable of its environment; NAME alone takes this one's value.", valueName: "name=value")
+        help: ArgumentHelp("Set an environment variable; NAME alone takes its value here.", valueName: "name=value")
     )
     var environment: [String] = []
 
     @Option(
         name: [.customShort("w"), .customLong("workdir")],
-        help: ArgumentHelp("Its working folder.", valueName: "path")
+        help: ArgumentHelp("The program's working directory.", valueName: "path")
     )
     var folder: String?
 

@@ -109,7 +109,7 @@ struct ContainerCommand: ParsableCommand {
         return withExtendedLifetime(place) { UInt8(truncatingIfNeeded: status.rawValue) }
     }
 
-    /// Goes on from the template that martlet-runtime has named, when that is made, or boots.
+    /// Continues from the template that martlet-runtime has named, when that is made, or boots.
     private func start(_ configuration: MachineConfiguration) -> MachineStart {
         guard let bytes = try? FileContents.bytes(of: ContainerFiles.template, limit: 1 << 10),
             let name = (try? JSONValue(parsing: bytes))?["name"].string

@@ -6,7 +6,7 @@ import MachineModel
 import Snapshot
 import SystemPackage
 
-/// A container's guest that has booted and whose agent waits: what machines of the same kind go on from instead of a boot.
+/// A container's guest that has booted and whose agent waits: what machines of the same kind restore instead of booting.
 ///
 /// It is a ready snapshot as any other, without the disks: each machine brings its own, of whatever size.
 struct ContainerTemplate {

@@ -17,15 +17,15 @@ struct CopyCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "What is copied.", completion: .file())
+    @Argument(help: "The source: a path, or NAME:PATH for one in the guest.", completion: .file())
     var source: String
 
-    @Argument(help: "Where it goes.", completion: .file())
+    @Argument(help: "The destination: NAME:PATH, or a path of this host.", completion: .file())
     var target: String
 
     func validate() throws {
         guard (Self.place(source) == nil) != (Self.place(target) == nil) else {
-            throw ValidationError("One of the two is NAME:PATH, the other a path of this host.")
+            throw ValidationError("One argument must be NAME:PATH, the other a path of this host.")
         }
     }
 

@@ -84,7 +84,7 @@ struct ExecCommand: ParsableCommand {
     ///   - describe: Describes the program, however long that takes: signals that come meanwhile are the program's.
     ///   - connect: Connects to the agent.
     /// - Returns: The exit status.
-    /// - Throws: What `describe` and `connect` throw, or where the host has no thread or descriptor left.
+    /// - Throws: The errors of `describe` and `connect`, or an error where the host has no thread or descriptor left.
     static func run(
         input: FileDescriptor?,
         _ describe: () throws -> GuestProgram,

@@ -45,16 +45,16 @@ struct RunImageCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A program in place of the image's entry point; empty for none.", valueName: "program"))
     var entrypoint: String?
 
-    @Option(help: "The name that the container has for itself. (default: that of the machine, or container)")
+    @Option(help: "The container's host name. (default: the machine's name, or container)")
     var hostname: String?
 
-    @Flag(help: "Give the program a root file system that it cannot write to.")
+    @Flag(help: "Make the program's root file system read-only.")
     var readOnly = false
 
     @Option(
         name: [.customShort("v"), .customLong("volume")],
         help: ArgumentHelp(
-            "Give the container a copy of a file or folder of the host's, up to 16 MiB: HOST:GUEST:ro.",
+            "Copy a file or folder of the host into the container, up to 16 MiB: HOST:GUEST:ro.",
             valueName: "host:guest:ro"
         ),
         transform: { text throws(OptionProblem) in try VolumeOption(parsing: text) }
@@ -87,10 +87,10 @@ struct RunImageCommand: ParsableCommand {
 
     @OptionGroup var jailing: JailOptions
 
-    @Flag(help: "Boot the guest, instead of going on from a snapshot that an earlier container has left.")
+    @Flag(help: "Boot the guest instead of restoring a snapshot that an earlier container left.")
     var boot = false
 
-    @Flag(help: "Say more of what happens.")
+    @Flag(help: "Print more messages.")
     var verbose = false
 
     @Argument(parsing: .captureForPassthrough, help: "A command in place of the image's.")
@@ -130,10 +130,10 @@ struct RunImageCommand: ParsableCommand {
         // --user is the container's here.
         try jailing.validate(in: sandbox, user: nil, advice: "needs another user: start the machine as that one")
         if let stopSignal, SignalName.number(stopSignal) == nil {
-            throw ValidationError("--stop-signal: '\(stopSignal)' is no signal; write one such as SIGTERM.")
+            throw ValidationError("--stop-signal: '\(stopSignal)' is not a signal; write one such as SIGTERM.")
         }
         if let vsock = network.vsock, vsock.vsock == nil {
-            throw ValidationError("--vsock none: a container is reached by vsock. Leave it out.")
+            throw ValidationError("--vsock none: Martlet reaches a container over vsock. Leave the option out.")
         }
         guard memory.byteCount % (1 << 20) == 0 else { throw ValidationError("--memory takes whole MiB.") }
         var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
@@ -266,7 +266,7 @@ struct RunImageCommand: ParsableCommand {
         // The image's own arguments belong to its own entry point.
         let rest = given.isEmpty && entrypoint == nil ? defaults.command : given
         var program = GuestProgram(start + rest)
-        guard !program.arguments.isEmpty else { throw ImageError("the image names no program: name one behind it") }
+        guard !program.arguments.isEmpty else { throw ImageError("the image names no program: name one after it") }
         let user = try image.users.user(options.user ?? defaults.user)
         var identity = GuestProgram.User()
         (identity.id, identity.group, identity.otherGroups) = (user.id, user.group, user.otherGroups)
@@ -305,7 +305,7 @@ extension SignalName {
     fileprivate static func stopSignal(_ text: String) throws(ImageError) -> CInt {
         if text.isEmpty { return SIGTERM }
         guard let number = number(text) else {
-            throw ImageError("the image's StopSignal is '\(printable(text))', which is no signal: give --stop-signal")
+            throw ImageError("the image's StopSignal is '\(printable(text))', not a signal: give --stop-signal")
         }
         return number
     }

@@ -24,7 +24,7 @@ struct VolumeOption {
         }
         guard parts[0].contains("/") || parts[0] == "." || parts[0] == ".." else {
             throw OptionProblem(
-                "'\(parts[0])' is the name of a volume, which only engines have: write a path, ./\(parts[0])"
+                "'\(parts[0])' is the name of a volume, which only container engines have: write a path, ./\(parts[0])"
             )
         }
         let options = parts.count > 2 ? parts[2].split(separator: ",") : []

@@ -7,12 +7,12 @@ import MachineRegistry
 struct APICommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "api",
-        abstract: "Be a process for one machine that is configured over a REST API, as Firecracker's.",
+        abstract: "Serve a REST API that configures and runs one machine, as Firecracker does.",
         discussion:
             "`martlet api --help` lists its options, which are Firecracker's: --api-sock, --id, --config-file, …"
     )
 
-    @Argument(parsing: .captureForPassthrough, help: "What the monitor is given.")
+    @Argument(parsing: .captureForPassthrough, help: "Options of the monitor.")
     var arguments: [String] = []
 
     func run() throws {

@@ -10,7 +10,7 @@ import MachineSession
 struct AttachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attach",
-        abstract: "Attach this terminal to a machine's console: what was before, up to 1 MiB, then live.",
+        abstract: "Attach this terminal to a machine's console: earlier output, up to 1 MiB, then live output.",
         discussion: """
             Several may watch, one types: the first one that is attached. The exit status is the machine's when it ends, \
             and 0 when you leave it.
@@ -19,7 +19,7 @@ struct AttachCommand: ParsableCommand {
 
     @OptionGroup var machine: MachineArgument
 
-    @Flag(help: "Only watch, and leave the keyboard to others.")
+    @Flag(help: "Only watch, and leave typing to others.")
     var watch = false
 
     @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))

@@ -15,7 +15,7 @@ import SystemPackage
 struct CloneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clone",
-        abstract: "Start machines that go on from where a running one stands; that one goes on as well.",
+        abstract: "Start copies of a running machine from its present state; the original keeps running.",
         discussion: """
             The machine is saved, which takes a moment, and the clones go on from there. They share the memory that they do \
             not write, and have private copies of the disks, which end with them.

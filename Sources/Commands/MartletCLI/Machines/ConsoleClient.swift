@@ -130,7 +130,7 @@ final class ConsoleClient {
         do throws(StandardOutput.Failure) {
             try StandardOutput.write(bytes)
         } catch {
-            // Nobody sees any more what the guest sends.
+            // The guest's output has no reader any more.
             (end, failure) = (.detached, error)
         }
     }
@@ -169,7 +169,7 @@ final class ConsoleClient {
         }
         if count > 0 { unsent.removeFirst(count) }
         if unsent.isEmpty, !isInputOpen { send() }
-        // What the machine does not take any more shows when the console's end is read.
+        // Input that the machine no longer takes shows when the console's end is read.
     }
 
     private func carryOut(_ command: ConsoleCommand) {

@@ -11,7 +11,7 @@ import SystemPackage
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Show what a machine is made of, and how it is or ended, as JSON."
+        abstract: "Show a machine's configuration, and its state or outcome, as JSON."
     )
 
     @OptionGroup var machine: MachineArgument

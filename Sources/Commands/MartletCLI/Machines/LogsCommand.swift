@@ -12,15 +12,15 @@ import SystemPackage
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs",
-        abstract: "Show what a guest sent to its console, also when its machine has ended."
+        abstract: "Show the console output of a guest, even after its machine has ended."
     )
 
     @OptionGroup var machine: MachineArgument
 
-    @Flag(name: .shortAndLong, help: "Go on with what comes, until the machine ends.")
+    @Flag(name: .shortAndLong, help: "Follow new output until the machine ends.")
     var follow = false
 
-    @Flag(help: "What the machine's process itself had to say.")
+    @Flag(help: "Show the messages of the machine's process instead.")
     var monitor = false
 
     func run() throws {
@@ -71,7 +71,7 @@ private final class LogFile: Equatable {
     private let device: dev_t
     private let inode: ino_t
 
-    /// `nil` where it is not there: the guest has sent less, or the next one is just about to begin.
+    /// `nil` where it does not exist: the guest has sent less, or the next one is about to begin.
     ///
     /// A file larger than any log, which another program has made, is shown from where a log would begin.
     init?(_ item: MachineFolder.Item, of machine: OpenMachine) throws {

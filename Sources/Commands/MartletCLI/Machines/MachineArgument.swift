@@ -14,10 +14,7 @@ struct MachineArgument: ParsableArguments {
     /// - Returns: That of a machine which runs, or has ended and was not removed.
     /// - Throws: `RegistryError` where there is no such machine.
     func folder() throws -> MachineFolder {
-        guard let name = MachineName(name) else {
-            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
-        }
-        return try RuntimeFolder.ofThisUser().machine(name)
+        try RuntimeFolder.ofThisUser().machine(MachineName(argument: name))
     }
 
     /// The way to the machine's process.
@@ -28,14 +25,26 @@ struct MachineArgument: ParsableArguments {
         let client = try MachineClient(try folder())
         guard client.machine.isAlive else {
             client.folder.removeStaleSockets()
-            throw RegistryError("machine '\(name)' has ended; `martlet logs \(name)` shows what it said")
+            throw RegistryError("machine '\(name)' has ended; `martlet logs \(name)` shows its output")
         }
         return client
     }
 }
 
+extension MachineName {
+    /// Reads a name from the command line.
+    ///
+    /// - Throws: `ValidationError` for a text that breaks the rule.
+    init(argument text: String) throws {
+        guard let name = MachineName(text) else {
+            throw ValidationError("'\(text)' is not a machine's name: \(MachineName.rule).")
+        }
+        self = name
+    }
+}
+
 extension RuntimeFolder {
-    /// The folder of this user's machines; says so where `XDG_RUNTIME_DIR` is no good.
+    /// The folder of this user's machines; prints a message where `XDG_RUNTIME_DIR` is unusable.
     static func ofThisUser() throws(RegistryError) -> RuntimeFolder {
         try standard { Messages.write($0) }
     }

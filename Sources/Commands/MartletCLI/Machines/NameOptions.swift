@@ -13,19 +13,17 @@ struct NameOptions: ParsableArguments {
     )
     var name: String?
 
-    @Flag(name: .shortAndLong, help: "Do the same and come back at once; without --name it gets one, which is printed.")
+    @Flag(name: .shortAndLong, help: "The same, and return at once; without --name, a generated name is printed.")
     var detach = false
 
     @Flag(
         name: .customLong("rm"),
-        help: "Remove a machine that has a name as soon as it has ended; others leave nothing."
+        help: "Remove a named machine as soon as it has ended; others leave nothing."
     )
     var remove = false
 
     func validate() throws {
-        if let name, MachineName(name) == nil {
-            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
-        }
+        if let name { _ = try MachineName(argument: name) }
     }
 
     /// Indicates whether the machine outlives the command.

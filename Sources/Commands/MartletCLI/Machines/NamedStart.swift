@@ -42,7 +42,7 @@ struct NamedStart {
         }
         if showsNotes {
             let notes = try? client.request("GET", "/martlet/machine")["notes"].elements.compactMap(\.string)
-            // One that has ended already tells no more than its end.
+            // A machine that has already ended reports its end alone.
             for note in notes ?? InterpretedHost.notes(for: source.configuration) { Messages.write(note) }
         }
         if let connection {

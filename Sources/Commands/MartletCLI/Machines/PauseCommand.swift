@@ -5,11 +5,11 @@ import Host
 import JSON
 import MachineRegistry
 
-/// `martlet pause`: a machine stands still.
+/// `martlet pause`: pauses a machine.
 struct PauseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause",
-        abstract: "Hold a machine: no vCPU runs, no disk is written, until it is resumed."
+        abstract: "Pause a machine: no vCPU runs and no disk is written until it is resumed."
     )
 
     @OptionGroup var machine: MachineArgument
@@ -21,11 +21,11 @@ struct PauseCommand: ParsableCommand {
     }
 }
 
-/// `martlet resume`: a machine goes on.
+/// `martlet resume`: a machine continues.
 struct ResumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume",
-        abstract: "Let a machine that was paused go on."
+        abstract: "Resume a paused machine."
     )
 
     @OptionGroup var machine: MachineArgument

@@ -42,7 +42,7 @@ struct PlainRestore {
         self.folder = folder
         (keepsIdentity, isDetached) = (values["--same-identity"] != nil, values["--detach"] != nil)
         if let text = values["--name"] {
-            // One with a name that stays here is attached to.
+            // A named machine in the foreground gets this terminal attached.
             guard isDetached, let name = MachineName(text) else { return nil }
             self.name = name
         }
@@ -51,7 +51,7 @@ struct PlainRestore {
     /// Lets the saved machine go on: here up to its end, or in the background.
     ///
     /// - Returns: The exit status; `nil` where the machine needs options that say where its networks lead.
-    /// - Throws: What keeps it from going on.
+    /// - Throws: The reason why it cannot be restored.
     func run() throws -> Int32? {
         let path = FilePath(hostText: folder).absolute
         guard !isDetached else { return try launch(path) }

@@ -14,7 +14,7 @@ struct PortCommand: ParsableCommand {
 
     @OptionGroup var machine: MachineArgument
 
-    @Argument(help: "Only those of this port of the guest's: PORT or PORT/udp.")
+    @Argument(help: "Only the ports that lead to this guest port: PORT or PORT/udp.")
     var port: String?
 
     func run() throws {

@@ -9,11 +9,11 @@ import MachineRegistry
 struct PsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ps",
-        abstract: "List the machines that run.",
+        abstract: "List running machines.",
         discussion: "A machine that does not answer within two seconds is shown as unreachable."
     )
 
-    @Flag(name: .shortAndLong, help: "Also those that have ended and were not removed.")
+    @Flag(name: .shortAndLong, help: "Include machines that have ended and were not removed.")
     var all = false
 
     @Flag(help: "A JSON array, for scripts.")

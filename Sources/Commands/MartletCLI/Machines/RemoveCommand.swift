@@ -8,29 +8,27 @@ import MachineSession
 struct RemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
-        abstract: "Remove machines that have ended: their logs and what is known of their end."
+        abstract: "Remove machines that have ended, with their logs and results."
     )
 
     @Argument(help: "The names of the machines.", completion: .machineNames)
     var names: [String] = []
 
-    @Flag(help: "All that have ended.")
+    @Flag(help: "Remove all machines that have ended.")
     var all = false
 
-    @Flag(name: .shortAndLong, help: "Also those that run: they are ended first.")
+    @Flag(name: .shortAndLong, help: "Also remove running machines; they are ended first.")
     var force = false
 
     mutating func validate() throws {
         guard all != !names.isEmpty else { throw ValidationError("Name the machines, or give --all.") }
-        for name in names where MachineName(name) == nil {
-            throw ValidationError("'\(name)' is no name of a machine: \(MachineName.rule).")
-        }
+        for name in names { _ = try MachineName(argument: name) }
     }
 
     func run() throws {
         let runtime = try RuntimeFolder.ofThisUser()
         var hasFailed = false
-        // One that cannot be removed does not keep the others.
+        // A machine that cannot be removed does not keep the others.
         func remove(_ folder: () throws -> MachineFolder) {
             do {
                 let folder = try folder()

@@ -29,7 +29,7 @@ extension RunCommand {
         }
         if isNamed, case .nowhere = console {
             throw ValidationError(
-                "The console of a machine with a name is attached to or not: leave out --console none."
+                "A machine with a name needs no --console none: --detach leaves its console alone."
             )
         }
     }

@@ -8,22 +8,22 @@ import MachineRegistry
 import Snapshot
 import SystemPackage
 
-/// The options of `martlet run` for a machine that goes on from a snapshot.
+/// The options of `martlet run` for a machine that is restored from a snapshot.
 struct RestoreArguments: ParsableArguments {
     @Option(
         name: .customLong("restore"),
         help: ArgumentHelp(
-            "Go on with a machine that `martlet snapshot save` has saved, instead of a boot.",
+            "Restore a machine that `martlet snapshot save` has saved, instead of booting one.",
             valueName: "folder"
         ),
         completion: .directory
     )
     var folder: String?
 
-    @Option(help: "Let this many machines go on from the snapshot: NAME-1, NAME-2, ...; with --detach.")
+    @Option(help: "Restore this many machines from the snapshot: NAME-1, NAME-2, ...; with --detach.")
     var count: Int?
 
-    @Flag(help: "Let the guest wait for `martlet resume`.")
+    @Flag(help: "Leave the machine paused until `martlet resume`.")
     var paused = false
 
     @Option(
@@ -37,14 +37,14 @@ struct RestoreArguments: ParsableArguments {
     )
     var clock: ClockChoice?
 
-    @Flag(help: "Keep the guest's identity: its random numbers go on where they were saved. For one machine only.")
+    @Flag(help: "Keep the guest's identity: its random numbers continue from the saved state. For one machine only.")
     var sameIdentity = false
 
     /// Indicates whether anything is said but the folder.
     var areOthersGiven: Bool { count != nil || paused || clock != nil || sameIdentity }
 }
 
-/// The time at which a restored guest goes on.
+/// The time at which a restored guest continues.
 enum ClockChoice: String, ExpressibleByArgument, CaseIterable {
     case catchUp = "catch-up"
     case `continue`
@@ -97,7 +97,7 @@ extension RunCommand {
     ///
     /// - Parameter folder: The snapshot.
     /// - Returns: The exit status.
-    /// - Throws: What keeps it from going on.
+    /// - Throws: The reason why it cannot be restored.
     func runRestored(_ folder: String) throws -> ExitCode {
         let path = FilePath(hostText: folder).absolute
         var options = RestoreOptions()
@@ -124,12 +124,7 @@ extension RunCommand {
     /// - Throws: `ValidationError` where a name is too long.
     static func names(_ name: String?, count: Int?) throws -> [MachineName?] {
         try (1...(count ?? 1)).map { number in
-            guard let name else { return nil }
-            let text = count == nil ? name : "\(name)-\(number)"
-            guard let name = MachineName(text) else {
-                throw ValidationError("'\(text)' is no name of a machine: \(MachineName.rule).")
-            }
-            return name
+            try name.map { try MachineName(argument: count == nil ? $0 : "\($0)-\(number)") }
         }
     }
 }

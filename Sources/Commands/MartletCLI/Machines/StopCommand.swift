@@ -18,7 +18,7 @@ struct StopCommand: ParsableCommand {
 
     @OptionGroup var machine: MachineArgument
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("How long the guest may take.", valueName: "seconds"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("The time that the guest may take.", valueName: "seconds"))
     var timeout = 30
 
     mutating func validate() throws {
@@ -31,7 +31,7 @@ struct StopCommand: ParsableCommand {
         do throws(RegistryError) {
             if let how = try shutDown(client, until: limit) { return say(how) }
         } catch {
-            // A monitor that refuses is told of; one that does not answer in the guest's time is ended as a deaf guest is.
+            // A monitor's refusal is reported; a monitor that does not answer in the guest's time is ended as an unresponsive guest is.
             guard client.machine.waitUntilDead(until: .after(.zero)) || limit.hasPassed else { throw error }
             if !client.machine.isAlive { return say("has ended") }
         }
@@ -41,7 +41,7 @@ struct StopCommand: ParsableCommand {
 
     /// Asks the guest.
     ///
-    /// - Returns: How it shut down; `nil` where it did not in its time.
+    /// - Returns: The way it shut down; `nil` where it did not in time.
     private func shutDown(_ client: MachineClient, until limit: TimeLimit) throws(RegistryError) -> String? {
         try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
         let method = try client.act("Shutdown", until: limit)["method"].string

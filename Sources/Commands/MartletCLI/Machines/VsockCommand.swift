@@ -17,7 +17,7 @@ struct VsockCommand: ParsableCommand {
 
     @OptionGroup var machine: MachineArgument
 
-    @Argument(help: "The port that a program of the guest listens at.")
+    @Argument(help: "The port that a program in the guest listens on.")
     var port: UInt32
 
     func run() throws {

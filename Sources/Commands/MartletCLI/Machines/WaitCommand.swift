@@ -17,7 +17,7 @@ struct WaitCommand: ParsableCommand {
     func run() throws {
         let client = try MachineClient(try machine.folder())
         if client.machine.isHeldByStranger() {
-            throw RegistryError("machine '\(machine.name)' has no process of Martlet's, and another one holds its lock")
+            throw RegistryError("machine '\(machine.name)' has no Martlet process, but another process holds its lock")
         }
         let result = try client.waitForEnd()
         for line in result?.messages ?? [] { Messages.write(line) }

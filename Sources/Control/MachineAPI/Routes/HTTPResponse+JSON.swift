@@ -4,7 +4,7 @@ import HTTP
 package import JSON
 
 extension JSONValue {
-    /// The JSON of a part of a description, all of which have one: no number of theirs is infinite or none.
+    /// The JSON of a part of a description; it always exists, because no number in it is infinite.
     package static func encoding(_ value: some Encodable) -> JSONValue { (try? JSONValue(encoding: value)) ?? .null }
 }
 
@@ -26,6 +26,6 @@ extension HTTPResponse {
 
     static var done: HTTPResponse { HTTPResponse(204) }
 
-    /// The header that tells a client of a field that Firecracker wants to do without.
+    /// The header that marks a deprecated field of Firecracker's.
     static let deprecation: HTTPHeaders = ["Deprecation": "true"]
 }

@@ -12,7 +12,7 @@ import SystemPackage
 
 /// The resources that only Martlet has: under `/martlet/`.
 extension MachineService {
-    /// The protocol of a console's connection: the guest's bytes one way, what is typed the other, and nothing else.
+    /// The protocol of a console's connection: output one way, input the other, and nothing else.
     package static let consoleProtocol = "martlet-console"
 
     func machineDescription() -> JSONValue {
@@ -83,7 +83,7 @@ extension MachineService {
         }
         var position: UInt64?
         if let text = request.query["from"] {
-            guard let number = UInt64(text) else { throw APIError("'from' is a number of bytes, not '\(text)'.") }
+            guard let number = UInt64(text) else { throw APIError("'from' must be a number of bytes, not '\(text)'.") }
             position = number
         }
         let wantsToType: Bool

@@ -8,7 +8,7 @@ import MachineModel
 package import Metadata
 package import SystemPackage
 
-/// The metadata service: how guests reach it before the start, its data at any time.
+/// The metadata service: its configuration before the start, its data at any time.
 extension MachineService {
     func setMetadataService(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         try checkConfigurable()

@@ -8,7 +8,7 @@ import Machine
 import MachineModel
 import SystemPackage
 
-/// The paths that Firecracker has as well.
+/// The resources that Firecracker has as well.
 extension MachineService {
     // MARK: - What is
 
@@ -27,7 +27,7 @@ extension MachineService {
         .encoding(snapshot.configuration.size)
     }
 
-    /// As Firecracker names states; one that has ended is about to go, and runs until then.
+    /// The state in Firecracker's words; a machine that has ended counts as running until its process ends.
     var stateName: String {
         switch snapshot.machine?.phase {
         case nil, .notStarted: "Not started"
@@ -74,12 +74,12 @@ extension MachineService {
         }
     }
 
-    /// The answer to a change of the machine's size, which tells a client of a field that Firecracker wants to do without.
+    /// The answer to a change of the machine's size, which marks a deprecated field.
     private func answer(to request: RoutedRequest, usesTemplate: Bool) -> HTTPResponse {
         usesTemplate ? deprecated(request, "/machine-config: cpu_template field is deprecated.") : .done
     }
 
-    /// Counts a request with a field that Firecracker wants to do without, and tells the log.
+    /// Counts and logs a request with a deprecated field.
     ///
     /// - Returns: The answer where the request succeeds, which tells the client.
     func deprecated(_ request: RoutedRequest, _ words: String) -> HTTPResponse {
@@ -110,7 +110,7 @@ extension MachineService {
             try request.checkIdentifier(interface.id)
             let others = configuration.networkInterfaces.filter { $0.id != interface.id }
             if dialect == .firecracker, let problem = interface.problemOfTAP(beside: others) {
-                // As in Firecracker, the one that this would have replaced is gone.
+                // As in Firecracker, the interface that this would have replaced is gone.
                 configuration.networkInterfaces = others
                 return problem
             }
@@ -149,7 +149,7 @@ extension MachineService {
         }
     }
 
-    /// Changes what the machine will have, or nothing where the body is refused.
+    /// Changes the description, or nothing if the body is refused.
     private func configure<R>(_ change: (inout MachineConfiguration) throws(APIError) -> R) throws(APIError) -> R {
         try checkConfigurable()
         var configuration = snapshot.configuration

@@ -4,9 +4,9 @@ package import HTTP
 import JSON
 import Logging
 
-/// Which request does what.
+/// The table of routes, and the handling of requests.
 extension MachineService {
-    /// All that is served, which is what docs/api/openapi.yaml describes.
+    /// All routes, as docs/api/openapi.yaml describes them.
     package static let routes: [Route] = [
         .get("/", instanceInformation),
         .get("/version", version),
@@ -41,7 +41,7 @@ extension MachineService {
         Route("PUT", "/snapshot/load", loadSnapshot),
     ]
 
-    /// The resources that Firecracker has and Martlet has not, by the first part of their paths.
+    /// The resources that Firecracker has and Martlet does not, by the first part of their paths.
     private static let notOffered: [String: String] = [
         "balloon": "a balloon device", "cpu-config": "CPU templates", "hotplug": "memory hotplug",
         "pmem": "pmem devices",
@@ -68,7 +68,7 @@ extension MachineService {
         }
     }
 
-    /// Answers a request, counts it and tells the log.
+    /// Answers a request, counts and logs it.
     func send(_ response: HTTPResponse, to received: ReceivedRequest) {
         requests.count(received.request, isRefused: false)
         if isLogged(received.request) {
@@ -80,7 +80,7 @@ extension MachineService {
         finish(response, received)
     }
 
-    /// Refuses a request, counts it and tells the log.
+    /// Refuses a request, counts and logs it.
     func refuse(_ received: ReceivedRequest, _ error: APIError) {
         requests.count(received.request, isRefused: true)
         let response = HTTPResponse.fault(error, dialect)
@@ -92,7 +92,7 @@ extension MachineService {
     }
 
     private func finish(_ response: HTTPResponse, _ received: ReceivedRequest) {
-        // Before the client goes on: whoever has an answer finds it in the log.
+        // Before the client continues: a client that has its answer finds the request in the log.
         let time = received.time.duration(to: .now) / .microseconds(1)
         if isLogged(received.request) { logger.debug("Total previous API call duration: \(UInt64(time)) us.") }
         received.responder.send(response)
@@ -104,14 +104,14 @@ extension MachineService {
         dialect != .firecracker || !request.path.hasPrefix("/martlet/")
     }
 
-    /// - Returns: `nil` where the responder was taken over, for an answer later.
+    /// - Returns: `nil` where the responder was taken over, for a later answer.
     private func respond(to received: ReceivedRequest) throws(APIError) -> HTTPResponse? {
         let request = received.request
         if request.method == "GET", !request.body.isEmpty { throw APIError("GET request cannot have a body.") }
         let matches = Self.routes.compactMap { route in
             route.match(received, allowsMore: dialect == .firecracker).map { (route, $0) }
         }
-        // With Firecracker, segments may follow: then the path that says most is meant.
+        // Firecracker allows further segments: the longest matching path counts.
         if let (route, routed) = matches.max(by: { $0.0.segmentCount < $1.0.segmentCount }) {
             return try route.answer(self)(routed)
         }
@@ -136,7 +136,7 @@ extension MachineService {
 }
 
 extension HTTPRequest {
-    /// Indicates whether the body is nothing for a log: what a guest may keep secret, or what is large.
+    /// Indicates whether the body stays out of the log: secrets of a guest, or large ones.
     fileprivate var hasSecretBody: Bool { ["mmds", "cpu-config"].contains(pathSegments.first) }
 }
 

@@ -7,22 +7,22 @@ import Snapshot
 
 /// Saved machines: Firecracker's requests, and Martlet's own for a snapshot that is a folder.
 extension MachineService {
-    /// Saves the machine to a folder, and answers when all is on the disk.
+    /// Saves the machine to a folder, and answers when the snapshot is on the disk.
     func save(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body: SnapshotBody = try request.body(named: "snapshot")
         _ = try startedMachine()
         return try save(body.options(), "", request)
     }
 
-    /// Saves the machine, which is paused, to two files, and answers when all is on the disk.
+    /// Saves the machine, which is paused, to two files, and answers when the snapshot is on the disk.
     func createSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body = try request.body(SnapshotCreation.self, named: "snapshot")
         var options = try body.options(dialect)
-        // Without an earlier one, all is different.
+        // Without an earlier snapshot, all pages differ.
         if body.kind == .diff, let base = lastSnapshot {
             guard case .files(let place) = options.place, place.state != base.state, place.memory != base.memory else {
                 throw APIError(
-                    "Create snapshot error: the snapshot that the differences are to is there: name other files"
+                    "Create snapshot error: these files are the snapshot that the differences refer to: name other files"
                 )
             }
             options.base = base
@@ -55,7 +55,7 @@ extension MachineService {
         return nil
     }
 
-    /// Lets a saved machine go on, in the place of one that is configured.
+    /// Restores a saved machine, in the place of a configured one.
     func loadSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body: SnapshotLoad = try request.body(named: "snapshot")
         guard let old = body.deprecatedField else {
@@ -89,7 +89,7 @@ extension MachineService {
             try start(restoring: MachineSnapshot(place), options)
             change { $0.lastSnapshot = place }
         } catch {
-            // Firecracker takes the process for one that cannot be tried again, and its clients wait for the end.
+            // Firecracker's process cannot try again after this, and its clients wait for its end.
             change { $0.isRestoreFailed = dialect == .firecracker }
             throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
         }

@@ -3,9 +3,9 @@
 import HTTP
 import JSON
 
-/// One operation of the API: which requests it is for, and how they are answered.
+/// One operation of the API: the method and path of its requests, and its handler.
 package struct Route: Sendable {
-    /// - Returns: `nil` where the responder was taken over, for an answer later.
+    /// - Returns: `nil` where the responder was taken over, for a later answer.
     typealias Answer = @Sendable (MachineService) -> @Sendable (RoutedRequest) throws(APIError) -> HTTPResponse?
     typealias Value = @Sendable (MachineService) -> @Sendable () throws(APIError) -> JSONValue
     typealias Change = @Sendable (MachineService) -> @Sendable (RoutedRequest) throws(APIError) -> Void
@@ -22,17 +22,17 @@ package struct Route: Sendable {
         segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     }
 
-    /// A route that shows something.
+    /// A route that reads.
     static func get(_ path: String, _ value: @escaping Value) -> Route {
         Route("GET", path) { service in { _ throws(APIError) in .json(try value(service)()) } }
     }
 
-    /// A route that sets something.
+    /// A route that replaces.
     static func put(_ path: String, _ change: @escaping Change) -> Route {
         changing("PUT", path, change)
     }
 
-    /// A route that changes some of what is set.
+    /// A route that changes parts.
     static func patch(_ path: String, _ change: @escaping Change) -> Route {
         changing("PATCH", path, change)
     }
@@ -46,14 +46,14 @@ package struct Route: Sendable {
         }
     }
 
-    /// The number of segments that a path has to have.
+    /// The required number of path segments.
     var segmentCount: Int { segments.count }
 
-    /// The request with what its path says, if it is one for this route.
+    /// The request with the parameters of its path, if it is for this route.
     ///
     /// - Parameters:
     ///   - received: The request.
-    ///   - allowsMore: Whether empty segments, and those behind the path of the route, are passed by.
+    ///   - allowsMore: Whether empty segments, and those after the route's path, are ignored.
     /// - Returns: `nil` where it is for another route.
     func match(_ received: ReceivedRequest, allowsMore: Bool) -> RoutedRequest? {
         var path = received.request.pathSegments
@@ -77,11 +77,11 @@ package struct Route: Sendable {
     }
 }
 
-/// A request as it came.
+/// A request as it was received.
 struct ReceivedRequest: Sendable {
     let request: HTTPRequest
     let responder: HTTPResponder
-    /// The moment when it was whole.
+    /// The time when it was complete.
     let time = SuspendingClock.now
 
     init(_ request: HTTPRequest, _ responder: HTTPResponder) {
@@ -89,7 +89,7 @@ struct ReceivedRequest: Sendable {
     }
 }
 
-/// A request that has found its route.
+/// A request with its route.
 struct RoutedRequest {
     let received: ReceivedRequest
     var request: HTTPRequest { received.request }
@@ -97,7 +97,7 @@ struct RoutedRequest {
     /// The segment of the path that the request chooses; empty where there is none.
     let identifier: String
 
-    /// Decodes the body of a request, which has to have one.
+    /// Decodes the body of a request, which must have one.
     ///
     /// - Parameters:
     ///   - type: The type of the body.

@@ -87,7 +87,7 @@ package struct SnapshotLoad: Codable {
     struct NetworkOverride: Codable, Hashable {
         var id: String
         var hostName: String
-        /// The kind of the other end, as in the body of an interface.
+        /// The kind of the host's side, as in the body of an interface.
         var martlet: NetworkInterface.Extensions?
 
         enum CodingKeys: String, CodingKey {
@@ -175,7 +175,7 @@ package struct SnapshotLoad: Codable {
         )
     }
 
-    /// A field that Firecracker wants to do without, where there is one.
+    /// The deprecated field of Firecracker's, if there is one.
     var deprecatedField: String? {
         memoryPath != nil ? "mem_file_path" : hasDifferences != nil ? "enable_diff_snapshots" : nil
     }

@@ -4,12 +4,12 @@ import Glibc
 import Host
 import SystemPackage
 
-/// A file or named pipe that takes lines; whoever reads it slowly loses some, and holds nobody up.
+/// A file or named pipe that takes lines; a slow reader loses some and delays nothing.
 struct LineFile: ~Copyable, Sendable {
     private let file: OwnedDescriptor
 
     /// - Parameters:
-    ///   - path: Made if it is not there.
+    ///   - path: Created if missing.
     ///   - what: What it is for, for the error.
     /// - Throws: `APIError` where it cannot be opened.
     init(path: String, _ what: String) throws(APIError) {

@@ -57,7 +57,7 @@ package final class MonitorLog: Sendable {
 
     /// A logger that writes here.
     package var logger: Logger {
-        // What is shown is decided when it is written: the settings come later.
+        // Messages are filtered when they are written: the settings come later.
         LogForwarder.logger(level: .trace) { [self] event in write(event) }
     }
 

@@ -39,9 +39,9 @@ extension MachineClient {
             try socket.connect(toGuestPort: port, until: limit)
             return socket
         } catch .connectionRefused {
-            throw RegistryError("machine '\(folder.name)': no program of the guest listens at port \(port)")
+            throw RegistryError("machine '\(folder.name)': no program in the guest listens on port \(port)")
         } catch .timedOut {
-            throw RegistryError("machine '\(folder.name)': the guest does not answer: it has no driver for vsock yet")
+            throw RegistryError("machine '\(folder.name)': the guest's vsock driver does not answer yet")
         } catch {
             throw RegistryError("machine '\(folder.name)': vsock: \(error)")
         }

@@ -101,7 +101,7 @@ package final class MachineClient {
     /// Waits until the machine has ended: for the end of its process, which takes no place of its API.
     ///
     /// - Parameter limit: The end of the wait.
-    /// - Returns: How it ended; `nil` where it has not by then.
+    /// - Returns: The outcome; `nil` where it has not ended by then.
     /// - Throws: `RegistryError` where its process died without a word.
     package func waitForEnd(until limit: TimeLimit = .never) throws(RegistryError) -> MachineResult? {
         guard machine.waitUntilDead(until: limit) else { return nil }
@@ -133,7 +133,7 @@ package final class MachineClient {
             )
         } catch .upgradeRefused(let response) {
             _ = try value(of: response)
-            throw RegistryError("machine '\(folder.name)' does not give its console")
+            throw RegistryError("machine '\(folder.name)' does not offer its console")
         } catch {
             throw failure(error, until: limit)
         }
@@ -143,7 +143,7 @@ package final class MachineClient {
     ///
     /// - Throws: `RegistryError` where the machine lives on.
     package func end() throws(RegistryError) {
-        // One that answers is about to end, and writes down how.
+        // A machine that answers is about to end, and writes its result.
         let isEnding = (try? act("Kill", until: .after(.seconds(1)))) != nil
         if machine.waitUntilDead(until: .after(isEnding ? .seconds(10) : .milliseconds(500))) { return }
         try machine.killProcess(until: .after(.seconds(1)))

@@ -64,7 +64,7 @@ package final class FolderLock: Sendable {
         lock(.life, F_WRLCK, by: Self.take) != nil
     }
 
-    /// Gives the lock back, for every process that has this descriptor.
+    /// Releases the lock, for every process that has this descriptor.
     func release() {
         _ = lock(.life, F_UNLCK, by: Self.take)
     }

@@ -9,12 +9,12 @@ extension MachineFolder {
     /// Removes the folder of a machine whose monitor does not live; one that is gone already needs no more.
     ///
     /// - Parameter limit: The end of a wait for another process that removes it.
-    /// - Throws: `RegistryError` where the monitor lives, or this is no folder of a machine's.
+    /// - Throws: `RegistryError` where the monitor lives, or this is not a machine's folder.
     package func remove(until limit: TimeLimit = .after(.seconds(2))) throws(RegistryError) {
         guard isThere else { return }
         let machine = try open()
         guard !machine.isAlive else { throw RegistryError("machine '\(name)' runs: stop it first, or use --force") }
-        // One without a lock has none that another command could wait for: the last rename wins.
+        // A folder without a lock has none that another command could wait for: the last rename wins.
         if let lock = machine.lock { guard try lock.takeForRemoval(at: path(.lock), until: limit) else { return } }
         try Self.bury(path)
     }
@@ -63,7 +63,7 @@ extension MachineFolder {
 }
 
 extension FilePath {
-    /// A path in this folder for a folder that is no machine's yet, or no more.
+    /// A path in this folder for a folder that does not belong to a machine yet, or no longer does.
     ///
     /// - Parameter purpose: `new` or `old`.
     /// - Returns: A path that nothing has.

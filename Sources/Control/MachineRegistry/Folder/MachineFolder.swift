@@ -53,15 +53,15 @@ package struct MachineFolder: Hashable, Sendable {
         (try? open())?.isAlive ?? false
     }
 
-    /// Opens the machine, to see how it goes on even if its folder is removed.
+    /// Opens the machine, to see how it continues even if its folder is removed.
     ///
-    /// - Throws: `RegistryError` where this is no folder of a machine's.
+    /// - Throws: `RegistryError` where this is not a machine's folder.
     package func open() throws(RegistryError) -> OpenMachine {
         do throws(FileFault) {
             return OpenMachine(self, try OpenFolder(path))
         } catch {
             guard error != .missing else { throw RegistryError("there is no machine '\(name)' any more") }
-            throw RegistryError("\(path) \(error): it is no folder of a machine's; remove it by hand")
+            throw RegistryError("\(path) \(error): it is not a machine's folder; remove it by hand")
         }
     }
 
@@ -69,8 +69,8 @@ package struct MachineFolder: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - user: The user.
-    ///   - isReached: Whether the process comes to it whatever the folders above allow.
-    /// - Throws: `RegistryError` where that user could not come to it.
+    ///   - isReached: Whether the process can reach it whatever the folders above allow.
+    /// - Throws: `RegistryError` where that user could not reach it.
     func give(to user: HostUser, isReached: Bool) throws(RegistryError) {
         guard unsafe path.withPlatformString({ unsafe lchown($0, user.userID, user.groupID) }) == 0 else {
             throw RegistryError(cannot: "give \(path) to the user \(user.userID)", Errno(rawValue: errno))
@@ -163,7 +163,7 @@ package struct MachineFolder: Hashable, Sendable {
         }
         _ = hold.lock.take()
         _ = flock(hold.folder.descriptor.rawValue, LOCK_EX | LOCK_NB)
-        // What the machine's end needs is there from the start.
+        // The files for the machine's end exist from the start.
         for item in [Item.result] + (isRemovedAtEnd ? [.removal] : []) {
             let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
             let file = unsafe draft.appending(item.rawValue).withPlatformString { unsafe Glibc.open($0, flags, 0o600) }
@@ -178,7 +178,7 @@ package struct MachineFolder: Hashable, Sendable {
             switch errno {
             case EEXIST, ENOTEMPTY: break
             case ENOTDIR:
-                throw RegistryError("\(machine.path) is there and is no folder of a machine's; remove it by hand")
+                throw RegistryError("\(machine.path) exists and is not a machine's folder; remove it by hand")
             default: throw RegistryError(cannot: "make \(machine.path)", Errno(rawValue: errno))
             }
             throw RegistryError(

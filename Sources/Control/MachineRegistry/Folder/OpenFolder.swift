@@ -4,7 +4,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// One folder of this user's, held open: what is looked up in it is in it, whatever happens to its path.
+/// One folder of this user's, held open: lookups stay inside it, whatever happens to its path.
 ///
 /// Files are whatever somebody put there: only regular ones are opened, without waiting, and no more than a limit is read.
 final class OpenFolder: Sendable {

@@ -75,7 +75,7 @@ package final class OpenMachine {
         if case .process(let id)? = lock?.owner { id } else { nil }
     }
 
-    /// Returns whether some process holds the lock that is no monitor, for longer than a monitor takes to start.
+    /// Returns whether a process other than a monitor holds the lock, for longer than a monitor takes to start.
     package func isHeldByStranger(patience: Duration = .seconds(2)) -> Bool {
         let limit = TimeLimit.after(patience)
         while isAlive, lock?.owner ?? .nobody == .nobody {
@@ -134,7 +134,7 @@ package final class OpenMachine {
         do {
             return try JSONValue(parsing: bytes)
         } catch {
-            report("\(folder.path(item)) is no JSON: \(error)")
+            report("\(folder.path(item)) is not JSON: \(error)")
             return .null
         }
     }
@@ -156,7 +156,7 @@ package final class OpenMachine {
         return unsafe fstat(file.rawValue, &status) == 0 ? status : nil
     }
 
-    /// Gives back the space that a log has taken and not used.
+    /// Releases the space that a log has reserved and not used.
     func releaseReserve(of item: MachineFolder.Item) {
         guard let file = try? files.open(item.rawValue, O_WRONLY) else { return }
         var status = stat()
@@ -168,8 +168,8 @@ package final class OpenMachine {
 
     /// Opens a file of the folder for reading.
     ///
-    /// - Returns: `nil` where it is not there.
-    /// - Throws: `RegistryError` where it is no regular file, or cannot be read.
+    /// - Returns: `nil` where it does not exist.
+    /// - Throws: `RegistryError` where it is not a regular file, or cannot be read.
     package func openFile(_ item: MachineFolder.Item) throws(RegistryError) -> OwnedDescriptor? {
         do throws(FileFault) {
             return try files.open(item.rawValue)
@@ -189,12 +189,12 @@ extension MachineResult {
     /// Reads the end of a machine from a monitor's answer or file.
     ///
     /// - Parameter value: The JSON.
-    /// - Throws: `RegistryError` where it is no result.
+    /// - Throws: `RegistryError` where it is not a result.
     init(read value: JSONValue) throws(RegistryError) {
         do throws(JSONError) {
             self = try value.decode()
         } catch {
-            throw RegistryError("it is not known how the machine ended: \(error)")
+            throw RegistryError("cannot tell how the machine ended: \(error)")
         }
     }
 }

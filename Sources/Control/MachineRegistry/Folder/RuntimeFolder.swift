@@ -28,7 +28,7 @@ package struct RuntimeFolder: Hashable, Sendable {
         // In a folder that everybody may write, such as /tmp, somebody else may have been first.
         guard Self.isPrivate(path) else {
             throw RegistryError(
-                "\(path) is not a folder of yours alone: it must belong to you and have the mode 0700 (or 0711)"
+                "\(path) is not private to you: it must belong to you and have the mode 0700 (or 0711)"
             )
         }
     }
@@ -57,7 +57,7 @@ package struct RuntimeFolder: Hashable, Sendable {
             (self.endsWithSession, self.lasting) = (endsWithSession, lasting)
         }
 
-        /// Those of this process.
+        /// The variables of this process.
         package static var current: Surroundings {
             let user = geteuid()
             let session = environment("XDG_RUNTIME_DIR")
@@ -100,7 +100,7 @@ package struct RuntimeFolder: Hashable, Sendable {
             if isPrivate(session) {
                 candidates.insert(session.appending("martlet"), at: surroundings.endsWithSession ? 1 : 0)
             } else {
-                note("XDG_RUNTIME_DIR is not used: \(session) is not a folder of yours alone")
+                note("XDG_RUNTIME_DIR is not used: \(session) is not private to you")
             }
         }
         for path in candidates where isPrivate(path) {
@@ -144,7 +144,7 @@ package struct RuntimeFolder: Hashable, Sendable {
     /// Removes what commands that were killed left on its way, and machines that were to go at their end and could not.
     package func sweep() throws(RegistryError) {
         let folder = try openSelf()
-        // Nobody makes a folder now; where somebody does, another sweep will come.
+        // No other process makes a folder now; if one does, another sweep will come.
         guard flock(folder.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else { return }
         for name in try names() {
             if name.hasPrefix(".new-") || name.hasPrefix(".old-") {

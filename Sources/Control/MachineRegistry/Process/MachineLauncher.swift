@@ -57,7 +57,7 @@ package struct MachineLauncher {
                 let load = SnapshotLoad(folder: restoration.folder, options)
                 try client.request("PUT", "/snapshot/load", .encoding(load), until: limit)
                 try prepare(client)
-                // One that shall wait is told so as well: without a word, the monitor gives it up when this process goes.
+                // A machine that starts paused gets an order as well: without one, the monitor abandons it when this process ends.
                 let state: JSONValue = restoration.options.isPaused ? "Paused" : "Resumed"
                 try client.request("PATCH", "/vm", ["state": state], until: limit)
             } else {
@@ -70,7 +70,7 @@ package struct MachineLauncher {
         return client
     }
 
-    /// Starts a machine that goes on from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
+    /// Starts a machine that is restored from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
     /// runs.
     ///
     /// Its process reads the snapshot and waits for no request: a container starts no faster.
@@ -78,8 +78,8 @@ package struct MachineLauncher {
     /// - Parameters:
     ///   - name: What it is called; `nil` for a name that is free.
     ///   - snapshot: The snapshot's folder, as an absolute path.
-    ///   - keepsIdentity: Whether the guest goes on as the machine that was saved.
-    /// - Returns: The machine, and the notes about it; `nil` where its networks have to be told where they lead.
+    ///   - keepsIdentity: Whether the guest continues as the machine that was saved.
+    /// - Returns: The machine, and the notes about it; `nil` where its networks need a description of their host sides.
     /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
@@ -110,7 +110,7 @@ package struct MachineLauncher {
         }
     }
 
-    /// Ends a machine that does not come to run, and removes what there is of it.
+    /// Ends a machine that failed to start, and removes its files.
     ///
     /// - Returns: The last words of a monitor that has ended by itself.
     private func abandon(_ client: MachineClient, _ process: RunningProcess) -> RegistryError? {

@@ -19,10 +19,10 @@ package struct MachineSource {
     /// The folder of the snapshot that the machine is saved to when its guest has booted; `nil` for none.
     package var template: FilePath?
 
-    /// The snapshot that the machine goes on from; `nil` for one that boots.
+    /// The snapshot that the machine is restored from; `nil` for one that boots.
     package private(set) var restoration: Restoration?
 
-    /// A snapshot, and the wishes of whoever lets it go on.
+    /// A snapshot, and the options for restoring it.
     package struct Restoration: Sendable {
         let folder: FilePath
         let options: RestoreOptions
@@ -57,7 +57,7 @@ package struct MachineSource {
     /// The name by which a machine's process knows a descriptor of the process that started it.
     private static func label(of number: Int) -> String { "descriptor:\(number)" }
 
-    /// Describes a machine that goes on from a snapshot.
+    /// Describes a machine that is restored from a snapshot.
     ///
     /// - Parameters:
     ///   - snapshot: The saved machine.

@@ -9,7 +9,7 @@ package import SystemPackage
 package enum MonitorProcess {
     /// `martlet-monitor`, beside this program or where it is installed.
     ///
-    /// - Throws: `RegistryError` where it is not there.
+    /// - Throws: `RegistryError` where it is missing.
     package static func program() throws(RegistryError) -> FilePath {
         let own = ProcessArguments.executable ?? FilePath()
         let folder = own.parent
@@ -27,7 +27,7 @@ package enum MonitorProcess {
     /// Becomes a monitor.
     ///
     /// - Parameter arguments: The monitor's.
-    /// - Returns: Why it did not; it does not return else.
+    /// - Returns: The error; does not return on success.
     /// - Throws: `RegistryError` where there is no monitor.
     package static func replaceThisProcess(_ arguments: [String]) throws(RegistryError) -> RegistryError {
         let program = try program()

@@ -84,7 +84,7 @@ package protocol CPUContext {
     mutating func timeStampCounter() -> UInt64
     /// IA32_TSC_AUX.
     mutating func timeStampCounterAuxiliary() -> UInt32
-    /// A random number for `rdrand` and `rdseed`, or nil when none can be had now. By default one from the host.
+    /// A random number for `rdrand` and `rdseed`, or nil when none is available now. By default one from the host.
     mutating func randomNumber() -> UInt64?
 }
 

@@ -4,7 +4,7 @@
 package struct DescriptorTable: Hashable, Sendable {
     /// The linear address of the first byte.
     package var base: UInt64
-    /// The offset of the last byte; an LDT that is not there has limit 0.
+    /// The offset of the last byte; a missing LDT has limit 0.
     package var limit: UInt32
 
     /// Describes a table.

@@ -37,7 +37,7 @@ package struct InstructionDecoder {
     ///   - code: Bytes from the instruction pointer on; those after the instruction are ignored.
     ///   - codeSize: The kind of code segment.
     /// - Returns: The instruction.
-    /// - Throws: Why the bytes are not an instruction.
+    /// - Throws: The reason why the bytes are not an instruction.
     package static func decode(
         _ code: Span<UInt8>,
         codeSize: CodeSize

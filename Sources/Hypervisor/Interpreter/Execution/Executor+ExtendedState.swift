@@ -50,7 +50,7 @@ extension Executor {
             : XSAVELayout(standard: requested, of: state)
         let address = try linearAddress(byteCount: layout.byteCount, alignment: 64, on: context)
 
-        // What the instruction does not write keeps its value, so the area is read first: with a write fault if that
+        // Bytes that the instruction does not write keep their values, so the area is read first: with a write fault if that
         // fails, as the processor would raise it.
         var area: [UInt8]
         do throws(ExecutionFailure) {

@@ -12,7 +12,7 @@ package enum InstructionEmulator {
     /// - Parameters:
     ///   - code: The bytes at RIP, up to 15 of them; those after the instruction are ignored.
     ///   - context: The virtual CPU.
-    /// - Returns: What became of the instruction.
+    /// - Returns: The outcome of the instruction.
     package static func complete(_ code: Span<UInt8>, on context: inout some CPUContext) -> Outcome {
         let instruction: Instruction
         do throws(DecodeError) {

@@ -26,7 +26,7 @@ extension KVMVirtualMachine {
     ///
     /// - Parameters:
     ///   - state: May come from a file.
-    ///   - continuation: How the paravirtual clock goes on.
+    ///   - continuation: How the paravirtual clock continues.
     /// - Throws: `state` for impossible sizes, `call` where KVM refuses a structure.
     package func restore(_ state: MachineState, clock continuation: ClockContinuation) throws(KVMError) {
         var timer = try state.timer.load(into: kvm_pit_state2(), "PIT")

@@ -38,7 +38,7 @@ extension Base64 {
     ///   - name: The name for messages.
     ///   - maximum: The largest number of them.
     /// - Returns: The structures, in their order.
-    /// - Throws: `state` for a number of bytes that is no multiple, or too many.
+    /// - Throws: `state` for a number of bytes that is not a multiple, or too large.
     func loadElements<T: BitwiseCopyable>(_ type: T.Type, _ name: String, maximum: Int) throws(KVMError) -> [T] {
         let stride = MemoryLayout<T>.stride
         guard bytes.count.isMultiple(of: stride), bytes.count / stride <= maximum else {

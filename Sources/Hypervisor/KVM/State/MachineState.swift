@@ -18,7 +18,7 @@ package struct MachineState: Codable, Hashable, Sendable {
     }
 }
 
-/// The time at which a restored guest's paravirtual clock goes on.
+/// The time at which a restored guest's paravirtual clock continues.
 package enum ClockContinuation: Hashable, Sendable {
     /// As if no time had passed since the save.
     case fromSave

@@ -13,7 +13,7 @@ final class SerialOutputFile: Sendable {
     /// - Parameter path: The file.
     /// - Throws: `MachineError.consoleFile`.
     init(path: FilePath) throws(MachineError) {
-        // A pipe whose reader is not there yet must not hold the start up.
+        // A pipe without a reader must not delay the start.
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY
         let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o644) }
         guard raw >= 0 else { throw .consoleFile(path, Errno(rawValue: errno)) }

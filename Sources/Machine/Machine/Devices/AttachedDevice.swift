@@ -44,7 +44,7 @@ final class AttachedDevice: Sendable {
     ///   - device: Not yet connected to a transport.
     ///   - id: Its name.
     ///   - resources: Where its place is taken from.
-    ///   - vm: Has its interrupt controllers.
+    ///   - vm: The machine, with its interrupt controllers.
     ///   - memory: The guest's.
     ///   - logger: Where what the guest does wrong is logged.
     /// - Throws: `MachineError.assembly` where no place is left, `kvm` where the kernel refuses a line, `descriptor` where
@@ -115,19 +115,19 @@ final class AttachedDevice: Sendable {
         try loop.start(gate: gate)
     }
 
-    /// Asks the device's thread to stand still.
+    /// Asks the device's thread to pause.
     ///
     /// - Parameter group: Is entered for as long as it may still work.
     func pause(joining group: DispatchGroup) {
         loop.pause(joining: group)
     }
 
-    /// Waits for the device's input and output, while its thread stands still.
+    /// Waits for the device's input and output, while its thread is paused.
     func drain(_ extent: DrainExtent) {
         device.drain(extent)
     }
 
-    /// Goes on, with the kicks that came meanwhile.
+    /// Resumes, with the kicks that came meanwhile.
     func resume() {
         loop.resume()
     }
@@ -140,7 +140,7 @@ final class AttachedDevice: Sendable {
 
     // MARK: - State
 
-    /// Everything that a snapshot has to keep; the thread stands still, and the device is drained.
+    /// Everything that a snapshot must keep; the thread is paused, and the device is drained.
     var state: AttachedDeviceState {
         switch transport {
         case .mmio(let transport): AttachedDeviceState(id: id, mmio: transport.state, device: device.savedState)

@@ -54,7 +54,7 @@ extension DeviceManager {
                     .device(
                         device.id.name,
                         reason:
-                            "the guest leaves checksums or segments to its network, which this one cannot take: give it a TAP"
+                            "the guest uses checksum or segmentation offloads, which this network lacks: give it a TAP"
                     )
                 )
             }

@@ -17,7 +17,7 @@ import Virtio
 
 /// All devices of one machine, on their buses and interrupt lines.
 ///
-/// `docs/add-a-device.md` shows how another one comes in.
+/// `docs/add-a-device.md` shows how to add one.
 final class DeviceManager: Sendable {
     /// The greatest number of virtio devices: each has an interrupt line of its own.
     static let capacity = X86Layout.deviceGSIs.count
@@ -31,20 +31,20 @@ final class DeviceManager: Sendable {
     /// The virtio devices, in the order in which the guest finds them.
     let attached: [AttachedDevice]
 
-    /// Makes the devices, gives each its place, and connects their interrupt lines.
+    /// Makes the devices, places them on the buses, and connects their interrupt lines.
     ///
     /// - Parameters:
-    ///   - configuration: Says which there are.
-    ///   - resources: Where their places are taken from.
-    ///   - vm: Has its interrupt controllers.
+    ///   - configuration: The description of the devices.
+    ///   - resources: The allocators of windows and interrupt lines.
+    ///   - vm: The machine, with its interrupt controllers.
     ///   - memory: The guest's.
-    ///   - console: Takes what the guest sends by its serial port, and gives what it is sent; `nil` for a silent line.
-    ///   - timers: The thread that timers of devices fire on, and that collects their programs.
+    ///   - console: The other end of the serial port; `nil` for a silent line.
+    ///   - timers: The thread on which the devices' timers fire, and which reaps their programs.
     ///   - metadata: The data of the metadata service, where the configuration has it.
-    ///   - logger: Where what the guest does wrong is logged, at a limited rate.
+    ///   - logger: The log of guest errors, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
-    /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line, and what
-    ///   keeps the host's side of a device from being had.
+    /// - Throws: `MachineError.assembly` when two devices claim a place, `kvm` when the kernel refuses a line, and errors of
+    ///   the host's side of a device.
     init(
         _ configuration: MachineConfiguration,
         resources: inout PlatformResources,
@@ -71,7 +71,7 @@ final class DeviceManager: Sendable {
                 try AttachedDevice(device, id: id, resources: &resources, vm: vm, memory: memory, logger: logger)
             )
         }
-        // Disks come first, so that the first one is /dev/vda whatever else there is.
+        // Disks come first, so that the first one is /dev/vda whatever the other devices are.
         disks = try configuration.orderedDrives.enumerated().map { index, disk throws(MachineError) in
             try Disk(disk, id: .disk(index), logger: logger)
         }
@@ -129,7 +129,7 @@ final class DeviceManager: Sendable {
         for device in attached { try device.start(gate: gate) }
     }
 
-    /// Returns when no device touches guest memory any more, until `resume`; no vCPU runs meanwhile.
+    /// Stops all access of devices to guest memory until `resume`; no vCPU runs meanwhile.
     func pause() {
         let arrivals = DispatchGroup()
         hold(joining: arrivals)
@@ -137,7 +137,7 @@ final class DeviceManager: Sendable {
         for device in attached { device.drain(.guestMemory) }
     }
 
-    /// Asks the devices' threads and timers to stand still.
+    /// Asks the devices' threads and timers to pause.
     ///
     /// - Parameter group: Is entered for as long as a device may still work.
     func hold(joining group: DispatchGroup) {

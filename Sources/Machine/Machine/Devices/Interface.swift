@@ -27,7 +27,7 @@ package final class Interface: Sendable {
     ///   - metadata: The metadata service that the guest reaches by this interface, and its address.
     ///   - timers: The thread that collects a program of the host's side which ends before the machine.
     ///   - logger: The log of what goes wrong on the host.
-    /// - Throws: `MachineError.network` where the host's side cannot be had.
+    /// - Throws: `MachineError.network` where the host's side is not available.
     init(
         _ configuration: NetworkInterface,
         id: DeviceID,

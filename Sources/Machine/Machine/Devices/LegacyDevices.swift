@@ -20,11 +20,11 @@ struct LegacyDevices: Sendable {
     /// Makes the devices and connects their interrupt lines.
     ///
     /// - Parameters:
-    ///   - vm: Has its interrupt controllers.
-    ///   - console: Takes what the guest sends by its serial port, and gives what it is sent; `nil` for a silent line.
+    ///   - vm: The machine, with its interrupt controllers.
+    ///   - console: The other end of the serial port; `nil` for a silent line.
     ///   - timers: The thread that timers of devices fire on.
     ///   - hasExitStatusPort: Whether the guest may end the machine with a status of its own.
-    ///   - logger: Where what the guest does wrong is logged, at a limited rate.
+    ///   - logger: The log of guest errors, at a limited rate.
     ///   - onRequest: Called from vCPU threads when the guest asks something of the machine.
     /// - Throws: `MachineError.kvm` when the kernel refuses a line.
     init(

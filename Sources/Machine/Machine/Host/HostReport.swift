@@ -17,7 +17,7 @@ package struct HostReport: Sendable {
         case bad = "FAIL"
     }
 
-    /// One thing that was looked at.
+    /// One finding.
     package struct Finding: Sendable {
         package let verdict: Verdict
         package let subject: String
@@ -114,7 +114,7 @@ package struct HostReport: Sendable {
             add(
                 .note,
                 "sandbox",
-                "no Landlock: files are kept by permissions alone (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
+                "no Landlock: permissions alone protect files (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
             )
         case let version?:
             let lacks = version < 4 ? ", without TCP and signals" : version < 7 ? ", without signals" : ""
@@ -124,26 +124,26 @@ package struct HostReport: Sendable {
             .good,
             "sandbox",
             geteuid() == 0
-                ? "started as root: capabilities are dropped; --user has a machine run as another user"
+                ? "started as root: capabilities are dropped; --user runs a machine as another user"
                 : "no privileges to begin with"
         )
         do throws(Errno) {
             try ProcessLaunch.Jail.check()
             add(.good, "sandbox", "--jail DIR puts a machine's process into namespaces of its own")
         } catch {
-            add(.note, "sandbox", "no --jail here: this host lets you make no namespaces (\(error)); root can")
+            add(.note, "sandbox", "no --jail here: this host does not let you make namespaces (\(error)); root can")
         }
     }
 
     private mutating func addCapabilities(of system: KVMSystem) {
         let missing = system.missing(from: Capability.required)
         if missing.isEmpty {
-            add(.good, "capabilities", "all \(Capability.required.count) that Martlet requires are there")
+            add(.good, "capabilities", "all \(Capability.required.count) that Martlet requires are present")
         } else {
             add(.bad, "capabilities", KVMError.missingCapabilities(missing).description)
         }
         for capability in system.missing(from: Capability.allCases.filter { !Capability.required.contains($0) }) {
-            add(.note, "capabilities", "\(capability) is not there; Martlet does without")
+            add(.note, "capabilities", "\(capability) is missing; Martlet does without it")
         }
     }
 

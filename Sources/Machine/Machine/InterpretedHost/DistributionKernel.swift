@@ -39,7 +39,7 @@ package enum DistributionKernel {
         let assumed = timeStampKilohertz &* clockDivisor(timeStampKilohertz: timeStampKilohertz)
         return [
             "quiet rodata=off mitigations=off highres=off noautogroup audit=0 apparmor=0 nowatchdog cryptomgr.notests",
-            // One list, of which the last counts: what Martlet adds is repeated.
+            // A single list of which the last one counts, so Martlet's additions are repeated.
             "clearcpuid=avx512f,erms,fsrm,popcnt",
             "no-kvmclock tsc=reliable tsc_early_khz=\(assumed)",
             "initcall_blacklist=" + needlessInitcalls.joined(separator: ","),

@@ -8,6 +8,6 @@ protocol GuestCodeEmulation: Sendable {
     /// Executes the instruction at which KVM gave up, so that the vCPU can go on behind it.
     ///
     /// - Parameter vcpu: Out of `KVM_RUN`, on its own thread.
-    /// - Throws: `instruction` where it cannot be executed here either, `kvm` where the vCPU's state cannot be had.
+    /// - Throws: `instruction` where it cannot be executed here either, `kvm` where the vCPU's state cannot be read.
     func completeInstruction(on vcpu: KVMVCPU) throws(MachineError)
 }

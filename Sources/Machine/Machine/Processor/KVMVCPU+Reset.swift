@@ -8,7 +8,7 @@ extension KVMVCPU {
     package func prepareAsFirmware() throws(KVMError) {
         // The MTRRs on, with write-back as the default type: Linux believes them before its own tables (SDM 3A, 12.11).
         let mtrrDefaultType: UInt32 = 0x2ff
-        // Fast string operations (SDM 4, IA32_MISC_ENABLE bit 0). AMD hosts have no such MSR: that is no error.
+        // Fast string operations (SDM 4, IA32_MISC_ENABLE bit 0). AMD hosts have no such MSR, which is not an error.
         let miscEnable: UInt32 = 0x1a0
         try setModelSpecificRegister(mtrrDefaultType, to: 1 << 11 | 6)
         try setModelSpecificRegister(miscEnable, to: 1)

@@ -23,9 +23,9 @@ final class VCPURunner: Sendable {
 
     /// - Parameters:
     ///   - vcpu: Set up and ready to run.
-    ///   - ports: Where port accesses go.
-    ///   - memory: Where MMIO accesses go.
-    ///   - emulation: What executes the instructions that KVM cannot, on a host that needs it.
+    ///   - ports: The bus for port accesses.
+    ///   - memory: The bus for MMIO accesses.
+    ///   - emulation: The emulator of instructions that KVM lacks, on a host that needs it.
     init(vcpu: KVMVCPU, ports: Bus, memory: Bus, emulation: (any GuestCodeEmulation)?) {
         self.vcpu = vcpu
         self.ports = ports
@@ -39,12 +39,12 @@ final class VCPURunner: Sendable {
 
     /// Starts the guest's code, once the gate is open.
     ///
-    /// May block for as long as the host gives no thread. The queue is entered before the guest runs, and left at its end.
+    /// May block until the host provides a thread. The queue is entered before the guest runs, and left at its end.
     ///
     /// - Parameters:
-    ///   - gate: Holds the vCPU's thread until all of the machine's are there.
-    ///   - ticket: The thread's.
-    ///   - onEnd: Called from the vCPU's thread when it has left the guest for good; with the outcome where the vCPU itself is the
+    ///   - gate: Holds the vCPU's thread until all of the machine's threads have arrived.
+    ///   - ticket: The thread's ticket for the gate.
+    ///   - onEnd: Called from the vCPU's thread when it has left the guest for the last time; with the outcome if the vCPU itself is the
     ///     reason for the end.
     func start(
         _ gate: StartGate,
@@ -61,29 +61,29 @@ final class VCPURunner: Sendable {
         }
     }
 
-    /// Ends the run soon, wherever the vCPU is.
+    /// Ends the run soon, whatever the vCPU is doing.
     ///
-    /// From any thread, its own included.
+    /// May be called from any thread, its own included.
     func stop() {
         isStopping.store(true, ordering: .sequentiallyConsistent)
         pausePoint.release()
         vcpu.kick()
     }
 
-    /// Takes the vCPU out of the guest soon, until `resume`.
+    /// Takes the vCPU out of the guest until `resume`.
     ///
-    /// - Parameter group: Is entered for as long as the vCPU may still run.
+    /// - Parameter group: Entered for as long as the vCPU may still run.
     func pause(joining group: DispatchGroup) {
         pausePoint.hold(joining: group)
         vcpu.kick()
     }
 
-    /// Lets the vCPU go on.
+    /// Resumes the vCPU.
     func resume() {
         pausePoint.release()
     }
 
-    /// Takes the vCPU's state, while it stands still.
+    /// Takes the vCPU's state, while it is paused.
     ///
     /// - Parameter registers: The MSRs to take.
     /// - Returns: The state.
@@ -92,7 +92,7 @@ final class VCPURunner: Sendable {
         try vcpu.state(msrs: registers)
     }
 
-    /// Returns whether the vCPU was parked (see `KVMVCPU.isParked`) when it was last asked; asks anew, for the next call.
+    /// Returns whether the vCPU was parked (see `KVMVCPU.isParked`) at its last answer; asks again, for the next call.
     ///
     /// The kernel answers no question about a vCPU that is in `KVM_RUN`, so it is kicked out for a moment.
     func wasParked() -> Bool {
@@ -101,14 +101,14 @@ final class VCPURunner: Sendable {
         return isKnownParked.load(ordering: .sequentiallyConsistent)
     }
 
-    /// - Returns: Why the vCPU cannot go on, or `nil` when it was stopped.
+    /// - Returns: The reason why the vCPU cannot continue, or `nil` when it was stopped.
     private func runUntilEnd() -> MachineOutcome? {
-        // Whether KVM may have something left to do for the last exit: it puts what a device answered into registers at the
-        // next run only, and a vCPU that stands still has to be one that can be saved.
+        // Indicates whether KVM may have to finish the last exit: it puts a device's answer into registers at the
+        // next run only, and a paused vCPU must be in a state that can be saved.
         var isExitUnfinished = false
         var attempts = 0
         while !isStopping.load(ordering: .sequentiallyConsistent) {
-            // Looked at once: whoever holds the vCPU after this kicks it as well, so that it comes by again with nothing unfinished.
+            // Checked once: a caller that holds the vCPU after this kicks it as well, so that it comes here again with nothing unfinished.
             if pausePoint.isHeld {
                 if isExitUnfinished {
                     vcpu.finishLastExitOnly()
@@ -135,19 +135,19 @@ final class VCPURunner: Sendable {
         return nil
     }
 
-    /// Goes on after a run that ended with `EAGAIN`.
+    /// Continues after a run that ended with `EAGAIN`.
     ///
-    /// An application processor got its INIT, or the host does not give the thread that KVM makes at a machine's first run, for its
-    /// work on huge pages. Only the first comes to an end by itself.
+    /// An application processor got its INIT, or the host denies the thread that KVM makes at a machine's first run, for its
+    /// work on huge pages. Only the first case ends by itself.
     ///
     /// - Parameter attempts: The number of runs of a processor that could run and did not.
-    /// - Returns: The end of the machine, when that went on for a second.
+    /// - Returns: The machine's outcome, when that lasted for a second.
     /// - Throws: `KVMError`.
     private func tryAgain(_ attempts: inout Int) throws(KVMError) -> MachineOutcome? {
         guard try !vcpu.isParked() else { return nil }
         attempts += 1
         guard attempts > 1 else { return nil }
-        // By a futex: a vCPU's thread may make no call that sleeps.
+        // By a futex: the sandbox allows a vCPU's thread no other call that sleeps.
         _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(10))
         guard attempts > 100 else { return nil }
         return failure(
@@ -163,7 +163,7 @@ final class VCPURunner: Sendable {
         isKnownParked.store(try vcpu.isParked(), ordering: .sequentiallyConsistent)
     }
 
-    /// The life of an exit: no allocation, no system call of its own, no lock held across a device's I/O.
+    /// Handles one exit: no allocation, no system call of its own, no lock held across a device's I/O.
     private func handle(_ exit: VCPUExit) -> MachineOutcome? {
         switch exit {
         case .portWrite(let port, _, let count):

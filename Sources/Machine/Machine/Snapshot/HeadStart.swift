@@ -87,7 +87,7 @@ package final class HeadStart: Sendable {
     ///
     /// - Parameter byteCount: The size of its memory.
     /// - Returns: The machine, once; `nil` where none of that size is being made.
-    /// - Throws: What the host does not give.
+    /// - Throws: The host's error.
     func takeFoundation(memory byteCount: UInt64) throws(MachineError) -> MachineFoundation? {
         guard thread != nil, byteCount == work.memoryByteCount else { return nil }
         work.hasFoundation.wait()
@@ -99,9 +99,9 @@ package final class HeadStart: Sendable {
     /// Waits until the machine has the state that `restore` gave.
     ///
     /// - Returns: Its vCPUs, once; `nil` where it was given none.
-    /// - Throws: What keeps it from going on here.
+    /// - Throws: The reason why it cannot be restored here.
     func takeVCPUs() throws(MachineError) -> [KVMVCPU]? {
-        // Where there was no order, the thread waits for none.
+        // Without an order, the thread does not wait.
         work.hasOrder.signal()
         thread?.join()
         return try work.vcpus.withLock { $0.take() }?.get()

@@ -9,7 +9,7 @@ extension MachineFoundation {
     ///
     /// - Parameters:
     ///   - snapshot: May come from anybody; its memory has the size of this one.
-    ///   - clock: How the guest's paravirtual clock goes on.
+    ///   - clock: How the guest's paravirtual clock continues.
     ///   - host: This host.
     /// - Returns: The vCPUs.
     /// - Throws: `snapshot` with every difference of the hosts, and what the host does not give.

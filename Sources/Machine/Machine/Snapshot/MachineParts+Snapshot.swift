@@ -15,13 +15,13 @@ import SystemPackage
 import Virtio
 
 extension MachineParts {
-    /// Saves the machine, all of which stands still.
+    /// Saves the machine, which is paused.
     ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
-    ///   - isWanted: Asked now and then whether to go on: a machine that is told to end does not wait for its save.
+    ///   - isWanted: Asked now and then whether to go on: a machine that has been told to end does not wait for its save.
     /// - Returns: The rest of the save, which takes as long as the disk does: the machine may run meanwhile.
-    /// - Throws: What keeps it from being saved; then nothing has changed.
+    /// - Throws: The reason why it cannot be saved; nothing has changed then.
     func save(
         _ options: SaveOptions,
         while isWanted: () -> Bool
@@ -188,7 +188,7 @@ extension MachineParts {
         )
     }
 
-    /// Indicates whether the guest is told that it goes on from a snapshot, so that its random numbers become its own.
+    /// Indicates whether the guest learns that it was restored, so that its random numbers become its own.
     var guestLearnsIdentity: Bool { guestUsesACPI || snapshotPoint?.isUsed ?? false }
 }
 

@@ -13,7 +13,7 @@ extension MachineSnapshot {
     /// - Parameters:
     ///   - base: The other one.
     ///   - path: The folder to be made, in one that exists; nothing is replaced.
-    /// - Throws: `SnapshotError`, `StorageError`; then there is no folder.
+    /// - Throws: `SnapshotError`, `StorageError`; no folder is left then.
     package func merge(into base: MachineSnapshot, as path: FilePath) throws {
         let description = machine.memory
         guard description.base == base.machine.id, description.byteCount == base.machine.memory.byteCount else {

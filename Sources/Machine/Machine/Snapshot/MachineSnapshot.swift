@@ -52,13 +52,13 @@ package struct MachineSnapshot: Sendable {
     /// Opens the memory.
     ///
     /// - Returns: The file, to be mapped.
-    /// - Throws: What `SnapshotFolder.memory` throws, and `differences` where it is not all.
+    /// - Throws: The errors of `SnapshotFolder.memory`, and `differences` for a differential snapshot.
     package func memory() throws(SnapshotError) -> MemoryFile {
         guard machine.memory.base == nil else { throw .differences(folder.path) }
         return try folder.memory(machine.memory, id: machine.id)
     }
 
-    /// The description of the machine that goes on.
+    /// The description of the machine that continues.
     ///
     /// A disk's file is the one that the caller gives, or a private copy of the one in the snapshot. No path comes from the
     /// snapshot.
@@ -135,7 +135,7 @@ package struct MachineSnapshot: Sendable {
             )
         }
         if !options.usesSavedHostSides, let id = known.first(where: { options.networks[$0] == nil }) {
-            throw .snapshot(.device(id, reason: "the place where it leads is not saved: give it with --net=NETWORK"))
+            throw .snapshot(.device(id, reason: "the snapshot does not name its network: give one with --net=NETWORK"))
         }
         guard options.vsockPath == nil || configuration.vsock != nil else {
             // Firecracker's words, which its clients know.
@@ -175,7 +175,7 @@ package struct MachineSnapshot: Sendable {
     }
 }
 
-/// The wishes of whoever lets a saved machine go on.
+/// The options for restoring a saved machine.
 package struct RestoreOptions: Sendable {
     /// Indicates whether the guest waits for `resume` first.
     package var isPaused = false

@@ -41,7 +41,7 @@ package final class SnapshotPoint: Sendable {
             defer { state = State(isReady: isReady, waiters: isReady ? [] : state.waiters) }
             return (isReady ? state.waiters : [], state.isReady)
         }
-        // Those whose time has ended do not wait any more.
+        // Requests whose time is over do not wait any more.
         let calls = waiters.count { $0.call() }
         if isReady, calls == 0 {
             letGo()
@@ -52,7 +52,7 @@ package final class SnapshotPoint: Sendable {
 
     /// Waits for the next time that the guest is ready, without asking it; one that has not booted yet knows.
     ///
-    /// - Parameter body: Called once from a thread of the machine's; must not block. Then `letGo` is the caller's to call.
+    /// - Parameter body: Called once from one of the machine's threads; must not block. Then `letGo` is the caller's to call.
     package func whenReady(_ body: @escaping @Sendable () -> Void) {
         try? page.expectSave()
         state.withLock { $0.waiters.append(Once(body)) }
@@ -68,7 +68,7 @@ package final class SnapshotPoint: Sendable {
         let once = Once(body)
         state.withLock { $0.waiters.append(once) }
         once.call(after: Self.patience, on: timers)
-        // A keyboard that is switched off, or full, is no way to ask.
+        // A keyboard that is disabled or full cannot carry the request.
         if !keyboard.pressSleep() { _ = once.call() }
     }
 
@@ -95,11 +95,11 @@ package final class SnapshotPoint: Sendable {
         try? page.renew(entropy: (0..<32).map { _ in .random(in: .min ... .max) }, time: time, name: name)
         let isReady = keyboard.keyboardLights & Self.isReady != 0
         state.withLock { $0.isReady = isReady }
-        // One that was saved without being asked is somewhere else now.
+        // A guest that was saved without being asked is somewhere else now.
         if !isReady { _ = keyboard.pressSleep() }
     }
 
-    /// A call that is made once, whoever is first.
+    /// A call that is made once, by the first caller.
     private final class Once: Sendable {
         private struct State {
             var body: (@Sendable () -> Void)?

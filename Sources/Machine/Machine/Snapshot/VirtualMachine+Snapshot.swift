@@ -10,13 +10,13 @@ extension VirtualMachine {
     /// The description that the machine was made of.
     package var configuration: MachineConfiguration { parts.configuration }
 
-    /// Saves the machine; one that runs goes on after it, one that is paused stays so.
+    /// Saves the machine; one that runs continues after it, one that is paused stays so.
     ///
     /// A guest that takes part, and runs, is asked to get ready first.
     ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
-    ///   - completion: Called from a thread of the machine's, with what kept the machine from being saved. Then nothing has
+    ///   - completion: Called from one of the machine's threads, with what kept the machine from being saved. Then nothing has
     ///     changed.
     package func save(
         _ options: SaveOptions,
@@ -31,11 +31,11 @@ extension VirtualMachine {
     /// Saves the machine the next time that its guest is ready for it, without asking it: the default guest is when it has
     /// booted.
     ///
-    /// Not where somebody has typed before: the guest may have kept that, and whatever goes on from there would run it again.
+    /// Not where somebody has typed before: the guest may have kept that, and each restored machine would run it again.
     ///
     /// - Parameters:
     ///   - options: The place, and what is saved there.
-    ///   - completion: Called from a thread of the machine's; not where the guest never is ready.
+    ///   - completion: Called from one of the machine's threads; not where the guest never is ready.
     package func saveWhenReady(
         _ options: SaveOptions,
         _ completion: @escaping @Sendable (Result<Void, MachineError>) -> Void
@@ -81,7 +81,7 @@ extension VirtualMachine {
     /// - Parameters:
     ///   - path: The snapshot's folder, in one that exists.
     ///   - isReplacing: Whether a snapshot that is there may be replaced.
-    /// - Throws: What kept the machine from being saved.
+    /// - Throws: The reason why the machine was not saved.
     package func save(to path: FilePath, replacing isReplacing: Bool = false) async throws(MachineError) {
         try await withCheckedContinuation { continuation in
             save(SaveOptions(.folder(path, isReplacing: isReplacing))) { continuation.resume(returning: $0) }
@@ -89,7 +89,7 @@ extension VirtualMachine {
     }
 }
 
-/// The wishes of whoever saves a machine.
+/// The options for saving a machine.
 package struct SaveOptions: Sendable {
     /// The place of a snapshot.
     package enum Place: Sendable {
@@ -109,11 +109,11 @@ package struct SaveOptions: Sendable {
 
     /// The disks that are copied into a snapshot.
     package enum Disks: String, Codable, CaseIterable, Sendable {
-        /// Those that the guest can write to.
+        /// The disks that the guest can write to.
         case writable = "copy"
         /// All of them.
         case all
-        /// None: a restore is told their files.
+        /// None: a restore names their files.
         case none
     }
 
@@ -121,7 +121,7 @@ package struct SaveOptions: Sendable {
     /// The snapshot that only the differences to are saved.
     package var base: SnapshotPlace?
     package var disks = Disks.writable
-    /// Indicates whether the machine's vsock connections end, and whoever restores it maps its memory in one piece, with the holes:
+    /// Indicates whether the machine's vsock connections end, and a restore maps its memory in one piece, with the holes:
     /// Firecracker's tools tell a guest's memory from the process's by the size of the mapping.
     package var followsFirecracker = false
     /// Indicates whether the machine ends when it is saved, without another step.

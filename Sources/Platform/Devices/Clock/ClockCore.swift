@@ -2,7 +2,7 @@
 
 /// The logic of the clock as a plain value.
 ///
-/// Every operation is told the host's time in ticks.
+/// Every operation gets the host's time in ticks.
 struct ClockCore {
     /// Ticks are kept well inside Int64 whatever clock the host or a snapshot has.
     static let timeLimit: Int64 = 1 << 55
@@ -118,7 +118,7 @@ struct ClockCore {
         updateInterrupt()
     }
 
-    /// Changes register A or B; the time stops, or goes on from what the registers hold, as they then say.
+    /// Changes register A or B; the time stops, or continues from what the registers hold, as they then say.
     private mutating func changeControl(at host: Int64, _ change: (inout Self) -> Void) {
         let wasStopped = isStopped
         let wasReset = a.isDividerReset

@@ -40,7 +40,7 @@ struct ClockRegisterA: OptionSet {
     /// The 32,768 Hz crystal of every PC, and a periodic rate of 1,024 Hz: what firmware leaves.
     static let initial = Self(rawValue: 0x26)
 
-    /// DV2-DV0 of 11x hold the divider in reset: the time stands still.
+    /// DV2-DV0 of 11x hold the divider in reset: the clock is stopped.
     var isDividerReset: Bool { rawValue & 0x60 == 0x60 }
 
     /// The period in ticks of the crystal, as a power of two; nil if the rate is "none" (MC146818A, table 5).
@@ -70,7 +70,7 @@ struct ClockRegisterB: OptionSet {
     static let alarmInterrupt = Self(rawValue: 1 << 5)
     /// PIE.
     static let periodicInterrupt = Self(rawValue: 1 << 6)
-    /// SET: the time stands still and may be written.
+    /// SET: the clock is stopped, and the time may be written.
     static let set = Self(rawValue: 1 << 7)
     static let initial: Self = [.hours24]
 }

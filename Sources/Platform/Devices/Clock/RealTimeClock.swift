@@ -42,7 +42,7 @@ package final class RealTimeClock: ByteWideDevice {
     ///   - state: Where to go on.
     ///   - interrupt: Triggered on each rising edge of the interrupt request.
     ///   - timer: Has to call `timerFired()`. Without one, interrupts come only when the guest touches the clock.
-    ///   - faults: Counts what the guest does wrong.
+    ///   - faults: The log of guest errors.
     ///   - clock: The host's UTC as time since 1970-01-01 00:00; read on vCPU threads.
     package init(
         state: RealTimeClockState = RealTimeClockState(),
@@ -63,7 +63,7 @@ package final class RealTimeClock: ByteWideDevice {
     /// After `init(state:…)` from it, call `timerFired()` once to set the timer going.
     package var state: RealTimeClockState { core.withLock { $0.state } }
 
-    /// Goes on from a state, once the machine can take interrupts.
+    /// Restores a state, once the machine can take interrupts.
     package func restore(_ state: RealTimeClockState) {
         core.withLock { $0 = ClockCore(state) }
         timerFired()
@@ -75,7 +75,7 @@ package final class RealTimeClock: ByteWideDevice {
         isPaused.store(true, ordering: .sequentiallyConsistent)
     }
 
-    /// Goes on, with what was due meanwhile.
+    /// Resumes, with what was due meanwhile.
     package func resume() {
         isPaused.store(false, ordering: .sequentiallyConsistent)
         timerFired()
@@ -106,7 +106,7 @@ package final class RealTimeClock: ByteWideDevice {
         }
     }
 
-    /// Tells the clock that its `DeviceTimer` has come to its end; harmless at any time.
+    /// Tells the clock that its `DeviceTimer` has fired; harmless at any time.
     package func timerFired() {
         guard !isPaused.load(ordering: .sequentiallyConsistent) else { return }
         let now = ticks()
@@ -139,7 +139,7 @@ package final class RealTimeClock: ByteWideDevice {
 
     /// Asks the timer for the next interrupt.
     ///
-    /// Whoever comes last has seen the latest registers.
+    /// The last caller has seen the latest registers.
     private func reschedule(_ timer: any DeviceTimer) {
         let hasRisen = scheduling.withLock { _ in
             let now = ticks()

@@ -6,7 +6,7 @@
 package struct RealTimeClockState: Codable, Hashable, Sendable {
     /// The byte that port 0x71 reads and writes.
     package var index: UInt8 = 0
-    /// All 128 bytes of CMOS RAM; those of the time count only while the clock stands still.
+    /// All 128 bytes of CMOS RAM; those of the time count only while the clock is stopped.
     package var memory: [UInt8] = ClockCore.initialMemory
     /// The guest's time less the host's: what the guest made of it.
     package var offset: Int64 = 0

@@ -31,7 +31,7 @@ package final class I8042: Sendable {
     /// The state for a snapshot.
     package var state: I8042State { controller.withLock { $0.state } }
 
-    /// Goes on from a state, once the machine can take interrupts.
+    /// Restores a state, once the machine can take interrupts.
     package func restore(_ state: I8042State) {
         operate { controller in
             controller = I8042Controller(state)
@@ -97,7 +97,7 @@ package final class I8042: Sendable {
         }
     }
 
-    /// Runs one operation under the lock, then does what it asked for.
+    /// Runs one operation under the lock, then performs its effects.
     private func operate<Result: Sendable>(
         data: UInt8? = nil,
         command: UInt8? = nil,

@@ -41,7 +41,7 @@ struct Keyboard {
         static let acknowledge: UInt8 = 0xfa
         static let selfTestPassed: UInt8 = 0xaa
         static let echo: UInt8 = 0xee
-        /// "Send that again": the answer to what is no command.
+        /// "Send that again": the answer to an unknown command.
         static let resend: UInt8 = 0xfe
     }
 

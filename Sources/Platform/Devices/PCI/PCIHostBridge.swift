@@ -23,7 +23,7 @@ package final class PCIHostBridge: BusDevice {
         static let data: UInt64 = 4
     }
 
-    /// Bit 31 of `CONFIG_ADDRESS` lets accesses to `CONFIG_DATA` through; bits 30 to 24, 1 and 0 are not there.
+    /// Bit 31 of `CONFIG_ADDRESS` lets accesses to `CONFIG_DATA` through; bits 30 to 24, 1 and 0 do not exist.
     private static let enable: UInt32 = 1 << 31
     private static let addressBits: UInt32 = 0x80ff_fffc
     /// Bit 2 of the reset control register, when it rises.
@@ -47,7 +47,7 @@ package final class PCIHostBridge: BusDevice {
         return state
     }
 
-    /// Goes on from a state.
+    /// Restores a state.
     package func restore(_ state: PCIHostBridgeState) {
         address.withLock { $0 = state.address & Self.addressBits }
     }

@@ -65,7 +65,7 @@ package final class ACPIPowerPort: ByteWideDevice {
 
     package var state: ACPIPowerState { registers.withLock { $0 } }
 
-    /// Goes on from a state, once the machine can take interrupts.
+    /// Restores a state, once the machine can take interrupts.
     package func restore(_ state: ACPIPowerState) {
         registers.withLock { $0 = state }
         if state.pendingEvents != 0 { interrupt.trigger() }

@@ -5,7 +5,7 @@
 /// Present only when asked for.
 ///
 /// A write of 1, 2 or 4 bytes asks for `GuestRequest.exit` with the low 8 bits, unlike QEMU's `isa-debug-exit`, which
-/// makes an odd number of the value so that 0 cannot be had. Reads give 0. It has no state.
+/// makes an odd number of the value, so that 0 is impossible. Reads give 0. It has no state.
 package final class ExitStatusPort: BusDevice {
     private let onRequest: GuestRequestHandler
     private let faults: GuestFaultLog

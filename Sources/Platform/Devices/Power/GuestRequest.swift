@@ -13,7 +13,7 @@ package enum GuestRequest: Hashable, Sendable, CustomStringConvertible {
     case exit(UInt8)
     /// The guest's kernel has panicked (pvpanic).
     case panicked
-    /// The guest's kernel has panicked and goes on in its crash kernel (pvpanic).
+    /// The guest's kernel has panicked and continues in its crash kernel (pvpanic).
     case crashLoaded
     /// The lights of the guest's keyboard are others now: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
     case keyboardLights(UInt8)

@@ -52,7 +52,7 @@ package final class Pvpanic: ByteWideDevice {
         return state
     }
 
-    /// Goes on from a state.
+    /// Restores a state.
     package func restore(_ state: PvpanicState) {
         announced.withLock { $0 = state.announced.intersection(.supported) }
     }
@@ -68,7 +68,7 @@ package final class Pvpanic: ByteWideDevice {
             faults.record("write of 0x\(String(value, radix: 16)) at offset \(offset): events that do not exist")
         }
         announced.withLock { $0.formUnion(events) }
-        // A guest that loads a crash kernel has not come to its end: say so first.
+        // A guest that loads a crash kernel has not ended: say so first.
         if events.contains(.crashLoaded) { onRequest(.crashLoaded) }
         if events.contains(.panicked) { onRequest(.panicked) }
         if events.contains(.shutDown) { onRequest(.shutDown) }

@@ -6,14 +6,14 @@
 package protocol SerialOutput: Sendable {
     /// Indicates whether the output is below its high-water mark.
     ///
-    /// Whoever gives `false`, here or by `write`, must call `SerialPort.outputBecameReady()` some time after it would give `true`.
+    /// An output that returns `false`, here or from `write`, must call `SerialPort.outputBecameReady()` some time after it would give `true`.
     var hasRoom: Bool { get }
 
     /// Takes one byte, also while `hasRoom` is false: guests fill a FIFO of 16 at a time, and some never ask.
     ///
     /// Only when its reserve beyond the high-water mark is used up does the output drop bytes, and it counts them.
     ///
-    /// - Returns: What `hasRoom` is after that, so that a byte costs the output one lock.
+    /// - Returns: The new value of `hasRoom`, so that a byte costs the output one lock.
     func write(_ byte: UInt8) -> Bool
 
     /// The guest began or ended a break on the line (LCR bit 6).
@@ -24,7 +24,7 @@ extension SerialOutput {
     package func setBreak(_ isActive: Bool) {}
 }
 
-/// Whoever sends bytes to a guest through a `SerialPort`.
+/// The sender of bytes to a guest through a `SerialPort`.
 package protocol SerialInput: Sendable {
     /// The port can take more, or waits to hear that the line is silent.
     ///

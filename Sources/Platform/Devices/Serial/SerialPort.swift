@@ -4,17 +4,17 @@ import Synchronization
 
 /// A serial port of a PC: a 16550A UART (TI PC16550D datasheet) at eight ports.
 ///
-/// Everything is there but time: a byte written to THR has left, baud rate and frame format are kept and not emulated.
+/// Everything is emulated but time: a byte written to THR has left, baud rate and frame format are kept and not emulated.
 ///
 /// ## Sending
 /// A byte goes to `SerialOutput` before the guest's next instruction, and mostly with one lock of the port's: the state behind a
-/// byte that left is set with the write, and set right only where the output says that it has no room. While the output has
-/// no room, LSR shows THRE and TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte written nevertheless
-/// goes to the output all the same.
+/// byte that left is set with the write, and corrected only where the output reports that it has no room. While the output has
+/// no room, LSR shows THRE and TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte that is written anyway
+/// still goes to the output.
 ///
-/// ## When the guest gets its input
-/// Bytes from a pipe are there before the guest has a driver, and drivers empty the FIFO more than once while they
-/// start: on real hardware whatever arrives then is lost. Here no byte that the host has sent is lost unless the guest
+/// ## Delivery of input
+/// Bytes from a pipe arrive before the guest has a driver, and drivers empty the FIFO more than once while they
+/// start: on real hardware input that arrives then is lost. Here no byte that the host has sent is lost unless the guest
 /// reads it:
 ///
 /// 1. The port takes up to 16 bytes from the host and holds them. They enter the receiver while the guest *is ready*:
@@ -29,7 +29,7 @@ import Synchronization
 /// times while it opens a port, between accesses to other registers. Its open and close sequences reset the FIFO
 /// *before* the blind RBR read that drains it and keep IER at 0 meanwhile, so that read finds nothing to lose; and
 /// `set_termios` sets ERBFI just before it enables the FIFO, which rule 2 covers. A guest that discards by FIFO reset
-/// with ERBFI clear sees LSR.DR fall, as drivers check that do so.
+/// with ERBFI clear sees LSR.DR fall, as drivers that do so check.
 ///
 /// ## Character timeout
 /// It follows as soon as the host has nothing more to send: at the end of `receive(_:)`. If the guest then reads only a
@@ -46,11 +46,11 @@ package final class SerialPort: ByteWideDevice {
     private let faults: GuestFaultLog
 
     /// - Parameters:
-    ///   - state: Where to go on; after a snapshot call `resume()` once the machine can take interrupts.
-    ///   - interrupt: Triggered on each rising edge of INTR behind its OUT2 gate.
-    ///   - output: Takes what the guest sends.
-    ///   - input: Is told when the port takes more input; without one the line counts as silent at all times.
-    ///   - faults: Counts what the guest does wrong.
+    ///   - state: The initial state; after a snapshot call `resume()` once the machine can take interrupts.
+    ///   - interrupt: Triggered on each rising edge of INTR after its OUT2 gate.
+    ///   - output: The receiver of the guest's output.
+    ///   - input: Called when the port takes more input; without one the line always counts as silent.
+    ///   - faults: The log of guest errors.
     package init(
         state: SerialPortState = SerialPortState(),
         interrupt: any InterruptLine,
@@ -68,7 +68,7 @@ package final class SerialPort: ByteWideDevice {
     /// The state for a snapshot.
     package var state: SerialPortState { uart.withLock { $0.state } }
 
-    /// Goes on from a state, once the machine can take interrupts.
+    /// Restores a state, once the machine can take interrupts.
     package func restore(_ state: SerialPortState) {
         uart.withLock { $0 = UART16550(state) }
         resume()
@@ -98,16 +98,16 @@ package final class SerialPort: ByteWideDevice {
 
     /// Sends bytes to the guest.
     ///
-    /// The caller keeps what was not taken and offers it again when `SerialInput.serialPortIsReady()` is called. A call
+    /// The caller keeps the rest and offers it again when `SerialInput.serialPortIsReady()` is called. A call
     /// without bytes says that the line is silent.
     ///
-    /// - Parameter bytes: What to send, first byte first.
-    /// - Returns: How many bytes were taken, from the beginning; at most 16.
+    /// - Parameter bytes: The bytes, first byte first.
+    /// - Returns: The number of bytes taken, from the beginning; at most 16.
     package func receive(_ bytes: Span<UInt8>) -> Int {
         operate { $0.receive(bytes) }
     }
 
-    /// Sends a break (Magic SysRq on a Linux console) behind the bytes sent before.
+    /// Sends a break (Magic SysRq on a Linux console) after the bytes sent before.
     ///
     /// - Returns: False if there is no room; try again when the guest has read.
     package func receiveBreak() -> Bool { receive(.lineBreak) }
@@ -126,17 +126,17 @@ package final class SerialPort: ByteWideDevice {
 
     /// Indicates whether the guest holds DTR active: its driver has the port open.
     ///
-    /// False in loopback, as the pin is.
+    /// False in loopback, like the pin.
     package var isDataTerminalReady: Bool {
         uart.withLock { $0.modemControl.contains(.dataTerminalReady) && !$0.isLoopback }
     }
 
-    /// Looks whether the output has room again and tells the guest; harmless at any time, from any thread.
+    /// Checks whether the output has room again and notifies the guest; harmless at any time, from any thread.
     package func outputBecameReady() {
         settleTransmitter(hasRoom: output.hasRoom, wrote: false)
     }
 
-    /// Catches up with the world after `init(state:…)` from a snapshot: the output may have room that it had not, and
+    /// Catches up after `init(state:…)` from a snapshot: the output may have gained room, and
     /// characters may wait for their timeout.
     package func resume() {
         outputBecameReady()
@@ -147,7 +147,7 @@ package final class SerialPort: ByteWideDevice {
 
     // MARK: - Outside the lock
 
-    /// Runs one operation under the lock, then does what it asked for.
+    /// Runs one operation under the lock, then performs its effects.
     private func operate<Result: Sendable>(_ operation: (inout UART16550) -> Result) -> Result {
         let (result, effects) = uart.withLock { uart in
             let result = operation(&uart)
@@ -174,13 +174,13 @@ package final class SerialPort: ByteWideDevice {
         }
     }
 
-    /// Takes over what the output says about its room.
+    /// Takes over the output's answer about its room.
     ///
     /// "No room" is stored first and asked again after: if the output became ready in between, its call may have come
     /// before the store and been overwritten; if it becomes ready later, its call comes later. Either way the port
-    /// never waits for a call that has been.
+    /// never waits for a call that has already been made.
     ///
-    /// - Returns: Whether INTR is high behind the first look.
+    /// - Returns: Whether INTR is high after the first check.
     @discardableResult
     private func settleTransmitter(hasRoom: Bool, wrote: Bool) -> Bool {
         let isHigh = operate { uart in

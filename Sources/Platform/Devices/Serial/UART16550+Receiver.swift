@@ -11,7 +11,7 @@ extension UART16550 {
 
     /// Takes characters from the host until none fits; a character timeout follows.
     ///
-    /// - Returns: How many were taken.
+    /// - Returns: The number taken.
     mutating func receive(_ bytes: Span<UInt8>) -> Int {
         isHostCalled = false
         let count = min(bytes.count, hostRoom)
@@ -41,7 +41,7 @@ extension UART16550 {
         return true
     }
 
-    /// Shows the guest what the host has sent, if the guest is ready for it.
+    /// Shows the guest the host's bytes, if the guest is ready for them.
     mutating func feed() {
         guard interruptEnable.contains(.receivedData) || isPolledReceiver, !isLoopback else { return }
         while fifo.count < receiverCapacity, let character = held.popFirst() {
@@ -73,8 +73,8 @@ extension UART16550 {
         return lastReceived
     }
 
-    /// Calls the host when there is room for a good part of a FIFO, or when only the host can tell that four character
-    /// times have passed: characters below the trigger level would wait for ever.
+    /// Calls the host when much of the FIFO is free, or when only the host can tell that four character
+    /// times have passed: characters below the trigger level would wait forever.
     private mutating func callHost() {
         let needsTimeout = hasFIFOs && !fifo.isEmpty && !isTimeoutPending && fifo.count < fifoControl.triggerLevel
         let hasRoom = isHostWaiting && fifo.count + held.count <= CharacterRing.capacity / 2
@@ -104,7 +104,7 @@ extension UART16550 {
 
     /// Empties the receiver.
     ///
-    /// What the host sent and the guest has not read goes back on the line.
+    /// Input that the guest has not read goes back on the line.
     mutating func resetReceiver() {
         while let character = fifo.popLast() {
             if !character.isLoopedBack { held.prepend(character) }

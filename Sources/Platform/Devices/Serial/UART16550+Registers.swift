@@ -76,7 +76,7 @@ extension UART16550 {
         return true
     }
 
-    /// A guest that sets the UART up is no longer one that polls it for input.
+    /// A guest that sets up the UART no longer counts as one that polls it for input.
     private mutating func endPolling() {
         idlePollCount = 0
         isPolledReceiver = false
@@ -152,7 +152,7 @@ extension UART16550 {
 
     // MARK: - From the output
 
-    /// The output took a byte, or said that it has room again.
+    /// Records that the output took a byte, or has room again.
     ///
     /// - Parameters:
     ///   - hasRoom: Whether the output takes more.

@@ -6,14 +6,14 @@ package import Storage
 import Synchronization
 package import SystemPackage
 
-/// A virtio block device (virtio 1.2, section 5.2) in front of a disk of the host's.
+/// A virtio block device (virtio 1.2, section 5.2) for a disk of the host.
 ///
-/// Data goes straight between guest memory and the disk. Nothing that the host asks of the device waits for its lock:
-/// statistics, limits, another size and another disk are atomics and orders that the device's thread takes.
+/// Data goes directly between guest memory and the disk. No request of the host waits for the device's lock:
+/// statistics, limits, a new size and a new disk are atomics and orders that the device's thread carries out.
 package final class BlockDevice: QueuedDevice {
     /// The size of each virtqueue.
     package static let queueSize: UInt16 = 256
-    /// The number of requests that may be in flight; what the driver sends beyond waits in its virtqueue.
+    /// The number of requests that may be in flight; further ones wait in their virtqueue.
     package static let requestCapacity = 256
     package static let queueCounts = 1...16
 
@@ -29,11 +29,11 @@ package final class BlockDevice: QueuedDevice {
     private let queues: QueueServer<BlockHandler>
 
     /// - Parameters:
-    ///   - disk: What the driver is told.
-    ///   - engine: Does the input and output, for `requestCapacity` requests or more.
+    ///   - disk: The properties that the driver sees.
+    ///   - engine: The I/O engine, for `requestCapacity` requests or more.
     ///   - queueCount: The number of virtqueues, 1 to 16.
-    ///   - limits: Limits the rate of requests.
-    ///   - hostFaults: Where errors of the host are said, at a limited rate.
+    ///   - limits: The limits on the rate of requests.
+    ///   - hostFaults: The log of the host's errors, at a limited rate.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
         disk: DiskProperties,
@@ -71,7 +71,7 @@ package final class BlockDevice: QueuedDevice {
 
     // MARK: - The driver
 
-    // The compiler specialises the server for its handler where it knows both, which is here and not behind `server`.
+    // The compiler specialises the server for its handler where it knows both: here, and not through `server`.
     package func processQueue(_ index: Int) { queues.processQueue(index) }
 
     package func readConfiguration(at offset: UInt64, into data: inout MutableRawSpan) {
@@ -87,7 +87,7 @@ package final class BlockDevice: QueuedDevice {
     }
 
     package func accept(_ features: VirtioFeatures) {
-        // 5.2.5.1: without either feature nobody can ask for a flush, so each write has to be durable.
+        // 5.2.5.1: without either feature the driver cannot request a flush, so each write must be durable.
         let isConfigurable = features.contains(.blockConfigurableWriteback)
         registers.canSetWriteback.store(isConfigurable, ordering: .relaxed)
         registers.isWriteback.store(isConfigurable || features.contains(.blockFlush), ordering: .relaxed)
@@ -133,14 +133,14 @@ package final class BlockDevice: QueuedDevice {
     /// The device's counters so far.
     package var statistics: BlockStatistics { counters.statistics }
 
-    /// Puts another disk in the place of this one, as soon as nothing is in flight; the driver is told of its size.
+    /// Replaces the disk, as soon as nothing is in flight; the driver learns its size.
     ///
-    /// What the driver knows already stays as it is: block size, whether it may write, what it can discard.
+    /// Properties that the driver knows already stay as they are: block size, read-only, discard.
     ///
     /// - Parameters:
     ///   - disk: The other disk.
-    ///   - makeEngine: Makes its engine, which has to use the given completion event.
-    /// - Throws: What `makeEngine` throws; then nothing has changed.
+    ///   - makeEngine: Makes its engine, which must use the given completion event.
+    /// - Throws: The errors of `makeEngine`; nothing has changed then.
     package func replace(
         by disk: DiskProperties,
         engine makeEngine: (EventFD) throws(StorageError) -> sending any StorageEngine
@@ -154,10 +154,10 @@ package final class BlockDevice: QueuedDevice {
         queues.wake()
     }
 
-    /// Tells the driver that the disk has another size now (5.2.4): its capacity changes at once.
+    /// Notifies the driver of the disk's new size (5.2.4): its capacity changes at once.
     ///
     /// - Parameter byteCount: The size of the disk.
-    /// - Returns: Whether that was news.
+    /// - Returns: Whether the size has changed.
     @discardableResult
     package func resize(toByteCount byteCount: UInt64) -> Bool {
         let capacity = byteCount / 512

@@ -4,15 +4,15 @@ import Devices
 import Storage
 import SystemPackage
 
-/// The flushes of a block device: one call of the host at a time, for all that were asked for before it began.
+/// The flushes of a block device: one call of the host at a time, for all flushes that were requested before it began.
 ///
-/// More at a time bring nothing, and each would hold up a thread of the disk for as long as the disk is behind.
+/// More at a time would not help, and each would occupy a thread of the disk for as long as the disk is busy.
 struct BlockFlushes {
-    /// The slots that the call under way answers, that of its order first.
+    /// The slots that the current call answers, beginning with its own.
     var current: [Int] = []
-    /// Those for the next call.
+    /// The slots that wait for the next call.
     var next: [Int] = []
-    /// A failure that no driver has been told of: the host's kernel reports each one once.
+    /// A failure that no driver has learned of: the host's kernel reports each one once.
     var untoldFailure: Errno?
 
     mutating func removeAll() {
@@ -24,7 +24,7 @@ struct BlockFlushes {
 extension BlockHandler {
     mutating func startFlush(_ slot: Int, _ queues: borrowing ServedQueues) -> ChainOutcome {
         requests[slot].order.operation = .flush
-        // From before a reset. The data is lost, whatever the host says now.
+        // A failure from before a reset: the data is lost, whatever the host reports now.
         if let failure = flushes.untoldFailure.take() {
             hostFaults.record("flush: \(failure), in an earlier one that was not answered")
             return .done(written: answer(slot, .ioError, queues))
@@ -47,7 +47,7 @@ extension BlockHandler {
             isCommitDue = true
             return
         }
-        // What these were to make durable may be lost as well, and the host reports it once.
+        // The data of these flushes may be lost as well, and the host reports it once.
         for slot in flushes.current { complete(slot, .ioError, &queues) }
         flushes.current.removeAll(keepingCapacity: true)
     }

@@ -11,7 +11,7 @@ extension BlockHandler {
         takeReplacement(&queues)
         guard let memory = queues.memory else { return .done(written: 0) }
         let (readable, writable) = (queues.chains[slot].readableByteCount, queues.chains[slot].writableByteCount)
-        // Without a header there is no request, and without room for the status no answer.
+        // A request needs a header, and its answer room for the status.
         guard readable >= BlockRequest.headerByteCount, writable >= 1 else {
             throw .malformedRequest("a request of a block device has a header of 16 bytes and a status byte")
         }
@@ -119,7 +119,7 @@ extension BlockHandler {
 
     // MARK: - Identity
 
-    /// - Returns: How many bytes were written.
+    /// - Returns: The number of bytes written.
     private func giveIdentifier(_ slot: Int, _ queues: borrowing ServedQueues) -> Int {
         // 20 bytes, padded with zeros, which need no terminator (5.2.6.1).
         let identifier = Array(disk.identifier.utf8.prefix(20))
@@ -174,7 +174,7 @@ extension BlockHandler {
         return true
     }
 
-    /// Goes on with a request of which the engine has done one range.
+    /// Continues a request of which the engine has done one range.
     mutating func finishRange(_ slot: Int, _ error: Errno?, _ queues: inout ServedQueues) {
         guard let error else {
             guard startNextRange(slot) else { return complete(slot, .ok, &queues) }

@@ -15,12 +15,12 @@ struct BlockHandler: QueueHandler, ~Copyable {
     let replacement: BlockReplacement
     let hostFaults: GuestFaultLog
 
-    /// By slot; changed in place only, so that a request costs no reference counts.
+    /// By slot; changed in place only, so that a request costs no reference counting.
     var requests: [BlockRequest]
     /// The number of the engine's requests that touch guest memory.
     var transferCount = 0
     var flushes = BlockFlushes()
-    /// Something was submitted while completions were taken.
+    /// Indicates whether something was submitted while completions were taken.
     var isCommitDue = false
 
     init(
@@ -62,7 +62,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
 
     /// Ends reads and writes, because the host's kernel still touches guest memory for them.
     ///
-    /// A flush of a disk that is far behind takes as long as it takes. It goes on by itself, and its slot stays taken.
+    /// A flush of a slow disk may take long. It continues by itself, and its slot stays taken.
     mutating func cancel(_ queues: inout ServedQueues) {
         engine.cancel()
         for slot in requests.indices where requests[slot].isWithEngine && !requests[slot].isTransfer {
@@ -73,7 +73,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
         while let completion = engine.takeCompletion() { take(completion, isCancelled: true, &queues) }
     }
 
-    /// Goes on with another disk and its engine, where there is one.
+    /// Continues with the replacement disk and its engine, if any.
     mutating func takeReplacement(_ queues: inout ServedQueues) {
         guard let (disk, engine) = replacement.take() else { return }
         while self.engine.inFlightCount > 0 {

@@ -39,7 +39,7 @@ final class BlockRegisters: Sendable {
         space.put(UInt32(Self.segmentMaximum), at: 12)
         // 16: the geometry of a drum, which is not offered.
         space.put(logical, at: 20)
-        // How many logical blocks a physical one has, as a power of two.
+        // The number of logical blocks in a physical one, as a power of two.
         space.put(UInt8((physical / logical).trailingZeroBitCount), at: 24)
         // 25: the alignment offset, 0; 26: the minimum, one block.
         space.put(UInt16(1), at: 26)
@@ -48,7 +48,7 @@ final class BlockRegisters: Sendable {
         if disk.canDiscard {
             space.put(Self.rangeSectorMaximum, at: 36)
             space.put(Self.rangeSegmentMaximum, at: 40)
-            // What discards should be multiples of, in sectors.
+            // The alignment of discards, in sectors.
             space.put(physical / 512, at: 44)
             space.put(Self.rangeSectorMaximum, at: 48)
             space.put(Self.rangeSegmentMaximum, at: 52)

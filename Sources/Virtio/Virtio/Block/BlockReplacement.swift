@@ -5,7 +5,7 @@ import Synchronization
 
 /// Another disk that waits to take the place of a device's: handed over without the device's lock.
 final class BlockReplacement: Sendable {
-    // Unchecked, because the engine has one owner at a time: whoever makes it, this order, then the handler under its lock.
+    // Unchecked, because the engine has one owner at a time: its maker, this order, then the handler under its lock.
     private struct Order: @unchecked Sendable {
         let disk: DiskProperties
         let engine: any StorageEngine

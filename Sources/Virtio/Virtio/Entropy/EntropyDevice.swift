@@ -21,7 +21,7 @@ package final class EntropyDevice: QueuedDevice {
 
     /// - Parameters:
     ///   - source: The source of the numbers; `nil` for the host's kernel.
-    ///   - limits: Limits the rate of requests.
+    ///   - limits: The limits on the rate of requests.
     /// - Throws: `Errno` where the host has no descriptor left, or no `/dev/urandom`.
     package init(source: RandomSource? = nil, limits: RateLimiter? = nil) throws(Errno) {
         let source = if let source { source } else { try HostRandomFile().source }

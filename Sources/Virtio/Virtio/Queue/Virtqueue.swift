@@ -51,7 +51,7 @@ package final class Virtqueue {
     ///
     /// - Parameter chain: Filled with the buffer's parts.
     /// - Returns: `false` when there is none; then `chain` is as it was.
-    /// - Throws: What is wrong with the queue or the buffer.
+    /// - Throws: The fault of the queue or the buffer.
     package func pop(into chain: inout DescriptorChain) throws(VirtqueueFault) -> Bool {
         if let fault { throw fault }
         do throws(VirtqueueFault) {
@@ -94,7 +94,7 @@ package final class Virtqueue {
                 table = try indirectTable(descriptor.range)
                 isIndirect = true
                 index = 0
-                // The descriptor that points to the table is no part of the buffer.
+                // The descriptor that points to the table is not part of the buffer.
                 left += 1
                 continue
             }

@@ -4,7 +4,7 @@ package import GuestMemory
 
 /// A driver's mistake that leaves its device unusable until it is reset (virtio 1.2, 2.7).
 package enum VirtqueueFault: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The size is no power of two from 1 to 32768 (2.7).
+    /// The size is not a power of two from 1 to 32768 (2.7).
     case badSize(UInt16)
     /// A ring is not aligned, not in one piece of RAM, or in another ring's place (2.7.5, 2.7.6, 2.7.8).
     case badRing(Ring, GuestAddress)
@@ -24,7 +24,7 @@ package enum VirtqueueFault: Error, Hashable, Sendable, CustomStringConvertible 
     case badAddress(GuestRange)
     /// An indirect table that is empty, odd, nested, not negotiated or not the last of its chain (2.7.5.3).
     case badIndirectTable(GuestRange)
-    /// A buffer that is no request of the device's.
+    /// A buffer that is not a request for the device.
     case malformedRequest(String)
 
     /// The three parts of a split virtqueue.
@@ -36,14 +36,14 @@ package enum VirtqueueFault: Error, Hashable, Sendable, CustomStringConvertible 
 
     package var description: String {
         switch self {
-        case .badSize(let size): "\(size) is no size of a virtqueue"
+        case .badSize(let size): "\(size) is not a valid virtqueue size"
         case .badRing(let ring, let address): "the \(ring.rawValue) cannot be at \(address)"
         case .badAvailableIndex(let index, let next): "the available index went from \(next) to \(index)"
         case .tooManyBuffers: "more buffers are available than there are descriptors"
         case .badDescriptorIndex(let index): "there is no descriptor \(index)"
         case .endlessChain: "a descriptor chain is longer than its virtqueue"
         case .chainTooLarge: "a descriptor chain has 4 GiB or more"
-        case .readableAfterWritable: "a descriptor chain has readable parts behind writable ones"
+        case .readableAfterWritable: "a descriptor chain has readable parts after writable ones"
         case .badAddress(let range): "\(range.byteCount) bytes at \(range.address) are not all guest memory"
         case .badIndirectTable(let range):
             "an indirect table of \(range.byteCount) bytes at \(range.address) is not valid"

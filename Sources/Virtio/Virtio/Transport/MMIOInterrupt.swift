@@ -86,7 +86,7 @@ package final class MMIOInterrupt: VirtioInterrupt {
     /// Sets a bit for the driver.
     func insert(_ bit: DeviceStatus) {
         let (old, new) = statusBits.bitwiseOr(bit.rawValue, ordering: .sequentiallyConsistent)
-        // The device gave up between `activate` and this: the driver could not be told before.
+        // The device failed between `activate` and this: the driver could not learn of it before.
         let isNews = !DeviceStatus(rawValue: old).contains(.driverOK) && DeviceStatus(rawValue: new).contains(.driverOK)
         if isNews, DeviceStatus(rawValue: new).contains(.deviceNeedsReset) { raise(.configurationChange) }
     }
@@ -99,14 +99,14 @@ package final class MMIOInterrupt: VirtioInterrupt {
         generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Goes on from a state, of which unknown bits are dropped.
+    /// Restores a state, of which unknown bits are dropped.
     func restore(_ state: MMIOTransportState) {
         generation.store(state.configurationGeneration, ordering: .sequentiallyConsistent)
         reasonBits.store(state.interruptStatus & 3, ordering: .sequentiallyConsistent)
         statusBits.store(state.consistentStatus.rawValue, ordering: .sequentiallyConsistent)
     }
 
-    /// Back to the first values; the generation goes on, because the configuration may be another one than before.
+    /// Back to the first values; the generation continues, because the configuration may be another one than before.
     func reset() {
         changeGeneration()
         reasonBits.store(0, ordering: .sequentiallyConsistent)

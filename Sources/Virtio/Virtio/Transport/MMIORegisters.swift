@@ -79,13 +79,13 @@ struct MMIORegisters {
     mutating func selectDriverFeatures(_ value: UInt32) { driverFeaturesSelect = value }
 
     mutating func setDriverFeatures(_ value: UInt32, status: DeviceStatus) throws(Fault) {
-        guard !status.contains(.featuresOK) else { throw Fault("the features are agreed upon already") }
+        guard !status.contains(.featuresOK) else { throw Fault("the features are already negotiated") }
         let old = driverFeatures.rawValue
         switch driverFeaturesSelect {
         case 0: driverFeatures = VirtioFeatures(rawValue: old.replacingHalf(isHigh: false, by: value))
         case 1: driverFeatures = VirtioFeatures(rawValue: old.replacingHalf(isHigh: true, by: value))
         default:
-            guard value == 0 else { throw Fault("no feature from 64 on is offered") }
+            guard value == 0 else { throw Fault("no feature above 63 is offered") }
         }
     }
 
@@ -122,7 +122,7 @@ struct MMIORegisters {
         }
         let index = try changeableQueue(status)
         guard hasUsableSize(queues[index]) else {
-            throw Fault("queue \(index) has \(queues[index].size) descriptors, which is no power of two")
+            throw Fault("queue \(index) has \(queues[index].size) descriptors, which is not a power of two")
         }
         queues[index].isReady = true
     }
@@ -145,8 +145,8 @@ struct MMIORegisters {
     /// The index of the selected queue, when its registers may change (virtio 1.2, 4.2.2.2).
     private func changeableQueue(_ status: DeviceStatus) throws(Fault) -> Int {
         guard let index = selectedIndex else { throw Fault("there is no queue \(queueSelect)") }
-        guard !status.contains(.driverOK) else { throw Fault("the device runs already") }
-        guard !queues[index].isReady else { throw Fault("queue \(index) is ready already") }
+        guard !status.contains(.driverOK) else { throw Fault("the device is already running") }
+        guard !queues[index].isReady else { throw Fault("queue \(index) is already ready") }
         return index
     }
 

@@ -14,7 +14,7 @@ extension MMIOTransport {
             }
             return advance(to: DeviceStatus(rawValue: value), &registers)
         }
-        // What the driver made available before it was ready, as 3.1.1 lets it, and may never notify of.
+        // Buffers that the driver made available before it was ready, as 3.1.1 allows, and may never notify of.
         for index in readyQueues { onKick(index) }
     }
 
@@ -31,7 +31,7 @@ extension MMIOTransport {
         let current = interrupt.status
         let cleared = current.intersection(.settableByDriver).subtracting(wanted)
         guard cleared.isEmpty else {
-            faults.record("status bits 0x\(String(cleared.rawValue, radix: 16)) are cleared by a reset only")
+            faults.record("status bits 0x\(String(cleared.rawValue, radix: 16)) are cleared only by a reset")
             return []
         }
         // In any state: the driver may give up at any time.

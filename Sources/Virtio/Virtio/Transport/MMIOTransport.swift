@@ -11,7 +11,7 @@ import Synchronization
 /// once.
 ///
 /// ## Locks
-/// One lock for the registers, which is held while the device is told of features, activation and reset: those are in
+/// One lock for the registers, which is held while the device takes features, activation and reset: those are in
 /// order even when several vCPUs write the status at once. The device may call its `VirtioInterrupt` meanwhile, from
 /// any thread. Status, interrupts, kicks and the configuration take no lock.
 package final class MMIOTransport: BusDevice {
@@ -72,7 +72,7 @@ package final class MMIOTransport: BusDevice {
         }
     }
 
-    /// Goes on from a state of a transport and its device; the driver sees no reset.
+    /// Restores a state of a transport and its device; the driver sees no reset.
     ///
     /// A state that cannot be, such as one with queues outside RAM, leaves a device that needs a reset.
     ///
@@ -119,7 +119,7 @@ package final class MMIOTransport: BusDevice {
             device.readConfiguration(at: offset - MMIORegister.configurationSpace, into: &data)
             return
         }
-        // Padding of an access that is no register's.
+        // Padding of an access that belongs to no register.
         data.fill(with: 0)
         let byteCount = data.byteCount
         guard byteCount == 4, let register = MMIORegister(rawValue: offset) else {
@@ -127,7 +127,7 @@ package final class MMIOTransport: BusDevice {
             return
         }
         guard let value = value(of: register) else {
-            faults.record("read of \(register), which is for writing only")
+            faults.record("read of \(register), which is write-only")
             return
         }
         data.storeBytes(of: value.littleEndian, as: UInt32.self)
@@ -184,7 +184,7 @@ package final class MMIOTransport: BusDevice {
             return faults.record("notification of queue \(queue) while the device does not run")
         }
         guard let index = Int(exactly: queue), index < queueCount else {
-            return faults.record("notification of queue \(queue), which is none")
+            return faults.record("notification of queue \(queue), which does not exist")
         }
         onKick(index)
     }
@@ -224,7 +224,7 @@ package final class MMIOTransport: BusDevice {
         case .queueDriverHigh: try setAddress(\.driverArea, isHigh: true)
         case .queueDeviceLow: try setAddress(\.deviceArea, isHigh: false)
         case .queueDeviceHigh: try setAddress(\.deviceArea, isHigh: true)
-        default: throw MMIORegisters.Fault("it is for reading only")
+        default: throw MMIORegisters.Fault("it is read-only")
         }
     }
 }

@@ -10,7 +10,7 @@ import SystemPackage
 /// Data goes straight between guest memory and the socket. Only what the socket does not take at once is kept here, at most
 /// as much as the guest was told that there is room for.
 final class VsockConnection {
-    /// The room that the guest is told of.
+    /// The room that the guest was last told of.
     static let bufferByteCount: UInt32 = 64 << 10
 
     enum State {
@@ -159,7 +159,7 @@ final class VsockConnection {
 
     /// Reads for the guest.
     ///
-    /// - Returns: How many bytes came, 0 at the end, or a negative errno.
+    /// - Returns: The number of bytes received, 0 at the end, or a negative errno.
     func read(into place: inout FrameVectors) -> Int {
         let count = SocketCalls.receive(into: &place, from: socket.descriptor)
         if count > 0 { sentCount &+= UInt32(count) }

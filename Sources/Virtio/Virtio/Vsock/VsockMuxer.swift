@@ -30,12 +30,12 @@ struct VsockMuxer {
 
     var connections: [UInt64: VsockConnection] = [:]
     var keys: [VsockKey: VsockConnection] = [:]
-    /// Those that have something for the guest, in their order.
+    /// The connections that have data for the guest, in order.
     private var listed = RingQueue<VsockConnection>()
     private var resets = RingQueue<VsockKey>()
     var nextToken: UInt64 = 1
     var nextHostPort = VsockMuxer.hostPorts.lowerBound
-    /// Connections wait that could not be taken for want of descriptors.
+    /// Connections wait that could not be taken for lack of descriptors.
     var isAcceptDue = false
     var statistics = VsockStatistics()
 
@@ -59,7 +59,7 @@ struct VsockMuxer {
         if let listener { try set.add(listener.descriptor, for: .readable, token: Self.listenerToken) }
     }
 
-    /// Goes on behind the ports that a restored guest knows.
+    /// Continues behind the ports that a restored guest knows.
     mutating func restore(nextHostPort: UInt32) {
         if Self.hostPorts.contains(nextHostPort) { self.nextHostPort = nextHostPort }
     }
@@ -83,7 +83,7 @@ struct VsockMuxer {
         guard let connection = keys[key] else {
             switch operation {
             case .request: return connect(key, packet)
-            // Two sides that know nothing of a connection would answer each other for ever.
+            // Two sides that know nothing of a connection would answer each other forever.
             case .reset: return
             default: return reset(key)
             }
@@ -274,7 +274,7 @@ struct VsockMuxer {
         remove(connection)
     }
 
-    /// Forgets a connection as far as the guest is concerned, and goes on writing what came from it.
+    /// Forgets a connection as far as the guest is concerned, and continues writing what came from it.
     private mutating func detach(_ connection: VsockConnection) {
         guard !connection.isFlushed, connection.flush(), !connection.isFlushed else { return remove(connection) }
         keys[connection.key] = nil

@@ -13,7 +13,7 @@ struct GrowthChart {
     init(_ growth: [Section.Growth]) {
         self.growth = growth.filter { !$0.loads.isEmpty }
         let loads = self.growth.flatMap(\.loads)
-        // One instance is where the chart begins: a scale keeps its smallest value off its beginning.
+        // The chart begins at one instance: a scale keeps its smallest value off its beginning.
         let counts = loads.map { Double($0.instances) } + self.growth.map(\.limit)
         instanceScale = Scale([1.2, 1000] + counts.filter { $0 > 1 })
         byteScale = Scale(loads.map(\.byteCount) + self.growth.map(Self.byteCountAtLimit))

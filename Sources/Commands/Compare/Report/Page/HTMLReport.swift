@@ -11,7 +11,7 @@ package struct HTMLReport {
 
     /// Writes the page and the data behind it.
     ///
-    /// - Parameter folder: Where `index.html` and `comparison.json` go; made if it is not there.
+    /// - Parameter folder: Where `index.html` and `comparison.json` go; created if missing.
     /// - Throws: `ComparisonError.system`.
     package func write(to folder: String) throws(ComparisonError) {
         try Self.prepare(folder)

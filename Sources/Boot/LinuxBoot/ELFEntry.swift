@@ -19,7 +19,7 @@ struct ELFEntry: Hashable {
     ///   - image: The image.
     ///   - pvhEntry: The PVH entry point that a note names.
     ///   - start: The first bytes of the image, where a multiboot header may lie.
-    ///   - choice: What the user wants.
+    ///   - choice: The user's choice.
     /// - Throws: `entryNotOffered`, or why the entry point is of no use.
     init(_ image: ELFImage, pvhEntry: UInt64?, start: ByteReader, choice: EntryChoice) throws(KernelProblem) {
         switch choice {

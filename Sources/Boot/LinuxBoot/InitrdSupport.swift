@@ -19,7 +19,7 @@ enum InitrdSupport {
         (.zstd, "RD_ZSTD", "ZSTD-compressed data is corrupt"),
     ]
 
-    /// Looks whether a kernel lacks what its initial RAM disk needs.
+    /// Checks whether a kernel can unpack its initial RAM disk.
     ///
     /// - Parameters:
     ///   - start: The first bytes of the initial RAM disk.

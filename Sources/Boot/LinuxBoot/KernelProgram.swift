@@ -18,7 +18,7 @@ struct PlacedKernel: Hashable {
 
 /// Puts a kernel to its place: from the file, from a decompressor, or as the image is.
 struct KernelProgram {
-    /// The most that a kernel may unpack to when nothing else says so; larger is a decompression bomb or a kernel with
+    /// The limit of an unpacked kernel without another limit; a larger one is a decompression bomb or a kernel with
     /// all its debug information, which can be unpacked by hand.
     private static let unpackedByteCountLimit: UInt64 = 1 << 30
 

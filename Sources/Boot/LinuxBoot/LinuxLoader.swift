@@ -6,9 +6,9 @@ import Platform
 package import GuestMemory
 package import SystemPackage
 
-/// Loads a kernel, its initrd and its boot structures into guest memory and says how to enter it.
+/// Loads a kernel, its initrd and its boot structures into guest memory, and returns its entry state.
 ///
-/// Guest memory has to be fresh, which is to say zero: bss is not written.
+/// Guest memory must be fresh, which is to say zero: bss is not written.
 package struct LinuxLoader: Sendable {
     let memory: GuestMemory
 

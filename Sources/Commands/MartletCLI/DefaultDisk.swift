@@ -5,7 +5,7 @@ import Host
 import Storage
 import SystemPackage
 
-/// The root of the default guest, for one machine: a copy, so that nothing ever changes what is shipped.
+/// The root of the default guest, for one machine: a copy, so that nothing ever changes the shipped image.
 final class DefaultDisk: Sendable {
     /// The path at which the machine opens it.
     let path: FilePath

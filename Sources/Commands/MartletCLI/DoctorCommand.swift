@@ -4,7 +4,7 @@ import ArgumentParser
 import Machine
 import SystemPackage
 
-/// `martlet doctor`: what this host's KVM can do.
+/// `martlet doctor`: checks this host's KVM.
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",

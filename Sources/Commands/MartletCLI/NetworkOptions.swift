@@ -62,7 +62,7 @@ struct NetworkOptions: ParsableArguments {
         )
     }
 
-    /// Chooses free ports of the host where none are given, and says which.
+    /// Chooses free ports of the host where none are given, and prints them.
     ///
     /// - Throws: `PortForwardError` where there is none.
     mutating func choosePorts() throws {
@@ -74,7 +74,7 @@ struct NetworkOptions: ParsableArguments {
 
     private func user(of interfaces: [NetworkInterface]) -> Int? { interfaces.firstIndex { $0.backend == .user } }
 
-    /// Sets what the options say.
+    /// Applies the options.
     func apply(to configuration: inout MachineConfiguration) {
         if !networks.isEmpty { configuration.networkInterfaces = interfaces }
         // A port that is still to be chosen has no place in a description.
@@ -144,7 +144,7 @@ struct NetworkOption {
 
     /// The command line, in which `--net` may stand alone: the parser would take what follows it, such as the kernel.
     ///
-    /// - Parameter arguments: Those behind the program's name.
+    /// - Parameter arguments: The arguments after the program's name.
     /// - Returns: The same, with `--net=user` for it.
     static func completed(_ arguments: [String]) -> [String] {
         guard arguments.first == "run" else { return arguments }

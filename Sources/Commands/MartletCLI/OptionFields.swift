@@ -4,7 +4,7 @@
 ///
 /// A comma of a field is written twice.
 struct OptionFields {
-    /// A field behind the first one: a word alone, or with a value.
+    /// A field after the first one: a word alone, or with a value.
     struct Field: CustomStringConvertible {
         let name: String
         let value: String?

@@ -208,7 +208,7 @@ struct RunCommand: ParsableCommand {
 
     // MARK: - Description
 
-    /// Describes the machine: what the file says, or the default guest, and in place of that what the options say.
+    /// Describes the machine: by the file, or the default guest, overridden by the options.
     private func description() throws -> (MachineConfiguration, DefaultDisk?) {
         var configuration = MachineConfiguration()
         if let config {
@@ -246,7 +246,7 @@ struct RunCommand: ParsableCommand {
         return (configuration, disk)
     }
 
-    /// Sets what the options say.
+    /// Applies the options.
     private func apply(to configuration: inout MachineConfiguration) {
         if let kernel {
             configuration.bootSource = configuration.bootSource ?? BootSource(kernelPath: kernel)

@@ -123,7 +123,7 @@ struct SnapshotVerifyCommand: ParsableCommand {
         guard try Self.isWhole(snapshot.path) else { throw ExitCode.failure }
     }
 
-    /// Compares a snapshot's memory with its checksums, and says what is wrong.
+    /// Compares a snapshot's memory with its checksums, and prints differences.
     ///
     /// - Parameter path: The snapshot.
     /// - Returns: Whether all is as it was saved.

@@ -5,7 +5,7 @@ import Host
 import MachineSession
 import SystemPackage
 
-/// Standard output, for what a command answers: nothing is lost in silence.
+/// Standard output, for the answer of a command: no failure is silent.
 enum StandardOutput {
     /// The answer could not be written.
     struct Failure: Error, CustomStringConvertible {

@@ -33,7 +33,7 @@ package struct ImageCache: Sendable {
     /// The folder of an entry, marked as used now.
     ///
     /// - Parameter key: What it is made of, as a digest.
-    /// - Returns: `nil` where it has to be made.
+    /// - Returns: `nil` where it must be made.
     package func entry(_ key: String) -> FilePath? {
         let path = self.path(key)
         // The time of the last use.

@@ -21,7 +21,7 @@ struct ContainerState {
 
     /// A short path, whatever the engine's own is: sockets have a limit.
     ///
-    /// Not in the folder of machines with names, which has to be closed to others and would list it.
+    /// Not in the folder of machines with names, which must be closed to others and would list it.
     ///
     /// - Parameters:
     ///   - options: The command line.

@@ -55,7 +55,7 @@ struct OuterContainer {
                 }
             }
         }
-        // The root is read-only: what is mounted on has to be there.
+        // The root is read-only: what is mounted on must be there.
         for kept in Self.kept.sorted() { folders.append(String(kept.dropFirst())) }
         for name in folders { try makeFolder(state.outer.pushing(FilePath(hostText: name))) }
         for name in files { try makeFile(state.outer.pushing(FilePath(hostText: name))) }

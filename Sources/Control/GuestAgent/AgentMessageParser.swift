@@ -19,7 +19,7 @@ package struct AgentMessageParser {
 
     /// Takes the next message that is whole.
     ///
-    /// - Returns: `nil` where more bytes have to come.
+    /// - Returns: `nil` where more bytes must come.
     /// - Throws: `AgentError.malformed` for anything but a message.
     package mutating func next() throws(AgentError) -> AgentMessage? {
         let header = AgentMessage.headerByteCount

@@ -9,7 +9,7 @@ package struct RegistryError: Error, Hashable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) {
-        // It may repeat what a file or another process says.
+        // It may repeat text of a file or another process.
         self.description = printable(description, keepsLines: true)
     }
 

@@ -9,7 +9,7 @@ import SystemPackage
 
 /// The socket of the REST API, its server, and the threads that serve requests.
 extension MachineSession {
-    /// Has the threads that serve requests give away what they need no more once the machine runs.
+    /// Restricts the threads that serve requests once the machine runs.
     func restrictThreadsOfRequests() {
         guard HostThread.isCurrent("requests") else {
             // The thread of the server is still to start, and does it by itself.

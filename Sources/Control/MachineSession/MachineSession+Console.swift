@@ -40,7 +40,7 @@ extension MachineSession {
         return attachment
     }
 
-    /// Tells the user what was done to boot the kernel, and takes the terminal, just before the guest runs.
+    /// Prints notes on the kernel's boot, and takes the terminal, just before the guest runs.
     func prepare(_ machine: VirtualMachine, _ log: MonitorLog) throws {
         settings.prepare?(machine)
         // A container's user asked for a program, not for a machine.

@@ -57,7 +57,7 @@ package final class MachineSession: Sendable {
         )
     }
 
-    /// Runs a machine to its end, and says what the user should know.
+    /// Runs a machine to its end, and prints messages for the user.
     ///
     /// - Parameter start: The machine; `nil` for one that is described over the API. Taken when there is a log for its errors.
     /// - Returns: The exit status; does not return when a signal ended the machine.
@@ -229,7 +229,7 @@ package final class MachineSession: Sendable {
         return try service.waitUntilEnded()
     }
 
-    /// Calls `body`, and says of an error of the host's what it kept from being made.
+    /// Calls `body`, and wraps an error of the host in the error of what was being made.
     private func naming<R>(_ wrap: (Errno) -> MachineError, in body: () throws -> R) throws -> R {
         do {
             return try body()
@@ -238,7 +238,7 @@ package final class MachineSession: Sendable {
         }
     }
 
-    /// Calls `body`, and says its error in Firecracker's words, behind those by which its users find it in the log.
+    /// Calls `body`, and words its error as Firecracker does, after the prefix by which its users find it in the log.
     func asFirecracker<R>(_ words: String, in body: () throws -> R) throws -> R {
         do {
             return try body()

@@ -26,7 +26,7 @@ package final class PodPlace {
     /// - Parameters:
     ///   - socket: The pod's: see `SessionPod`.
     ///   - base: The root file system, for reading.
-    ///   - scratch: The disk for what the container writes.
+    ///   - scratch: The disk for the container's writes.
     ///   - patience: The time that the machine may take to be there.
     /// - Throws: `Problem`.
     package init(

@@ -38,7 +38,7 @@ package struct SessionSettings: Sendable {
     package var apiSocket: FilePath?
     /// A socket that listens already, at `apiSocket`.
     package var listeningDescriptor: CInt?
-    /// The file that keeps what the guest sends, for machines that have a folder.
+    /// The file for the guest's output, for machines with a folder.
     package var consoleLog: FilePath?
     /// Indicates whether the process ends when the last client leaves a machine that was not started.
     package var endsWhenUnused = false
@@ -65,7 +65,7 @@ package struct SessionSettings: Sendable {
     /// Descriptors of this process that stand for paths of the configuration.
     package var descriptors: [String: CInt] = [:]
 
-    /// The program in the guest that the machine is there for; `nil` for a guest that runs what it wants.
+    /// The program in the guest that the machine runs for; `nil` for an ordinary guest.
     package var program: MachineProgram?
     /// The pod that the machine is there for; its containers come and go.
     package var pod: PodSettings?

@@ -11,7 +11,7 @@ import MachineSession
 import Snapshot
 import SystemPackage
 
-/// The process of one machine: what it needs to run and to be directed, and nothing else.
+/// The process of one machine, with the minimum to run and control it.
 @main
 enum Monitor {
     static func main() {

@@ -110,7 +110,7 @@ struct MonitorOptions {
             case "--start-time-cpu-us": processorStart = try number()
             case "--parent-cpu-time-us": parentProcessor = try number()
             case "--http-api-max-payload-size": settings.requestByteLimit = Int(clamping: try number())
-            // The device that tells how long a guest takes to boot: one that does not look for it boots all the same.
+            // The device that measures a guest's boot time: guests boot without it as well.
             case "--boot-timer": break
             case "--enable-pci":
                 throw .wrongUsage("\(name): Martlet has no PCI, its devices are on MMIO; leave the option out")

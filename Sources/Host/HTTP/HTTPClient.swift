@@ -23,7 +23,7 @@ package final class HTTPClient {
         self.limits = limits
     }
 
-    /// A segment of a path, or a name or value of a query, percent-encoded as it has to be in a target.
+    /// A segment of a path, or a name or value of a query, percent-encoded as it must be in a target.
     ///
     /// - Parameter text: Any text.
     /// - Returns: ASCII, with nothing in it that has a meaning in a target.
@@ -36,7 +36,7 @@ package final class HTTPClient {
     ///   - target: The path and the query, percent-encoded.
     ///   - headers: Header fields besides Host, Content-Length and Content-Type.
     ///   - body: JSON, unless `headers` has another Content-Type; nil for none.
-    ///   - timeout: How long the whole may take.
+    ///   - timeout: The limit for the whole request.
     /// - Returns: The response, of whatever status; its body has at most 16 MiB.
     /// - Throws: `HTTPClientError`.
     package func request(
@@ -62,7 +62,7 @@ package final class HTTPClient {
     ///   - name: The protocol.
     ///   - method: Such as GET.
     ///   - headers: Header fields besides Host, Connection and Upgrade.
-    ///   - timeout: How long the answer may take.
+    ///   - timeout: The limit for the answer.
     /// - Returns: The connection, which is not this client's any more.
     /// - Throws: `HTTPClientError`, such as `upgradeRefused`.
     package func upgrade(

@@ -4,7 +4,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// A client's connection, on the server's thread: it is in one phase at a time, which says what it waits for.
+/// A client's connection, on the server's thread: its phase determines the events that it waits for.
 final class HTTPConnection {
     private enum Phase {
         /// For a request, or for more of one.
@@ -13,7 +13,7 @@ final class HTTPConnection {
         case handling(ClientPresence)
         /// For place to send the rest of the output.
         case writing(Next)
-        /// For the end of what a client sends whose request was refused: what is not read would reset the connection.
+        /// Waiting for the end of a refused client's data: unread data would reset the connection.
         case lingering
         case closed
     }
@@ -74,11 +74,11 @@ final class HTTPConnection {
         }
     }
 
-    /// Does what is possible now.
+    /// Makes as much progress as is possible now.
     ///
     /// - Parameters:
     ///   - events: What poll(2) has seen.
-    ///   - buffer: Memory for what is received.
+    ///   - buffer: Memory for received data.
     func handle(_ events: CInt, buffer: inout [UInt8]) {
         switch phase {
         case .reading, .lingering: receive(into: &buffer)
@@ -120,7 +120,7 @@ final class HTTPConnection {
         write(bytes, then: .upgrade(upgrade.onSwitch))
     }
 
-    /// Says what is wrong, and that this was the last response.
+    /// Sends an error as the last response.
     func refuse(_ fault: HTTPFault) {
         let response = context.style.answer(fault)
         write(response.encoded(context.style, connection: context.style.faultConnection), then: .linger)
@@ -139,7 +139,7 @@ final class HTTPConnection {
         }
 
         let reason: Reason
-        /// For how long that has been so.
+        /// The time since the phase began.
         let time: Duration
 
         static func < (left: Self, right: Self) -> Bool {
@@ -209,7 +209,7 @@ final class HTTPConnection {
         }
     }
 
-    /// Takes a request, or what is wrong with it; false where there is neither yet.
+    /// Takes a request, or its fault; false where there is neither yet.
     private func readRequest() -> Bool {
         do {
             if let request = try parser.next() {

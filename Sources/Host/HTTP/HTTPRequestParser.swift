@@ -2,7 +2,7 @@
 
 /// Makes requests of the bytes of a connection, however they are cut into pieces (RFC 9112).
 ///
-/// Strict: what is ambiguous is refused, because others may read it in another way. After a fault the connection is
+/// Strict: ambiguous input is refused, because others may read it differently. After a fault the connection is
 /// useless: nobody knows where the next request starts.
 package struct HTTPRequestParser {
     private struct Head {
@@ -28,7 +28,7 @@ package struct HTTPRequestParser {
 
     /// Makes a parser at the start of a connection.
     ///
-    /// - Parameter limits: How large a request may be.
+    /// - Parameter limits: The limits on a request's size.
     package init(limits: HTTPParserLimits = HTTPParserLimits()) {
         self.limits = limits
     }
@@ -38,7 +38,7 @@ package struct HTTPRequestParser {
         if case .requestLine = state { input.isEmpty } else { false }
     }
 
-    /// Adds what has come.
+    /// Adds received bytes.
     ///
     /// - Parameter bytes: At best no more than `next()` needs: they are kept until it takes them.
     package mutating func append(_ bytes: ArraySlice<UInt8>) {
@@ -94,7 +94,7 @@ package struct HTTPRequestParser {
         }
     }
 
-    /// Returns whether "100 Continue" has to be sent now, as `next()` gave no request.
+    /// Returns whether "100 Continue" must be sent now, as `next()` gave no request.
     ///
     /// - Returns: True at most once for each request.
     package mutating func takeExpectation() -> Bool {

@@ -13,7 +13,7 @@ package struct HTTPResponse: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - status: The status code.
-    ///   - headers: What is not said by the server itself: Server, Connection and Content-Length are.
+    ///   - headers: Further header fields; the server itself adds Server, Connection and Content-Length.
     ///   - body: The body; JSON, unless `headers` has another Content-Type.
     package init(_ status: Int, headers: HTTPHeaders = [:], body: [UInt8] = []) {
         (self.status, self.headers, self.body) = (status, headers, body)
@@ -63,7 +63,7 @@ package struct HTTPResponse: Hashable, Sendable {
     /// - Parameters:
     ///   - style: The form of the server's answers.
     ///   - connection: The value of the Connection field.
-    ///   - hasBody: False for the answer to HEAD, which only tells how long the body would be.
+    ///   - hasBody: False for the answer to HEAD, which has only the length of the body.
     /// - Returns: Head and body.
     package func encoded(_ style: HTTPServerStyle, connection: String, hasBody: Bool = true) -> [UInt8] {
         var fields = headers

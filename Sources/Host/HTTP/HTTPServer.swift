@@ -30,7 +30,7 @@ package final class HTTPServer: Sendable {
     ///   - limits: What clients may take.
     ///   - style: The form of its answers.
     ///   - isAllowed: Whether a client may be here; otherwise it gets 403. Called on the server's thread.
-    ///   - onConnectionCountChange: Is told how many connections there are, each time that the number changes, on the
+    ///   - onConnectionCountChange: Called with the number of connections, each time that it changes, on the
     ///     server's thread. Those that were refused do not count, nor do those that were given away by an upgrade.
     ///   - handler: Gets each request, on the server's thread: it does not block, and answers at once or later.
     /// - Throws: `Errno` where the host has no descriptor left.
@@ -87,7 +87,7 @@ package final class HTTPServer: Sendable {
         gate.open()
     }
 
-    /// Has the server's thread call a function, before it sends what is answered later; never where the server does not serve.
+    /// Calls a function on the server's thread, before later answers are sent; never if the server does not serve.
     ///
     /// - Parameter body: Does not block.
     package func run(_ body: @escaping @Sendable () -> Void) {

@@ -46,7 +46,7 @@ struct HTTPServerLoop {
             stopDeadline == nil && acceptDeadline == nil
             && connections.count < context.limits.connectionCount + Self.refusedCount
         var set = [pollfd(fd: context.mailbox.descriptor.rawValue, events: Int16(POLLIN), revents: 0)]
-        // poll(2) passes by what is negative.
+        // poll(2) ignores negative descriptors.
         set.append(pollfd(fd: isAccepting ? listener.descriptor.rawValue : -1, events: Int16(POLLIN), revents: 0))
         for connection in connections {
             set.append(
@@ -121,7 +121,7 @@ struct HTTPServerLoop {
         return true
     }
 
-    /// Lets go of connections that are closed, and tells how many there are now.
+    /// Releases closed connections, and reports the number of connections.
     private mutating func forgetClosed() {
         connections.removeAll(where: \.isClosed)
         let count = connections.count { !$0.isRefused }

@@ -8,8 +8,8 @@ struct HeaderSection {
     private var allowance: Int
 
     /// - Parameters:
-    ///   - limits: How large the head may be.
-    ///   - used: How many bytes the start line took.
+    ///   - limits: The limits on the head's size.
+    ///   - used: The number of bytes of the start line.
     init(limits: HTTPParserLimits, used: Int) {
         self.limits = limits
         allowance = limits.headByteCount - used

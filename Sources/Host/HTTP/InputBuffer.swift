@@ -22,7 +22,7 @@ struct InputBuffer {
     ///
     /// - Parameters:
     ///   - limit: The longest line that is taken, in bytes.
-    ///   - fault: What a longer line is.
+    ///   - fault: The error for a longer line.
     /// - Returns: The line; nil where its end has not come yet.
     /// - Throws: `fault`, or 400 for a line that ends with LF alone.
     mutating func line(limit: Int, orThrow fault: HTTPFault) throws(HTTPFault) -> ArraySlice<UInt8>? {

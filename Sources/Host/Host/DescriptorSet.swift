@@ -34,7 +34,7 @@ package final class DescriptorSet: Sendable {
         package var isWritable: Bool { bits & UInt32(CHOST_WRITABLE) != 0 }
         /// The other end has closed its side, or both (`EPOLLRDHUP`, `EPOLLHUP`); bytes may be left to be read.
         package var isHungUp: Bool { bits & UInt32(CHOST_HUNG_UP) != 0 }
-        /// The descriptor is in error (`EPOLLERR`): a read or write says which.
+        /// The descriptor is in error (`EPOLLERR`): a read or write returns the error.
         package var hasFailed: Bool { bits & UInt32(CHOST_FAILED) != 0 }
     }
 
@@ -56,7 +56,7 @@ package final class DescriptorSet: Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: Open until it is removed, or closed instead.
-    ///   - interest: What it is waited for; hang-ups and errors come in any case.
+    ///   - interest: The events to wait for; hang-ups and errors come in any case.
     ///   - token: What its events bear.
     /// - Throws: `Errno`, such as `EPERM` for a regular file, which is always ready.
     package func add(
@@ -67,7 +67,7 @@ package final class DescriptorSet: Sendable {
         _ = try hostCall { chost_epoll_set(owned.rawValue, 1, descriptor.rawValue, interest.rawValue, token) }
     }
 
-    /// Changes what a descriptor is waited for; what holds already is an event again.
+    /// Changes the events of a descriptor; those that are pending are reported again.
     package func change(
         _ descriptor: FileDescriptor,
         to interest: Interest,

@@ -22,7 +22,7 @@ package final class EventLoop: Sendable {
 
     private let sources: [Source]
     private let name: String
-    /// Wakes the thread, to look whether it is to pause or to end.
+    /// Wakes the thread, to check whether it must pause or end.
     private let wake: EventFD
     /// The wake-up, then the sources.
     private let set: EventSet
@@ -33,7 +33,7 @@ package final class EventLoop: Sendable {
 
     /// - Parameters:
     ///   - name: The name of its thread.
-    ///   - sources: What it waits for; the descriptors stay open for as long as the handlers live.
+    ///   - sources: The events to wait for; the descriptors stay open for as long as the handlers live.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(_ name: String, sources: [Source]) throws(Errno) {
         self.sources = sources
@@ -76,7 +76,7 @@ package final class EventLoop: Sendable {
         wake.signal()
     }
 
-    /// Resumes, with what has happened meanwhile.
+    /// Resumes, with the events that came meanwhile.
     package func resume() {
         pausePoint.release()
     }

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// Descriptors that a thread waits for, each reported once for every time that it becomes readable (epoll(7), edge-triggered).
 ///
-/// So nobody has to take an event, which would be a system call for each: an eventfd that has happened before tells again
+/// So no event needs to be taken, which would be a system call for each: an eventfd that was signalled before reports again
 /// when it happens again.
 package final class EventSet: Sendable {
     private let owned: OwnedDescriptor
@@ -24,7 +24,7 @@ package final class EventSet: Sendable {
 
     /// Waits until something has happened.
     ///
-    /// - Returns: Which descriptors have become readable since they were told of last, as bits; perhaps none.
+    /// - Returns: The descriptors that have become readable since the last report, as bits; perhaps none.
     package func wait() -> UInt64 {
         var ready: UInt64 = 0
         // An error is EINTR: the caller comes again.

@@ -35,7 +35,7 @@ package enum FileContents {
     /// - Parameters:
     ///   - path: The file.
     ///   - limit: The largest number of bytes.
-    ///   - kind: What it may be.
+    ///   - kind: The kinds of file that are accepted.
     ///   - followsLinks: Whether the last component may be a symbolic link.
     /// - Returns: All of its bytes.
     /// - Throws: `Failure`.
@@ -64,7 +64,7 @@ package enum FileContents {
     /// - Parameters:
     ///   - file: The file.
     ///   - limit: The largest number of bytes.
-    ///   - kind: What it may be.
+    ///   - kind: The kinds of file that are accepted.
     /// - Returns: All of its bytes.
     /// - Throws: `Failure`.
     package static func bytes(of file: FileDescriptor, limit: Int, kind: Kind = .regular) throws(Failure) -> [UInt8] {
@@ -87,7 +87,7 @@ package enum FileContents {
         }
     }
 
-    /// Writes a file of this process's own: makes it for its owner alone, or replaces what is in it.
+    /// Writes a file of this process's own: creates it for its owner alone, or replaces its contents.
     ///
     /// - Parameters:
     ///   - bytes: All that it is to have.
@@ -98,7 +98,7 @@ package enum FileContents {
         try file.borrowed.write(all: bytes)
     }
 
-    /// Reads a file as text; what is no UTF-8 is repaired.
+    /// Reads a file as text; bytes that are not UTF-8 are replaced.
     ///
     /// - Parameters:
     ///   - path: The file.
@@ -109,7 +109,7 @@ package enum FileContents {
         String(decoding: try bytes(of: path, limit: limit), as: UTF8.self)
     }
 
-    /// Tells a file from others, and from itself after a change, without a look at what is in it.
+    /// Identifies a file and its version without reading it.
     ///
     /// - Parameter path: The file.
     /// - Returns: Its device, number, size and times; `nil` where it cannot be looked at.

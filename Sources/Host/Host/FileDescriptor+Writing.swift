@@ -33,9 +33,9 @@ extension FileDescriptor {
         }
     }
 
-    /// Reads what is there, once.
+    /// Reads available bytes, once.
     ///
-    /// - Parameter limit: How many bytes at most.
+    /// - Parameter limit: The greatest number of bytes.
     /// - Returns: Nothing at the end.
     /// - Throws: `Errno`; `resourceTemporarilyUnavailable` where a non-blocking descriptor has nothing now.
     package func readSome(limit: Int) throws(Errno) -> [UInt8] {

@@ -2,7 +2,7 @@
 
 import SystemPackage
 
-/// Turns what a C function returned, at least 0 or -errno, into a value or an error; calls it again after `EINTR`.
+/// Turns the result of a C function, at least 0 or -errno, into a value or an error; calls it again after `EINTR`.
 func hostCall(_ call: () -> CInt) throws(Errno) -> CInt {
     while true {
         let result = call()

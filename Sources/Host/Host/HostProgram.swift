@@ -34,7 +34,7 @@ package enum HostProgram {
     /// - Parameters:
     ///   - program: Its path.
     ///   - arguments: What follows its name.
-    /// - Returns: Its status, 128 + the signal where one ended it, and the first 64 KiB of what it wrote.
+    /// - Returns: Its status, 128 + the signal where one ended it, and the first 64 KiB of its output.
     /// - Throws: `Failure` where it cannot be started.
     package static func run(_ program: FilePath, _ arguments: [String]) throws(Failure) -> Ending {
         var ends: [CInt] = [-1, -1]

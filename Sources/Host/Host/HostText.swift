@@ -65,7 +65,7 @@ extension String {
     package var hostCString: [CChar] { hostBytes.map(CChar.init(bitPattern:)) + [0] }
 }
 
-/// Calls `body` with the C strings that texts stand for, and NULL behind them.
+/// Calls `body` with the C strings of texts, followed by NULL.
 func withHostCStrings<R>(_ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
     let pointers = unsafe texts.map { unsafe strdup($0.hostCString) } + [nil]
     defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
@@ -76,7 +76,7 @@ func withHostCStrings<R>(_ texts: [String], _ body: (UnsafePointer<UnsafeMutable
 }
 
 extension FilePath {
-    /// Makes the path of text that may stand for bytes which are no UTF-8.
+    /// Makes the path of text that may stand for bytes which are not UTF-8.
     ///
     /// - Parameter text: As `String(hostBytes:)` makes it; what follows a NUL is lost.
     package init(hostText text: String) {

@@ -24,7 +24,7 @@ package final class HostThread: Sendable {
     ///   - name: At most 15 bytes are shown.
     ///   - stackByteCount: The size of its stack.
     ///   - gate: Counts the thread in and holds it until all are there; `body` is not called where the gate closes.
-    ///   - body: The thread's work; it holds what it captures until it returns.
+    ///   - body: The thread's work; its captures live until it returns.
     /// - Throws: `HostThreadError`, which names the limits of this host.
     package init(
         _ name: String,

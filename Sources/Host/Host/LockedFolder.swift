@@ -36,7 +36,7 @@ package final class LockedFolder: Sendable {
 
     /// Goes through the folders of this user's that no process has locked.
     ///
-    /// It looks for none behind a symbolic link: in a folder that everybody may write, such as /tmp, somebody else may have made
+    /// It follows no symbolic link: in a folder that everybody may write, such as /tmp, somebody else may have made
     /// whatever has the name of an abandoned one.
     ///
     /// - Parameters:

@@ -7,7 +7,7 @@ package import SystemPackage
 /// Messages on their way to a file, pipe or terminal that may take nothing for long: nobody who writes one waits.
 ///
 /// Device threads and vCPUs write messages too; a full pipe or a stopped terminal behind standard error must not stop them. What
-/// finds no room is dropped and counted, and the count is told when there is room again.
+/// finds no room is dropped and counted, and the count is printed when there is room again.
 package final class MessageQueue: Sendable {
     /// The messages of this process to its user.
     package static let standardError = MessageQueue(.standardError) { Terminal.lineEnd }
@@ -79,7 +79,7 @@ package final class MessageQueue: Sendable {
 
     /// Waits until all is written.
     ///
-    /// - Parameter patience: How long, for a reader that takes nothing.
+    /// - Parameter patience: The limit for a stalled reader.
     package func flush(within patience: Duration) {
         let deadline = DispatchTime.now() + .milliseconds(Int(patience / .milliseconds(1)))
         while state.withLock({ $0.isStarted && ($0.isWriting || !$0.waiting.isEmpty || $0.droppedCount > 0) }) {
@@ -92,7 +92,7 @@ package final class MessageQueue: Sendable {
             let (message, droppedCount) = state.withLock { state in
                 let message = state.waiting.isEmpty ? nil : state.waiting.removeFirst()
                 state.waitingByteCount -= message?.count ?? 0
-                // Told last: what was dropped came after what waits.
+                // Printed last: the dropped messages came after the waiting ones.
                 let isTold = message == nil && state.droppedCount > 0
                 defer { if isTold { state.droppedCount = 0 } }
                 state.isWriting = message != nil || isTold

@@ -17,7 +17,7 @@ extension OwnedDescriptor {
         self.init(adopting: descriptor)
     }
 
-    /// Opens a folder in another one, and none behind a symbolic link.
+    /// Opens a folder in another one, but not through a symbolic link.
     ///
     /// - Parameters:
     ///   - name: The folder's name.

@@ -33,7 +33,7 @@ package enum Poll {
     ///
     /// - Parameters:
     ///   - entries: Descriptors, and what each is asked; `nil` for one that is left out this time.
-    ///   - timeout: How long to wait; `nil` for as long as it takes.
+    ///   - timeout: The limit; `nil` for as long as it takes.
     /// - Returns: The answers, in the same order; all of them empty where the time is over.
     package static func wait(
         for entries: [(descriptor: FileDescriptor?, events: Events)],

@@ -46,7 +46,7 @@ extension Unicode.Scalar {
     }
 }
 
-/// Makes a stream of bytes that is not ours fit for a terminal: what a guest sent, shown by `logs`.
+/// Makes a foreign stream of bytes safe for a terminal: a guest's output, shown by `logs`.
 ///
 /// Text, line ends, tabulators and colours (SGR) pass; every other control is shown as `printable` shows it.
 package struct PrintableStream: Sendable {
@@ -70,7 +70,7 @@ package struct PrintableStream: Sendable {
         return result
     }
 
-    /// Gives what is left at the end of the stream.
+    /// Returns the rest at the end of the stream.
     package mutating func finish() -> [UInt8] {
         defer { pending = [] }
         return pending.flatMap(Self.shown)

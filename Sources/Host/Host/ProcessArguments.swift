@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The command line of this process.
 package enum ProcessArguments {
-    /// The arguments behind the name of the program, each as text that may stand for bytes which are no UTF-8.
+    /// The arguments after the program's name, each as text that may stand for bytes that are not UTF-8.
     ///
     /// `CommandLine` has none of them in a jail without /proc.
     package static var all: [String] {
@@ -41,7 +41,7 @@ package enum ProcessArguments {
     /// The value of an environment variable that is set and not empty.
     ///
     /// - Parameter name: The variable.
-    /// - Returns: Its value, as text that may stand for bytes which are no UTF-8.
+    /// - Returns: Its value, as text that may stand for bytes which are not UTF-8.
     package static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
         return unsafe String(hostString: value)

@@ -120,7 +120,7 @@ package final class RunningProcess: Sendable {
 
     /// Waits for the end of the process.
     ///
-    /// - Parameter timeout: How long; `nil` for as long as it takes.
+    /// - Parameter timeout: The limit; `nil` for as long as it takes.
     /// - Returns: Whether it has ended.
     package func waitUntilEnded(timeout: Duration?) -> Bool {
         !Poll.wait(for: owned.borrowed, .readable, timeout: timeout).isEmpty

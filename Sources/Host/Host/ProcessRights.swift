@@ -17,7 +17,7 @@ package struct ProcessRights: Hashable, Sendable {
     /// The number of descriptors that it may open.
     package let descriptorLimit: String
 
-    /// Looks at a process.
+    /// Examines a process.
     ///
     /// Fails where it is gone, or there is no /proc.
     ///

@@ -3,7 +3,7 @@
 import CHost
 package import SystemPackage
 
-/// The first thing that a program does: it looks at what it inherited.
+/// The first step of a program: checks what it inherited.
 package enum ProcessStart {
     /// Makes this process one that the rest of the program can rely on; call it before anything else opens a descriptor.
     ///
@@ -25,7 +25,7 @@ package enum ProcessStart {
     /// Has the kernel make the pages of all variables of this program that are zero so far; call it while there is one thread.
     ///
     /// Most of them are caches of Swift's runtime, which reads each before it writes it. A page that is read first is copied when
-    /// it is written, and once there are several threads all processors have to hear of it: 0.35 ms of a restored machine's
+    /// it is written, and once there are several threads all processors must hear of it: 0.35 ms of a restored machine's
     /// start, for a third of a megabyte.
     package static func populateData() {
         chost_populate_data()

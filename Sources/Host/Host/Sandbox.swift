@@ -14,7 +14,7 @@ package final class Sandbox: Sendable {
     package enum Mode: String, Sendable, CaseIterable {
         /// With all layers that the host has.
         case on
-        /// The same, but a system call that is not in its thread's list is told and made.
+        /// The same, but a system call that is not in its thread's list is logged and made.
         case log
         /// Without any, for debuggers.
         case off
@@ -58,7 +58,7 @@ package final class Sandbox: Sendable {
 
     // MARK: - The process
 
-    /// Gives away what the process has, and the calling thread's capabilities; nothing where the sandbox is off.
+    /// Drops the privileges of the process and the calling thread; does nothing where the sandbox is off.
     ///
     /// Threads that are there already keep their capabilities until `restrictThread` runs on them.
     ///
@@ -97,7 +97,7 @@ package final class Sandbox: Sendable {
         case vcpu
         /// Serves a device.
         case device
-        /// Takes requests of the API and sends the answers; what they ask for is another's work.
+        /// Takes requests of the API and sends the answers; another thread carries them out.
         case api
         /// Everything else: what requests ask for, console, timers, signals, snapshots.
         case control

@@ -3,7 +3,7 @@
 import CHost
 import SystemPackage
 
-/// Signals of this process that are told to somebody instead of having their action, for the rest of the process's life.
+/// Signals of this process that call a handler instead of having their action, for the rest of the process's life.
 ///
 /// A signal that is ignored stays ignored: the parent process wanted that, by `nohup`, `trap '' HUP` or a shell's `&`.
 ///

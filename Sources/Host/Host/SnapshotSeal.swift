@@ -6,7 +6,7 @@ package import SystemPackage
 /// A note beside a snapshot's folder that its files are whole, which holds until one of them changes.
 ///
 /// The process that has verified the memory's checksums writes it; others then check only the files' sizes and times. It is here
-/// because martlet-runtime, which has to start fast, knows nothing else of snapshots.
+/// because martlet-runtime, which must start fast, knows nothing else of snapshots.
 package struct SnapshotSeal {
     private let path: FilePath
     private let files: [FilePath]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The one moment by which a command has to be done, however many steps it takes.
+/// The deadline of a command, however many steps it takes.
 package struct TimeLimit: Sendable {
     private let end: SuspendingClock.Instant?
 

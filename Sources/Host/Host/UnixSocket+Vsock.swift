@@ -7,7 +7,7 @@ extension UnixSocket {
     ///
     /// - Parameters:
     ///   - port: The port.
-    ///   - limit: The time by which the guest has to have taken the connection.
+    ///   - limit: The time by which the guest must have taken the connection.
     ///   - isWanted: Asked now and then while the guest does not answer: one that is still booting says nothing, and one
     ///     whose machine has ended says nothing either.
     /// - Throws: `Errno`: `connectionRefused` where nothing in the guest listens, `timedOut` where it does not answer.

@@ -38,7 +38,7 @@ package final class UnixSocket: Sendable {
     /// - Parameters:
     ///   - path: The path of the socket's file, of any length.
     ///   - mode: The permissions of the file, whatever the umask is.
-    ///   - backlog: How many connections may wait to be accepted.
+    ///   - backlog: The number of connections that may wait to be accepted.
     /// - Returns: The socket, non-blocking.
     /// - Throws: `UnixSocketError`: a server listens there, or something else is there, or a call failed.
     package static func listen(
@@ -82,7 +82,7 @@ package final class UnixSocket: Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: The socket; it becomes non-blocking and closed on exec.
-    ///   - backlog: How many connections may wait to be accepted.
+    ///   - backlog: The number of connections that may wait to be accepted.
     /// - Throws: `UnixSocketError`: it is another kind of descriptor, or not bound.
     package init(adoptingListener descriptor: consuming OwnedDescriptor, backlog: Int = 128) throws(UnixSocketError) {
         owned = descriptor
@@ -125,7 +125,7 @@ package final class UnixSocket: Sendable {
     ///
     /// - Parameters:
     ///   - path: The path, of any length.
-    ///   - timeout: How long the server may take to have place for it.
+    ///   - timeout: The time that the server may take to have room for it.
     /// - Returns: The connection, which blocks.
     /// - Throws: `UnixSocketError`.
     package static func connect(
@@ -184,7 +184,7 @@ package final class UnixSocket: Sendable {
         return flags >= 0 && fcntl(owned.rawValue, F_SETFL, isBlocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) == 0
     }
 
-    /// Receives what is there.
+    /// Receives available bytes.
     ///
     /// - Parameter buffer: Where it goes; not empty.
     /// - Returns: The number of its bytes; 0 at the end.
@@ -235,7 +235,7 @@ package final class UnixSocket: Sendable {
         return OwnedDescriptor(adopting: raw)
     }
 
-    /// Removes the file at `path` if it is a socket that its server left behind.
+    /// Removes the file at `path` if it is the socket of a server that has gone.
     private static func removeStaleFile(
         _ path: FilePath,
         _ address: borrowing UnixAddress

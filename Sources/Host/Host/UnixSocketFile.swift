@@ -11,7 +11,7 @@ struct UnixSocketFile {
     private let device: dev_t
     private let inode: ino_t
 
-    /// Looks at a file; nil where there is none.
+    /// Examines a file; nil where there is none.
     init?(_ path: FilePath) {
         var status = stat()
         guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return nil }

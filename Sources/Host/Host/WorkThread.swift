@@ -56,7 +56,7 @@ package final class WorkThread: Sendable {
         }
     }
 
-    /// Has the thread call `body` after what it was given before; before the start, when it starts.
+    /// Queues `body` for the thread; before the start, until it starts.
     ///
     /// - Parameter body: May block the thread.
     /// - Returns: False where the thread ends: `body` is not called.
@@ -70,13 +70,13 @@ package final class WorkThread: Sendable {
         return isTaken
     }
 
-    /// Ends the thread once it has done what it was given; timers fire no more.
+    /// Ends the thread once its queue is empty; timers fire no more.
     package func finish() {
         core.state.withLock { $0.isFinishing = true }
         core.wake.signal()
     }
 
-    /// Waits for the end of a thread that was told to finish; at once on the thread itself.
+    /// Waits for the end of a finishing thread; returns at once on the thread itself.
     package func join() {
         thread.withLock { $0 }?.join()
     }
@@ -99,7 +99,7 @@ package final class WorkThread: Sendable {
             schedule(after: nil)
         }
 
-        /// Has the function called once, after `delay`, in the place of what was scheduled before; `nil` for not at all.
+        /// Schedules the function once, after `delay`, replacing an earlier schedule; `nil` for never.
         package func schedule(after delay: Duration?) {
             // Beyond some years the clock would overflow.
             let deadline = delay.map { ContinuousClock.now + min(max($0, .zero), .seconds(1 << 32)) }

@@ -6,7 +6,7 @@ package enum JSONError: Error, Hashable, CustomStringConvertible {
     case syntax(line: Int, column: Int, reason: String)
     /// An object has a name twice, be it in two Unicode forms of the same characters.
     case duplicateName(String)
-    /// A value, by its path, that a type does not take: `drives[0].rate_limiter.bandwidth.size` and what is wrong with it.
+    /// A value, by its path, that a type does not take: `drives[0].rate_limiter.bandwidth.size` and its fault.
     case invalid(path: String, problem: String)
 
     /// Finds the line and the column of a byte, which count from 1.

@@ -18,7 +18,7 @@ package struct JSONObject: Sendable {
         for (name, value) in members { self[name] = value }
     }
 
-    /// Adds a member behind the others.
+    /// Appends a member.
     ///
     /// - Returns: False, and nothing is to be done with the object any more, where there is one of that name.
     mutating func add(_ name: String, _ value: JSONValue) -> Bool {

@@ -66,7 +66,7 @@ extension JSONError {
         self = .invalid(path: path, problem: problem)
     }
 
-    /// Says what a type's own `init(from:)` or `encode(to:)` throws in the words of this module.
+    /// Wraps the errors of a type's own `init(from:)` or `encode(to:)` in this module's.
     fileprivate init(_ error: any Error) {
         self =
             switch error {

@@ -48,7 +48,7 @@ struct JSONValueDecoder: Decoder, SingleValueDecodingContainer {
     }
 }
 
-/// The fields of an object, each of which has to be one that the type knows.
+/// The fields of an object, each of which must be one that the type knows.
 private struct JSONObjectDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private let decoder: JSONValueDecoder
     private let object: JSONObject

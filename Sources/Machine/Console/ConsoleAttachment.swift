@@ -5,9 +5,9 @@ package import SystemPackage
 
 /// The ends of the two directions of a machine's serial console.
 package struct ConsoleAttachment: Sendable {
-    /// Takes what the guest sends; `nil` drops it.
+    /// The receiver of the guest's output; `nil` drops it.
     package var output: FileDescriptor?
-    /// Gives what the guest receives; `nil` leaves the line silent.
+    /// The source of the guest's input; `nil` leaves the line silent.
     package var input: FileDescriptor?
     /// Finds commands in the input.
     package var filter = EscapeFilter(prefix: nil)
@@ -15,7 +15,7 @@ package struct ConsoleAttachment: Sendable {
     package var console: MachineConsole?
     /// The guest's end of the console, in place of the serial port, which is silent then and drops what it is sent.
     package var port: (any ConsolePort)?
-    /// The number of bytes that the guest may send; what is beyond is dropped.
+    /// The number of bytes that the guest may send; further ones are dropped.
     package var outputLimit: RateLimit.Bucket?
 
     package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, console: MachineConsole? = nil) {

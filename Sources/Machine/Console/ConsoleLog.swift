@@ -5,9 +5,9 @@ import Glibc
 import Host
 package import SystemPackage
 
-/// The file that keeps what a guest sent to its console, for when nobody watched.
+/// The file that keeps a guest's console output.
 ///
-/// The guest decides how much that is, so the file is bounded: at `capacity` bytes it becomes `PATH.1`, in the place of an
+/// The guest decides the amount, so the file is bounded: at `capacity` bytes it becomes `PATH.1`, in the place of an
 /// older one, and a new one begins. On a file system that is full it continues in the space that it has: the last words
 /// are kept, in `reserve` bytes at least.
 package struct ConsoleLog: ~Copyable, Sendable {
@@ -36,7 +36,7 @@ package struct ConsoleLog: ~Copyable, Sendable {
 
     private static func create(_ path: FilePath) throws(Errno) -> OwnedDescriptor {
         let file = try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW)
-        // Where there is no room, or no such call, the log takes what it gets.
+        // Without room, or such a call, the log grows as it can.
         _ = chost_reserve(file.rawValue, reserve)
         return file
     }

@@ -8,7 +8,7 @@ package protocol ConsolePort: AnyObject, Sendable {
     ///
     /// - Returns: The number taken; `MachineConsole.serialPortIsReady` is called when there is room for more.
     func receive(_ bytes: Span<UInt8>) -> Int
-    /// Takes a break behind the bytes.
+    /// Takes a break after the bytes.
     ///
     /// - Returns: False where there is no room.
     func receiveBreak() -> Bool

@@ -2,7 +2,7 @@
 
 package import Host
 
-/// The part of a console that a snapshot keeps: what was typed and the guest has not taken, and the last bytes that it sent.
+/// The part of a console that a snapshot keeps: input that the guest has not taken, and its last output.
 package struct ConsoleState: Codable, Hashable, Sendable {
     /// The typed bytes that the guest has not taken.
     package var typed = Base64([])

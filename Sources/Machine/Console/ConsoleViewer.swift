@@ -11,9 +11,9 @@ package protocol ConsoleStream: AnyObject, Sendable {
 /// A connection to a console: shows all that the guest sends and, for one viewer at a time, types.
 package final class ConsoleViewer: Sendable {
     let identifier: UInt64
-    /// The first byte that it sees: how many the guest had sent before.
+    /// The position of its first byte in the guest's output.
     package let firstPosition: UInt64
-    /// Indicates whether what it sends reaches the guest.
+    /// Indicates whether its input reaches the guest.
     package let isTyping: Bool
     private let console: MachineConsole
     private let wasConnected = Atomic<Bool>(false)
@@ -32,7 +32,7 @@ package final class ConsoleViewer: Sendable {
     ///
     /// - Parameters:
     ///   - stream: Becomes non-blocking.
-    ///   - typed: What was received on it before.
+    ///   - typed: The bytes that were received on it before.
     package func connect(_ stream: any ConsoleStream, typed: [UInt8] = []) {
         wasConnected.store(true, ordering: .relaxed)
         console.connect(self, stream, typed: typed)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds the commands to Martlet in what a user types, and passes all else on, byte for byte.
+/// Finds the commands to Martlet in a user's input, and passes on the rest, byte for byte.
 ///
 /// A command is the escape prefix (Ctrl-a unless chosen otherwise) and one key of `ConsoleCommand`.
 package struct EscapeFilter: Sendable {

@@ -68,7 +68,7 @@ extension MachineConsole {
         }
     }
 
-    /// Makes a reader, which begins with earlier output, up to half of what is kept.
+    /// Makes a reader, which begins with earlier output, up to half of the ring.
     ///
     /// - Returns: The reader, which the guest waits for from now on.
     package func makeReader() -> Reader {

@@ -151,7 +151,7 @@ extension MachineConsole {
         }
         let onEvent = connected.withLock { $0.onEvent }
         guard !bytes.isEmpty else {
-            // A pipe or file has an end, behind which the guest continues without input. A terminal has none.
+            // A pipe or file has an end, after which the guest continues without input. A terminal has none.
             if input.isTerminal { onEvent(.hangUp) }
             return work.input = nil
         }

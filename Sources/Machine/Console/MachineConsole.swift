@@ -292,7 +292,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
     /// - Throws: `HostThreadError`.
     package func start(port: any ConsolePort, gate: StartGate? = nil) throws(HostThreadError) {
         shared.withLock { $0.port = port }
-        // For what was typed before.
+        // For earlier input.
         wake.signal()
         if takesInput || shared.withLock({ $0.places[.log] != nil }) {
             let thread = try HostThread("console", gate: gate) { [self] in serve() }

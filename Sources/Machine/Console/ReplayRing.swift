@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The last bytes of a stream, each known by how many came before it.
+/// The last bytes of a stream, each with its position in the stream.
 struct ReplayRing {
     let capacity: Int
     /// The number of bytes that ever came.
@@ -12,9 +12,9 @@ struct ReplayRing {
     /// Makes a ring.
     ///
     /// - Parameters:
-    ///   - capacity: How many bytes it keeps.
+    ///   - capacity: The number of bytes that it keeps.
     ///   - bytes: The last bytes of a stream that continues.
-    ///   - end: How many bytes that stream had.
+    ///   - end: The length of that stream in bytes.
     init(capacity: Int, bytes: [UInt8] = [], end: UInt64 = 0) {
         self.capacity = capacity
         self.bytes = Array(bytes.suffix(capacity))
@@ -43,8 +43,8 @@ struct ReplayRing {
     ///
     /// - Parameters:
     ///   - position: Between `start` and `end`.
-    ///   - limit: How many bytes at most.
-    ///   - buffer: Gets the bytes, in the place of what it held.
+    ///   - limit: The greatest number of bytes.
+    ///   - buffer: Gets the bytes, in the place of its contents.
     func copy(from position: UInt64, limit: Int, into buffer: inout [UInt8]) {
         buffer.removeAll(keepingCapacity: true)
         var index = oldest + Int(position - start)

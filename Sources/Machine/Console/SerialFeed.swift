@@ -6,7 +6,7 @@ import Devices
 struct SerialFeed {
     /// The number of bytes that are kept ahead of the guest.
     ///
-    /// Generous, because an escape command behind it is only seen when it is read.
+    /// Generous, because an escape command after it is only seen when it is read.
     static let capacity = 1 << 20
 
     private var bytes: [UInt8]
@@ -43,7 +43,7 @@ struct SerialFeed {
         if room > 0 { lineBreaks.append(bytes.count) }
     }
 
-    /// Ends what is typed, behind what came before.
+    /// Ends the input, after earlier bytes.
     mutating func appendEnd() {
         hasEnded = true
     }
@@ -53,7 +53,7 @@ struct SerialFeed {
         (Array(bytes[taken...]), lineBreaks.map { $0 - taken })
     }
 
-    /// Gives the port what it takes, and tells it when there is nothing more: the line is silent.
+    /// Gives the port as much as it takes, and reports a silent line when there is nothing more.
     mutating func deliver(to port: any ConsolePort) {
         while true {
             if let next = lineBreaks.first, next == taken {

@@ -21,7 +21,7 @@ final class DeviceThreadTimer: DeviceTimer {
         (self.handler, timer) = (handler, thread.makeTimer { handler.body.withLock { $0 }?() })
     }
 
-    /// Sets what is called when the time has come.
+    /// Sets the function that is called when the timer fires.
     func setHandler(_ body: @escaping @Sendable () -> Void) {
         handler.body.withLock { $0 = body }
     }

@@ -4,7 +4,7 @@ import Platform
 package import GuestMemory
 
 extension GuestMemory {
-    /// The RAM of a machine: from 0 up to the device hole, and what is more from 4 GiB on.
+    /// The RAM of a machine: from 0 up to the device hole, and the rest from 4 GiB on.
     ///
     /// - Parameter byteCount: The size of the RAM; page aligned.
     /// - Throws: The errors of `GuestMemoryRegion`.

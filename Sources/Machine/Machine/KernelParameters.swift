@@ -29,7 +29,7 @@ package struct KernelParameters: Sendable {
     }
 
     /// - Parameters:
-    ///   - configuration: What the user asked for.
+    ///   - configuration: The user's configuration.
     ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
     package init(for configuration: MachineConfiguration, isHostInterpreting: Bool) {
         let source = configuration.bootSource

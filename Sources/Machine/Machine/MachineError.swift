@@ -26,13 +26,13 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case consoleFile(FilePath, Errno)
     /// A snapshot cannot be saved, or this host cannot go on with it.
     case snapshot(SnapshotError)
-    /// The host gives no descriptor for what the machine itself needs: what for, and why.
+    /// The host has no descriptor for the machine itself: its purpose, and the reason.
     case descriptor(String, Errno)
     /// The host gives no thread.
     case threads(HostThreadError)
     /// The firmware tables do not fit or devices collide: a bug of Martlet's.
     case assembly(String)
-    /// A machine was told to start a second time.
+    /// A machine was started a second time.
     case startedBefore
     /// The request needs a machine that runs or is paused.
     case notRunning

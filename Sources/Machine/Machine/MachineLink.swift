@@ -18,7 +18,7 @@ final class MachineLink: Sendable {
 
     /// - Parameters:
     ///   - filter: The filter that finds console commands.
-    ///   - onEvent: Is told what the machine does not handle itself.
+    ///   - onEvent: Called with events that the machine does not handle itself.
     init(filter: EscapeFilter, onEvent: @escaping @Sendable (MachineEvent) -> Void) {
         (self.filter, self.onEvent) = (filter, onEvent)
     }

@@ -9,7 +9,7 @@ package enum MachineOutcome: Hashable, Sendable {
     /// Every vCPU is halted with interrupts off: the guest has ended without a word, as `halt` does, and as `poweroff`
     /// does where a kernel knows no way to power off.
     case halted
-    /// The guest's kernel panicked, as it told through pvpanic or by the warm reset that it was asked to make then.
+    /// The guest's kernel panicked, as it reported through pvpanic or by the warm reset that it was asked to make then.
     case panicked
     /// A vCPU shut down: an exception while handling an exception while handling an exception.
     case tripleFault

@@ -5,7 +5,7 @@ import Devices
 package import SystemPackage
 import Virtio
 
-/// A look at the machine's devices, and the hand of its user on them.
+/// The statistics of the machine's devices, and their changes by the user.
 extension VirtualMachine {
     // MARK: - Statistics
 
@@ -14,7 +14,7 @@ extension VirtualMachine {
         parts.console.droppedByteCount
     }
 
-    /// The counters of vCPUs and devices so far; takes some milliseconds, for a look at the process's mappings.
+    /// The counters of vCPUs and devices so far; takes some milliseconds, to read the process's mappings.
     package var statistics: MachineStatistics {
         let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
         return MachineStatistics(
@@ -36,7 +36,7 @@ extension VirtualMachine {
     /// The network interfaces of the configuration, in its order.
     package var interfaces: [Interface] { parts.devices.interfaces }
 
-    /// Looks whether the guest has found a device and has a driver for it.
+    /// Checks whether the guest has found a device and has a driver for it.
     package func isUsed(_ id: DeviceID) -> Bool {
         parts.devices.attached(id)?.transport.wasActivated ?? false
     }

@@ -62,10 +62,10 @@ package final class VirtualMachine: Sendable {
     ///   - start: The kernel or the snapshot that the machine begins with. A configuration is checked here once more.
     ///   - console: The descriptors stay the caller's, open until `wait` has returned. A file that the configuration names for
     ///     the output takes the place of this output, and of a terminal's input.
-    ///   - logger: The log of what the guest does wrong.
+    ///   - logger: The log of guest errors.
     ///   - metadata: The data of the metadata service, where the configuration has it; a snapshot has none.
     ///   - onEvent: Called from the machine's threads; must not block.
-    ///   - prepareThread: Called on each thread with its name before the guest runs: for what a thread can do to itself alone.
+    ///   - prepareThread: Called on each thread with its name before the guest runs, for what only the thread itself can do.
     /// - Throws: The reason why the machine cannot start on this host.
     package init(
         _ start: MachineStart,
@@ -235,7 +235,7 @@ package final class VirtualMachine: Sendable {
         }
     }
 
-    /// Indicates whether the machine was told to end and has not ended yet.
+    /// Indicates whether the machine is ending.
     package var isEnding: Bool {
         state.withLock { $0.reason != nil && $0.outcome == nil }
     }

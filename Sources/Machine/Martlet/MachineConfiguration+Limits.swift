@@ -15,7 +15,7 @@ extension MachineConfiguration {
 
     /// Checks all that can be checked without opening a file: the description itself, and whether a machine has room for it.
     ///
-    /// - Throws: ``MartletError`` with the code ``MartletError/Code/invalidConfiguration``, which says what to change, and
+    /// - Throws: ``MartletError`` with the code ``MartletError/Code/invalidConfiguration``, which says how to correct it, and
     ///   where: ``MartletError/field``.
     public func validateOnThisHost() throws(MartletError) {
         try inPublicTerms { () throws(MachineError) in try validateForHost() }

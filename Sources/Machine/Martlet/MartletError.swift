@@ -20,7 +20,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
             self.kind = kind
         }
 
-        /// The configuration asks for what cannot be: ``MartletError/field`` says where.
+        /// The configuration is invalid: ``MartletError/field`` names the field.
         public static let invalidConfiguration = Code(.invalidConfiguration)
         /// KVM is missing, may not be opened, or refused an operation.
         public static let hypervisor = Code(.hypervisor)
@@ -63,7 +63,7 @@ public struct MartletError: Error, Hashable, Sendable, CustomStringConvertible {
     /// `nil` for errors that are not the configuration's.
     public let field: String?
 
-    /// The message, behind the field if there is one.
+    /// The message, after the field if there is one.
     public var description: String {
         field.map { "\($0): \(message)" } ?? message
     }

@@ -9,24 +9,24 @@ import Console
 ///
 /// The sequence ends when the machine has ended and all is read, or when the task is cancelled.
 ///
-/// ## What is kept, and who waits
+/// ## Buffering
 ///
 /// Each iterator gets every byte, from up to 128 KiB before its start on. Where one is 128 KiB behind, the guest's line is
-/// busy: a guest that looks at it, as Linux does, waits, and no byte is lost. So code that holds an iterator must keep
+/// busy: a guest that checks it, as Linux does, waits, and no byte is lost. So code that holds an iterator must keep
 /// reading or let it go.
 ///
-/// A guest that sends without a look at its line is served from a reserve of another 128 KiB; what an iterator has
-/// not read by then is lost to it, and ``lostByteCount`` tells.
+/// A guest that does not check its line is served from a reserve of another 128 KiB; bytes that an iterator has
+/// not read by then are lost to it, and counted in ``lostByteCount``.
 ///
-/// While there is no iterator, nobody waits: the last bytes are kept for the next one. So what the guest sent takes 256 KiB
-/// at most, and what was written to it a little more than a mebibyte.
+/// Without an iterator, nobody waits: the last bytes are kept for the next one. So the guest's output takes 256 KiB
+/// at most, and its input a little more than a mebibyte.
 public struct SerialConsole: AsyncSequence, Sendable {
     /// One byte that the guest sent.
     public typealias Element = UInt8
     /// Reading does not fail.
     public typealias Failure = Never
 
-    /// The capacity for the guest's output: twice as far as a reader may be behind.
+    /// The capacity for the guest's output: twice the backlog at which the guest waits.
     static let keptByteCount = 256 << 10
 
     private let channel: MachineConsole
@@ -47,7 +47,7 @@ public struct SerialConsole: AsyncSequence, Sendable {
         channel.byteCount
     }
 
-    /// The number of bytes that were lost to iterators, because the guest sent them without a look at its line.
+    /// The number of bytes that iterators lost, because the guest did not check its line.
     public var lostByteCount: UInt64 {
         channel.lostByteCount
     }
@@ -77,7 +77,7 @@ public struct SerialConsole: AsyncSequence, Sendable {
         try await write(text.utf8)
     }
 
-    /// Sends a break to the guest, behind what was written before: Magic SysRq on a Linux console.
+    /// Sends a break to the guest, after earlier input: Magic SysRq on a Linux console.
     public func sendBreak() {
         channel.sendBreak()
     }

@@ -8,9 +8,9 @@ public enum SerialConsoleAttachment: Hashable, Sendable {
     /// To open file descriptors: pipes, files, terminals.
     ///
     /// They stay the caller's, who keeps them open until the machine has ended. A reader that stalls holds back a guest that
-    /// looks at its line. `nil` for `output` drops what the guest sends, for `input` leaves the line silent.
+    /// checks its line. `nil` for `output` drops the guest's output, for `input` leaves the line silent.
     case fileDescriptors(output: CInt?, input: CInt?)
 
-    /// Nowhere: what the guest sends is dropped, and it receives nothing.
+    /// Nowhere: output is dropped, and there is no input.
     case disconnected
 }

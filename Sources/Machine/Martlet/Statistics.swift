@@ -30,7 +30,7 @@ extension VirtualMachine {
         public var residentMemorySize: UInt64?
 
         /// The number of console bytes that were dropped because a file descriptor took nothing for long, from a guest that
-        /// did not look at its line.
+        /// did not check its line.
         public var droppedConsoleByteCount: UInt64
 
         init(_ statistics: MachineStatistics, droppedConsoleByteCount: UInt64) {

@@ -59,7 +59,7 @@ public struct StorageDevice: Sendable {
         )
     }
 
-    /// Looks how large the file is now, and tells the guest: after a `truncate`, say.
+    /// Checks the file's size, and notifies the guest: after a `truncate`, for example.
     ///
     /// - Returns: Whether the size has changed.
     @discardableResult

@@ -26,7 +26,7 @@ public final class VirtualMachine: Sendable {
         case running
         /// Its guest is paused, and can be resumed.
         case paused
-        /// It was told to end, and does soon.
+        /// It is ending.
         case stopping
         /// It has ended, and cannot be started again.
         case ended
@@ -58,7 +58,7 @@ public final class VirtualMachine: Sendable {
     ///   - configuration: Checked here once more. Its ``MachineConfiguration/logger`` and ``MachineConfiguration/metrics`` are
     ///     the command's, and without effect here.
     ///   - console: The place that the two directions of the serial console lead to: `ttyS0` in Linux.
-    ///   - logger: Where it is said what the guest or a file of the host does wrong, at a limited rate.
+    ///   - logger: The log of errors of the guest and of host files, at a limited rate.
     /// - Throws: ``MartletError``, for what keeps the machine from starting.
     public convenience init(
         configuration: MachineConfiguration,
@@ -80,10 +80,10 @@ public final class VirtualMachine: Sendable {
     ///   - drives: Files for disks by their ``Drive/id``, instead of those in the snapshot: needed for disks that it has no
     ///     copy of.
     ///   - networkInterfaces: The host's sides of the machine's network interfaces, found by their id: needed for each.
-    ///   - keepsIdentity: Whether the guest is not told that it may be one of several machines of this snapshot.
+    ///   - keepsIdentity: Whether the guest keeps its identity and does not learn of the restore.
     ///   - console: The place that the two directions of the serial console lead to. A stream begins with the last bytes
     ///     that were sent before the save.
-    ///   - logger: Where it is said what the guest or a file of the host does wrong, at a limited rate.
+    ///   - logger: The log of errors of the guest and of host files, at a limited rate.
     /// - Throws: ``MartletError``, with the code ``MartletError/Code/snapshot`` for a snapshot that is damaged, or that this
     ///   host cannot go on with.
     public convenience init(
@@ -173,7 +173,7 @@ public final class VirtualMachine: Sendable {
 
     /// The machine's counters so far.
     ///
-    /// Takes some milliseconds, for a look at this process's memory.
+    /// Takes some milliseconds, to measure this process's memory.
     public var statistics: Statistics {
         Statistics(machine.statistics, droppedConsoleByteCount: machine.droppedConsoleByteCount)
     }

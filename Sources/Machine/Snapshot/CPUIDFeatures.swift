@@ -17,7 +17,7 @@ enum CPUIDFeatures {
         let letter: Letter
         /// Linux's names of bits 0 to 31, `-` where it has none.
         let names: [Substring]
-        /// Bits that say nothing of the host: the machine's own topology, and what the guest has switched on.
+        /// Bits that do not describe the host: the machine's own topology, and features that the guest has enabled.
         let ignored: UInt32
 
         init(_ leaf: UInt32, subleaf: UInt32 = 0, _ letter: Letter, _ names: String = "", ignored: UInt32 = 0) {

@@ -11,8 +11,8 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     package var checksums: Base64
     /// The id of the snapshot that this one has only the differences to; `nil` for one that has all.
     package private(set) var base: Base64?
-    /// The parts of the file that have data, or that differ, each as the number of its first page and of the page behind it; `nil`
-    /// where only the file system knows them, which has to be asked hundreds of times.
+    /// The parts of the file that have data, or that differ, each as the numbers of its first page and of the page after it; `nil`
+    /// where only the file system knows them, which must be asked hundreds of times.
     package var data: [UInt64]?
 
     enum CodingKeys: String, CodingKey {

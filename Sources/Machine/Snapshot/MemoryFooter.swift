@@ -2,7 +2,7 @@
 
 import Host
 
-/// The page behind the memory in a memory file: it has the id that `state` has too, so that no two snapshots get mixed up.
+/// The page after the memory in a memory file: it has the same id as `state`, so that snapshots are not mixed up.
 enum MemoryFooter {
     static let byteCount = 4096
     private static let magic = "martlet-memory 1 "

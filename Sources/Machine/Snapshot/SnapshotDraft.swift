@@ -65,7 +65,7 @@ package final class SnapshotDraft {
 
     /// Makes a file of the snapshot.
     ///
-    /// - Parameter name: Of `SnapshotFile`, or of a disk behind `disks/`.
+    /// - Parameter name: A name from `SnapshotFile`, or a disk's after `disks/`.
     /// - Returns: The file, open for reading and writing.
     /// - Throws: `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {

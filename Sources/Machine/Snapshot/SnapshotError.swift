@@ -19,7 +19,7 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
     case differences(FilePath)
     /// A disk of the saved machine has no file.
     case drive(String, reason: String)
-    /// The host's side of a network interface, or of vsock, is missing or cannot do what the guest knows.
+    /// The host's side of a network interface, or of vsock, is missing or lacks features that the guest uses.
     case device(String, reason: String)
     /// The memory was truncated while a machine ran from it.
     case truncated(FilePath)
@@ -61,7 +61,7 @@ package enum SnapshotError: Error, Hashable, CustomStringConvertible {
 package struct SnapshotVersion: Hashable, Sendable, CustomStringConvertible {
     /// Changes with what an older Martlet would misunderstand.
     package var major: Int
-    /// Changes with what is added.
+    /// The minor version, for compatible additions.
     package var minor: Int
 
     /// The version that this Martlet writes.

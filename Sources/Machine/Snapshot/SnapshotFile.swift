@@ -4,7 +4,7 @@
 package enum SnapshotFile {
     /// Everything but memory and disks: see `StateFile`.
     package static let state = "state"
-    /// Guest memory: its regions one behind the other, zeros as holes, and a last page with the snapshot's id.
+    /// Guest memory: its regions one after the other, zeros as holes, and a last page with the snapshot's id.
     package static let memory = "memory"
     /// The folder of copies of disks, each with the disk's id for a name.
     package static let disks = "disks"

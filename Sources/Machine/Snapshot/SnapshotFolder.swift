@@ -8,7 +8,7 @@ package import SystemPackage
 
 /// A snapshot on the disk, which may come from anybody.
 ///
-/// Only its own files are opened: regular ones, of the size that they must have, never behind a symbolic link.
+/// Only its own files are opened: regular ones, of the size that they must have, never through a symbolic link.
 package final class SnapshotFolder: Sendable {
     package let place: SnapshotPlace
     /// The folders of the state and the memory; held, so that one that is renamed meanwhile stays the same.

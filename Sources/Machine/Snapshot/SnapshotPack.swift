@@ -135,7 +135,7 @@ package enum SnapshotPack {
                 words = try line(reader).split(separator: " ").map(String.init)
             }
         }
-        // The frame's checksum comes behind it.
+        // The frame's checksum follows it.
         guard try reader.read(atMost: 1).isEmpty else { throw Failure.damaged("it continues past its end") }
     }
 

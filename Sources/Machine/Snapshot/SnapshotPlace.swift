@@ -8,7 +8,7 @@ package import SystemPackage
 package struct SnapshotPlace: Hashable, Sendable {
     /// The file with everything but memory and disks: see `StateFile`.
     package let state: FilePath
-    /// Guest memory: its regions one behind the other, zeros as holes, and a last page with the snapshot's id.
+    /// Guest memory: its regions one after the other, zeros as holes, and a last page with the snapshot's id.
     package let memory: FilePath
     /// The folder of copies of disks, each with the disk's id for a name.
     package let disks: FilePath

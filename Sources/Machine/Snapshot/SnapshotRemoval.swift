@@ -6,15 +6,15 @@ package import SystemPackage
 
 /// Removes snapshots: their files and their folder, and nothing else that may be there.
 ///
-/// Folders are held open and never looked for behind a symbolic link: in a folder that everybody may write, such as /tmp,
+/// Folders are held open and never reached through a symbolic link: in a folder that everybody may write, such as /tmp,
 /// somebody else may have made whatever has the name of an abandoned one.
 package enum SnapshotRemoval {
-    /// Removes what is left of saves to a path that were ended in the middle.
+    /// Removes the remains of interrupted saves to a path.
     ///
     /// - Parameters:
     ///   - parent: The folder that the path is in.
     ///   - prefix: The beginning of their names, before six characters.
-    ///   - empty: Removes what is in one of them.
+    ///   - empty: Removes the contents of one of them.
     static func removeAbandoned(
         in parent: FilePath,
         prefix: String,
@@ -29,7 +29,7 @@ package enum SnapshotRemoval {
     /// - Parameters:
     ///   - parent: The folder that they are in.
     ///   - isMeant: Tells by its name whether a folder is meant.
-    ///   - empty: Removes what is in one of them.
+    ///   - empty: Removes the contents of one of them.
     static func removeAbandoned(
         in parent: borrowing OwnedDescriptor,
         where isMeant: (String) -> Bool,

@@ -4,7 +4,7 @@ import Host
 package import JSON
 package import SystemPackage
 
-/// The file `state` of a snapshot: one line with the version and checksums, JSON, and what the guest has sent to its console.
+/// The file `state` of a snapshot: one line with the version and checksums, JSON, and the guest's console output.
 ///
 ///     martlet-snapshot 1.1 crc32c=89abcdef bytes=12345 console_crc32c=01234567 console_bytes=40960
 ///     {"id": …

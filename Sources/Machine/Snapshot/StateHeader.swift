@@ -13,7 +13,7 @@ struct StateHeader {
     let json: Part
     let console: Part
 
-    /// Bytes of the file; the parts lie one behind the other.
+    /// Bytes of the file; the parts follow each other.
     struct Part: Equatable {
         let byteCount: Int
         let checksum: UInt32
@@ -91,7 +91,7 @@ struct StateHeader {
         "\(Self.magic) \(version)\(json.words(""))" + (version.minor == 0 ? "" : console.words("console_"))
     }
 
-    /// The place of the JSON in the file; the console's bytes are behind it.
+    /// The place of the JSON in the file; the console's bytes follow it.
     var jsonOffset: Int { line.utf8.count + 1 }
 
     /// The size of the whole file.

@@ -35,7 +35,7 @@ package final class TemporarySnapshot: Sendable {
 
     deinit { remove() }
 
-    /// Removes the snapshot, and what is left of a save that was ended in the middle; one that continues is left alone.
+    /// Removes the snapshot, and the remains of an interrupted save; a running one is left alone.
     private static func empty(_ folder: borrowing OwnedDescriptor) {
         SnapshotRemoval.removeAbandoned(in: folder, where: { $0.hasPrefix("snapshot") }, SnapshotRemoval.empty)
     }

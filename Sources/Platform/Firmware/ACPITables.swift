@@ -64,7 +64,7 @@ package struct ACPITables: Hashable, Sendable {
         self.bytes = bytes
     }
 
-    /// Writes the tables into guest memory, which E820 has to reserve there.
+    /// Writes the tables into guest memory, which E820 must reserve there.
     ///
     /// - Returns: The address of the RSDP.
     /// - Throws: `memory` when the area is not all guest memory; then nothing was written.

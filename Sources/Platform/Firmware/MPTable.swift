@@ -44,7 +44,7 @@ package struct MPTable: Hashable, Sendable {
         self.configurationTable = table
     }
 
-    /// Writes the tables into guest memory, where E820 has to reserve them, and the copy of the floating pointer.
+    /// Writes the tables into guest memory, where E820 must reserve them, and the copy of the floating pointer.
     ///
     /// - Throws: `memory` when an area is not all guest memory.
     package func install(in memory: GuestMemory) throws(FirmwareError) {

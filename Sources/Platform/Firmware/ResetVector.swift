@@ -19,7 +19,7 @@ package enum ResetVector {
         0xeb, 0xfd,  // jmp to the hlt
     ]
 
-    /// Writes the code into guest memory, which E820 has to reserve there.
+    /// Writes the code into guest memory, which E820 must reserve there.
     ///
     /// - Throws: `memory` when the place is not guest memory.
     package static func install(in memory: GuestMemory) throws(FirmwareError) {

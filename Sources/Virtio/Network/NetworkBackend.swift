@@ -25,7 +25,7 @@ package protocol NetworkBackend: AnyObject {
     func setOffloads(_ offloads: NetworkOffloads) throws(NetworkError)
     /// Sends a frame, or keeps it for `flush`.
     ///
-    /// - Parameter frame: The frame, with its header where there is one; used up unless it has to wait.
+    /// - Parameter frame: The frame, with its header where there is one; used up unless it must wait.
     /// - Returns: Whether it was taken.
     func send(_ frame: inout FrameVectors) -> NetworkSending
     /// Sends what was taken and is still here: at the end of each turn, and once the descriptor has become writable.

@@ -37,7 +37,7 @@ package enum SocketCalls {
         }
     }
 
-    /// Receives what is there.
+    /// Receives available bytes.
     ///
     /// - Parameters:
     ///   - frame: The places for it.

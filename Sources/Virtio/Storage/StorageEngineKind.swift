@@ -17,7 +17,7 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
     ///   - capacity: How many requests it takes at a time.
     ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
     ///   - threads: The disk's threads, which start later; `nil` for some of its own, which run at once.
-    ///   - report: Takes what an engine has to say while it works, in words.
+    ///   - report: Called with the messages of a working engine.
     /// - Returns: The engine, for one owner.
     /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
     package func makeEngine(

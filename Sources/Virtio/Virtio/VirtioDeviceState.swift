@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that a snapshot has to keep of a virtio device, besides its transport.
+/// Everything that a snapshot must keep of a virtio device, besides its transport.
 package struct VirtioDeviceState: Codable, Hashable, Sendable {
     /// The positions of its virtqueues.
     package var queues: QueueServerState
@@ -18,7 +18,7 @@ package struct VirtioDeviceState: Codable, Hashable, Sendable {
     }
 }
 
-/// Everything that a snapshot has to keep of a block device, besides its virtqueues.
+/// Everything that a snapshot must keep of a block device, besides its virtqueues.
 ///
 /// The rate limits begin with full buckets, and the counters anew.
 package struct BlockDeviceState: Codable, Hashable, Sendable {
@@ -29,7 +29,7 @@ package struct BlockDeviceState: Codable, Hashable, Sendable {
     package var untoldFlushFailure: Int32
 }
 
-/// Everything that a snapshot has to keep of a vsock device, besides its virtqueues: no connection outlives it.
+/// Everything that a snapshot must keep of a vsock device, besides its virtqueues: no connection outlives it.
 package struct VsockDeviceState: Codable, Hashable, Sendable {
     /// The port that the next connection from the host gets: the guest may still know the ones before.
     package var nextHostPort: UInt32

@@ -26,7 +26,7 @@ struct HostileGuestTests {
         return ["--memory", "256M", "--no-entropy", "--disk", "\(disk),readonly,engine=\(engine)"]
     }
 
-    /// Runs a command that has to succeed soon.
+    /// Runs a command that must succeed soon.
     ///
     /// On a busy host a command may give the machine up after its own two seconds, which says nothing of the guest.
     @discardableResult

@@ -20,7 +20,7 @@ struct DescriptionTests {
         "Cannot start microvm without kernel configuration.",
         // There is no snapshot; and a schema that says that one of two fields is there could not be tried field by field.
         "Load snapshot error: ", "either `mem_backend` or `mem_file_path`",
-        // A schema cannot say that something has to be there and differ from null.
+        // A schema cannot say that something must be there and differ from null.
         "Empty PATCH request.",
         "This machine has no terminal.",
     ]

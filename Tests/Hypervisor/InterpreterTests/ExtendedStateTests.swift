@@ -127,7 +127,7 @@ import Testing
         #expect(cpu.complete(isCompacted ? xrstors : xrstor) == .completed)
         let restored = try #require(cpu.extended)
         #expect(restored.mxcsr == 0x1FA0)
-        // MXCSR differs from its initial value: SSE has to count as in use, or KVM would lose it.
+        // MXCSR differs from its initial value: SSE must count as in use, or KVM would lose it.
         #expect(restored.inUse == inUse | 0b010)
         let sseIsSaved = inUse & 0b010 != 0 || isCompacted
         let expectedXMM = sseIsSaved ? Array(saved.area[160..<416]) : [UInt8](repeating: 0, count: 256)

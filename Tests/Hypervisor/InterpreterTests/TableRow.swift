@@ -36,7 +36,7 @@ struct TableRow: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// What the processor must have to execute the row's instructions.
+    /// The features that the processor must have to execute the row's instructions.
     var feature: NativeCPU.Feature {
         if entry.encoding != .legacy, isVector {
             switch (entry.map, entry.opcode) {

@@ -31,7 +31,7 @@ private struct KeyboardRig {
         return status & 1 != 0 ? data.read(UInt8.self, at: 0) : nil
     }
 
-    /// Everything that the keyboard has to say.
+    /// All bytes that the keyboard has to send.
     func drain() -> [UInt8] {
         var bytes: [UInt8] = []
         while status & 1 != 0 {

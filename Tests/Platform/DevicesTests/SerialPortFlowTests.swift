@@ -36,7 +36,7 @@ private final class BoundedOutput: SerialOutput {
 
     /// Takes bytes out.
     ///
-    /// - Returns: The bytes, and whether the port has to be told that there is room.
+    /// - Returns: The bytes, and whether the port must be told that there is room.
     func drain(atMost count: Int) -> (bytes: [UInt8], mustCall: Bool) {
         contents.withLock { contents in
             let bytes = Array(contents.queue.prefix(count))

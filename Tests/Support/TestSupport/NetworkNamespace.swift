@@ -42,7 +42,7 @@ package enum NetworkNamespace {
         try execute("\(program) \(arguments)")
     }
 
-    /// Runs a line of shell, which has to succeed.
+    /// Runs a line of shell, which must succeed.
     package static func execute(_ line: String) throws {
         let end = try ChildProcess("/bin/sh", ["-c", line], descriptors: [.null, .null, .copy(2)]).wait()
         guard end == .exited(0) else { throw MissedDeadline("`\(line)` to succeed: \(end)") }

@@ -22,7 +22,7 @@ final class FrameDevice: QueuedDevice {
     var server: any QueueServing { queues }
 
     /// - Parameters:
-    ///   - needsOneBuffer: Whether each frame has to lie in one buffer.
+    ///   - needsOneBuffer: Whether each frame must lie in one buffer.
     ///   - limiters: For what arrives, and for what is sent.
     /// - Throws: `Errno` where the host has no descriptor left.
     init(needsOneBuffer: Bool = false, limiters: [RateLimiter?] = [nil, nil]) throws {

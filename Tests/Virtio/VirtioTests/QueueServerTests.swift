@@ -119,7 +119,7 @@ import Virtio
         #expect(driver.interrupt.current.needsReset.isEmpty)
     }
 
-    // MARK: - What has to wait
+    // MARK: - What must wait
 
     @Test func `a chain that is blocked keeps its place until something happens`() throws {
         device.setRoom(1)

@@ -60,7 +60,7 @@ final class VsockFixture {
         return (VsockPacket(bytes), Array(bytes.dropFirst(44)))
     }
 
-    /// The next packet, which has to be of this kind.
+    /// The next packet, which must be of this kind.
     @discardableResult
     func expect(_ operation: VsockPacket.Operation) throws -> (packet: VsockPacket, data: [UInt8]) {
         guard let (packet, data) = try receive() else { throw MissedDeadline("a packet \(operation)") }

@@ -4,7 +4,7 @@
 struct ByteReader: Hashable, Sendable {
     /// An access would have left the bytes.
     struct OutOfBytes: Error, Hashable {
-        /// The number of bytes that there would have to be.
+        /// The number of bytes that are needed.
         let needed: UInt64
     }
 

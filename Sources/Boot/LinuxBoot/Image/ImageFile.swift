@@ -11,7 +11,7 @@ import Musl
 
 /// A regular file, open for reading, that closes itself.
 ///
-/// Nothing is allocated by its size: what is read goes to guest memory or into small buffers.
+/// Nothing is allocated by the file's size: its bytes go to guest memory or into small buffers.
 struct ImageFile: ~Copyable, Sendable {
     let role: ImageRole
     let path: String

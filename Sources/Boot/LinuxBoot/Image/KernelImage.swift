@@ -38,7 +38,7 @@ package final class KernelImage: Sendable {
     /// Opens an image and reads its headers.
     ///
     /// - Parameter path: A bzImage, an ELF image, or an ELF image compressed as a whole.
-    /// - Throws: `file` or `kernel`: what is wrong with it.
+    /// - Throws: `file` or `kernel`, with the fault.
     package init(path: FilePath) throws(BootError) {
         let file = try ImageFile(path, role: .kernel)
         guard file.byteCount > 0 else { throw file.failure(.empty) }

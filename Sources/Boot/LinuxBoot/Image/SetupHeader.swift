@@ -2,7 +2,7 @@
 
 import GuestMemory
 
-/// The setup header of a bzImage, `struct setup_header`: what the image says about itself.
+/// The setup header of a bzImage, `struct setup_header`, which describes the image.
 ///
 /// Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header", is the authority.
 struct SetupHeader: Hashable, Sendable {

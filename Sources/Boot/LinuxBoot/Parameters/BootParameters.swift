@@ -3,7 +3,7 @@
 import Platform
 import GuestMemory
 
-/// Linux's "zero page", `struct boot_params`: what a boot loader tells the kernel.
+/// Linux's "zero page", `struct boot_params`, by which a boot loader informs the kernel.
 ///
 /// Documentation/arch/x86/boot.rst and zero-page.rst are the authority. Everything that is not set stays zero:
 /// `screen_info` above all, because there is no VGA.

@@ -3,7 +3,7 @@
 import Platform
 import GuestMemory
 
-/// Everything besides the kernel and its initrd that has to be in guest memory, and the entry state that goes with it.
+/// Everything besides the kernel and its initrd that must be in guest memory, and the entry state that goes with it.
 struct BootStructures {
     let placed: PlacedKernel
     let commandLine: KernelCommandLine

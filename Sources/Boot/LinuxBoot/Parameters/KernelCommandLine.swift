@@ -4,7 +4,7 @@ import Firmware
 import Host
 import MachineModel
 
-/// A kernel command line: one line of text, of which the kernel says how long it may be.
+/// A kernel command line: one line of text, up to a length that the kernel sets.
 package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     /// The longest command line that a Linux x86 kernel reads that does not say so itself: `COMMAND_LINE_SIZE`, less
     /// the terminating NUL.
@@ -15,7 +15,7 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
 
     /// Joins Martlet's own parameters and the user's.
     ///
-    /// The user's come last, because the last of several values wins and because everything behind `--` goes to init.
+    /// The user's come last, because the last of several values wins and because everything after `--` goes to init.
     /// Bytes beyond ASCII pass as they are, as they do in the kernel.
     ///
     /// - Parameters:
@@ -48,8 +48,8 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
 
     /// The words of `text` that the kernel itself reads, as `next_arg` in lib/cmdline.c splits them.
     ///
-    /// White space in quotes splits nothing, quotes around a word or its value are dropped, and all behind `--` is for
-    /// init. Who looks for a parameter on a command line looks among these.
+    /// White space in quotes splits nothing, quotes around a word or its value are dropped, and everything after `--` is for
+    /// init.
     package static func kernelWords(in text: String) -> [String] {
         var words: [String] = []
         var word: [UInt8] = []

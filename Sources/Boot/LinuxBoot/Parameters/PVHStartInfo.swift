@@ -3,7 +3,7 @@
 import Platform
 import GuestMemory
 
-/// `struct hvm_start_info`, version 1, with its module list and memory map behind it in the same page.
+/// `struct hvm_start_info`, version 1, with its module list and memory map after it in the same page.
 ///
 /// Xen's public header `arch-x86/hvm/start_info.h` is the authority.
 struct PVHStartInfo {

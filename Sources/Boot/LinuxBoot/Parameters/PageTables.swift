@@ -16,7 +16,7 @@ enum PageTables {
     /// PML4, PDPT and the page directories.
     static let byteCount = UInt64(2 + directoryCount) * tableByteCount
 
-    /// The end of what is mapped.
+    /// The end of the mapped range.
     static let mappedEnd: GuestAddress = 0x1_0000_0000
 
     static func write(to memory: GuestMemory) throws(GuestMemoryError) {

@@ -44,7 +44,7 @@ package enum Compression: String, Hashable, Sendable, CaseIterable, CustomString
         }
     }
 
-    /// Returns whether a file of this format continues with the bytes in `start`, behind a complete member, stream or frame.
+    /// Returns whether a file of this format continues with the bytes in `start`, after a complete member, stream or frame.
     ///
     /// pigz, pbzip2, pixz, pzstd, bgzip and `cat a.gz b.gz` make files of several parts.
     func continues(with start: ByteReader) -> Bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The decoder of what is not compressed.
+/// The decoder of uncompressed data.
 struct CopyDecoder: StreamDecoder, ~Copyable {
     private var remaining: UInt64
 

@@ -7,10 +7,10 @@ import GuestMemory
 /// The image is never in host memory as a whole: a decompressor's output goes from a buffer that fits into the cache
 /// straight to the guest.
 struct ELFStream: ~Copyable {
-    /// Looks at the headers before anything is copied.
+    /// Checks the headers before anything is copied.
     typealias Check = (ELFImage) throws(BootError) -> Void
 
-    /// The program headers have to lie in the first bytes; every linker puts them right behind the ELF header.
+    /// The program headers must lie in the first bytes; every linker puts them right after the ELF header.
     private static let headerLimit: UInt64 = 1 << 20
 
     private let memory: GuestMemory
@@ -79,7 +79,7 @@ struct ELFStream: ~Copyable {
         return (image, nil, ByteReader(start))
     }
 
-    /// Zeroes what was copied, for a loader that goes another way.
+    /// Zeroes the copied bytes, for a loader that takes another path.
     borrowing func erase() throws(BootError) {
         for segment in image?.segments ?? [] {
             do {

@@ -13,7 +13,7 @@ package protocol StreamDecoder: ~Copyable {
 package struct DecodingStep: Hashable {
     package let consumedByteCount: Int
     package let producedByteCount: Int
-    /// The member, stream or frame is complete; bytes behind it are not the decoder's.
+    /// The member, stream or frame is complete; bytes after it are not the decoder's.
     package let isComplete: Bool
 }
 

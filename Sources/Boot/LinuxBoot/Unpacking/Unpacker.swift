@@ -14,7 +14,7 @@ struct Unpacker: ~Copyable {
 
     /// - Parameters:
     ///   - compression: The format.
-    ///   - source: Where the compressed bytes lie in the file; what follows behind its last part is ignored.
+    ///   - source: The place of the compressed bytes in the file; bytes after its last part are ignored.
     ///   - limit: The most bytes that may come out.
     init(_ compression: Compression, source: Range<UInt64>, limit: UInt64) {
         self.compression = compression

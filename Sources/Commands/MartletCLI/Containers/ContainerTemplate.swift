@@ -13,7 +13,7 @@ struct ContainerTemplate {
     private let ready: ReadySnapshots
     private let name: String
 
-    /// Finds the place of a machine's template; `nil` where the machine has to boot, because it needs a hardware address of its own
+    /// Finds the place of a machine's template; `nil` where the machine must boot, because it needs a hardware address of its own
     /// beside others on one network.
     ///
     /// - Parameter configuration: The machine; its disks, socket and published ports are its own in any case.

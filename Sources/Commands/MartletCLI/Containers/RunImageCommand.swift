@@ -105,7 +105,7 @@ struct RunImageCommand: ParsableCommand {
         return ["run-image"] + arguments.dropFirst()
     }
 
-    /// The options that have a value behind them, in a word of its own.
+    /// The options that are followed by a value, in a word of its own.
     private static let valueOptions: Set<String> = [
         "--image", "--env", "-e", "--workdir", "-w", "--user", "-u", "--entrypoint", "--hostname", "--volume", "-v",
         "--stop-signal", "--cpus", "--memory", "--net", "--network", "--publish", "-p", "--vsock", "--metadata",
@@ -254,7 +254,7 @@ struct RunImageCommand: ParsableCommand {
         return try start.launch(source, name: naming.machineName)
     }
 
-    /// Makes the program of what the image says and of the options.
+    /// Makes the program from the image and the options.
     private func program(
         of image: StoredImage,
         in configuration: MachineConfiguration

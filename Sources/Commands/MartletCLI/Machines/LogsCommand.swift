@@ -8,7 +8,7 @@ import Machine
 import MachineRegistry
 import SystemPackage
 
-/// `martlet logs`: what a guest sent to its console.
+/// `martlet logs`: shows the console output of a guest.
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs",
@@ -48,7 +48,7 @@ struct LogsCommand: ParsableCommand {
     }
 }
 
-/// Standard output, which shows what a terminal would obey; a file or pipe gets every byte as the guest sent it.
+/// Standard output, which shows control characters on a terminal; a file or pipe gets every byte as the guest sent it.
 private struct LogOutput {
     private var filter = Terminal.isTerminal(.standardOutput) ? PrintableStream() : nil
 

@@ -5,7 +5,7 @@ import Host
 import JSON
 import MachineRegistry
 
-/// `martlet stats`: what a machine has done.
+/// `martlet stats`: shows the counters of a machine.
 struct StatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",

@@ -7,7 +7,7 @@ package import SystemPackage
 extension MachineClient {
     /// The path of the machine's vsock socket.
     ///
-    /// - Parameter limit: The moment by which the machine has to have answered.
+    /// - Parameter limit: The moment by which the machine must have answered.
     /// - Returns: The path that its configuration names.
     /// - Throws: `RegistryError` where the machine has no vsock.
     package func vsockPath(until limit: TimeLimit = .after(patience)) throws(RegistryError) -> FilePath {
@@ -21,7 +21,7 @@ extension MachineClient {
     ///
     /// - Parameters:
     ///   - port: The port.
-    ///   - limit: By when the guest has to have taken the connection: one waits until the guest has a driver for it.
+    ///   - limit: By when the guest must have taken the connection: one waits until the guest has a driver for it.
     /// - Returns: The connection, which blocks.
     /// - Throws: `RegistryError` where the machine has no vsock, or its guest refuses.
     package func connect(

@@ -9,7 +9,7 @@ import SystemPackage
 
 /// Talks to a machine over its control socket.
 package final class MachineClient {
-    /// The time that a machine may take for what it answers at once.
+    /// The time that a machine may take for a quick answer.
     package static let patience = Duration.seconds(60)
 
     package let folder: MachineFolder
@@ -24,15 +24,15 @@ package final class MachineClient {
         client = HTTPClient(connectingTo: folder.path(.apiSocket))
     }
 
-    /// Makes a request that has to succeed.
+    /// Makes a request that must succeed.
     ///
     /// - Parameters:
     ///   - method: Such as GET.
     ///   - path: The path, with its query.
-    ///   - body: What is sent.
-    ///   - limit: By when the machine has to have answered.
+    ///   - body: The body of the request.
+    ///   - limit: By when the machine must have answered.
     /// - Returns: The body of the response; null where there is none.
-    /// - Throws: `RegistryError` with what the machine says is wrong, or why it says nothing.
+    /// - Throws: `RegistryError` with the machine's error, or the reason why it does not answer.
     @discardableResult
     package func request(
         _ method: String,
@@ -112,8 +112,8 @@ package final class MachineClient {
     ///
     /// - Parameters:
     ///   - isWatching: Whether only to watch.
-    ///   - limit: By when the machine has to have answered.
-    /// - Returns: The connection, and whether what is sent over it reaches the guest.
+    ///   - limit: By when the machine must have answered.
+    /// - Returns: The connection, and whether its input reaches the guest.
     /// - Throws: `RegistryError`.
     package func attach(
         isWatching: Bool,

@@ -37,7 +37,7 @@ extension MachineFolder {
         removeAll(grave)
     }
 
-    /// Removes the sockets that a monitor which was killed left behind.
+    /// Removes the sockets of a killed monitor.
     package func removeStaleSockets() {
         guard let machine = try? open(), let lock = machine.lock, !lock.isTaken,
             (try? lock.takeForRemoval(at: path(.lock), until: .after(.zero))) == true

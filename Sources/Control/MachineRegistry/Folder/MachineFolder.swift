@@ -53,7 +53,7 @@ package struct MachineFolder: Hashable, Sendable {
         (try? open())?.isAlive ?? false
     }
 
-    /// Opens the machine, to see how it continues even if its folder is removed.
+    /// Opens the machine, to follow it even if its folder is removed.
     ///
     /// - Throws: `RegistryError` where this is not a machine's folder.
     package func open() throws(RegistryError) -> OpenMachine {

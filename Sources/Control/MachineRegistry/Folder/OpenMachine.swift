@@ -127,7 +127,7 @@ package final class OpenMachine {
     ///
     /// - Parameters:
     ///   - item: Which file.
-    ///   - report: Is told what is wrong with a file that cannot be read.
+    ///   - report: Called with the error of an unreadable file.
     /// - Returns: Its value.
     package func value(of item: MachineFolder.Item, report: (String) -> Void = { _ in }) -> JSONValue {
         guard let bytes = contents(of: item, report: report), bytes.first ?? 0 != 0 else { return .null }
@@ -149,7 +149,7 @@ package final class OpenMachine {
         }
     }
 
-    /// Looks at a regular file of the folder; `nil` where there is none.
+    /// Examines a regular file of the folder; `nil` where there is none.
     func status(of item: MachineFolder.Item) -> stat? {
         guard let file = try? files.open(item.rawValue) else { return nil }
         var status = stat()

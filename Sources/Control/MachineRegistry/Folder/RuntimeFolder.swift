@@ -86,8 +86,8 @@ package struct RuntimeFolder: Hashable, Sendable {
     /// or `/tmp/martlet-UID` that has machines; else the first one that outlasts the session.
     ///
     /// - Parameters:
-    ///   - surroundings: What there is to choose from.
-    ///   - note: Is told of a folder that should have been the one and cannot be used.
+    ///   - surroundings: The environment to choose from.
+    ///   - note: Called with a message about a preferred folder that cannot be used.
     /// - Returns: The folder, which is there.
     /// - Throws: `RegistryError` where none can be used.
     package static func standard(

@@ -26,8 +26,8 @@ package struct MachineLauncher {
     /// Starts a machine and returns when its guest runs.
     ///
     /// - Parameters:
-    ///   - name: What it is called; `nil` for a name that is free.
-    ///   - source: What it is made of.
+    ///   - name: The machine's name; `nil` for a generated one.
+    ///   - source: The machine's configuration or snapshot.
     ///   - isRemovedAtEnd: Whether the machine's process removes the folder when the machine has ended.
     ///   - prepare: Called when the machine is configured and about to start: the time to attach to its console, from
     ///     its first byte on.
@@ -76,7 +76,7 @@ package struct MachineLauncher {
     /// Its process reads the snapshot and waits for no request: a container starts no faster.
     ///
     /// - Parameters:
-    ///   - name: What it is called; `nil` for a name that is free.
+    ///   - name: The machine's name; `nil` for a generated one.
     ///   - snapshot: The snapshot's folder, as an absolute path.
     ///   - keepsIdentity: Whether the guest continues as the machine that was saved.
     /// - Returns: The machine, and the notes about it; `nil` where its networks need a description of their host sides.

@@ -31,9 +31,9 @@ package struct MachineSource {
     /// Indicates whether the machine gets a vsock with a socket in its folder, where its description has none.
     package var takesDefaultVsock = true
 
-    /// Makes the paths of a description absolute, and finds the files behind those that name a descriptor.
+    /// Makes the paths of a description absolute, and resolves those that name a descriptor.
     ///
-    /// - Parameter configuration: A description whose paths mean what they mean in this process.
+    /// - Parameter configuration: A description whose paths are relative to this process.
     package init(_ configuration: MachineConfiguration) {
         self.configuration = configuration
         var files: [(path: String, file: FileDescriptor)] = []
@@ -62,7 +62,7 @@ package struct MachineSource {
     /// - Parameters:
     ///   - snapshot: The saved machine.
     ///   - folder: The snapshot's folder, as an absolute path.
-    ///   - options: The caller's wishes, whose paths mean what they mean in this process.
+    ///   - options: The caller's options, whose paths are relative to this process.
     package init(restoring snapshot: MachineSnapshot, from folder: FilePath, _ options: RestoreOptions) {
         // Only the caller's networks and socket are given: those of the snapshot are shown and not opened.
         var given = MachineConfiguration()

@@ -21,7 +21,7 @@ package enum MonitorProcess {
         throw RegistryError("cannot find martlet-monitor: it belongs beside \(own), `make build` builds it")
     }
 
-    /// The first descriptor behind the standard ones, the socket, the lock and the folder.
+    /// The first descriptor after the standard ones, the socket, the lock and the folder.
     private static let firstInherited = 6
 
     /// Becomes a monitor.
@@ -39,7 +39,7 @@ package enum MonitorProcess {
     /// - Parameters:
     ///   - folder: The machine's.
     ///   - hold: The locks of the folder, which are handed on.
-    ///   - arguments: Those that say what it is made of.
+    ///   - arguments: The arguments that describe the machine.
     ///   - files: The files that are handed on, by the paths that they stand for.
     ///   - sandbox: The sandbox of the process.
     ///   - isRemovedAtEnd: Whether the process removes the folder as its last act.

@@ -4,7 +4,7 @@
 package enum Outcome: Hashable, Sendable {
     /// The instruction is done, and RIP is after it.
     case completed
-    /// The caller has to inject this exception.
+    /// The caller must inject this exception.
     ///
     /// For a fault nothing has changed, and RIP is at the instruction. For a trap (#BP and #DB) the instruction is done,
     /// and RIP is after it.

@@ -52,7 +52,7 @@ package struct SyscallRepair: Hashable, Sendable {
 
     private var maskedFlags: RFlags { RFlags(rawValue: fmask) }
 
-    /// The registers with which the CPU has to continue, if it stands at the start of a page fault handler because of a
+    /// The registers with which the CPU must continue, if it stands at the start of a page fault handler because of a
     /// SYSCALL.
     ///
     /// - Parameters:

@@ -8,7 +8,7 @@ import SystemPackage
 final class SerialOutputFile: Sendable {
     private let owned: OwnedDescriptor
 
-    /// Opens the file, or makes it; what it has stays, and the output follows.
+    /// Opens or creates the file, to append the output.
     ///
     /// - Parameter path: The file.
     /// - Throws: `MachineError.consoleFile`.

@@ -46,7 +46,7 @@ final class AttachedDevice: Sendable {
     ///   - resources: Where its place is taken from.
     ///   - vm: The machine, with its interrupt controllers.
     ///   - memory: The guest's.
-    ///   - logger: Where what the guest does wrong is logged.
+    ///   - logger: The log of guest errors.
     /// - Throws: `MachineError.assembly` where no place is left, `kvm` where the kernel refuses a line, `descriptor` where
     ///   there is none left.
     init(
@@ -161,7 +161,7 @@ final class AttachedDevice: Sendable {
     }
 }
 
-/// Everything that a snapshot has to keep of an `AttachedDevice`.
+/// Everything that a snapshot must keep of an `AttachedDevice`.
 package struct AttachedDeviceState: Codable, Hashable, Sendable {
     package var id: DeviceID
     package var mmio: MMIOTransportState

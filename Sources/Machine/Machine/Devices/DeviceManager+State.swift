@@ -4,7 +4,7 @@ package import Devices
 import Snapshot
 import Virtio
 
-/// Everything that a snapshot has to keep of a machine's devices: plain values, each device by its name.
+/// Everything that a snapshot must keep of a machine's devices: plain values, each device by its name.
 package struct DeviceManagerState: Codable, Hashable, Sendable {
     package var serialPort: SerialPortState
     package var keyboardController: I8042State

@@ -98,7 +98,7 @@ package final class Disk: Sendable {
         try file.copy(to: copy, named: path, while: isWanted)
     }
 
-    /// Takes another file, or looks again how large the same one is.
+    /// Replaces the file, or checks the size of the same one again.
     ///
     /// - Parameter path: The file; it may have the path of the old one and be another one.
     /// - Throws: `MachineError.storage` where it cannot be used; the disk stays as it is.
@@ -128,7 +128,7 @@ package final class Disk: Sendable {
         }
     }
 
-    /// Looks how large the file is now, and tells the guest.
+    /// Checks the file's size, and notifies the guest.
     ///
     /// - Returns: Whether the size has changed.
     @discardableResult

@@ -82,8 +82,8 @@ package final class Interface: Sendable {
     /// Limits how fast the interface is from now on.
     ///
     /// - Parameters:
-    ///   - receive: For what the guest gets; `nil` for no limit.
-    ///   - send: For what the guest sends; `nil` for no limit.
+    ///   - receive: The limit for data to the guest; `nil` for none.
+    ///   - send: The limit for data from the guest; `nil` for none.
     package func setRateLimits(receive: RateLimit?, send: RateLimit?) {
         device.setLimits(receive: .some(receive.map { RateLimiter($0) }), send: .some(send.map { RateLimiter($0) }))
         limits.withLock { $0 = (receive, send) }

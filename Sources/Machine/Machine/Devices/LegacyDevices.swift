@@ -91,7 +91,7 @@ struct LegacyDevices: Sendable {
     func resume() { clock.resume() }
 }
 
-/// A serial line that leads nowhere: what is sent is dropped.
+/// A serial line without another end: output is dropped.
 private struct SilentLine: SerialOutput {
     var hasRoom: Bool { true }
 

@@ -12,7 +12,7 @@ extension VsockDevice {
     ///
     /// - Parameters:
     ///   - configuration: Validated.
-    ///   - logger: Where what the guest does wrong is logged.
+    ///   - logger: The log of guest errors.
     /// - Throws: `MachineError.vsock` where the socket cannot be made, `descriptor`.
     convenience init(_ configuration: Vsock, logger: Logger) throws(MachineError) {
         let path = configuration.path.map { FilePath(hostText: $0) }

@@ -37,7 +37,7 @@ package struct HostReport: Sendable {
         !findings.contains { $0.verdict == .bad }
     }
 
-    /// Looks at this host, which takes a few milliseconds.
+    /// Examines this host, which takes a few milliseconds.
     ///
     /// - Parameter path: The device of KVM.
     package init(path: String = KVMSystem.defaultPath) {

@@ -5,7 +5,7 @@ import Host
 /// The kernel parameters with which a distribution's kernel boots in a bearable time where KVM interprets it.
 ///
 /// They are a choice, and not added by themselves: the guest's clock runs slower than the host's, and parts of the kernel
-/// are left out. docs/guests.md says what each of them saves.
+/// are left out. docs/guests.md has the savings of each.
 package enum DistributionKernel {
     /// Initcalls that nothing needs to reach a login prompt and that are between 3 and 130 million instructions each: the
     /// tracer and kprobes, certificates that are compiled in, and BPF's type information.
@@ -51,7 +51,7 @@ package enum DistributionKernel {
     ///
     /// - Parameters:
     ///   - version: The version text of the kernel's image: "6.1.0-18-cloud-amd64 (debian-kernel@…) #1 SMP …".
-    ///   - commandLine: What the user gave.
+    ///   - commandLine: The user's command line.
     /// - Returns: One line.
     static func note(version: String?, commandLine: String) -> String? {
         // Distributions add their own to the number: 6.8.0-45-generic, 5.14.0-427.el9.x86_64, 6.9.5-arch1-1.

@@ -52,7 +52,7 @@ extension kvm_regs {
 }
 
 extension [UInt8] {
-    /// Stores x87 and SSE state into an XSAVE area, and marks both as in use: what is not is taken for its initial value.
+    /// Stores x87 and SSE state into an XSAVE area, and marks both as in use: components that are not in use count as initial.
     mutating func store(_ state: FloatingPointState) {
         var elements = mutableSpan
         // Bytes of a byte array: any value is valid.

@@ -56,13 +56,13 @@ package struct PageWalk: Sendable {
         self.context = context
     }
 
-    /// The guest physical address behind `linear`, after the rights of the access were checked and the accessed and
+    /// The guest physical address of `linear`, after the rights of the access were checked and the accessed and
     /// dirty bits set.
     ///
     /// - Parameters:
     ///   - linear: A canonical address.
     ///   - isWrite: Whether the access is a write.
-    /// - Returns: The address, and how many bytes from there on belong to the same page.
+    /// - Returns: The address, and the number of bytes from there to the end of the page.
     /// - Throws: `MemoryFault`, as the processor would fault.
     package func translate(
         _ linear: UInt64,

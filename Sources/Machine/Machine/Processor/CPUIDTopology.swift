@@ -14,9 +14,9 @@ package struct CPUIDTopology {
 
     /// - Parameters:
     ///   - supported: What `KVM_GET_SUPPORTED_CPUID` gave.
-    ///   - vcpuCount: How many vCPUs the machine has.
+    ///   - vcpuCount: The number of the machine's vCPUs.
     ///   - hasTSCDeadlineTimer: Whether the in-kernel local APIC has that mode, which the leaves leave out.
-    ///   - isHostInterpreting: Whether KVM interprets guest kernel code: then what it cannot is not shown.
+    ///   - isHostInterpreting: Whether KVM interprets guest kernel code, which hides features that it lacks.
     package init(
         supported: [kvm_cpuid_entry2],
         vcpuCount: Int,

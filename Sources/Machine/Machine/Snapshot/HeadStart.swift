@@ -8,7 +8,7 @@ import MachineModel
 package import Snapshot
 import Synchronization
 
-/// KVM's part of a saved machine, which a thread of its own makes beside whatever else a start has to do.
+/// KVM's part of a saved machine, which a thread of its own makes beside whatever else a start must do.
 ///
 /// It makes the machine while the state of the snapshot is read, and gives it that state while the devices are made.
 package final class HeadStart: Sendable {

@@ -5,14 +5,14 @@ import KVM
 import Snapshot
 
 extension MachineFoundation {
-    /// Gives memory, interrupt controllers, timer and vCPUs what a snapshot has of them, before anything runs.
+    /// Restores memory, interrupt controllers, timer and vCPUs from a snapshot, before anything runs.
     ///
     /// - Parameters:
     ///   - snapshot: May come from anybody; its memory has the size of this one.
     ///   - clock: How the guest's paravirtual clock continues.
     ///   - host: This host.
     /// - Returns: The vCPUs.
-    /// - Throws: `snapshot` with every difference of the hosts, and what the host does not give.
+    /// - Throws: `snapshot` with every difference of the hosts, and the host's errors.
     func restore(
         _ snapshot: MachineSnapshot,
         clock: ClockContinuation,

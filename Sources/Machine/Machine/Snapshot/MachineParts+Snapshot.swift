@@ -18,7 +18,7 @@ extension MachineParts {
     /// Saves the machine, which is paused.
     ///
     /// - Parameters:
-    ///   - options: The place, and what is saved there.
+    ///   - options: The place and the contents of the snapshot.
     ///   - isWanted: Asked now and then whether to go on: a machine that has been told to end does not wait for its save.
     /// - Returns: The rest of the save, which takes as long as the disk does: the machine may run meanwhile.
     /// - Throws: The reason why it cannot be saved; nothing has changed then.
@@ -92,7 +92,7 @@ extension MachineParts {
         }
     }
 
-    /// The description in the snapshot, with what was chosen by chance, and what was changed since the start.
+    /// The description for the snapshot, with random choices, and changes since the start.
     private var savedConfiguration: MachineConfiguration {
         var saved = configuration.saved
         for (drive, disk) in zip(configuration.orderedDrives, devices.disks) {

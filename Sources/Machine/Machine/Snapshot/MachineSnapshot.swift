@@ -65,7 +65,7 @@ package struct MachineSnapshot: Sendable {
     ///
     /// - Parameters:
     ///   - options: The caller's wishes.
-    ///   - copies: Gets the private copies, which have to be open until the disks are.
+    ///   - copies: Gets the private copies, which must be open until the disks are.
     /// - Returns: The description.
     /// - Throws: `snapshot` for a disk that nobody has, or of another size; `configuration`.
     func configuration(
@@ -93,10 +93,10 @@ package struct MachineSnapshot: Sendable {
         return configuration
     }
 
-    /// The description of the machine for those who look at it: with the paths that the caller gives.
+    /// The description of the machine for display, with the paths that the caller gave.
     ///
     /// - Parameter options: The caller's wishes.
-    /// - Returns: The description; a private copy of a disk has the path of what it is a copy of, behind `private-copy:`.
+    /// - Returns: The description; a private copy of a disk has the path of its original, after `private-copy:`.
     package func description(_ options: RestoreOptions) -> MachineConfiguration {
         var configuration = machine.configuration.saved
         for (index, drive) in configuration.drives.enumerated() {
@@ -116,7 +116,7 @@ package struct MachineSnapshot: Sendable {
             guard let wanted = options.networks[saved.id] else { continue }
             configuration.networkInterfaces[index].hostDeviceName = wanted.hostDeviceName
             configuration.networkInterfaces[index].martlet = wanted.martlet
-            // The guest knows how many there are.
+            // The guest knows their number.
             configuration.networkInterfaces[index].queueCount = saved.queueCount
         }
         if options.vsockPath != nil || !options.usesSavedHostSides {
@@ -179,7 +179,7 @@ package struct MachineSnapshot: Sendable {
 package struct RestoreOptions: Sendable {
     /// Indicates whether the guest waits for `resume` first.
     package var isPaused = false
-    /// Indicates whether the guest keeps its identity: it is not told that it may be one of several machines of this snapshot.
+    /// Indicates whether the guest keeps its identity: it does not learn that it may be one of several machines of this snapshot.
     package var keepsIdentity = false
     /// The name that a guest which takes part in snapshots gets; `nil` for the one that it has.
     package var hostName: String?

@@ -18,7 +18,7 @@ package final class SnapshotPoint: Sendable {
 
     private static let takesPart: UInt8 = 1 << 1
     private static let isReady: UInt8 = 1 << 0
-    /// The time that a guest may take to get ready: it has to freeze its user space.
+    /// The time that a guest may take to get ready: it must freeze its user space.
     private static let patience = Duration.seconds(5)
 
     private let page: IdentityPage
@@ -32,7 +32,7 @@ package final class SnapshotPoint: Sendable {
     /// Indicates whether the guest takes part.
     package var isUsed: Bool { keyboard.keyboardLights & Self.takesPart != 0 }
 
-    /// Takes what the guest says.
+    /// Takes a signal of the guest.
     ///
     /// - Parameter lights: The lights of its keyboard.
     package func handle(lights: UInt8) {

@@ -15,7 +15,7 @@ extension VirtualMachine {
     /// A guest that takes part, and runs, is asked to get ready first.
     ///
     /// - Parameters:
-    ///   - options: The place, and what is saved there.
+    ///   - options: The place and the contents of the snapshot.
     ///   - completion: Called from one of the machine's threads, with what kept the machine from being saved. Then nothing has
     ///     changed.
     package func save(
@@ -34,7 +34,7 @@ extension VirtualMachine {
     /// Not where somebody has typed before: the guest may have kept that, and each restored machine would run it again.
     ///
     /// - Parameters:
-    ///   - options: The place, and what is saved there.
+    ///   - options: The place and the contents of the snapshot.
     ///   - completion: Called from one of the machine's threads; not where the guest never is ready.
     package func saveWhenReady(
         _ options: SaveOptions,
@@ -95,7 +95,7 @@ package struct SaveOptions: Sendable {
     package enum Place: Sendable {
         /// A folder, in one that exists; an older snapshot there may be replaced.
         case folder(FilePath, isReplacing: Bool)
-        /// Files, which take the place of what is there.
+        /// Files, which replace existing ones.
         case files(SnapshotPlace)
 
         /// The files, wherever they are.

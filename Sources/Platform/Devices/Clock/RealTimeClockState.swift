@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that has to survive a snapshot of a `RealTimeClock`.
+/// Everything that must survive a snapshot of a `RealTimeClock`.
 ///
 /// Time is counted in ticks of the clock's crystal, 32,768 a second, since 1970-01-01 00:00 UTC.
 package struct RealTimeClockState: Codable, Hashable, Sendable {

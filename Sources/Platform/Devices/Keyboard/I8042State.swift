@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that has to survive a snapshot of an `I8042`; the default is what a PC's firmware leaves behind.
+/// Everything that must survive a snapshot of an `I8042`; the default is what a PC's firmware leaves behind.
 package struct I8042State: Codable, Hashable, Sendable {
     /// The controller's 32 bytes of RAM; byte 0 is its configuration.
     package var memory: [UInt8] = I8042Controller.initialMemory

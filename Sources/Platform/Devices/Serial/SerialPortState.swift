@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that has to survive a snapshot of a `SerialPort`; the default is the state after a hardware reset.
+/// Everything that must survive a snapshot of a `SerialPort`; the default is the state after a hardware reset.
 ///
 /// A state from outside is taken with care: reserved bits are dropped and what does not fit is cut off.
 package struct SerialPortState: Codable, Hashable, Sendable {

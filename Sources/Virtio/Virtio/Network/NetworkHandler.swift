@@ -79,7 +79,7 @@ struct NetworkHandler: QueueHandler {
     /// - Throws: `NetworkError` where a back end refuses the offloads.
     mutating func start(_ features: VirtioFeatures, mtu: UInt16?) throws(NetworkError) {
         isMergeable = features.contains(.networkMergeableBuffers)
-        // 5.1.6.3.1: the least that a driver has to give where a frame lies in one buffer; a larger one gets larger frames.
+        // 5.1.6.3.1: the least that a driver must give where a frame lies in one buffer; a larger one gets larger frames.
         receiveByteCount = NetworkFrame.headerByteCount + 1514
         if isMergeable {
             let largest = mtu.map { Int($0) + NetworkFrame.minimumByteCount + 8 } ?? NetworkFrame.maximumByteCount
@@ -136,7 +136,7 @@ struct NetworkHandler: QueueHandler {
         return true
     }
 
-    /// - Returns: Whether the frame has to wait.
+    /// - Returns: Whether the frame must wait.
     private mutating func send(_ byteCount: Int, _ index: Int, _ queues: inout ServedQueues) -> Bool {
         switch pairs[index].send() {
         case .sent:

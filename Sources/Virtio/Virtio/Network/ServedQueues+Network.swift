@@ -6,7 +6,7 @@ import Storage
 ///
 /// Each asks first whether there is a limit: to change what is in an array costs much more than to look at it.
 extension ServedQueues {
-    /// The time that arriving data has to wait before it is read, or `nil` where it may be read now.
+    /// The time that arriving data must wait before it is read, or `nil` where it may be read now.
     mutating func delay(limiter: Int) -> Duration? {
         limiters[limiter] == nil ? nil : limiters[limiter]?.delay(at: .now)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that a snapshot has to keep of a `QueueServer`.
+/// Everything that a snapshot must keep of a `QueueServer`.
 ///
 /// It is taken after `drain`: then nothing is in flight, and what was taken and not handled is in its virtqueue again.
 package struct QueueServerState: Codable, Hashable, Sendable {

@@ -58,7 +58,7 @@ struct MMIORegisters {
 
     // MARK: - Features
 
-    /// The reason why `FEATURES_OK` has to be refused, or `nil` (virtio 1.2, 2.2).
+    /// The reason why `FEATURES_OK` must be refused, or `nil` (virtio 1.2, 2.2).
     var featureProblem: String? {
         let extra = driverFeatures.subtracting(offeredFeatures)
         guard extra.isEmpty else { return "features 0x\(String(extra.rawValue, radix: 16)) were not offered" }

@@ -2,7 +2,7 @@
 
 import GuestMemory
 
-/// Everything that has to survive a snapshot of an `MMIOTransport`; the default is the state after a reset.
+/// Everything that must survive a snapshot of an `MMIOTransport`; the default is the state after a reset.
 ///
 /// A state from outside is taken with care: unknown bits are dropped, and queues that the device has not.
 package struct MMIOTransportState: Codable, Hashable, Sendable {

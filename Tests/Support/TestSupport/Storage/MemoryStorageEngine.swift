@@ -37,7 +37,7 @@ final class MemoryStorageEngine: StorageEngine {
         return completed.popLast()
     }
 
-    /// A disk that holds back lets go when somebody has to wait for it.
+    /// A disk that holds back lets go when somebody must wait for it.
     func waitForCompletion() {
         held += submitted
         submitted.removeAll(keepingCapacity: true)

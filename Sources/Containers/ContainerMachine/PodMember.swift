@@ -18,7 +18,7 @@ package struct PodMember: Hashable, Sendable {
         sharesIPC = description["shares_ipc"] == true
     }
 
-    /// Makes a container one of the pod's: what it shares, and its limits in the guest.
+    /// Makes a container a member of the pod: its shared namespaces, and its limits in the guest.
     func apply(_ configuration: JSONValue, to container: inout GuestContainer) {
         let resources = configuration["linux"]["resources"]
         func limit(_ value: JSONValue) -> UInt64 { UInt64(max(0, value.integerValue ?? 0)) }

@@ -106,7 +106,7 @@ package enum RuntimeSpecification {
     /// - Parameters:
     ///   - configuration: The whole file.
     ///   - base: The guest's disk with the root file system.
-    ///   - scratch: The guest's disk for what the container writes.
+    ///   - scratch: The guest's disk for the container's writes.
     ///   - interfaces: Its network.
     ///   - member: Its place in the pod whose machine the guest is; `nil` for a container that is alone there.
     /// - Returns: The program, in a container of its own.

@@ -22,7 +22,7 @@ package struct FileTree: TarSink {
     private let isPrivileged: Bool
     /// The owners of files, where this user cannot give files away.
     package private(set) var owners: [String: (user: UInt32, group: UInt32)] = [:]
-    /// The names that the current layer has made: whiteouts hide only what is below it.
+    /// The names of the current layer: whiteouts hide only files of lower layers.
     private var ofThisLayer: Set<String> = []
     private var byteCount: Int64 = 0
     private let byteLimit: Int64
@@ -33,7 +33,7 @@ package struct FileTree: TarSink {
 
     /// - Parameters:
     ///   - folder: An empty folder that nobody else can enter.
-    ///   - hasLayers: Whether what comes is layers, with whiteouts.
+    ///   - hasLayers: Whether the input is layers, with whiteouts.
     ///   - byteLimit: The most bytes that may come.
     /// - Throws: `ImageError` where it cannot be opened.
     package init(_ folder: FilePath, hasLayers: Bool = true, byteLimit: Int64 = Self.byteLimit) throws(ImageError) {
@@ -191,7 +191,7 @@ package struct FileTree: TarSink {
         return Handle(OwnedDescriptor(adopting: raw))
     }
 
-    /// Removes what the layers below have in a folder.
+    /// Removes a folder's files of lower layers.
     private func removeLower(in folder: FileDescriptor, _ path: String) throws(ImageError) {
         for name in try names(in: folder) {
             let child = path.isEmpty ? name : path + "/" + name

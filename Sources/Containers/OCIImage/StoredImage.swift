@@ -19,7 +19,7 @@ package struct StoredImage: Hashable, Sendable {
     /// - Parameters:
     ///   - reference: The image.
     ///   - cache: Keeps file systems.
-    ///   - report: Is told what takes time.
+    ///   - report: Called with messages about slow steps.
     /// - Throws: `ImageError` and `RootImageError`.
     package init(_ reference: ImageReference, in cache: ImageCache, report: (String) -> Void = { _ in }) throws {
         switch reference {

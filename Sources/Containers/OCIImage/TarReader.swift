@@ -204,7 +204,7 @@ package struct TarReader<Sink: TarSink> {
         return try number(bytes)
     }
 
-    /// Takes what has been collected about the next entry.
+    /// Takes the collected fields of the next entry.
     private mutating func readExtension(_ type: UInt8) throws(ImageError) {
         defer { collected = [] }
         switch type {

@@ -9,7 +9,7 @@ package enum FileSystemImage {
     /// The owner of a file that the folder itself cannot have.
     package typealias Owners = [String: (user: UInt32, group: UInt32)]
 
-    /// The size of a container's own disk: sparse, so it takes what is written.
+    /// The size of a container's own disk, which is sparse.
     private static let scratchByteCount: Int64 = 8 << 30
 
     /// Makes an ext4 file system with the files of a folder, which is never written to.
@@ -17,7 +17,7 @@ package enum FileSystemImage {
     /// - Parameters:
     ///   - path: The new file.
     ///   - folder: The folder.
-    ///   - listing: What is in it.
+    ///   - listing: Its contents.
     ///   - owners: Owners that differ from the folder's.
     /// - Throws: `RootImageError`.
     package static func make(
@@ -60,7 +60,7 @@ package enum FileSystemImage {
         try run("debugfs", ["-w", "-f", list.hostText, path.hostText])
     }
 
-    /// Makes an empty ext4 file system for what a container writes.
+    /// Makes an empty ext4 file system for a container's writes.
     ///
     /// - Parameter path: The new file.
     /// - Throws: `RootImageError`.
@@ -100,7 +100,7 @@ package enum FileSystemImage {
     /// The folders of the guest's overlay: a guest that makes them looks through bitmaps of the disk for room.
     private static let scratchFolders = "mkdir upper\nmkdir work\n"
 
-    /// A digest of all that an empty file system is made by.
+    /// A digest of all inputs of an empty file system.
     static var scratchDigest: String {
         let facts = "sparse \(scratchByteCount) \(scratchArguments.joined(separator: " ")) \(scratchFolders)"
         return SHA256.hex(of: Array(facts.utf8))

@@ -4,14 +4,14 @@ import Glibc
 package import Host
 package import SystemPackage
 
-/// File systems that were made before, by what they are made of.
+/// File systems that were made before, by a digest of their contents.
 ///
 /// An entry is a folder that appears when it is whole. What nobody used for the longest time goes when there is too much; whoever
 /// has such a file open keeps it.
 package struct ImageCache: Sendable {
     /// The room that entries may take.
     package static let byteLimit: Int64 = 20 << 30
-    /// Changes when an older Martlet's entries are not what this one makes.
+    /// The version of the entries: changes when older entries are no longer valid.
     private static let version = 1
 
     package let folder: FilePath
@@ -32,7 +32,7 @@ package struct ImageCache: Sendable {
 
     /// The folder of an entry, marked as used now.
     ///
-    /// - Parameter key: What it is made of, as a digest.
+    /// - Parameter key: The digest of its contents.
     /// - Returns: `nil` where it must be made.
     package func entry(_ key: String) -> FilePath? {
         let path = self.path(key)
@@ -44,7 +44,7 @@ package struct ImageCache: Sendable {
     /// Makes an entry, unless somebody else is faster.
     ///
     /// - Parameters:
-    ///   - key: What it is made of, as a digest.
+    ///   - key: The digest of its contents.
     ///   - fill: Fills an empty folder, which only this user can enter.
     /// - Returns: The entry's folder.
     /// - Throws: `RootImageError`, or what `fill` throws.
@@ -172,9 +172,9 @@ package struct ImageCache: Sendable {
         }.appending("scratch.ext4")
     }
 
-    /// Makes an empty disk for what a container writes.
+    /// Makes an empty disk for a container's writes.
     ///
-    /// - Parameter path: Its name, which it gets when it is whole, in place of what has it.
+    /// - Parameter path: Its name, which it gets when it is complete, in place of an existing file.
     /// - Throws: `RootImageError`.
     package func makeScratch(_ path: FilePath) throws {
         let template = try scratch()

@@ -75,7 +75,7 @@ package struct OverlayIdentity: Hashable, Sendable {
     /// The number of files up to which a lower folder is known by them.
     private static let smallLayer = 32
 
-    /// A digest of a layer's files; `nil` where they are more than `limit`, or hide or redirect what is below them.
+    /// A digest of a layer's files; `nil` where they are more than `limit`, or hide or redirect lower files.
     private static func files(_ folder: [UInt8], limit: Int = .max) -> String? {
         var isPlain = true
         let listing = try? TreeListing(of: FilePath(hostText: String(hostBytes: folder)), entryLimit: limit) { file in

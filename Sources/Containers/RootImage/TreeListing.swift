@@ -4,7 +4,7 @@ import Glibc
 import Host
 package import SystemPackage
 
-/// A look at all files of a folder: how much room they need, and a digest that changes when any of them does.
+/// The files of a folder: the room that they need, and a digest that changes when any of them does.
 package struct TreeListing: Hashable, Sendable {
     package private(set) var entryCount = 0
     /// The room for contents and folders, in blocks of 4 KiB.

@@ -57,7 +57,7 @@ struct ContainerState {
         FolderTree.remove(folder)
     }
 
-    /// Notes what came from the engine, for later commands.
+    /// Records the engine's arguments, for later commands.
     ///
     /// - Parameter description: `bundle`, its bundle; `scratch`, a disk that goes with the container; `pid_file`, in which runc
     ///   leaves the number of the container's process; `network_namespace`, the path of its network where the engine made that;

@@ -92,7 +92,7 @@ struct CreateCommand {
     /// The file that gets the number of the container's process, which `start` asks for.
     private var pidFile: String { options["--pid-file"] ?? state.folder.appending("pid").hostText }
 
-    /// The disk for what the container writes: kept in the engine's own folder, where that lasts.
+    /// The disk for the container's writes: kept in the engine's own folder, if that lasts.
     ///
     /// - Returns: The disk, and whether it is the engine's to remove.
     private func makeScratch(_ bundle: FilePath, _ cache: ImageCache) throws -> (FilePath, Bool) {

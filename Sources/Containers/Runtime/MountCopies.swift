@@ -6,7 +6,7 @@ import Host
 import JSON
 import SystemPackage
 
-/// Copies of what a container has mounted from the host: files, and small folders that it only reads.
+/// Copies of a container's mounts from the host: files, and small read-only folders.
 struct MountCopies {
     private let folder: FilePath
     private var files = StagedFiles()

@@ -10,11 +10,11 @@ import SystemPackage
 struct OuterContainer {
     private let installation: Installation
     private let state: ContainerState
-    /// The container's root file system, and the disk for what it writes.
+    /// The container's root file system, and the disk for its writes.
     var disks: (base: FilePath, scratch: FilePath)?
     /// The machine that runs in the container, where one does.
     var machine: MachineSize?
-    /// The folder with what the machine may go on from.
+    /// The folder of the template that the machine may be restored from.
     var templates: FilePath?
     /// The folder that the machine of the container's pod has its sockets in.
     var pod: FilePath?
@@ -55,7 +55,7 @@ struct OuterContainer {
                 }
             }
         }
-        // The root is read-only: what is mounted on must be there.
+        // The root is read-only: mount points must exist.
         for kept in Self.kept.sorted() { folders.append(String(kept.dropFirst())) }
         for name in folders { try makeFolder(state.outer.pushing(FilePath(hostText: name))) }
         for name in files { try makeFile(state.outer.pushing(FilePath(hostText: name))) }
@@ -111,7 +111,7 @@ struct OuterContainer {
         ]
     }
 
-    /// Raises limits of memory: the guest's memory is what the container was promised.
+    /// Raises limits of memory: the guest's memory is the container's limit.
     static func withRoomForMachine(_ resources: JSONValue, _ guestMiB: Int64) -> JSONValue {
         var memory = resources["memory"]
         guard case .object = memory else { return resources }

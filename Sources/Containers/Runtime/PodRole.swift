@@ -8,12 +8,12 @@ import JSON
 enum PodRole {
     /// Not in a pod whose containers share a machine.
     case none
-    /// It holds what the containers of a pod share: the pod's machine.
+    /// The container is the pod's machine, which the pod's containers share.
     case sandbox
     /// A container in the machine of a pod.
     case member(Pod)
 
-    /// Indicates whether it holds what a pod shares.
+    /// Indicates whether the container is a pod's machine.
     var isSandbox: Bool { if case .sandbox = self { true } else { false } }
 
     /// A pod whose machine is there.
@@ -54,7 +54,7 @@ enum PodRole {
 }
 
 extension PodRole.Pod {
-    /// The part of a container's description that says what it shares in the guest.
+    /// The part of a container's description with its shared namespaces in the guest.
     ///
     /// - Throws: `RuntimeProblem` for processes of others than the pod's.
     func description(of configuration: JSONValue, _ state: ContainerState) throws(RuntimeProblem) -> JSONValue {

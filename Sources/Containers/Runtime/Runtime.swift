@@ -60,7 +60,7 @@ enum Runtime {
     }
 }
 
-/// The reason why the runtime does not do what an engine asks, in the words that engines look for.
+/// The reason why the runtime refuses a command, in the words that engines look for.
 struct RuntimeProblem: Error, CustomStringConvertible {
     let description: String
 

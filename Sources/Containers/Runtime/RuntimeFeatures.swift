@@ -2,7 +2,7 @@
 
 import JSON
 
-/// The answer of `features`: the parts of OCI's runtime specification that machines serve, whatever the runtime behind could do.
+/// The answer of `features`: the parts of OCI's runtime specification that machines serve, whatever the host's runtime supports.
 enum RuntimeFeatures {
     static let description: JSONValue = [
         "ociVersionMin": "1.0.0", "ociVersionMax": "1.0.2",

@@ -18,7 +18,7 @@ struct RuntimeOptions {
     private(set) var rest: [String] = []
     /// Options of the command with a value, by their long names.
     private var values: [String: String] = [:]
-    /// The places of those values in `arguments`: whole words, or behind an equals sign.
+    /// The places of those values in `arguments`: whole words, or after an equals sign.
     private var places: [String: Int] = [:]
     private var flags: Set<String> = []
 
@@ -110,7 +110,7 @@ struct RuntimeOptions {
         return id
     }
 
-    /// Tells an error where engines look for it: the log, and standard error.
+    /// Reports an error where engines look for it: the log, and standard error.
     func report(_ message: String) {
         let message = printable(message)
         try? FileDescriptor.standardError.write(all: "\(message)\n".utf8)

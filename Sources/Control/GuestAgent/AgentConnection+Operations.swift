@@ -108,7 +108,7 @@ extension AgentConnection {
         try send(AgentMessage(.disks, payload))
     }
 
-    /// Takes the answer to what has no other.
+    /// Takes the answer to a request without a result.
     ///
     /// - Returns: False where the agent has gone without one.
     /// - Throws: `AgentError`: the agent's own where it has said why it did not do it.

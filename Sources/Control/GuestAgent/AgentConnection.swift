@@ -18,7 +18,7 @@ package final class AgentConnection {
     ///
     /// - Parameters:
     ///   - path: The socket.
-    ///   - patience: How long a guest may take to boot.
+    ///   - patience: The time that a guest may take to boot.
     ///   - isAlive: Asked while nobody answers, whether the machine still runs.
     /// - Throws: `AgentError.unreachable`.
     package convenience init(
@@ -72,7 +72,7 @@ package final class AgentConnection {
         while !rest.isEmpty { rest = rest.dropFirst(try socket.send(rest)) }
     }
 
-    /// Ends the connection, and with it what the agent runs for it.
+    /// Ends the connection, and with it the agent's program.
     package func close() {
         shutdown(socket.descriptor.rawValue, CInt(SHUT_RDWR))
     }

@@ -3,7 +3,7 @@
 import Host
 package import SystemPackage
 
-/// The reason why the guest's agent did not do what it was asked for.
+/// The reason why an operation of the guest's agent failed.
 package enum AgentError: Error, Hashable, CustomStringConvertible {
     /// The agent says that something failed in the guest.
     case failed(Errno, String)

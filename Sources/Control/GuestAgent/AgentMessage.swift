@@ -67,7 +67,7 @@ package struct AgentMessage: Hashable, Sendable {
     }
 }
 
-/// Reads a payload; what is missing is zero, and `isWhole` says so.
+/// Reads a payload; missing bytes are zero, and `isWhole` reports them.
 struct AgentPayload {
     private var rest: ArraySlice<UInt8>
     private(set) var isWhole = true

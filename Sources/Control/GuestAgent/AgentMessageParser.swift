@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Cuts what the guest sends into messages; a guest can send anything.
+/// Splits the guest's bytes into messages; a guest can send anything.
 package struct AgentMessageParser {
     private var buffer: [UInt8] = []
     /// The part of the buffer that is taken already.

@@ -17,7 +17,7 @@ enum FileTransfer {
 
     static let depthLimit = 64
 
-    /// The links that are sent as what they lead to.
+    /// The links that are followed.
     enum FollowedLinks {
         case none, first, all
     }
@@ -128,7 +128,7 @@ enum FileTransfer {
 }
 
 extension FileTransfer {
-    /// Writes what a guest sends into one folder of the host, and nowhere else.
+    /// Writes files from a guest into one folder of the host, and nowhere else.
     final class Receiver {
         private let root: OwnedDescriptor
         private let name: String
@@ -142,7 +142,7 @@ extension FileTransfer {
         }
 
         /// - Parameters:
-        ///   - target: A folder, or the new name of what comes.
+        ///   - target: A folder, or the new name of the file.
         ///   - name: Its name where the target is a folder.
         /// - Throws: `AgentError.host`.
         init(into target: FilePath, named name: String) throws(AgentError) {
@@ -193,7 +193,7 @@ extension FileTransfer {
             }
         }
 
-        /// Makes what the last component names, through folders only.
+        /// Creates the file of the last component, through folders only.
         ///
         /// - Returns: 0, or the number of an error.
         private func make(_ path: ArraySlice<String>, in folder: FileDescriptor, _ mode: UInt32, _ target: String)

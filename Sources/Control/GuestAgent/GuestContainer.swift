@@ -23,7 +23,7 @@ package struct GuestContainer: Hashable, Sendable {
     package var name = onlyName
     /// The guest's disk with the file system that all containers of the image share.
     package var base: String
-    /// The guest's disk for what the container writes; empty for its memory.
+    /// The guest's disk for the container's writes; empty for its memory.
     package var scratch = ""
     package var isReadOnly = false
     package var mounts: [Mount] = []

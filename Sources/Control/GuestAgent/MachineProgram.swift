@@ -28,7 +28,7 @@ package final class MachineProgram: Sendable {
 
         package init() {}
 
-        /// Reads what a machine says of its program.
+        /// Reads a machine's description of its program.
         ///
         /// - Parameter json: The header, and more; null where there is no program.
         /// - Throws: `JSONError` where it is not a header.

@@ -53,7 +53,7 @@ package final class ProgramRun {
     ///   - input: Standard input, or the terminal; `nil` for none.
     ///   - output: Takes standard output.
     ///   - errorOutput: Takes standard error.
-    ///   - signals: What the program is sent.
+    ///   - signals: The signals for the program.
     package init(
         _ connection: AgentConnection,
         input: (any ProgramStream)?,
@@ -138,14 +138,14 @@ package final class ProgramRun {
         return nil
     }
 
-    /// Writes what is ready to be taken: never more than a pipe that is writable takes without a wait.
+    /// Writes pending output: never more than a writable pipe takes without blocking.
     private func writeWaiting() {
         do throws(Errno) {
             waiting = waiting.dropFirst(try waitingFor.writeSome(waiting.prefix(Int(PIPE_BUF))))
         } catch .resourceTemporarilyUnavailable {
             return
         } catch {
-            // As if the program itself had found nobody there; what it continues writing is dropped.
+            // As if the program itself had lost its reader; its further output is dropped.
             brokenOutputs.insert(waitingFor.descriptor.rawValue)
             waiting = []
             signals.send(SIGPIPE)

@@ -9,10 +9,10 @@ package protocol ProgramStream: Sendable {
     var descriptor: FileDescriptor { get }
     /// The event of `descriptor` that means room to write.
     var roomEvent: Poll.Events { get }
-    /// The size of the terminal behind the stream; `nil` where there is none.
+    /// The size of the stream's terminal; `nil` where there is none.
     var terminalSize: Terminal.Size? { get }
 
-    /// Reads what is there.
+    /// Reads available bytes.
     ///
     /// - Returns: Nothing at the end.
     /// - Throws: `Errno`; `.resourceTemporarilyUnavailable` where nothing is there yet.

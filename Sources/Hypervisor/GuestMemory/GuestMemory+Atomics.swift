@@ -7,7 +7,7 @@ extension GuestMemory {
     ///
     /// - Parameters:
     ///   - address: A multiple of 8.
-    ///   - expected: The value to look for.
+    ///   - expected: The expected value.
     ///   - desired: The value to store when it is found.
     /// - Returns: The value that was there.
     /// - Throws: `outOfRange`, also for an address that is not aligned.
@@ -32,7 +32,7 @@ extension GuestMemory {
     ///
     /// - Parameters:
     ///   - address: A multiple of 16.
-    ///   - expected: The value to look for.
+    ///   - expected: The expected value.
     ///   - desired: The value to store when it is found.
     /// - Returns: The value that was there.
     /// - Throws: `outOfRange`, also for an address that is not aligned.

@@ -19,7 +19,7 @@ extension GuestMemory {
     /// Adds to `vectors` where bytes of the guest lie in this process, for a call by which the kernel copies them.
     ///
     /// The one way by which addresses leave: input and output at the speed of the disk allows no second copy. Nobody may
-    /// look through them, since the guest changes what is there at any time; and they are valid only while this memory is.
+    /// follow them, since the guest may change the bytes at any time; and they are valid only while this memory is.
     ///
     /// - Parameters:
     ///   - range: The bytes.

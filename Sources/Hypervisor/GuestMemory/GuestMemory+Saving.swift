@@ -12,7 +12,7 @@ extension GuestMemory {
         package fileprivate(set) var written: [Range<UInt64>] = []
     }
 
-    /// Writes memory to a file, region behind region, with holes for the pages that are all zeros, or as they are in another file.
+    /// Writes memory to a file, region after region, with holes for the pages that are all zeros, or as they are in another file.
     ///
     /// No vCPU runs and no device works meanwhile.
     ///
@@ -20,7 +20,7 @@ extension GuestMemory {
     ///   - file: Empty.
     ///   - base: An earlier file of this memory: only what differs is written then, zeros too.
     ///   - isWanted: Asked now and then whether to go on.
-    /// - Returns: The checksums of memory, and what was written.
+    /// - Returns: The checksums of memory, and the written pages.
     /// - Throws: `host`: the file cannot be written, or is not wanted any more (`ECANCELED`).
     package func save(
         to file: FileDescriptor,
@@ -63,7 +63,7 @@ extension GuestMemory {
         return saved
     }
 
-    /// Has the memory, which nobody has touched, begin with what a file holds, region behind region.
+    /// Maps a file's contents into untouched memory, region after region.
     ///
     /// - Parameter file: The file; once.
     /// - Throws: The errors of `GuestMemoryRegion.begin`.
@@ -92,7 +92,7 @@ extension GuestMemoryRegion {
     ///   - before: The bytes of the range as they were; `nil` for zeros that need not be written.
     ///   - checksum: Of the chunk.
     ///   - firstNumber: The number of the range's first page in the chunk.
-    ///   - saved: Gets what was written.
+    ///   - saved: Gets the written pages.
     /// - Throws: `host`: the file cannot be written.
     fileprivate func save(
         _ range: Range<UInt64>,

@@ -5,10 +5,10 @@ import Glibc
 extension GuestMemory {
     /// Returns whether the bytes `pattern` are somewhere in `range`.
     ///
-    /// Looks at copies of a piece each, so that the guest may write meanwhile and a pattern may lie in two regions.
+    /// Searches copies of a piece each, so that the guest may write meanwhile and a pattern may lie in two regions.
     ///
     /// - Parameters:
-    ///   - pattern: What to look for; an empty one is everywhere.
+    ///   - pattern: The bytes to find; an empty pattern is everywhere.
     ///   - range: Where to look.
     /// - Returns: Whether it is there as a whole.
     /// - Throws: `outOfRange`, when a part of the range is not guest memory.

@@ -59,7 +59,7 @@ package final class GuestMemory: Sendable {
     ///
     /// - Throws: `outOfRange`.
     package func read(byteCount: Int, at address: GuestAddress) throws(GuestMemoryError) -> [UInt8] {
-        // Checked first, so that no caller allocates what a guest made up.
+        // Checked first, so that no caller allocates a size that a guest made up.
         guard byteCount >= 0, contains(address, byteCount: UInt64(byteCount)) else {
             throw .outOfRange(address, byteCount: UInt64(clamping: byteCount))
         }
@@ -171,7 +171,7 @@ package final class GuestMemory: Sendable {
     /// Calls `body` for each part of the range that lies in one region, after all of it was found to be guest RAM.
     ///
     /// - Parameters:
-    ///   - address: Where the range begins.
+    ///   - address: The start of the range.
     ///   - byteCount: The size of the range.
     ///   - body: Gets the part's host pointer, its offset in the range and its size in bytes.
     /// - Throws: `outOfRange`, or what `body` throws.

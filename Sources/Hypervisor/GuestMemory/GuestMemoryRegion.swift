@@ -77,7 +77,7 @@ package final class GuestMemoryRegion: Sendable {
         unsafe munmap(reservation.baseAddress, reservation.count)
     }
 
-    /// Has the region, which nobody has touched, begin with what a file holds.
+    /// Maps a file's contents into an untouched region.
     ///
     /// The file's data is mapped lazily: what nobody writes is shared with all who map the file, and the file never changes. Its
     /// holes stay as they are: a touched hole of a mapped file would fill the host's page cache with zeros.

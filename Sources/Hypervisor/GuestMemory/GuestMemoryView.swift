@@ -18,7 +18,7 @@ public struct GuestMemoryView: Sendable {
     ///
     /// - Parameters:
     ///   - memory: The guest's memory.
-    ///   - address: Where the window begins.
+    ///   - address: The start of the window.
     ///   - byteCount: Its size; not 0.
     package init?(_ memory: GuestMemory, at address: GuestAddress, byteCount: Int) {
         guard byteCount > 0, let region = memory.region(containing: address) else { return nil }
@@ -74,7 +74,7 @@ public struct GuestMemoryView: Sendable {
         unsafe pointer(at: offset, byteCount: 8).storeBytes(of: value.littleEndian, as: UInt64.self)
     }
 
-    /// The integer at `offset`, a multiple of 2: what the guest wrote before it is seen after this.
+    /// The integer at `offset`, a multiple of 2: earlier writes of the guest are visible after this.
     @inlinable @inline(__always)
     public func loadAcquiring(at offset: Int) -> UInt16 {
         let atomic = unsafe atomicPointer(at: offset)

@@ -40,7 +40,7 @@ package final class MemoryFile: Sendable {
         guard size >= byteCount else { throw .endOfFile(missing: byteCount - size) }
     }
 
-    /// Tells whether somebody has cut the file short: then what was mapped from its end is lost to the guest.
+    /// Returns whether the file was truncated: the guest has then lost the memory that was mapped from its end.
     package var isTruncated: Bool {
         ((try? size()) ?? 0) < byteCount
     }

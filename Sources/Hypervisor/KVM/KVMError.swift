@@ -3,7 +3,7 @@
 import Host
 package import SystemPackage
 
-/// The reason why KVM could not be used, in words that say what to do.
+/// The reason why KVM cannot be used, with the remedy.
 package enum KVMError: Error, Hashable, CustomStringConvertible {
     /// `/dev/kvm` could not be opened.
     case unavailable(path: String, Errno)
@@ -60,7 +60,7 @@ extension Errno {
     fileprivate static var noSuchDevice: Errno { Errno(rawValue: 19) }
 }
 
-/// Turns what a `CKVM` function returned into a value or an error.
+/// Turns the result of a `CKVM` function into a value or an error.
 ///
 /// - Parameters:
 ///   - operation: The kernel's name of the call, for the message.

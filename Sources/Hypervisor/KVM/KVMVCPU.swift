@@ -79,7 +79,7 @@ package final class KVMVCPU: Sendable {
         guard result >= 0 else {
             switch Errno(rawValue: -result) {
             case .interrupted:
-                // Cleared before the caller looks at what it was kicked for, so a kick that comes later stays set.
+                // Cleared before the caller checks the reason of the kick, so a later kick stays set.
                 unsafe immediateExit.pointee.store(0, ordering: .sequentiallyConsistent)
                 return .interrupted
             case .resourceTemporarilyUnavailable:
@@ -287,7 +287,7 @@ package final class KVMVCPU: Sendable {
         cpuid.withLock { $0 = entries }
     }
 
-    /// Indicates whether CPUID tells the guest of INVPCID (leaf 7, EBX bit 10).
+    /// Indicates whether CPUID offers INVPCID to the guest (leaf 7, EBX bit 10).
     package var hasInvalidateProcessContext: Bool {
         cpuid.withLock { entries in entries.contains { $0.function == 7 && $0.index == 0 && $0.ebx & 1 << 10 != 0 } }
     }
@@ -307,7 +307,7 @@ package final class KVMVCPU: Sendable {
         try optional("KVM_SET_MSRS") { ckvm_set_msr(descriptor.rawValue, index, value) }
     }
 
-    /// The guest physical address behind a linear address by the vCPU's own page tables, or `nil` where none is mapped.
+    /// The guest physical address of a linear address, by the vCPU's own page tables, or `nil` where none is mapped.
     package func physicalAddress(ofLinear address: UInt64) throws(KVMError) -> UInt64? {
         var translation = kvm_translation()
         translation.linear_address = address

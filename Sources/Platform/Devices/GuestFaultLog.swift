@@ -3,7 +3,7 @@
 package import Logging
 import Synchronization
 
-/// Counts what a guest does wrong to one device, and says so at a limited rate.
+/// Counts guest errors at one device, and logs them at a limited rate.
 ///
 /// The first `verboseCount` faults are logged, after that only those whose number is a power of two: a guest that does
 /// nothing else for a year writes fewer than 64 more lines. No clock is needed, nothing is stored per fault, and a
@@ -18,7 +18,7 @@ package final class GuestFaultLog: Sendable {
     private let total = Atomic<UInt64>(0)
 
     /// - Parameters:
-    ///   - device: What the log calls the device.
+    ///   - device: The device's name in the log.
     ///   - logger: Where messages go; its own level decides whether they are written.
     ///   - level: The level of every message.
     package init(
@@ -36,7 +36,7 @@ package final class GuestFaultLog: Sendable {
 
     /// Counts one fault; makes and logs `fault` only if this one is due.
     ///
-    /// - Parameter fault: What the guest did, in words, without the device's name.
+    /// - Parameter fault: The guest's error, without the device's name.
     package func record(_ fault: @autoclosure () -> String) {
         let number = total.wrappingAdd(1, ordering: .relaxed).newValue
         guard number <= Self.verboseCount || number & (number &- 1) == 0 else { return }

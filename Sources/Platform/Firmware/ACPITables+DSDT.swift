@@ -102,7 +102,7 @@ extension ACPITables {
         ]
     )
 
-    /// The port by which a guest tells of its panic; the identifier is QEMU's.
+    /// The port by which a guest reports its panic; the identifier is QEMU's.
     private static let panicNotifier = AML.device(
         "PEVT",
         [
@@ -116,7 +116,7 @@ extension ACPITables {
 
     /// The generation ID: `ADDR` has the lower and the upper half of its address.
     ///
-    /// `_CID` has what the specification wants, and also the short form that Linux looks for, which is not a valid `_HID`.
+    /// `_CID` has the specified form, and also the short form that Linux looks for, which is not a valid `_HID`.
     private static let generationID = AML.device(
         "VGEN",
         [

@@ -32,7 +32,7 @@ package struct ACPITables: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - description: The machine.
-    ///   - address: Where the tables begin, with the RSDP; 16-byte aligned, since that is how the RSDP is searched for.
+    ///   - address: The start of the tables, with the RSDP; 16-byte aligned, since that is how the RSDP is searched for.
     ///   - capacity: The size of the area.
     /// - Throws: `tooLarge` when the tables do not fit, or an error of `FirmwareDescription`.
     package init(

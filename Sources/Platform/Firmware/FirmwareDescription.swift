@@ -24,7 +24,7 @@ package struct FirmwareDescription: Hashable, Sendable {
         /// The power button and the Generic Event Device that reports it.
         package static let powerButton = Self(rawValue: 1 << 4)
 
-        /// The generation ID, and the Generic Event Device that tells of another one.
+        /// The generation ID, and the Generic Event Device that announces a new one.
         package static let generationID = Self(rawValue: 1 << 5)
 
         package static let all: Self = [
@@ -58,7 +58,7 @@ package struct FirmwareDescription: Hashable, Sendable {
             self.features = features
         }
 
-        /// A family 6 processor with an FPU and a local APIC: all that readers of the table look at.
+        /// A family 6 processor with an FPU and a local APIC: the facts that readers of the table use.
         package static let generic = Self(signature: 0x600, features: 0x201)
     }
 

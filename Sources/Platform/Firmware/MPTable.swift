@@ -5,12 +5,12 @@ package import GuestMemory
 
 /// The Intel MultiProcessor Specification's tables (version 1.4), for kernels without ACPI.
 ///
-/// The floating pointer and, behind it, the configuration table lie in the last kilobyte of base memory, where the
+/// The floating pointer, followed by the configuration table, lies in the last kilobyte of base memory, where the
 /// specification has systems look (chapter 4). A second floating pointer, to the same table, lies where Linux looks
 /// first: its search costs two page-table updates and a TLB flush for each 16 bytes without one, and it searches
 /// whether or not there is ACPI, so on a slow host the copy is worth seconds of boot time.
 package struct MPTable: Hashable, Sendable {
-    /// The address of the floating pointer, behind which the configuration table lies.
+    /// The address of the floating pointer, which the configuration table follows.
     package let address: GuestAddress
     /// The floating pointer, which holds the address of the configuration table.
     package let floatingPointer: [UInt8]
@@ -22,7 +22,7 @@ package struct MPTable: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - description: The machine.
-    ///   - address: Where the floating pointer goes; 16-byte aligned.
+    ///   - address: The place of the floating pointer; 16-byte aligned.
     ///   - capacity: The size of the area; 1 KiB holds 38 processors beside all devices.
     /// - Throws: `tooLarge` when the tables do not fit, or an error of `FirmwareDescription`.
     package init(
@@ -71,7 +71,7 @@ package struct MPTable: Hashable, Sendable {
         return bytes
     }
 
-    /// The header (4.2) and the entries (4.3) behind it, sorted by type as they must be.
+    /// The header (4.2), followed by the entries (4.3), sorted by type as they must be.
     private static func configurationTable(_ description: FirmwareDescription) -> [UInt8] {
         // Local and I/O APIC ids share one space (3.6.6).
         let ids = description.apicIDs.filter { $0 < 255 }

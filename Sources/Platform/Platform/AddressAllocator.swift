@@ -7,7 +7,7 @@ package struct AddressAllocator: Hashable, Sendable {
     private var next: UInt64
     private let end: UInt64
 
-    /// - Parameter range: `X86Layout` says what it is for.
+    /// - Parameter range: A range of `X86Layout`.
     package init(_ range: Range<GuestAddress>) {
         (next, end) = (range.lowerBound.rawValue, range.upperBound.rawValue)
     }

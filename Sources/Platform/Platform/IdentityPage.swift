@@ -15,7 +15,7 @@ package import GuestMemory
 /// | 16 | 8 | the time in seconds since 1970, or 0 for a clock that is right |
 /// | 24 | 4 | nanoseconds |
 /// | 28 | 4 | the number of bytes of the host name, or 0 for the name that the guest has |
-/// | 32 | 32 | random numbers of the host's |
+/// | 32 | 32 | random numbers of the host |
 /// | 64 | 64 | the host name |
 /// | 128 | 4 | 1 where the machine is saved as soon as its guest is ready, else 0 |
 /// | 132 | 4 | 0 |

@@ -42,19 +42,19 @@ package enum X86Layout {
     package static let mpTable: GuestAddress = 0x9_fc00
     /// The end of RAM below the legacy video and ROM hole.
     package static let legacyHole: GuestAddress = 0xa_0000
-    /// The RSDP and the ACPI tables behind it.
+    /// The RSDP, followed by the ACPI tables.
     ///
     /// ACPI 6.5, 5.2.5.1: E0000h to FFFFFh is searched for the RSDP.
     package static let acpiTables: GuestAddress = 0xe_0000
     package static let acpiTablesCapacity: UInt64 = 0x1_c000
-    /// The number that says which machine of a snapshot this is (VMGenID), in a page of its own.
+    /// The number that distinguishes the machines of a snapshot (VMGenID), in a page of its own.
     package static let generationID: GuestAddress = 0xf_c000
     /// `setup_data` entries (the identity page and the RNG seed), two pages.
     ///
     /// Reserved memory, because Linux splits an E820 entry of RAM around them. The last page below 1 MiB is left to the
     /// reset vector, and to the ELF header that `ld -Ttext=0x100000` puts there.
     package static let setupData: GuestAddress = 0xf_d000
-    /// The payload of the first entry, where that is the identity page: behind a header of 16 bytes.
+    /// The payload of the first entry, where that is the identity page: after a header of 16 bytes.
     package static let identityPage: GuestAddress = 0xf_d010
     /// The reset vector in real mode, F000:FFF0: a kernel may jump there to reboot.
     package static let resetVector: GuestAddress = 0xf_fff0

@@ -67,7 +67,7 @@ package final class MetadataBackend: NetworkBackend {
         }
         guard let own = network.nextFrame() else { return base.receive(into: &frame) }
         let byteCount = headerByteCount + own.count
-        // Not for a driver whose buffers are smaller than what it said it takes.
+        // Not for a driver whose buffers are smaller than it announced.
         guard byteCount <= frame.byteCount else { return .dropped }
         let bytes = [UInt8](repeating: 0, count: headerByteCount) + own
         unsafe bytes.withUnsafeBytes { unsafe frame.copy($0) }

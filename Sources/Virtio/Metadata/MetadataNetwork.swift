@@ -14,7 +14,7 @@ struct MetadataNetwork {
     static let hardwareAddress: [UInt8] = [0x06, 0x01, 0x23, 0x45, 0x67, 0x01]
     private static let port: UInt16 = 80
     private static let (typeARP, typeIPv4): (UInt16, UInt16) = (0x0806, 0x0800)
-    /// The part of a frame that tells whether it is for this address.
+    /// The part of a frame that shows whether it is for this address.
     static let headByteCount = 42
 
     private let address: IPv4Address
@@ -27,7 +27,7 @@ struct MetadataNetwork {
     private var clock: UInt64 = 0
 
     private struct Connection {
-        /// The hardware address, and a segment of the guest's: its addresses and ports are the connection's.
+        /// The hardware address, and a segment of the guest, whose addresses and ports are the connection's.
         var guest: [UInt8]
         var peer: TCPSegment
         var lastUse: UInt64

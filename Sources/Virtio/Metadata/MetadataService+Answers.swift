@@ -5,12 +5,12 @@ import JSON
 import MachineModel
 import Synchronization
 
-/// The guest's side: requests, in either version of the service, and Firecracker's words for what is wrong with one.
+/// The guest's side: requests, in either version of the service, and Firecracker's error messages.
 extension MetadataService {
     private static let tokenHeaders = ["X-metadata-token", "X-aws-ec2-metadata-token"]
     private static let lifetimeHeaders = ["X-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token-ttl-seconds"]
 
-    /// Answers a request of the guest's.
+    /// Answers a request of the guest.
     ///
     /// - Parameters:
     ///   - request: The request.

@@ -69,7 +69,7 @@ struct TCPConnection {
         case replaced
     }
 
-    /// Takes a segment of the guest's.
+    /// Takes a segment of the guest.
     ///
     /// - Parameters:
     ///   - segment: The segment.
@@ -169,7 +169,7 @@ struct TCPConnection {
 
     /// Takes the next segment for the guest.
     ///
-    /// - Parameter peer: A segment of the guest's to answer: its addresses and ports count.
+    /// - Parameter peer: A segment of the guest to answer: its addresses and ports count.
     /// - Returns: The segment; `nil` where there is none.
     mutating func nextSegment(to peer: TCPSegment) -> TCPSegment? {
         guard hasSegment else { return nil }

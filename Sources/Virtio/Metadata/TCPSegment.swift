@@ -2,7 +2,7 @@
 
 import MachineModel
 
-/// A TCP segment in an IPv4 packet, without what the metadata service has no use for (RFC 791, RFC 9293).
+/// A TCP segment in an IPv4 packet, reduced to the needs of the metadata service (RFC 791, RFC 9293).
 struct TCPSegment: Equatable {
     /// The control bits.
     struct Flags: OptionSet, Hashable {
@@ -32,11 +32,11 @@ struct TCPSegment: Equatable {
 }
 
 extension TCPSegment {
-    /// Reads a packet; `nil` for a fragment, and for what is no TCP segment.
+    /// Reads a packet; `nil` for a fragment, and for anything but a TCP segment.
     ///
     /// Checksums are not looked at: a guest leaves them to its network device, which is this process.
     ///
-    /// - Parameter packet: The bytes behind the Ethernet header, padding included.
+    /// - Parameter packet: The bytes after the Ethernet header, padding included.
     init?(packet: ArraySlice<UInt8>) {
         let ip = ByteReader(packet)
         guard let version = ip.byte(at: 0), version >> 4 == 4, let total = ip.word(at: 2).map(Int.init),

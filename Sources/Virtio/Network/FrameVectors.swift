@@ -4,13 +4,13 @@ package import Glibc
 
 /// The places in this process's memory that hold one frame, for calls by which the kernel copies it.
 ///
-/// Made once and filled again and again. A guest may change what is there at any time, so nobody looks at it: it is copied
+/// Made once and filled again and again. A guest may change the bytes at any time, so nobody reads them: they are copied
 /// as it is, and `have` is for statistics. The memory must outlive every use.
 @safe
 package struct FrameVectors {
-    /// The first one is free for what a back end puts before a frame.
+    /// The first one is free for a back end's prefix of a frame.
     private var vectors: [iovec] = unsafe [iovec()]
-    /// The first vector of the frame, behind those that `removeFirst` has used up.
+    /// The first vector of the frame, after those that `removeFirst` has consumed.
     private var first = 1
     /// The size of all places together.
     package private(set) var byteCount = 0
@@ -25,7 +25,7 @@ package struct FrameVectors {
         byteCount = 0
     }
 
-    /// Adds a place behind the others; one that begins at the end of the last place makes that longer.
+    /// Appends a place; one that begins at the end of the last place makes that longer.
     ///
     /// Fewer places cost the kernel less: the buffers of a network driver often lie side by side.
     @unsafe
@@ -72,7 +72,7 @@ package struct FrameVectors {
 
     /// Leaves only the first bytes.
     ///
-    /// - Parameter count: How many; more than there are changes nothing.
+    /// - Parameter count: The number to keep; a larger number changes nothing.
     package mutating func keepFirst(_ count: Int) {
         guard count < byteCount else { return }
         var (left, index) = (count, first)
@@ -85,7 +85,7 @@ package struct FrameVectors {
         byteCount = count
     }
 
-    /// Calls `body` with all places, behind `prefix` where there is one.
+    /// Calls `body` with all places, after `prefix` where there is one.
     @unsafe
     mutating func withVectors<R>(
         prefixed prefix: iovec? = nil,
@@ -104,7 +104,7 @@ package struct FrameVectors {
     ///
     /// - Parameters:
     ///   - bytes: The bytes.
-    ///   - offset: Where it begins, counted through all places; what has no place is dropped.
+    ///   - offset: The start, counted through all places; bytes without a place are dropped.
     @unsafe
     package func copy(_ bytes: UnsafeRawBufferPointer, to offset: Int = 0) {
         unsafe forEachPiece(from: offset, count: bytes.count) { place, position, count in
@@ -120,12 +120,12 @@ package struct FrameVectors {
         }
     }
 
-    /// Looks for certain bytes in their place.
+    /// Compares bytes in their place.
     ///
     /// - Parameters:
     ///   - bytes: Eight bytes at most, the first one lowest.
-    ///   - count: How many.
-    ///   - offset: Where they begin, counted through all places.
+    ///   - count: The number of bytes.
+    ///   - offset: The start, counted through all places.
     /// - Returns: Whether they are there.
     package func have(_ bytes: UInt64, count: Int, at offset: Int) -> Bool {
         // A driver's frames mostly lie in one place.

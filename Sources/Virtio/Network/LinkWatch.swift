@@ -32,7 +32,7 @@ package final class LinkWatch: Sendable {
     /// Readable when any interface has changed.
     package var descriptor: FileDescriptor { events.borrowed }
 
-    /// Takes what has happened, and looks.
+    /// Takes pending events, and checks the interface.
     ///
     /// - Returns: The interface's state.
     package func takeState() -> State {

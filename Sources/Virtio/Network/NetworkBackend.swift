@@ -10,7 +10,7 @@ package import SystemPackage
 package protocol NetworkBackend: AnyObject {
     /// Readable when a frame has come, writable when there is place again; stays open as long as the back end.
     var descriptor: FileDescriptor { get }
-    /// Indicates whether a header of 12 bytes precedes each frame in both directions, which says what is unfinished about it.
+    /// Indicates whether a header of 12 bytes precedes each frame in both directions, which describes unfinished checksums and segments.
     ///
     /// The kernel's `struct virtio_net_hdr_v1`; its last field, the number of buffers, is nobody's but the receiver's.
     var hasOffloadHeader: Bool { get }
@@ -18,7 +18,7 @@ package protocol NetworkBackend: AnyObject {
     /// Signalled when the back end itself has a frame for the guest; `nil` where all frames come from `descriptor`.
     var ownFrames: EventFD? { get }
 
-    /// Chooses what the receiver takes unfinished; nothing at first.
+    /// Sets the offloads that the receiver accepts; none at first.
     ///
     /// - Parameter offloads: Consistent ones that the connection offers.
     /// - Throws: `NetworkError`.
@@ -28,7 +28,7 @@ package protocol NetworkBackend: AnyObject {
     /// - Parameter frame: The frame, with its header where there is one; used up unless it must wait.
     /// - Returns: Whether it was taken.
     func send(_ frame: inout FrameVectors) -> NetworkSending
-    /// Sends what was taken and is still here: at the end of each turn, and once the descriptor has become writable.
+    /// Sends frames that were taken and are still here: at the end of each turn, and once the descriptor has become writable.
     func flush() -> NetworkSending
     /// Receives a frame.
     ///
@@ -43,7 +43,7 @@ extension NetworkBackend {
 
 /// The sizes of frames.
 package enum NetworkFrame {
-    /// The size of the header that tells what is unfinished about a frame.
+    /// The size of the header that describes a frame's offloads.
     package static let headerByteCount = 12
     /// Two addresses and a type.
     package static let minimumByteCount = 14
@@ -64,7 +64,7 @@ package enum NetworkSending: Equatable {
 
 /// The result of receiving a frame.
 package enum NetworkReceiving: Equatable {
-    /// The size of what came, its header included.
+    /// The size of the received frame, its header included.
     case frame(byteCount: Int)
     /// Nothing is there: the descriptor becomes readable.
     case empty

@@ -3,7 +3,7 @@
 package import Host
 package import SystemPackage
 
-/// The reason why a network cannot be used, or can no longer be used, in words that say what to do.
+/// The reason why a network cannot be used, or can no longer be used, with the remedy.
 package enum NetworkError: Error, Hashable, CustomStringConvertible {
     /// `/dev/net/tun` cannot be opened.
     case noTAPDevice(Errno)
@@ -33,7 +33,7 @@ package enum NetworkError: Error, Hashable, CustomStringConvertible {
     case failed(String, operation: String, Errno)
     /// The program at the other end of a socket has gone.
     case peerClosed(String)
-    /// The program of a user network has ended, though nobody told it to.
+    /// The program of a user network has ended unexpectedly.
     case passtEnded
     /// The program at the other end of a socket sent a length that no frame has.
     case badFrameLength(String, UInt32)

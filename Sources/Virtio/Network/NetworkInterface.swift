@@ -15,7 +15,7 @@ enum NetworkInterface {
     ///
     /// - Parameters:
     ///   - name: Its name.
-    ///   - queueCount: How many queues are opened.
+    ///   - queueCount: The number of queues to open.
     /// - Returns: The connection.
     /// - Throws: `NetworkError`.
     static func open(_ name: String, queueCount: Int) throws(NetworkError) -> NetworkConnection {

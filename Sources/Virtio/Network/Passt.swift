@@ -54,7 +54,7 @@ package final class Passt: Sendable {
     /// Starts passt, and returns when it serves the network.
     ///
     /// - Parameters:
-    ///   - network: What the network is like; its ports are known.
+    ///   - network: The settings of the network, with its ports chosen.
     ///   - address: The guest's hardware address, which passt learns by this.
     /// - Returns: The process, and the machine's end of its socket.
     /// - Throws: `NetworkError`, with passt's own words where it has some.

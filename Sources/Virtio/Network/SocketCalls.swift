@@ -65,7 +65,7 @@ package enum SocketCalls {
 
     /// Receives a message; never waits.
     ///
-    /// - Returns: The whole size of the message, of which the vectors got what has place, or a negative errno.
+    /// - Returns: The whole size of the message, of which the vectors got as much as fits, or a negative errno.
     @unsafe
     static func receiveMessage(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
         // Not for a stream: TCP would throw the bytes away.

@@ -8,7 +8,7 @@ package import SystemPackage
 /// `-netdev stream` and gvproxy.
 ///
 /// Small frames are gathered, so that those of a turn take one call. They and the rest of a frame of which the socket took only a
-/// part are kept here until they are sent, so a reset of the device never cuts one: everything behind it would be garbage to the reader.
+/// part are kept here until they are sent, so a reset of the device never truncates one: everything after it would be garbage to the reader.
 package final class StreamBackend: NetworkBackend {
     private static let lengthByteCount = 4
     /// The largest frame that is gathered: to copy a larger one costs about as much as a call.
@@ -166,7 +166,7 @@ private struct ReceiveBuffer: ~Copyable {
         start = count == 0 ? 0 : start + removed
     }
 
-    /// Receives behind what is there.
+    /// Receives bytes after those that are there.
     ///
     /// - Parameter receive: Fills a place, and gives the number of bytes or a negative errno.
     /// - Returns: The result of `receive`.

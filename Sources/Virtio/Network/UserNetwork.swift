@@ -2,15 +2,15 @@
 
 package import MachineModel
 
-/// A network of the machine's own behind this host, without any rights on it: by passt(1), which opens ordinary sockets for
-/// what the guest does.
+/// A private network behind this host, without any rights on it: by passt(1), which opens ordinary sockets for
+/// the guest's connections.
 package struct UserNetwork: Hashable, Sendable {
     package let interface: IPv4Interface
     /// The router, which only the guest sees.
     package let gateway: IPv4Address
     /// The address that the guest sends its questions for names to; `nil` for none.
     package let nameServer: IPv4Address?
-    /// Indicates whether passt answers there with what the host's name servers say.
+    /// Indicates whether passt answers there with the answers of the host's name servers.
     package let asksHost: Bool
     package let hasHostLoopback: Bool
     package let forwards: [PortForward]
@@ -38,7 +38,7 @@ package struct UserNetwork: Hashable, Sendable {
     /// The arguments of passt.
     ///
     /// - Parameter descriptor: The number that its end of the socket has there.
-    /// - Returns: The arguments behind its name.
+    /// - Returns: The arguments after its name.
     func arguments(descriptor: Int) -> [String] {
         var arguments = [
             "--foreground", "--quiet", "--stderr", "--fd", "\(descriptor)", "--ipv4-only", "--mtu", "\(mtu)",
@@ -47,7 +47,7 @@ package struct UserNetwork: Hashable, Sendable {
         // By default passt lets the guest reach whatever listens on the host's loopback interface.
         if !hasHostLoopback { arguments.append("--no-map-gw") }
         if let nameServer {
-            // With --dns beside it passt would not look for the host's name servers, and forward questions to nobody.
+            // With --dns as well, passt would not look for the host's name servers, and forward no questions.
             arguments += [asksHost ? "--dns-forward" : "--dns", "\(nameServer)"]
         } else {
             arguments.append("--no-dhcp-dns")
@@ -61,7 +61,7 @@ package struct UserNetwork: Hashable, Sendable {
         return arguments
     }
 
-    /// An ARP request of the guest's for its router: by the first frame passt learns the guest's address.
+    /// An ARP request of the guest for its router: by the first frame passt learns the guest's address.
     func question(from address: MACAddress) -> [UInt8] {
         let everybody = [UInt8](repeating: 0xff, count: 6)
         let ethernet = everybody + address.bytes + [0x08, 0x06]

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// Which writes into the page cache are made at once, on the thread of the disk.
+/// The budget for writes into the page cache that are made at once, on the thread of the disk.
 ///
 /// Most are copies, and take less time than a change of thread. One that waits, for the disk to catch up or for a flush,
 /// would keep the disk's other requests waiting: after such a one the next go where they keep nobody waiting.

@@ -5,7 +5,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// Lets direct input and output take any request: what the host's alignment does not allow goes through a buffer.
+/// Lets direct I/O take any request: unaligned ones go through a buffer.
 ///
 /// That path is slow and simple: it waits until nothing else is under way, because a write of a part of a block reads and
 /// writes the whole block. Drivers that heed the block size, as all common ones do, never meet it.
@@ -49,7 +49,7 @@ final class DirectEngine: StorageEngine {
         if completed.isEmpty { base.waitForCompletion() }
     }
 
-    // MARK: - What is not aligned
+    // MARK: - Unaligned requests
 
     private func isAligned(_ request: StorageRequest) -> Bool {
         let block = UInt64(file.logicalBlockSize)
@@ -108,7 +108,7 @@ final class DirectEngine: StorageEngine {
         return job.run(on: file.descriptor)
     }
 
-    /// Copies between `bytes` and what comes next in `vectors`, which it takes off there.
+    /// Copies between `bytes` and the next bytes of `vectors`, which it consumes.
     private func move(_ bytes: UnsafeMutableRawBufferPointer, _ vectors: inout ArraySlice<iovec>, toBuffer: Bool) {
         guard var place = bytes.baseAddress else { return }
         var left = bytes.count

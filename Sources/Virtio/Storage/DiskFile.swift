@@ -6,7 +6,7 @@ import Glibc
 import Host
 package import SystemPackage
 
-/// A raw image file or a block device of the host's, open and locked as long as this lives.
+/// A raw image file or a block device of the host, open and locked as long as this lives.
 ///
 /// The lock is advisory and belongs to the open file description: any number may read a disk, or one may write it. The
 /// kernel drops it when the last descriptor closes, however the process ends.
@@ -85,7 +85,7 @@ package final class DiskFile: Sendable {
 
     /// The size in bytes, at this moment: whole logical blocks.
     ///
-    /// A file that ends within a block has all of that block: what is beyond its end reads as zeros, and the file grows when
+    /// A file that ends within a block has all of that block: bytes beyond its end read as zeros, and the file grows when
     /// that is written.
     package var byteCount: UInt64 {
         let block = UInt64(logicalBlockSize)

@@ -5,7 +5,7 @@ import Glibc
 import Host
 import SystemPackage
 
-/// Input and output by io_uring: a batch of requests for one system call, and none for what is complete by then.
+/// I/O by io_uring: one system call for a batch of requests, and none to collect those that are complete by then.
 ///
 /// While the ring has nothing to do, one read alone and any number of writes are tried by plain calls first: what the page cache
 /// can serve or keep is done by them in less time than the ring takes; writes would even go through a thread of the kernel's.
@@ -33,7 +33,7 @@ final class IOUringEngine: StorageEngine {
     /// The number of calls that the kernel has.
     private var kernelCount = 0
     private var isCancelling = false
-    /// The slots of what is prepared and not submitted, in order.
+    /// The slots of requests that are prepared and not submitted, in order.
     @safe @exclusivity(unchecked) private var prepared: [Int] = []
     let completionEvent: EventFD
     // Made by init, used here only and destroyed by deinit.
@@ -47,7 +47,7 @@ final class IOUringEngine: StorageEngine {
     @safe @exclusivity(unchecked) private var writes = CachedWriteBudget()
     /// The parts that are complete without the kernel.
     @safe @exclusivity(unchecked) private var completed: [StorageCompletion] = []
-    /// The vectors of what is prepared: the kernel reads them in the submission, which may come later than `submit`.
+    /// The vectors of prepared requests: the kernel reads them in the submission, which may come later than `submit`.
     private let vectors: UnsafeMutableBufferPointer<iovec>
     private var vectorCount = 0
 
@@ -77,7 +77,7 @@ final class IOUringEngine: StorageEngine {
     }
 
     deinit {
-        // The kernel may still write to the memory of what is under way.
+        // The kernel may still write to the memory of requests in flight.
         cancel()
         unsafe cstorage_ring_destroy(ring)
         unsafe vectors.deallocate()
@@ -113,7 +113,7 @@ final class IOUringEngine: StorageEngine {
                 kernelCount += Int(result)
                 prepared.removeFirst(min(prepared.count, Int(result)))
             } else if result == -EBUSY || result == -EAGAIN, kernelCount > 0 {
-                // The kernel wants completions to be taken, or has no memory, and says so by an event later.
+                // The kernel wants completions to be taken, or has no memory; an event follows later.
                 if isStuck { waitForRing() }
                 takeFromRing()
                 isStuck = true
@@ -163,12 +163,12 @@ final class IOUringEngine: StorageEngine {
     private func waitForRing() {
         let result = unsafe cstorage_ring_wait(ring)
         guard result < 0, result != -EINTR else { return }
-        // Without the ring's own call: its event tells as well, and a look now and then misses none.
+        // Without the ring's own call: its event suffices, and a periodic check misses none.
         var set = pollfd(fd: completionEvent.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
         if unsafe poll(&set, 1, 10) > 0 { completionEvent.take() }
     }
 
-    /// Does what the kernel has not taken, and all that comes, by plain calls.
+    /// Carries out requests that the kernel has not taken, and all later ones, by plain calls.
     private func fallBack(_ error: Errno) {
         report("io_uring: \(error): the disk continues with plain system calls, more slowly")
         let calls = ThreadPoolEngine(file: file, capacity: capacity, completionEvent: completionEvent, threads: nil)
@@ -182,9 +182,9 @@ final class IOUringEngine: StorageEngine {
         prepared.removeAll()
     }
 
-    /// Does at once what the page cache can serve and keep, and prepares what is left.
+    /// Carries out at once what the page cache can serve, and prepares the rest.
     private func serveHeld() {
-        // Out of the class, because what is prepared may be committed in between.
+        // Moved out of the class, because prepared requests may be committed in between.
         var jobs: [StorageJob] = []
         swap(&jobs, &held)
         writes.startCommit()

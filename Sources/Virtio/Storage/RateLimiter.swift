@@ -21,8 +21,8 @@ package struct RateLimiter: Sendable {
     /// Takes the tokens that a request needs, from both buckets or from none.
     ///
     /// - Parameters:
-    ///   - byteCount: How many bytes the request moves.
-    ///   - operationCount: How many operations it counts for.
+    ///   - byteCount: The number of bytes that the request moves.
+    ///   - operationCount: The number of operations that it counts for.
     ///   - now: Not earlier than at the last call.
     /// - Returns: Whether the request may start, or when it is worth to ask again.
     package mutating func take(
@@ -46,7 +46,7 @@ package struct RateLimiter: Sendable {
         return waits.compactMap(\.self).max().flatMap { $0 == .zero ? nil : $0 }
     }
 
-    /// Takes the tokens for what was done; debts are paid before anything else is allowed.
+    /// Takes the tokens for finished work; debts are paid before anything else is allowed.
     package mutating func charge(bytes byteCount: UInt64, operations operationCount: UInt64) {
         bytes?.take(byteCount)
         operations?.take(operationCount)

@@ -14,7 +14,7 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
     ///
     /// - Parameters:
     ///   - file: The disk.
-    ///   - capacity: How many requests it takes at a time.
+    ///   - capacity: The number of requests that it takes at a time.
     ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
     ///   - threads: The disk's threads, which start later; `nil` for some of its own, which run at once.
     ///   - report: Called with the messages of a working engine.

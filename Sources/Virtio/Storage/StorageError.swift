@@ -3,7 +3,7 @@
 import Host
 package import SystemPackage
 
-/// The reason why a file cannot be a disk, in words that say what to do.
+/// The reason why a file cannot be a disk, with the remedy.
 package enum StorageError: Error, Hashable, CustomStringConvertible {
     /// A call failed.
     case file(FilePath, operation: String, Errno)

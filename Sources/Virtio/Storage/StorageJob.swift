@@ -111,7 +111,7 @@ struct StorageJob {
         }
     }
 
-    /// Fills what is left of a read with zeros, where the file ends within the last block that is read.
+    /// Fills the rest of a read with zeros, where the file ends within the last block that is read.
     ///
     /// - Returns: Whether it does; else the file has ended before its disk did.
     private func endsWithZeros() -> Bool {

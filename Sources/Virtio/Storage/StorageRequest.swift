@@ -37,7 +37,7 @@ package struct StorageRequest {
     }
 }
 
-/// The result of a request: complete, with an error of the host's or without.
+/// The result of a request: complete, with or without an error of the host.
 package struct StorageCompletion: Sendable {
     /// The slot of the request.
     package let slot: Int

@@ -72,8 +72,8 @@ final class StorageThreadPool: Sendable {
     private let helperMaximum = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)) - 1)
 
     /// - Parameters:
-    ///   - file: What the jobs are done on.
-    ///   - capacity: How many jobs there are at most.
+    ///   - file: The file of the jobs.
+    ///   - capacity: The greatest number of jobs.
     ///   - event: What happens when there are completions.
     ///   - threads: Those of the disk.
     init(file: DiskFile, capacity: Int, event: EventFD, threads: StorageThreads?) {
@@ -95,7 +95,7 @@ final class StorageThreadPool: Sendable {
     /// Gives jobs to the threads, of which there are some.
     ///
     /// - Parameters:
-    ///   - jobs: What is left to be done.
+    ///   - jobs: The remaining jobs.
     ///   - mayBeTakenBack: Whether `takeBack` may give those that read, as long as no thread has begun them.
     func run(_ jobs: some Sequence<StorageJob>, mayBeTakenBack: Bool) {
         let started = state.withLock { state in
@@ -132,7 +132,7 @@ final class StorageThreadPool: Sendable {
 
     /// Takes all completions.
     ///
-    /// - Parameter completions: Empty; filled, and its storage used for what comes.
+    /// - Parameter completions: An empty array, which is filled; its storage is used for later completions.
     func takeCompletions(into completions: inout [StorageCompletion]) {
         state.withLock { swap(&$0.completed, &completions) }
     }

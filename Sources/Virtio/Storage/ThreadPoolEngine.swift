@@ -35,7 +35,7 @@ final class ThreadPoolEngine: StorageEngine {
     ///
     /// - Parameters:
     ///   - file: The disk.
-    ///   - capacity: How many requests it takes at a time.
+    ///   - capacity: The number of requests that it takes at a time.
     ///   - completionEvent: Happens when threads have completed something.
     ///   - threads: The disk's; without any, the caller's thread does everything.
     init(file: DiskFile, capacity: Int, completionEvent: EventFD, threads: StorageThreads?) {
@@ -45,7 +45,7 @@ final class ThreadPoolEngine: StorageEngine {
     }
 
     deinit {
-        // A thread may still write to the memory of what is under way.
+        // A thread may still write to the memory of requests in flight.
         cancel()
     }
 
@@ -114,7 +114,7 @@ final class ThreadPoolEngine: StorageEngine {
     /// Now and then a request goes to the threads all the same: only then can another one come beside it and be seen.
     private var mayWait: Bool { aloneCount > 16 && aloneCount % 64 != 0 }
 
-    /// Does what may be done on this thread, and hands over what is left.
+    /// Carries out calls that may be made on this thread, and hands over the rest.
     private func serve(_ job: inout StorageJob) {
         if mayWait, job.isTransfer {
             _ = job.run(on: file.descriptor)

@@ -23,7 +23,7 @@ extension FrameVectors {
     /// Points to bytes that are reserved of a virtqueue.
     ///
     /// - Parameters:
-    ///   - byteCount: How many bytes.
+    ///   - byteCount: The number of bytes.
     ///   - offset: The first of them.
     ///   - queue: The index of the virtqueue.
     ///   - queues: The virtqueues.

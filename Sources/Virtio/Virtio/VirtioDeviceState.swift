@@ -25,7 +25,7 @@ package struct BlockDeviceState: Codable, Hashable, Sendable {
     /// The capacity that the driver knows, in sectors.
     package var capacity: UInt64
     package var isWriteback: Bool
-    /// The errno of a failed flush that no driver has been told of; 0 for none.
+    /// The errno of a failed flush that no driver has learned of; 0 for none.
     package var untoldFlushFailure: Int32
 }
 

@@ -2,7 +2,7 @@
 
 /// The interface of the emulator to a virtual CPU that stands before an instruction.
 ///
-/// Getters are called only for what the instruction at hand uses, so an adapter may fetch each part of the state on
+/// Getters are called only for state that the instruction uses, so an adapter may fetch each part of the state on
 /// first use. No setter is called, and nothing is written, when the instruction faults.
 package protocol CPUContext {
     /// The general-purpose registers, RIP and RFLAGS.
@@ -59,7 +59,7 @@ package protocol CPUContext {
     /// - Parameters:
     ///   - address: A linear address; a multiple of 16 when `byteCount` is 16.
     ///   - byteCount: 8 or 16.
-    ///   - expected: The value to look for.
+    ///   - expected: The expected value.
     ///   - desired: The value to store when it is found.
     /// - Returns: The value that was there; equal to `expected` exactly when `desired` was stored.
     /// - Throws: The fault, which is a write fault whether or not the comparison would have succeeded.

@@ -24,7 +24,7 @@ package struct CPUException: Error, Hashable, Sendable {
         case floatingPointError = 16
     }
 
-    /// Which exception.
+    /// The exception's vector.
     package var vector: Vector
     /// The error code to push, for the exceptions that have one.
     package var errorCode: UInt32?
@@ -34,7 +34,7 @@ package struct CPUException: Error, Hashable, Sendable {
     /// Describes an exception.
     ///
     /// - Parameters:
-    ///   - vector: Which exception.
+    ///   - vector: The exception's vector.
     ///   - errorCode: The error code to push, if the exception has one.
     ///   - payload: CR2 for #PF, the bits to set in DR6 for #DB.
     package init(_ vector: Vector, errorCode: UInt32? = nil, payload: UInt64? = nil) {

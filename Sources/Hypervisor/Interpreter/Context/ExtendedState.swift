@@ -19,7 +19,7 @@ package struct ExtendedState: Equatable, Sendable {
         ///
         /// - Parameters:
         ///   - index: The component's number.
-        ///   - standardOffset: Where it lies in the standard format.
+        ///   - standardOffset: The offset in the standard format.
         ///   - byteCount: Its size.
         ///   - isAligned: Whether it starts at a multiple of 64 in the compacted format.
         package init(index: Int, standardOffset: Int, byteCount: Int, isAligned: Bool) {

@@ -10,7 +10,7 @@ package struct MemoryFault: Error, Hashable, Sendable {
         case protection
         /// A paging entry has a reserved bit set.
         case reservedBit
-        /// The page is present, but what it maps is not RAM. Not a fault of the guest: the emulator gives up.
+        /// The page is present, but does not map RAM. Not a fault of the guest: the emulator stops.
         case notMemory
     }
 

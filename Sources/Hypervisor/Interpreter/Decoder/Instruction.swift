@@ -8,7 +8,7 @@ package struct Instruction: Hashable, Sendable {
     package var prefixes: Prefixes = []
     /// The last segment override, if there is one.
     package var segmentOverride: SegmentRegister?
-    /// Which of `66`, `f2` and `f3` selects the instruction.
+    /// The one of `66`, `f2` and `f3` that selects the instruction.
     package var mandatoryPrefix: MandatoryPrefix = .none
     /// REX.W or VEX.W.
     package var isWide = false

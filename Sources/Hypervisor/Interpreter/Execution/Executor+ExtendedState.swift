@@ -16,7 +16,7 @@ extension Executor {
         return state
     }
 
-    /// The requested-feature bitmap: EDX:EAX, limited to what is enabled.
+    /// The requested-feature bitmap: EDX:EAX, limited to enabled features.
     private func requestedFeatures(among enabled: UInt64) -> UInt64 {
         enabled & (registers[.rdx] << 32 | registers.read(.rax, width: .doubleword))
     }

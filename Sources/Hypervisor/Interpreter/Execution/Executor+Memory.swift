@@ -7,7 +7,7 @@ extension Executor {
     ///
     /// - Parameters:
     ///   - byteCount: The size of the operand.
-    ///   - alignment: What the address must be a multiple of, or #GP is raised.
+    ///   - alignment: The required alignment of the address; #GP is raised otherwise.
     ///   - context: The virtual CPU.
     /// - Returns: The address.
     /// - Throws: #GP or #SS for an address that is not canonical (Intel SDM volume 1, 3.3.7.1), #GP for one that is

@@ -4,7 +4,7 @@ extension Executor {
     /// The state component that holds the upper halves of YMM0 to YMM15 (Intel SDM volume 1, 13.5.3).
     private static let upperHalves = 2
 
-    /// Indicates whether the instruction has a VEX prefix, which clears what a result does not reach.
+    /// Indicates whether the instruction has a VEX prefix, which clears the upper part of the destination.
     var isVEX: Bool { instruction.prefixes.contains(.vex) }
 
     private var vectorByteCount: Int { instruction.isVector256 ? 32 : 16 }

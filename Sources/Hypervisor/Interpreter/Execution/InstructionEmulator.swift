@@ -2,7 +2,7 @@
 
 /// Completes single x86 instructions on behalf of a KVM that cannot emulate them.
 ///
-/// The way of an instruction: ``InstructionDecoder`` takes its bytes apart, ``InstructionTable`` says which operation
+/// The path of an instruction: ``InstructionDecoder`` parses its bytes, ``InstructionTable`` selects its operation
 /// they stand for, and ``Executor`` carries it out on copies of the state, which go back to the ``CPUContext`` at the end
 /// and only if there was no fault. CPUID is not consulted: an instruction in the table is executed whether or not the
 /// guest was told that it exists.

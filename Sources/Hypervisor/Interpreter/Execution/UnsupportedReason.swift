@@ -2,7 +2,7 @@
 
 /// The reason why the emulator gives an instruction back.
 package enum UnsupportedReason: Hashable, Sendable, CustomStringConvertible {
-    /// There are too few bytes to tell what the instruction is.
+    /// There are too few bytes to identify the instruction.
     case truncated
     /// The instruction has an encoding that the decoder does not know.
     case encoding

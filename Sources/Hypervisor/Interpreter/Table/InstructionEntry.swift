@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One row of the instruction table: which encodings it covers, and what they do.
+/// One row of the instruction table: a set of encodings, and their operation.
 struct InstructionEntry: Sendable {
     /// The form that `rm` of ModRM must have.
     enum Form: Sendable {

@@ -98,7 +98,7 @@ extension KVMVCPU {
     }
 
     private func restoreFrequency(_ saved: UInt32) throws(KVMError) {
-        // Never where it is the same: some kernels change what they say of it even when they refuse.
+        // Never where it is the same: some kernels change the reported value even when they refuse.
         let own = timeStampKilohertz
         guard saved != 0, own != 0, !Self.isSameFrequency(saved, own) else { return }
         do {

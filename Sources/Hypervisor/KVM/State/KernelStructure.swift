@@ -31,7 +31,7 @@ extension Base64 {
         return value
     }
 
-    /// The structures that these are the bytes of, one behind the other.
+    /// The structures in these bytes, one after the other.
     ///
     /// - Parameters:
     ///   - type: The structure.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A port bus or an MMIO bus: finds the device behind an address.
+/// A port bus or an MMIO bus: finds the device at an address.
 ///
 /// The table never changes after `BusBuilder.build(faults:)`, so every vCPU searches it at once without a lock. What no
 /// device claims floats as on an ISA bus: reads give all ones, writes go nowhere, both are counted.

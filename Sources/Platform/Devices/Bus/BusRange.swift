@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A window on a bus: where it begins and how many addresses it has.
+/// A window on a bus: its start and its number of addresses.
 package struct BusRange: Hashable, Sendable, CustomStringConvertible {
     package let start: UInt64
     package let byteCount: UInt64

@@ -118,7 +118,7 @@ struct ClockCore {
         updateInterrupt()
     }
 
-    /// Changes register A or B; the time stops, or continues from what the registers hold, as they then say.
+    /// Changes register A or B; the time stops, or continues from the registers' values, as the new values demand.
     private mutating func changeControl(at host: Int64, _ change: (inout Self) -> Void) {
         let wasStopped = isStopped
         let wasReset = a.isDividerReset
@@ -160,7 +160,7 @@ struct ClockCore {
         }
     }
 
-    /// Lets the time run from what the registers hold.
+    /// Lets the time run from the registers' values.
     ///
     /// The weekday follows the date.
     private mutating func setTime(at host: Int64, fraction: Int64) {

@@ -102,7 +102,7 @@ struct ClockEncoding {
         return mode.contains(.binary) ? value : (value / 10 % 10) << 4 | value % 10
     }
 
-    /// Never fails: a nibble above 9 counts as what it is worth.
+    /// Never fails: a nibble above 9 counts with its value.
     func decode(_ byte: UInt8) -> Int {
         mode.contains(.binary) ? Int(byte) : Int(byte >> 4) * 10 + Int(byte & 0x0f)
     }

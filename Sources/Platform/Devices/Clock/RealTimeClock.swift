@@ -4,7 +4,7 @@ import Synchronization
 
 /// A timer of the host, as a device needs it.
 package protocol DeviceTimer: Sendable {
-    /// Calls the device back once after `delay`, from any thread; nil: never. A call replaces what was asked before.
+    /// Calls the device back once after `delay`, from any thread; nil: never. A call replaces an earlier one.
     ///
     /// Comes from vCPU threads. It must not block, nor call the device from within.
     func schedule(after delay: Duration?)
@@ -75,7 +75,7 @@ package final class RealTimeClock: ByteWideDevice {
         isPaused.store(true, ordering: .sequentiallyConsistent)
     }
 
-    /// Resumes, with what was due meanwhile.
+    /// Resumes, with events that were due meanwhile.
     package func resume() {
         isPaused.store(false, ordering: .sequentiallyConsistent)
         timerFired()

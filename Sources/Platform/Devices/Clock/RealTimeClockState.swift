@@ -8,7 +8,7 @@ package struct RealTimeClockState: Codable, Hashable, Sendable {
     package var index: UInt8 = 0
     /// All 128 bytes of CMOS RAM; those of the time count only while the clock is stopped.
     package var memory: [UInt8] = ClockCore.initialMemory
-    /// The guest's time less the host's: what the guest made of it.
+    /// The guest's time less the host's, as the guest has set it.
     package var offset: Int64 = 0
     /// The guest's time up to which events are in register C; nil before the first look at the clock.
     package var evaluatedUntil: Int64?

@@ -12,7 +12,7 @@ package struct PCIHostBridgeState: Codable, Hashable, Sendable {
 
 /// The smallest PCI host bridge: a bus 0 on which nothing is but the bridge itself.
 ///
-/// Kernels that look for PCI by configuration mechanism #1 (PCI Local Bus 3.0, 3.2.2.3.2) then find an empty bus and go on;
+/// Kernels that look for PCI by configuration mechanism #1 (PCI Local Bus 3.0, 3.2.2.3.2) then find an empty bus and continue;
 /// without a bridge they warn of a machine that cannot be configured. Eight ports: `CONFIG_ADDRESS` at 0, which only a
 /// 32-bit access reaches, and `CONFIG_DATA` at 4. The byte at 1 is the reset control register of Intel's bridges, which
 /// Linux writes for `reboot=pci`.

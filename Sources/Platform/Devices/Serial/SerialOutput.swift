@@ -28,7 +28,7 @@ extension SerialOutput {
 package protocol SerialInput: Sendable {
     /// The port can take more, or waits to hear that the line is silent.
     ///
-    /// Call `SerialPort.receive(_:)` soon, from another thread or a queue, with what is there; with nothing if there is
+    /// Call `SerialPort.receive(_:)` soon, from another thread or a queue, with available bytes; with none if there is
     /// nothing. Comes from vCPU threads, outside every lock of the port; must not block.
     func serialPortIsReady()
 }

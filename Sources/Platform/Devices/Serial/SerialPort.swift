@@ -7,7 +7,7 @@ import Synchronization
 /// Everything is emulated but time: a byte written to THR has left, baud rate and frame format are kept and not emulated.
 ///
 /// ## Sending
-/// A byte goes to `SerialOutput` before the guest's next instruction, and mostly with one lock of the port's: the state behind a
+/// A byte goes to `SerialOutput` before the guest's next instruction, and mostly with one lock of the port: the state after a
 /// byte that left is set with the write, and corrected only where the output reports that it has no room. While the output has
 /// no room, LSR shows THRE and TEMT as 0 and no transmitter interrupt is pending, so a driver waits as for a slow line. A byte that is written anyway
 /// still goes to the output.

@@ -27,7 +27,7 @@ package struct SerialPortState: Codable, Hashable, Sendable {
     package var isTransmitterReady = true
     package var isTransmitterInterruptPending = false
     package var isTimeoutPending = false
-    /// The level of INTR behind its OUT2 gate.
+    /// The level of INTR after its OUT2 gate.
     package var interruptLevel = false
     /// LSR polls that no transmission explains; see "When the guest gets its input" at `SerialPort`.
     package var idlePollCount: UInt8 = 0

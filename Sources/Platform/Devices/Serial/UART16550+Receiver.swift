@@ -5,7 +5,7 @@ extension UART16550 {
 
     /// The number of characters of the host that may wait here, seen by the guest or not.
     private var hostRoom: Int {
-        // Looped-back characters take FIFO slots but none of the host's room: what they displace waits in `held`.
+        // Looped-back characters take FIFO slots but none of the host's room: bytes that they displace wait in `held`.
         max(0, CharacterRing.capacity - fifo.count - held.count)
     }
 
@@ -87,7 +87,7 @@ extension UART16550 {
     mutating func loopBack(_ byte: UInt8) {
         let character = ReceivedCharacter(byte: byte, isLoopedBack: true)
         if fifo.count >= receiverCapacity {
-            // PC16550D, 8.4, bit 1: RBR is overwritten; a full FIFO keeps what it has and the new character is lost.
+            // PC16550D, 8.4, bit 1: RBR is overwritten; a full FIFO keeps its bytes and the new character is lost.
             latchedErrors.insert(.overrunError)
             if !hasFIFOs, let old = fifo.popLast() {
                 if !old.isLoopedBack { held.prepend(old) }

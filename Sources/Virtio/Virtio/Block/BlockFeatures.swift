@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension VirtioFeatures {
-    /// Block devices (virtio 1.2, 5.2.3); what is missing here is for legacy devices, zoned or erasable ones.
+    /// Block devices (virtio 1.2, 5.2.3); features that are missing here are for legacy devices, zoned or erasable ones.
     package static let blockSizeMaximum = Self(rawValue: 1 << 1)
     package static let blockSegmentMaximum = Self(rawValue: 1 << 2)
     package static let blockReadOnly = Self(rawValue: 1 << 5)

@@ -45,7 +45,7 @@ extension BlockHandler {
         case .flush, .getID: break
         case nil: refusal = .unsupported
         }
-        // Every request counts as an operation, and what is moved as bytes.
+        // Every request counts as an operation, and its data as bytes.
         if let delay = queues.admit(slot, byteCount: refusal == nil ? byteCount : 0) {
             counters.countThrottled()
             return .wait(delay)
@@ -79,7 +79,7 @@ extension BlockHandler {
     ///   - slot: Of the request.
     ///   - sector: Where on the disk.
     ///   - ranges: The part of the chain that has the data.
-    ///   - skipped: How many bytes come before the data.
+    ///   - skipped: The number of bytes before the data.
     ///   - byteCount: The size of the data.
     ///   - features: What both sides agreed upon.
     ///   - memory: The guest's.

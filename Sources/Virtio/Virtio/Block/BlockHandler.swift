@@ -47,7 +47,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
         repeat {
             isCommitDue = false
             engine.commit()
-            // Much of what the page cache serves is complete as soon as it is started.
+            // Many requests that the page cache serves are complete as soon as they are started.
             takeCompletions(&queues)
         } while isCommitDue
     }
@@ -140,7 +140,7 @@ struct BlockHandler: QueueHandler, ~Copyable {
     /// - Parameters:
     ///   - slot: Of a request that is not in flight.
     ///   - status: The outcome.
-    ///   - writtenByteCount: How much of the data before the status byte was written.
+    ///   - writtenByteCount: The number of bytes written before the status byte.
     ///   - queues: The virtqueues.
     /// - Returns: The used length: with a gap before the status byte it ends where the gap begins (virtio 1.2, 2.7.8.2).
     func answer(

@@ -66,7 +66,7 @@ struct BlockRequest {
     ///
     /// - Parameters:
     ///   - ranges: The part of the chain that has the data.
-    ///   - skipped: How many bytes come before the data.
+    ///   - skipped: The number of bytes before the data.
     ///   - byteCount: The size of the data.
     ///   - sizeMaximum: The largest piece that the driver may use.
     ///   - memory: The guest's; it outlives the order, because a reset waits for all that touches it.

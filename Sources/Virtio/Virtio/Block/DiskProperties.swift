@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The facts about its disk that a block device tells its driver.
+/// The properties of a disk that its driver sees.
 package struct DiskProperties: Hashable, Sendable {
     /// The size; a tail of less than 512 bytes is out of the guest's reach.
     package var byteCount: UInt64

@@ -8,8 +8,8 @@ package import SystemPackage
 
 /// A virtio network device (virtio 1.2, section 5.1) in front of a back end of the host.
 ///
-/// Frames go straight between guest memory and the back end. The device drops none for lack of room: what the host does
-/// not take waits in the driver's virtqueue, and what the driver has no buffers for waits in the host's kernel.
+/// Frames go directly between guest memory and the back end. The device drops none for lack of room: frames that the host does
+/// not take wait in the driver's virtqueue, and frames that the driver has no buffers for wait in the host's kernel.
 package final class NetworkDevice: QueuedDevice {
     private static let queueSize: UInt16 = 256
     /// The packet sizes that a driver can learn of (5.1.4.1).
@@ -40,7 +40,7 @@ package final class NetworkDevice: QueuedDevice {
     ///   - mtu: The size of the largest packet; nil for the connection's.
     ///   - receiveLimits: Limits the rate of frames for the guest.
     ///   - sendLimits: Limits the rate of frames of the guest.
-    ///   - log: What a guest does wrong.
+    ///   - log: The log of guest errors.
     ///   - hostFaults: What goes wrong on the host.
     ///   - onProcessEnd: Called once, on the device's thread, when the program at the other end has ended.
     /// - Throws: `Errno` where the host has no descriptor left.
@@ -109,7 +109,7 @@ package final class NetworkDevice: QueuedDevice {
             guard event.token & Self.ownFramesToken == 0 else { return queues.processQueue(2 * index) }
             hostEvents.add()
             if event.isWritable { queues.resume() }
-            // A hang-up is what the next read finds.
+            // The next read finds a hang-up.
             queues.processQueue(2 * index)
         }
     }
@@ -162,11 +162,11 @@ package final class NetworkDevice: QueuedDevice {
         }
         if let error { throw .malformedRequest("\(error)") }
         try queues.activate(context)
-        // The set does not report what has come before. Data is looked at by the device's thread: the transport kicks it.
+        // The set does not report earlier events. The device's thread finds the data: the transport kicks it.
         lookAtLink()
     }
 
-    /// The host's side is another one: the driver looks whether there is a link.
+    /// Notifies the driver of a new host side: it checks whether there is a link.
     package func restore(_ state: VirtioDeviceState) { queues.notifyConfigurationChange() }
 
     // MARK: - The machine's side

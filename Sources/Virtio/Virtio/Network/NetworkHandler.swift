@@ -71,7 +71,7 @@ struct NetworkHandler: QueueHandler {
 
     // MARK: - The driver
 
-    /// Adapts to what a driver has accepted.
+    /// Adapts to the features that a driver has accepted.
     ///
     /// - Parameters:
     ///   - features: What both sides agreed upon.
@@ -180,7 +180,7 @@ struct NetworkHandler: QueueHandler {
         return .again
     }
 
-    /// Receives a frame into the reserved buffers, behind its header.
+    /// Receives a frame into the reserved buffers, after its header.
     ///
     /// - Returns: The size of both; 0 where it was lost, nil where there is none.
     private mutating func receiveFrame(_ queue: Int, _ index: Int, _ queues: inout ServedQueues) -> Int? {
@@ -208,7 +208,7 @@ struct NetworkHandler: QueueHandler {
         _ queues: inout ServedQueues,
         behind headerByteCount: Int
     ) -> NetworkReceiving {
-        // No copy of the places where the whole of them is what the back end fills.
+        // No copy of the places where the back end fills all of them.
         if headerByteCount == 0 { return pairs[index].backend.receive(into: &queues.reserved[queue].places) }
         let place = min(queues.reservedByteCount(in: queue), Self.byteCountMaximum) - headerByteCount
         pairs[index].received.fill(place, from: headerByteCount, reservedIn: queue, of: queues)
@@ -225,7 +225,7 @@ struct NetworkHandler: QueueHandler {
         }
     }
 
-    /// Sends what the back ends have kept.
+    /// Sends frames that the back ends have kept.
     mutating func commit(_ queues: inout ServedQueues) {
         for index in pairs.indices where !pairs[index].hasEnded {
             if case .closed(let error) = pairs[index].backend.flush() { end(index, error, &queues) }

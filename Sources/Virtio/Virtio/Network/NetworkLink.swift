@@ -27,7 +27,7 @@ final class NetworkLink: Sendable {
         state.withLock { $0.space }.read(at: offset, into: &data)
     }
 
-    /// Says whether the link is up, and tells the driver where that is news.
+    /// Sets the state of the link, and notifies the driver of a change.
     ///
     /// - Returns: Whether it is.
     @discardableResult

@@ -5,7 +5,7 @@ package struct NetworkStatistics: Hashable, Sendable {
     /// Frames and bytes for the guest.
     package var receivedPackets: UInt64 = 0
     package var receivedBytes: UInt64 = 0
-    /// Frames and bytes of the guest's.
+    /// Frames and bytes of the guest.
     package var sentPackets: UInt64 = 0
     package var sentBytes: UInt64 = 0
     /// The number of frames that could not be received, or had no buffer of the driver's.

@@ -2,7 +2,7 @@
 
 package import GuestMemory
 
-/// One buffer that the driver made available: what the device may read, and then what it may write (virtio 1.2, 2.7.4).
+/// One buffer that the driver made available: a readable part, then a writable one (virtio 1.2, 2.7.4).
 ///
 /// Made once and filled again and again by `Virtqueue.pop(into:)`, so that no request allocates.
 package struct DescriptorChain: Sendable {

@@ -28,7 +28,7 @@ extension GuestMemory {
         return bytes
     }
 
-    /// Writes `bytes` from `offset` on; what is beyond the end is dropped.
+    /// Writes `bytes` from `offset` on; bytes beyond the end are dropped.
     package func write(_ bytes: ArraySlice<UInt8>, to ranges: [GuestRange], at offset: Int) {
         forEachPart(of: ranges, from: offset, to: offset + bytes.count) { position, part in
             let first = bytes.startIndex + position - offset

@@ -20,7 +20,7 @@ package final class Virtqueue {
     private var fault: VirtqueueFault?
 
     /// - Parameters:
-    ///   - configuration: What the driver wrote to its registers.
+    ///   - configuration: The values that the driver wrote to the registers.
     ///   - memory: The guest's memory.
     ///   - features: What both sides agreed upon.
     ///   - state: Where to go on; a new queue begins at 0.
@@ -67,7 +67,7 @@ package final class Virtqueue {
         return true
     }
 
-    /// The number of buffers that wait; acquires what the driver wrote before it said so.
+    /// The number of waiting buffers; acquires the driver's writes before it.
     private func availableCount() throws(VirtqueueFault) -> UInt16 {
         let index = rings.availableIndex
         let count = index &- counters.nextAvailable
@@ -118,7 +118,7 @@ package final class Virtqueue {
     ///
     /// - Parameters:
     ///   - head: Of a chain that `pop` gave.
-    ///   - byteCount: How many bytes of its writable part were written, from its start.
+    ///   - byteCount: The number of bytes written from the start of its writable part.
     package func addUsed(head: UInt16, byteCount: UInt32) {
         stageUsed(head: head, byteCount: byteCount)
         publishUsed()
@@ -128,7 +128,7 @@ package final class Virtqueue {
     ///
     /// - Parameters:
     ///   - head: Of a chain that `pop` gave.
-    ///   - byteCount: How many bytes of its writable part were written, from its start.
+    ///   - byteCount: The number of bytes written from the start of its writable part.
     package func stageUsed(head: UInt16, byteCount: UInt32) {
         inFlight -= 1
         guard fault == nil else { return }
@@ -144,13 +144,13 @@ package final class Virtqueue {
 
     /// Gives the newest buffers back as if they had not been taken.
     ///
-    /// - Parameter count: How many; none that was taken after the oldest of them was returned otherwise.
+    /// - Parameter count: Their number; none that was taken after the oldest of them was returned otherwise.
     package func unpop(_ count: Int) {
         inFlight -= count
         counters.nextAvailable &-= UInt16(truncatingIfNeeded: count)
     }
 
-    /// Returns whether the driver wants to hear of what was returned since the last call (2.7.7.2).
+    /// Returns whether the driver wants an interrupt for the buffers returned since the last call (2.7.7.2).
     package func takeNotification() -> Bool {
         let (old, new) = (counters.lastNotified, counters.nextUsed)
         guard old != new, fault == nil else { return false }
@@ -167,7 +167,7 @@ package final class Virtqueue {
     /// Asks the driver for no kicks for the time being; it may send some all the same.
     package func disableKicks() {
         guard fault == nil else { return }
-        // With the event index, the index that stays behind is enough (2.7.10).
+        // With the event index, the old index is enough (2.7.10).
         if !hasEventIndex { rings.setUsedFlags(1) }
     }
 

@@ -20,7 +20,7 @@ package enum VirtqueueFault: Error, Hashable, Sendable, CustomStringConvertible 
     case chainTooLarge
     /// A part that the device may read follows one that it may write (2.7.4.2).
     case readableAfterWritable
-    /// A descriptor points to what is not RAM.
+    /// A descriptor does not point to RAM.
     case badAddress(GuestRange)
     /// An indirect table that is empty, odd, nested, not negotiated or not the last of its chain (2.7.5.3).
     case badIndirectTable(GuestRange)

@@ -17,7 +17,7 @@ package import SystemPackage
 /// ## Turns
 /// The lock is held for one turn at most: `turnByteMaximum` bytes, and as many buffers as a virtqueue has descriptors. At
 /// most `inFlightByteMaximum` bytes are on their way, unless one request alone has more, so that a pause and a reset have
-/// little to wait for. What a driver sends beyond stays in its virtqueue.
+/// little to wait for. Further requests stay in the virtqueue.
 package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
     let state: Mutex<QueueServerCore<Handler>>
     private let continuation: EventFD
@@ -31,7 +31,7 @@ package final class QueueServer<Handler: QueueHandler & ~Copyable>: Sendable {
     /// - Parameters:
     ///   - handler: The device's own part.
     ///   - queueCount: The number of virtqueues, at most 64.
-    ///   - slotCount: How many chains may be in flight; `nil` for a device that leaves none `.inFlight`.
+    ///   - slotCount: The number of chains that may be in flight; `nil` for a device that leaves none `.inFlight`.
     ///   - limiters: The rate limits, by the numbers that the handler gives `ServedQueues.admit`.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
@@ -154,7 +154,7 @@ extension QueueServer: QueueServing where Handler: ~Copyable {
         try state.withLock { state throws(VirtqueueFault) in try state.activate(context) }
     }
 
-    /// Waits for what is in flight, and returns buffers that were taken ahead: nothing touches guest memory then, until something
+    /// Waits for chains in flight, and returns buffers that were taken ahead: nothing touches guest memory then, until something
     /// else is called.
     package func drain(_ extent: DrainExtent) {
         state.withLock { $0.drain(extent) }

@@ -169,7 +169,7 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     /// Takes the next chain, where there is one and room for it.
     private mutating func nextSlot(of queue: Virtqueue, _ index: Int) throws(VirtqueueFault) -> Int? {
-        // Much of what the page cache serves is complete as soon as it is started.
+        // Many requests that the page cache serves are complete as soon as they are started.
         if !hasRoom { handler.commit(&queues) }
         return hasRoom ? try queues.pop(from: queue, index) : nil
     }

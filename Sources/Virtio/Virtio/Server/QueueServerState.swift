@@ -2,7 +2,7 @@
 
 /// Everything that a snapshot must keep of a `QueueServer`.
 ///
-/// It is taken after `drain`: then nothing is in flight, and what was taken and not handled is in its virtqueue again.
+/// It is taken after `drain`: nothing is in flight then, and chains that were taken but not handled are in their virtqueue again.
 package struct QueueServerState: Codable, Hashable, Sendable {
     /// One for each virtqueue, `nil` for those that the driver left alone; empty while no driver has started the device.
     package var queues: [VirtqueueState?] = []

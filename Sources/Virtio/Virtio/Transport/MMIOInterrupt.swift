@@ -40,7 +40,7 @@ package final class MMIOInterrupt: VirtioInterrupt {
         raise(.usedBuffers)
     }
 
-    /// Counts the change in any case; tells the driver when it has said that it is ready.
+    /// Counts the change in any case; notifies the driver if it is ready.
     package func notifyConfigurationChange() {
         changeGeneration()
         if status.contains(.driverOK) { raise(.configurationChange) }

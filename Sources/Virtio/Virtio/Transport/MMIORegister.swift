@@ -39,7 +39,7 @@ package enum MMIORegister: UInt64, CaseIterable, Sendable {
     package static let currentVersion: UInt32 = 2
     /// The value of `vendorID`: "MTLT", in the order of `magic`.
     ///
-    /// No registry has it, and no driver looks at it.
+    /// No registry has it, and no driver reads it.
     package static let martletVendorID: UInt32 = 0x544c_544d
     /// The start of the device-specific configuration.
     package static let configurationSpace: UInt64 = 0x100

@@ -2,7 +2,7 @@
 
 /// The registers that only the driver changes, and the rules for each write; without effects on anything else.
 struct MMIORegisters {
-    /// The reason why a write was ignored, in words.
+    /// The reason why a write was ignored.
     struct Fault: Error {
         let reason: String
 
@@ -113,7 +113,7 @@ struct MMIORegisters {
         guard value <= 1 else { throw Fault("QueueReady is 0 or 1") }
         guard value == 1 else {
             guard let index = selectedIndex else { return }
-            // Drivers write 0 behind a reset, to be sure. A queue that is in use stops with its device only.
+            // Drivers write 0 after a reset, to be sure. A queue that is in use stops with its device only.
             guard !queues[index].isReady || !status.contains(.driverOK) else {
                 throw Fault("queue \(index) is in use")
             }

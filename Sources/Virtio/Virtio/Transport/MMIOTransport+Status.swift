@@ -34,7 +34,7 @@ extension MMIOTransport {
             faults.record("status bits 0x\(String(cleared.rawValue, radix: 16)) are cleared only by a reset")
             return []
         }
-        // In any state: the driver may give up at any time.
+        // In any state: the driver may set FAILED at any time.
         if wanted.contains(.failed), !current.contains(.failed) {
             faults.record("the driver has given up")
             interrupt.insert(.failed)

@@ -4,7 +4,7 @@ package import Devices
 package import GuestMemory
 import Synchronization
 
-/// A virtio device behind a window of memory: the MMIO transport, version 2 (virtio 1.2, 4.2).
+/// A virtio device at a window of memory: the MMIO transport, version 2 (virtio 1.2, 4.2).
 ///
 /// A driver that breaks a rule of the specification is answered as if it had not written, and counted. The device sees
 /// one order of calls only, whatever the driver does: `accept` at most once after a reset, then `activate` at most
@@ -28,9 +28,9 @@ package final class MMIOTransport: BusDevice {
     ///
     /// - Parameters:
     ///   - device: The device, which has no other transport.
-    ///   - memory: Where the driver puts its queues.
+    ///   - memory: The guest's memory, with the driver's queues.
     ///   - interrupt: Triggered on each notification to the driver.
-    ///   - faults: Counts what the driver does wrong.
+    ///   - faults: The log of driver errors.
     ///   - state: Where to go on. The device has a state of its own: it is not activated from here.
     ///   - onKick: Called on the vCPU's thread with the number of the queue that the driver notifies of; must not block.
     ///     `nil` for calling `device.processQueue` there.

@@ -7,10 +7,10 @@ import SystemPackage
 
 /// One connection between a port of the guest and a Unix socket of the host.
 ///
-/// Data goes straight between guest memory and the socket. Only what the socket does not take at once is kept here, at most
-/// as much as the guest was told that there is room for.
+/// Data goes directly between guest memory and the socket. Only bytes that the socket does not take at once are kept here, at most
+/// as many as the guest has credit for.
 final class VsockConnection {
-    /// The room that the guest was last told of.
+    /// The credit that the guest was last given.
     static let bufferByteCount: UInt32 = 64 << 10
 
     enum State {
@@ -19,7 +19,7 @@ final class VsockConnection {
         /// The guest was, or will be, asked whether it takes the connection.
         case requested
         case established
-        /// The guest knows it no more; what it has sent is still being written.
+        /// The guest has forgotten it; its data is still being written.
         case lingering
     }
 
@@ -50,11 +50,11 @@ final class VsockConnection {
     var isRequestSent = false
     /// Bytes may be there to be read.
     var isReadable = false
-    /// The end has been read, and the guest told of it.
+    /// Indicates whether the end was read and reported to the guest.
     var hasEnded = false
-    /// The directions that the guest was told are closed on the host's side.
+    /// The directions that were reported to the guest as closed by the host.
     var hostShutdown: VsockPacket.Shutdown = []
-    /// The host's program was told that nothing more comes.
+    /// Indicates whether the host's program got the end of the data.
     private var isFinished = false
     private var sentCount: UInt32 = 0
     private var guestBufferByteCount: UInt32 = 0
@@ -75,7 +75,7 @@ final class VsockConnection {
 
     // MARK: - Credit
 
-    /// Takes what the guest says of its buffer, in every packet.
+    /// Takes the guest's credit, which is in every packet.
     func takeCredit(_ packet: VsockPacket) {
         guestBufferByteCount = packet.bufferByteCount
         guestForwardedCount = packet.forwardedCount
@@ -93,10 +93,10 @@ final class VsockConnection {
         unsent.count - unsentStart + byteCount <= Int(Self.bufferByteCount)
     }
 
-    /// Indicates whether the guest should hear of the room that it has again: when it was told of half of it at most.
+    /// Indicates whether the guest should get new credit: when it has half of it at most.
     var isCreditDue: Bool { forwardedCount &- toldForwardedCount >= Self.bufferByteCount / 2 }
 
-    /// A packet of this connection to the guest, which also tells of the room.
+    /// A packet of this connection to the guest, which also carries the credit.
     func packet(_ operation: VsockPacket.Operation, guestCID: UInt64) -> VsockPacket {
         toldForwardedCount = forwardedCount
         pending.remove(.creditUpdate)
@@ -113,7 +113,7 @@ final class VsockConnection {
 
     // MARK: - Data
 
-    /// Indicates whether all that came from the guest is written.
+    /// Indicates whether all data of the guest is written.
     var isFlushed: Bool { unsentStart == unsent.count }
 
     /// Tells the host's program that nothing more comes, once.
@@ -125,7 +125,7 @@ final class VsockConnection {
         socket.finishSending()
     }
 
-    /// Writes what the guest has sent, and keeps what the socket does not take.
+    /// Writes the guest's data, and keeps the bytes that the socket does not take.
     ///
     /// - Returns: Whether the socket can still be written to.
     func write(_ data: inout FrameVectors) -> Bool {
@@ -141,7 +141,7 @@ final class VsockConnection {
         return true
     }
 
-    /// Writes what was kept.
+    /// Writes kept bytes.
     ///
     /// - Returns: Whether the socket can still be written to.
     func flush() -> Bool {

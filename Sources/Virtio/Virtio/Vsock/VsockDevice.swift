@@ -26,7 +26,7 @@ package final class VsockDevice: QueuedDevice {
     ///   - guestCID: The guest's address, one of `guestCIDs`.
     ///   - path: The path of `listener`, to which the ports of the guest's connections are added; `nil` refuses these.
     ///   - listener: Listens for programs of the host; `nil` for none.
-    ///   - log: What a guest does wrong.
+    ///   - log: The log of guest errors.
     /// - Throws: `Errno` where the host has no descriptor left.
     package init(
         guestCID: UInt64,
@@ -88,14 +88,14 @@ package final class VsockDevice: QueuedDevice {
         return VirtioDeviceState(queues: queues.serverState, vsock: vsock)
     }
 
-    /// Continues behind the ports that the driver knows, and tells it that its connections have ended.
+    /// Continues after the ports that the driver knows, and reports the end of its connections.
     package func restore(_ state: VirtioDeviceState) {
         queues.whileLocked { handler, _ in handler.restore(nextHostPort: state.vsock?.nextHostPort) }
     }
 
     // MARK: - The machine's side
 
-    /// Ends all connections and tells the guest, once the device's thread continues.
+    /// Ends all connections and notifies the guest, once the device's thread continues.
     package func endConnections() {
         queues.whileLocked { handler, _ in handler.endConnections() }
         queues.wake()

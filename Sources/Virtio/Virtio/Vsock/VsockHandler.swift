@@ -32,7 +32,7 @@ struct VsockHandler: QueueHandler {
         endConnections()
     }
 
-    /// Ends all connections, and tells the guest, as soon as the device's thread serves its queues.
+    /// Ends all connections, and notifies the guest, as soon as the device's thread serves its queues.
     mutating func endConnections() { resetNews = .due }
 
     func isReceiving(_ queue: Int) -> Bool { queue != Self.sendQueue }

@@ -52,7 +52,7 @@ extension VsockMuxer {
         }
     }
 
-    /// A client that never says where it wants to go must not keep others out.
+    /// A client that never names a port must not keep others out.
     private mutating func removeOldestGreeting() {
         let oldest = connections.values.filter { $0.state == .greeting }.min { $0.token < $1.token }
         if let oldest { remove(oldest) }

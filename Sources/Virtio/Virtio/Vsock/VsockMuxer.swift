@@ -10,7 +10,7 @@ import SystemPackage
 ///
 /// A program of the host connects to the socket's path and writes `CONNECT port`; it gets `OK port` when the guest has taken
 /// the connection, and no byte where it has not. A connection of the guest to port N of the host goes to the path's
-/// name with `_N` behind it.
+/// name with `_N` appended.
 ///
 /// Knows packets, not virtqueues. Not for two threads at once.
 struct VsockMuxer {
@@ -46,7 +46,7 @@ struct VsockMuxer {
     ///   - path: The path of the socket, which ports of the guest's connections are added to; `nil` refuses these.
     ///   - listener: The socket, listening; `nil` for none.
     ///   - set: Tells of events of the sockets.
-    ///   - log: What a guest does wrong.
+    ///   - log: The log of guest errors.
     /// - Throws: `Errno` where the host has no memory.
     init(
         guestCID: UInt64,
@@ -59,7 +59,7 @@ struct VsockMuxer {
         if let listener { try set.add(listener.descriptor, for: .readable, token: Self.listenerToken) }
     }
 
-    /// Continues behind the ports that a restored guest knows.
+    /// Continues after the ports that a restored guest knows.
     mutating func restore(nextHostPort: UInt32) {
         if Self.hostPorts.contains(nextHostPort) { self.nextHostPort = nextHostPort }
     }
@@ -70,7 +70,7 @@ struct VsockMuxer {
     ///
     /// - Parameters:
     ///   - packet: Its header.
-    ///   - data: The data behind it, `packet.byteCount` bytes.
+    ///   - data: The data after it, `packet.byteCount` bytes.
     mutating func take(_ packet: VsockPacket, _ data: inout FrameVectors) {
         guard packet.sourceCID == guestCID, packet.destinationCID == VsockPacket.hostCID else {
             statistics.sendFailures += 1
@@ -130,7 +130,7 @@ struct VsockMuxer {
         guard connection.state == .established else { return resetAndRemove(connection) }
         connection.guestShutdown.formUnion(shutdown)
         if connection.guestShutdown.isSuperset(of: .both) {
-            // The guest is done with it, and waits for this answer; what it sent is written all the same.
+            // The guest is done with it, and waits for this answer; its data is still written.
             reset(connection.key)
             return detach(connection)
         }
@@ -256,7 +256,7 @@ struct VsockMuxer {
 
     // MARK: - Ends
 
-    /// Answers what cannot be: this connection alone ends, if it is one.
+    /// Answers an invalid packet: only its connection ends, if there is one.
     private mutating func kill(_ key: VsockKey, _ reason: @autoclosure () -> String) {
         log.record(reason())
         statistics.sendFailures += 1
@@ -274,7 +274,7 @@ struct VsockMuxer {
         remove(connection)
     }
 
-    /// Forgets a connection as far as the guest is concerned, and continues writing what came from it.
+    /// Removes a connection from the guest's view, and continues writing its data.
     private mutating func detach(_ connection: VsockConnection) {
         guard !connection.isFlushed, connection.flush(), !connection.isFlushed else { return remove(connection) }
         keys[connection.key] = nil
@@ -289,7 +289,7 @@ struct VsockMuxer {
         if isAcceptDue { accept() }
     }
 
-    /// Forgets what a driver knew: its connections end, and those that still wait for a guest wait on.
+    /// Forgets the driver: its connections end, and clients that still wait for a guest keep waiting.
     mutating func forgetGuest() {
         resets.removeAll()
         listed.removeAll()

@@ -35,7 +35,7 @@ package struct VsockPacket: Hashable, Sendable {
     package var destinationCID: UInt64 = 0
     package var sourcePort: UInt32 = 0
     package var destinationPort: UInt32 = 0
-    /// The size of the data behind the header.
+    /// The size of the data after the header.
     package var byteCount: UInt32 = 0
     package var type = VsockPacket.streamType
     /// An `Operation`, or anything that a driver writes.

@@ -242,25 +242,12 @@ def make_podman(behind):
     path = runtime
     if behind:
         path = write("martlet-runtime", f"#!/bin/sh\nMARTLET_OCI_RUNTIME={behind} exec {runtime} \"$@\"\n", 0o755)
-    write("containers.conf", f"""
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-netns = "none"
-log_driver = "k8s-file"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-[network]
-network_backend = "netavark"
-[engine.runtimes]
-martlet = ["{path}"]
-""")
     call = [write("podman.sh", f"""#!/bin/sh
-export CONTAINERS_CONF={folder}/containers.conf
+export CONTAINERS_CONF={os.path.dirname(os.path.realpath(__file__))}/podman.conf
 verb=$1
 shift
 [ $verb != run ] || set -- --cgroup-parent={GROUP} "$@"
-exec podman --root {folder}/podman --runroot {folder}/podman-run --tmpdir {folder}/podman-tmp --runtime martlet $verb "$@"
+exec podman --root {folder}/podman --runroot {folder}/podman-run --tmpdir {folder}/podman-tmp --runtime {path} $verb "$@"
 """, 0o755)]
     Answer([*call, "import", f"{folder}/tree.tar", "box"])
     return call
@@ -484,8 +471,9 @@ class Kubelet:
         except self.problem:
             return False
 
-    def start_pod(self, name, annotations={}, shares_processes=False):
-        config = self.api.PodSandboxConfig(log_directory=self.logs, hostname=name, annotations=annotations)
+    def start_pod(self, name, annotations={}, shares_processes=False, settings={}, **others):
+        config = self.api.PodSandboxConfig(log_directory=self.logs, hostname=name, annotations=annotations, **others)
+        config.linux.sysctls.update(settings)
         config.metadata.name, config.metadata.uid, config.metadata.namespace = name, name, "default"
         config.linux.cgroup_parent = f"/{os.path.basename(folder)}/{name}"
         # A kubelet asks for these unless a pod says otherwise.
@@ -495,20 +483,30 @@ class Kubelet:
         request = self.api.RunPodSandboxRequest(config=config, runtime_handler="martlet")
         return config, self.runtime.RunPodSandbox(request, timeout=PATIENCE).pod_sandbox_id
 
-    def start(self, pod, name, command, attempt=0, memory=0, **others):
-        """Starts a container. Gives its id, or the words of an error."""
+    def create(self, pod, name, command, attempt=0, memory=0, context={}, **others):
+        """Creates a container, with fields of its security context. Gives its id."""
         config = self.api.ContainerConfig(command=command, log_path=f"{name}.{attempt}.log", **others)
+        config.linux.security_context.MergeFrom(self.api.LinuxContainerSecurityContext(**context))
         config.metadata.name, config.metadata.attempt, config.image.image = name, attempt, "localhost/box:latest"
         config.linux.security_context.namespace_options.CopyFrom(pod[0].linux.security_context.namespace_options)
         config.linux.resources.memory_limit_in_bytes = memory
         request = self.api.CreateContainerRequest(pod_sandbox_id=pod[1], config=config, sandbox_config=pod[0])
-        number = self.runtime.CreateContainer(request, timeout=PATIENCE).container_id
+        return self.runtime.CreateContainer(request, timeout=PATIENCE).container_id
+
+    def start(self, *arguments, **others):
+        """Creates and starts a container. Gives its id, or the words of an error."""
+        number = self.create(*arguments, **others)
         try:
             self.runtime.StartContainer(self.api.StartContainerRequest(container_id=number), timeout=PATIENCE)
         except self.problem as error:
             self.remove(number)
             return error.details()
         return number
+
+    def ids(self, **filter):
+        """The containers that a filter lets through."""
+        request = self.api.ListContainersRequest(filter=self.api.ContainerFilter(**filter))
+        return [container.id for container in self.runtime.ListContainers(request, timeout=60).containers]
 
     def status(self, container):
         return self.runtime.ContainerStatus(self.api.ContainerStatusRequest(container_id=container), timeout=60).status
@@ -517,8 +515,8 @@ class Kubelet:
         wait("cri: the end of a container", lambda: self.status(container).state == self.api.CONTAINER_EXITED)
         return self.status(container).exit_code
 
-    def exec(self, container, *command):
-        request = self.api.ExecSyncRequest(container_id=container, cmd=command, timeout=PATIENCE)
+    def exec(self, container, *command, patience=PATIENCE):
+        request = self.api.ExecSyncRequest(container_id=container, cmd=command, timeout=patience)
         try:
             answer = self.runtime.ExecSync(request, timeout=PATIENCE)
             return answer.exit_code, answer.stdout.decode(), answer.stderr.decode()
@@ -627,6 +625,7 @@ def run_cri():
         check_container_of_pod(kubelet)
         check_pod(kubelet)
         check_shared_processes(kubelet)
+        check_validation_cases(kubelet)
         check_nothing_left("cri")
     daemon.terminate()
     daemon.wait()
@@ -741,6 +740,72 @@ def check_shared_processes(kubelet):
         os.kill(number, signal.SIGKILL)
     code = kubelet.exit_code(third)
     check("cri: containers end with the pod's machine", code in (125, 137), code)
+    kubelet.stop_pod(pod)
+
+
+def check_validation_cases(kubelet):
+    """Cases of Kubernetes' own validation of CRI (cri-tools, pkg/validate) that the functions above do not have."""
+    api, runtime = kubelet.api, kubelet.runtime
+    pod = kubelet.start_pod("valid")
+    version = runtime.Version(api.VersionRequest(), timeout=60)
+    check("cri: version", version.runtime_name == "containerd" and version.runtime_api_version, version)
+    made = kubelet.create(pod, "made", ["sleep", "1000"], labels={"kind": "made"}, annotations={"note": "kept"})
+    status = kubelet.status(made)
+    check("cri: a created container and its attributes", status.state == api.CONTAINER_CREATED
+          and (status.labels["kind"], status.annotations["note"], status.metadata.name) == ("made", "kept", "made"), status)
+    kubelet.remove(made)
+    check("cri: a created container is removed", made not in kubelet.ids())
+    running = kubelet.start(pod, "running", ["sleep", "1000"], labels={"kind": "running"})
+    check("cri: containers by label and by state",
+          kubelet.ids(label_selector={"kind": "running"}) == [running]
+          and running in kubelet.ids(state=api.ContainerStateValue(state=api.CONTAINER_RUNNING)), kubelet.ids())
+    request = api.ListContainerStatsRequest(filter=api.ContainerStatsFilter(label_selector={"kind": "running"}))
+    stats = runtime.ListContainerStats(request, timeout=60).stats
+    check("cri: statistics by label", [each.attributes.id for each in stats] == [running], stats)
+    ended = kubelet.exec(running, "sleep", "1000", patience=3)
+    check("cri: ExecSync beyond its time", ended[0] == -1 and ("deadline" in ended[2] or "timeout" in ended[2]), ended)
+    runtime.ReopenContainerLog(api.ReopenContainerLogRequest(container_id=running), timeout=60)
+    check("cri: a running container is removed", (kubelet.remove(running), running not in kubelet.ids())[1])
+
+    def shown(name, command, context):
+        container = kubelet.start(pod, name, ["sh", "-c", command], context=context)
+        code, lines = kubelet.exit_code(container), [text for _, text in kubelet.log(name)]
+        kubelet.remove(container)
+        return code, lines
+
+    number = api.Int64Value
+    who = "echo $(busybox id -u) $(busybox id -g) $(busybox id -G)"
+    answer = shown("user", who, {"run_as_user": number(value=1001), "run_as_group": number(value=1002)})
+    check("cri: RunAsUser and RunAsGroup", answer[1] == ["1001 1002 1002"], answer)
+    answer = shown("groups", who, {"supplemental_groups": [1234, 5678]})
+    check("cri: SupplementalGroups", answer[1][0].split()[:2] == ["0", "0"] and {"1234", "5678"} <= set(answer[1][0].split()), answer)
+    try:
+        words = kubelet.create(pod, "group", ["true"], context={"run_as_group": number(value=1002)})
+    except kubelet.problem as error:
+        words = error.details()
+    check("cri: RunAsGroup without RunAsUser is refused", "user" in words, words)
+    answer = shown("readonly", "echo x > /here", {"readonly_rootfs": True})
+    check("cri: ReadOnlyRootfs", answer[0] != 0 and "Read-only file system" in str(answer), answer)
+    capabilities = "busybox grep CapBnd /proc/self/status | busybox tr '\\t' ' '"
+    bounds = {name: int(shown(f"caps-{name.lower()}", capabilities, {"capabilities": api.Capability(**words)})[1][0].split()[1], 16)
+              for name, words in (("plain", {}), ("ADDED", {"add_capabilities": ["NET_ADMIN"]}),
+                                  ("DROPPED", {"drop_capabilities": ["NET_RAW"]}), ("NONE", {"drop_capabilities": ["ALL"]}),
+                                  ("ALL", {"add_capabilities": ["ALL"]}))}
+    plain = bounds["plain"]
+    check("cri: capabilities", plain & 1 << 13 and not plain & 1 << 12 and bounds["ADDED"] == plain | 1 << 12
+          and bounds["DROPPED"] == plain & ~(1 << 13) and bounds["NONE"] == 0 and bounds["ALL"] & plain == plain
+          and bounds["ALL"] != plain, bounds)
+    answers = [shown(f"privileges{value}", "busybox grep NoNewPrivs /proc/self/status", {"no_new_privs": value})[1] for value in (True, False)]
+    check("cri: NoNewPrivs", [lines[0].split()[1] for lines in answers] == ["1", "0"], answers)
+    kubelet.stop_pod(pod)
+
+    named = {"dns_config": api.DNSConfig(servers=["10.10.10.10"], searches=["google.com"], options=["ndots:8"])}
+    pod = kubelet.start_pod("named", settings={"kernel.shm_rmid_forced": "1", "fs.mqueue.msg_max": "100"}, **named)
+    container = kubelet.start(pod, "look", ["sleep", "1000"])
+    answer = kubelet.exec(container, "cat", "/etc/resolv.conf")
+    check("cri: DNS", all(f"{line}\n" in answer[1] for line in ("search google.com", "nameserver 10.10.10.10", "options ndots:8")), answer)
+    answer = kubelet.exec(container, "cat", "/proc/sys/kernel/shm_rmid_forced", "/proc/sys/fs/mqueue/msg_max")
+    check("cri: sysctls of a pod", answer[1] == "1\n100\n", answer)
     kubelet.stop_pod(pod)
 
 

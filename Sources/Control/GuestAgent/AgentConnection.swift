@@ -8,6 +8,7 @@ package import SystemPackage
 package final class AgentConnection {
     let socket: UnixSocket
     var parser = AgentMessageParser()
+    private var added: [UInt8] = []
 
     /// Takes over a connection that an agent serves.
     package init(_ socket: UnixSocket) {
@@ -57,8 +58,21 @@ package final class AgentConnection {
         try send(message.bytes)
     }
 
-    /// Sends messages as they are on the way, or a part of one.
-    func send(_ bytes: [UInt8]) throws(AgentError) {
+    /// Adds messages to those that are sent next, or a part of one.
+    ///
+    /// What comes together costs the guest as much as one message alone.
+    func add(_ bytes: [UInt8]) throws(AgentError) {
+        added += bytes
+        if added.count >= AgentMessage.payloadLimit { try sendAdded() }
+    }
+
+    /// Sends what was added.
+    func sendAdded() throws(AgentError) {
+        defer { added.removeAll(keepingCapacity: true) }
+        try send(added)
+    }
+
+    private func send(_ bytes: [UInt8]) throws(AgentError) {
         do throws(Errno) {
             try Self.send(bytes, over: socket)
         } catch {

@@ -120,10 +120,10 @@ package final class MachineProgram: Sendable {
     /// The file, for another process.
     package var descriptor: FileDescriptor { file.borrowed }
 
-    /// Sends the messages that start the program, with this moment's time.
+    /// Adds the messages that start the program, with this moment's time.
     func send(over connection: AgentConnection) throws(AgentError) {
-        try connection.send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)))
-        try connection.send(GuestContainer.Time.now.message)
+        try connection.add(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)).bytes)
+        try connection.add(GuestContainer.Time.now.message.bytes)
         guard lseek(file.rawValue, off_t(start), SEEK_SET) >= 0 else {
             throw .host("the program's description cannot be read: \(Errno(rawValue: errno))")
         }
@@ -133,7 +133,7 @@ package final class MachineProgram: Sendable {
                 throw .host("the program's description cannot be read: \(error)")
             }
             guard !bytes.isEmpty else { return }
-            try connection.send(bytes)
+            try connection.add(bytes)
         }
     }
 }

@@ -79,7 +79,7 @@ package final class ProgramRun {
     ) throws(AgentError) -> WaitStatus {
         var program = program
         if program.hasTerminal, let size = input?.terminalSize { program.size = size }
-        try program.send { message throws(AgentError) in try connection.send(message) }
+        try program.send { message throws(AgentError) in try connection.add(message.bytes) }
         return try serve(hasTerminal: program.hasTerminal, onStart: onStart)
     }
 
@@ -97,7 +97,8 @@ package final class ProgramRun {
 
     private func serve(hasTerminal: Bool, onStart: () -> Void) throws(AgentError) -> WaitStatus {
         // At its end at once, as /dev/null is.
-        if input == nil, !hasTerminal { try connection.send(AgentMessage(.inputEnd)) }
+        if input == nil, !hasTerminal { try connection.add(AgentMessage(.inputEnd).bytes) }
+        try connection.sendAdded()
         while true {
             while waiting.isEmpty, let message = try connection.parser.next() {
                 if let status = try handle(message, onStart) { return status }

@@ -8,10 +8,8 @@
 
 #include "agent-files.h"
 
-#define BOX "/run/martlet/box"              // a tmpfs that only the container's own mount namespaces have
-#define CONTAINERS "/run/martlet/containers" // NAME holds the process id of that container's first process
-
-#define GROUPS "/sys/fs/cgroup/pod"          // NAME is a container's control group
+#define BOX "/run/martlet/box"       // a tmpfs that only the container's own mount namespaces have
+#define GROUPS "/sys/fs/cgroup/pod"  // NAME is a container's control group
 
 /// The namespaces that a new container has for itself.
 static unsigned long own_namespaces(const struct agent_request *request) {
@@ -219,11 +217,12 @@ static const char *group_file(char path[128], const char *name, const char *file
     append(path, 128, GROUPS "/"), append(path, 128, name), append(path, 128, file);
     return path;
 }
-/// Puts this process into the control group of a container, where it has one.
-static int enter_group(const char *name) {
+/// The control group of a container, for programs that begin in it.
+static int open_group(const char *name) {
     char path[128];
-    int error = write_text(group_file(path, name, "/cgroup.procs"), "0");
-    return error == -ENOENT ? 0 : error;
+    int group = open_at(HERE, group_file(path, name, ""), O_PATH | O_DIRECTORY, 0);
+    if (group < 0) fail(group, "cannot open the control group of ", name);
+    return group;
 }
 static int limit_group(const char *name, const char *file, uint64_t limit, uint64_t period) {
     char path[128], text[48] = "", number[24];
@@ -257,39 +256,40 @@ static void remove_group(const char *name) {
 
 // MARK: - Containers that are there
 
-static const char *container_file(char path[128], const char *name) {
-    path[0] = 0;
-    append(path, 128, CONTAINERS "/"), append(path, 128, name);
-    return path;
+enum { CONNECTIONS = 128 };
+
+/// What all of the agent's processes know of each other: who serves a connection, and the container that it has made.
+static struct agent_slot {
+    int process, connection;      // 0 for no process
+    int container;                // the container's first process; 0 for none
+    int has_group;
+    char name[65];                // the container's
+    struct agent_memory *memory;  // of `process`, and of the next one
+} slots[CONNECTIONS];
+static __thread struct agent_slot *own_slot;
+
+static void remember_container(const struct agent_request *request, int process) {
+    own_slot->name[0] = 0;
+    append(own_slot->name, sizeof own_slot->name, request->container);
+    own_slot->has_group = (int)request->is_in_pod;
+    __atomic_store_n(&own_slot->container, process, __ATOMIC_RELEASE);
+}
+static void forget_container(void) { __atomic_store_n(&own_slot->container, 0, __ATOMIC_RELEASE); }
+
+/// The place of a container that is there; null for none.
+static const struct agent_slot *find_container(const char *name) {
+    for (struct agent_slot *slot = slots; slot < slots + CONNECTIONS; slot++) {
+        int process = __atomic_load_n(&slot->container, __ATOMIC_ACQUIRE);
+        if (process && equal(slot->name, name) && CALL(kill, process, 0, 0, 0, 0) == 0) return slot;
+    }
+    return 0;
 }
 
-static void remember_container(const char *name, int process) {
-    char path[128], buffer[24];
-    make_folder("/run/martlet"), make_folder(CONTAINERS);
-    int file = open_at(HERE, container_file(path, name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (file < 0) fail(file, "cannot remember the container ", name);
-    const char *text = decimal(process, buffer);
-    write_all(file, text, length(text));
-    sys_close(file);
-}
-
-/// The process of a container, or -ESRCH.
-static int find_container(const char *name) {
-    char path[128], text[24];
-    if (read_text(container_file(path, name), text, sizeof text) <= 0) return -ESRCH;
-    int process = 0;
-    for (const char *p = text; *p >= '0' && *p <= '9' && process < 100000000; p++) process = process * 10 + (*p - '0');
-    return process > 0 && CALL(kill, process, 0, 0, 0, 0) == 0 ? process : -ESRCH;
-}
-
-/// Puts this process into one namespace of another process.
-static int join(int process, const char *kind, int type) {
-    char path[64];
-    number_path(path, sizeof path, "/proc/", process, "/ns/");
-    append(path, sizeof path, kind);
-    int space = sys_open(path, O_RDONLY | O_CLOEXEC);
-    if (space < 0) return space;
-    int error = (int)CALL(setns, space, type, 0, 0, 0);
-    sys_close(space);
+/// Puts this process into namespaces of another one; its process namespace is that of this one's children.
+static int join(int process, int namespaces) {
+    int target = (int)CALL(pidfd_open, process, 0, 0, 0, 0);
+    if (target < 0) return target;
+    int error = (int)CALL(setns, target, namespaces, 0, 0, 0);
+    sys_close(target);
     return error;
 }

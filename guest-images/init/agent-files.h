@@ -10,7 +10,7 @@ enum { DEPTH_LIMIT = 64, TYPE_MASK = 0170000, TYPE_FOLDER = 0040000, TYPE_FILE =
 
 // MARK: - To the host
 
-static char entry_path[4096];
+static __thread char entry_path[4096];
 
 static void send_entry(const struct stat *status, const char *target) {
     begin(FRAME_ENTRY);
@@ -84,7 +84,7 @@ static void send_tree(int folder, const char *name, int depth) {
 
 // MARK: - From the host
 
-static int received_file = -1;
+static __thread int received_file;  // -1 for none
 
 /// Opens the folder that holds the last component of a relative path, through no link. -errno where that cannot be.
 static int open_parent(int root, char *path, const char **last) {

@@ -12,17 +12,18 @@
 
 // MARK: - In the new process
 
-struct failure {
-    int32_t error;
+// It has the memory of the agent, which waits until the program has taken its place: the agent's variables are its own.
+
+/// What it leaves to the agent where there is no program.
+static __thread struct {
+    int error;
     char text[200];
-};
-/// What the new process says before the program starts: a failure, or the number of its terminal's descriptor.
-static int report_pipe;
+} failure;
 
 static __attribute__((noreturn)) void fail_in_child(int error, const char *what, const char *about) {
-    struct failure failure = {.error = error};
+    failure.error = error;
+    failure.text[0] = 0;
     append(failure.text, sizeof failure.text, what), append(failure.text, sizeof failure.text, about);
-    sys_write(report_pipe, &failure, sizeof failure);
     sys_exit(127);
 }
 
@@ -91,8 +92,8 @@ static int execute(const struct agent_request *request) {
     }
 }
 
-/// Opens a pseudoterminal of the container's own; the agent fetches its other end.
-static int open_pseudoterminal(const struct agent_request *request, int answer_pipe) {
+/// Opens a pseudoterminal of the container's own, whose other end is `master`.
+static int open_pseudoterminal(const struct agent_request *request, int *master_end) {
     int master = open_at(HERE, "/dev/ptmx", O_RDWR | O_NOCTTY, 0), unlocked = 0;
     if (master < 0) fail_in_child(master, "cannot open ", "/dev/ptmx");
     int error = sys_ioctl(master, TIOCSPTLCK, &unlocked);
@@ -107,33 +108,43 @@ static int open_pseudoterminal(const struct agent_request *request, int answer_p
         if (file >= 0) sys_close(file);
         mount_on(number_path(path, sizeof path, "/dev/pts/", number, ""), "/dev/console", 0, MS_BIND, 0);
     }
-    struct failure report = {.error = master};
-    char byte;
-    sys_write(report_pipe, &report, sizeof report);
-    sys_read(answer_pipe, &byte, 1);
-    sys_close(master);
+    uint16_t size[4] = {request->rows, request->columns};
+    if (size[0] || size[1]) sys_ioctl(master, TIOCSWINSZ, size);
+    *master_end = master;
     return terminal;
 }
 
-static __attribute__((noreturn)) void become_program(const struct agent_request *request, int streams[3], int answer_pipe, int joined) {
-    if (request->place == PLACE_NEW_CONTAINER || joined) {
-        int error = enter_group(request->container);
-        if (error) fail_in_child(error, "cannot enter the control group of ", request->container);
-    }
+// MARK: - The program
+
+static __thread struct {
+    int process, end;                  // its id, and a pidfd
+    int mounts;                        // the mount namespace of a new container
+    int streams[3];                    // its ends of pipes
+    int input, output, error_output;   // this end of its streams; -1 where closed
+    int is_terminal, has_exited, status;
+    size_t waiting_count, taken;
+    int input_ends;
+    uint8_t frame[8];
+    size_t frame_count;
+    size_t sent;                       // of `message`
+    uint64_t held_signals;             // bit n - 1 for signal n
+    int held_for;                      // tenths of a second
+    uint8_t waiting[AGENT_INPUT_WINDOW];
+} program;
+
+static __attribute__((noreturn)) void become_program(void *request_pointer) {
+    const struct agent_request *request = request_pointer;
+    // Nothing may use the agent's memory when that has ended.
+    CALL(prctl, PR_SET_PDEATHSIG, AGENT_SIGKILL, 0, 0, 0);
     if (request->place == PLACE_NEW_CONTAINER) enter_new_container(request);
-    else if (joined) {
-        int error = join(joined, "ipc", CLONE_NEWIPC);
-        if (!error) error = join(joined, "uts", CLONE_NEWUTS);
-        if (!error) error = join(joined, "mnt", CLONE_NEWNS);
-        if (error) fail_in_child(error, "cannot enter the container", "");
-    }
     CALL(setsid, 0, 0, 0, 0, 0);
     int terminal = -1;
     if (request->options & OPTION_TERMINAL) {
-        terminal = open_pseudoterminal(request, answer_pipe);
+        terminal = open_pseudoterminal(request, &program.output);
         sys_ioctl(terminal, TIOCSCTTY, 0);
     }
-    for (int fd = 0; fd < 3; fd++) CALL(dup2, terminal >= 0 ? terminal : streams[fd], fd, 0, 0, 0);
+    for (int fd = 0; fd < 3; fd++) CALL(dup2, terminal >= 0 ? terminal : program.streams[fd], fd, 0, 0, 0);
+    if (terminal >= 0) sys_close(terminal);
     for (unsigned i = 0; i < request->limit_count; i++) {
         uint64_t limit[2] = {request->limits[i].soft, request->limits[i].hard};
         int error = (int)CALL(prlimit64, 0, request->limits[i].resource, limit, 0, 0);
@@ -142,28 +153,13 @@ static __attribute__((noreturn)) void become_program(const struct agent_request 
     if (request->folder && *request->folder) set_folder(request->folder);
     set_privileges(request);
     if (request->has_user && request->umask <= 0777) CALL(umask, request->umask, 0, 0, 0, 0);
-    // A container must not outlive the agent that reports its end.
+    // Again, because another user does not keep it: a container must not outlive the agent that reports its end.
     CALL(prctl, PR_SET_PDEATHSIG, AGENT_SIGKILL, 0, 0, 0);
     int error = execute(request);
     fail_in_child(error, "cannot run ", request->arguments[0]);
 }
 
 // MARK: - Its streams
-
-static struct {
-    int process, end;                  // its id, and a pidfd
-    int mounts;                        // the mount namespace of a new container
-    int input, output, error_output;   // this end of its streams; -1 where closed
-    int is_terminal, has_exited, status;
-    uint8_t waiting[AGENT_INPUT_WINDOW];
-    size_t waiting_count, taken;
-    int input_ends;
-    uint8_t frame[8];
-    size_t frame_count;
-    size_t sent;                       // of `message`
-    uint64_t held_signals;             // bit n - 1 for signal n
-    int held_for;                      // tenths of a second
-} program;
 
 static void send_or_wait(void) {
     finish();
@@ -177,10 +173,9 @@ static void kill_program(void) {
 }
 
 static __attribute__((noreturn)) void leave(const struct agent_request *request) {
-    char path[128];
     if (!program.has_exited) kill_program();
     if (request->place == PLACE_NEW_CONTAINER) {
-        CALL(unlink, container_file(path, request->container), 0, 0, 0, 0);
+        forget_container();
         if (request->is_in_pod) remove_group(request->container);
     }
     sys_exit(0);
@@ -387,73 +382,50 @@ static void make_pipe(int ends[2]) {
     if (error) fail(error, "cannot make a pipe", "");
 }
 
-/// Reads what the new process says. 1 where it says something, 0 where the program has started.
-static int read_report(int from, struct failure *report) {
-    for (;;) {
-        long n = sys_read(from, report, sizeof *report);
-        if (n == -EINTR) continue;
-        return n == (long)sizeof *report;
-    }
-}
-
 static __attribute__((noreturn)) void run_program(struct agent_request *request) {
     if (!request->argument_count) fail(-EINVAL, "no program was named", "");
-    int joined = 0, error;
+    request->arguments[request->argument_count] = request->variables[request->variable_count] = 0;
+    int is_new = request->place == PLACE_NEW_CONTAINER, group = -1;
     if (request->place == PLACE_CONTAINER || request->place == PLACE_CONTAINER_IF_THERE) {
-        joined = find_container(request->container);
-        if (joined < 0 && request->place == PLACE_CONTAINER) fail(joined, "no such container: ", request->container);
-        if (joined < 0) joined = 0;
-        // Of its children, not of this process.
-        if (joined && (error = join(joined, "pid", CLONE_NEWPID))) fail(error, "cannot enter the container", "");
-    } else if (request->place == PLACE_NEW_CONTAINER) {
-        if (find_container(request->container) > 0) fail(-EEXIST, "the container is there already: ", request->container);
+        const struct agent_slot *container = find_container(request->container);
+        if (!container && request->place == PLACE_CONTAINER) fail(-ESRCH, "no such container: ", request->container);
+        if (container && container->has_group) group = open_group(request->container);
+        int error = container ? join(container->container, CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS) : 0;
+        if (error) fail(error, "cannot enter the container ", request->container);
+    } else if (is_new) {
+        if (find_container(request->container)) fail(-EEXIST, "the container is there already: ", request->container);
         if (!request->base) fail(-EINVAL, "a container needs a root", "");
+        if (request->is_in_pod) {
+            make_group(request->container, &request->group);
+            group = open_group(request->container);
+        }
     }
-    int report[2], answer[2], input[2] = {-1, -1}, output[2] = {-1, -1}, error_output[2] = {-1, -1};
+    int input[2] = {-1, -1}, output[2] = {-1, -1}, error_output[2] = {-1, -1};
     program.is_terminal = request->options & OPTION_TERMINAL;
-    make_pipe(report), make_pipe(answer);
     if (!program.is_terminal) make_pipe(input), make_pipe(output), make_pipe(error_output);
-    if (request->place == PLACE_NEW_CONTAINER && request->is_in_pod) make_group(request->container, &request->group);
-    unsigned long flags = 17 /* SIGCHLD */ | (request->place == PLACE_NEW_CONTAINER ? own_namespaces(request) : 0);
-    int process = (int)CALL(clone, flags, 0, 0, 0, 0);
-    if (process == 0) {
-        report_pipe = report[1];
-        sys_close(answer[1]);
-        become_program(request, (int[]){input[0], output[1], error_output[1]}, answer[0], joined);
-    }
-    if (process < 0) fail(process, "cannot start a process", "");
-    program.process = process;
-    program.end = (int)CALL(pidfd_open, process, 0, 0, 0, 0);
-    sys_close(report[1]), sys_close(answer[0]);
-    sys_close(input[0]), sys_close(output[1]), sys_close(error_output[1]);
+    program.streams[0] = input[0], program.streams[1] = output[1], program.streams[2] = error_output[1];
     program.input = input[1], program.output = output[0], program.error_output = error_output[0];
-
-    struct failure said;
-    int has_said = read_report(report[0], &said);
-    if (has_said && program.is_terminal && said.error >= 0) {
-        int master = (int)CALL(pidfd_getfd, program.end, said.error, 0, 0, 0);
-        if (master < 0) kill_program(), fail(master, "cannot take the terminal", "");
-        CALL(fcntl, master, F_SETFD, 1 /* FD_CLOEXEC */, 0, 0);
-        program.input = program.output = master;
-        uint16_t size[4] = {request->rows, request->columns};
-        if (size[0] || size[1]) sys_ioctl(master, TIOCSWINSZ, size);
-        sys_write(answer[1], "", 1);
-        has_said = read_report(report[0], &said);
+    failure.error = 0;
+    // With a terminal, the new process leaves its other end among this one's descriptors.
+    struct clone_args how = {.flags = CLONE_VFORK | CLONE_PIDFD | (program.is_terminal ? CLONE_FILES : 0) |
+                                      (is_new ? own_namespaces(request) : 0),
+                             .pidfd = (uint64_t)&program.end};
+    struct agent_memory *memory = own_slot->memory;
+    program.process = make_process(&how, memory->program_stack, sizeof memory->program_stack, group, become_program, request);
+    if (program.process < 0 || failure.error) {
+        if (is_new && request->is_in_pod) remove_group(request->container);
+        fail(failure.error ? failure.error : program.process, failure.error ? failure.text : "cannot start a process", "");
     }
-    if (has_said || program.end < 0) {
-        if (!has_said) kill_program();
-        if (request->place == PLACE_NEW_CONTAINER && request->is_in_pod) remove_group(request->container);
-        fail(has_said ? said.error : program.end, has_said ? said.text : "cannot watch a process", "");
-    }
-    sys_close(report[0]), sys_close(answer[1]);
-    if (request->place == PLACE_NEW_CONTAINER) {
+    if (program.is_terminal) program.input = program.output;
+    for (int i = 0; i < 3; i++) sys_close(program.is_terminal ? i : program.streams[i]);
+    if (is_new) {
         // Its file systems stay until this process ends: the host hears of the program's end before the kernel has unmounted them.
         char path[64];
-        program.mounts = sys_open(number_path(path, sizeof path, "/proc/", process, "/ns/mnt"), O_RDONLY | O_CLOEXEC);
-        remember_container(request->container, process);
+        program.mounts = sys_open(number_path(path, sizeof path, "/proc/", program.process, "/ns/mnt"), O_RDONLY | O_CLOEXEC);
+        remember_container(request, program.process);
     }
     begin(FRAME_STARTED);
-    put_number((uint32_t)process, 4);
+    put_number((uint32_t)program.process, 4);
     send_message();
     serve_program(request);
 }

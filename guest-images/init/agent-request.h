@@ -56,7 +56,7 @@ struct agent_mount {
     int is_staged;              // the files that followed FRAME_STAGE, not a file system
 };
 
-/// Everything about a program that is to run. Strings lie in `text`.
+/// Everything about a program that is to run. Strings lie in `text`. The fields before `settings` are zero at first.
 struct agent_request {
     uint32_t version, options, place, uid, gid, umask, group_count, limit_count, mount_count, stage_count, setting_count;
     uint32_t string_count;      // arguments and variables together
@@ -218,8 +218,7 @@ static int agent_configure(struct agent_request *request, uint8_t type, const ui
         request->mount_count++;
         break;
     case FRAME_STAGE:
-        mount->target = strings[0];
-        mount->is_staged = 1;
+        *mount = (struct agent_mount){.flags = mount->flags, .target = strings[0], .is_staged = 1};
         request->mount_count++, request->stage_count++;
         break;
     default: break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The guest's agent: it runs programs, copies files and lists processes for the host, over vsock; docs/agent.md has the
-// messages. One connection is one operation, served by a process of its own that init forks when the host connects: a
+// messages. One connection is one operation, served by a process of its own that init makes when the host connects: a
 // guest that is never asked pays for a socket. Freestanding, as init is, for the same reason.
 
 #pragma once
@@ -39,18 +39,31 @@ static inline int accept_host(int listener) {
     return -EPERM;
 }
 
-static struct agent_request request;
-static int has_box;  // `prepare_box` has succeeded already
+static __thread struct agent_request request;
+static __thread int has_box;  // `prepare_box` has succeeded already
+_Static_assert(sizeof request + sizeof program + sizeof message + sizeof payload_bytes + sizeof early + sizeof entry_path + 4096 <= VARIABLES_SIZE,
+               "variables have room below the thread pointer");
+
+/// Begins to serve from a place, whose memory an earlier process may have had.
+static void take_slot(struct agent_slot *slot) {
+    own_slot = slot;
+    memset(&request, 0, offsetof(struct agent_request, settings));
+    memset(&program, 0, offsetof(__typeof__(program), waiting));
+    early.at = early.end = 0;
+    entry_path[0] = 0;
+    received_file = -1;
+    has_box = 0;
+}
 
 /// Moves this process into a container's file system, for files and lists of processes.
 static void visit_container(void) {
     if (request.place == PLACE_GUEST) return;
-    int process = find_container(request.container);
-    if (process < 0) {
+    const struct agent_slot *container = find_container(request.container);
+    if (!container) {
         if (request.place == PLACE_CONTAINER_IF_THERE) return;
-        fail(process, "no such container: ", request.container);
+        fail(-ESRCH, "no such container: ", request.container);
     }
-    int error = join(process, "mnt", CLONE_NEWNS);
+    int error = join(container->container, CLONE_NEWNS);
     if (error) fail(error, "cannot enter the container ", request.container);
 }
 

@@ -222,16 +222,13 @@ static void set_up_network_identity(void) {
 
 enum ending { NO_ENDING, POWER_OFF, RESTART };
 
-enum { CONNECTIONS = 128 };
-static int serving[CONNECTIONS];  // the processes that serve the host's connections; 0 for none
-
 /// Reaps what has ended. True when no child is left; `status` receives that of `watched`, `found` tells so.
 static int reap(int watched, int *status, int *found) {
     for (;;) {
         int one, process = sys_wait(&one, WNOHANG);
         if (process == watched && process > 0) *status = one, *found = 1;
         for (unsigned i = 0; i < CONNECTIONS && process > 0; i++)
-            if (serving[i] == process) serving[i] = 0;
+            if (slots[i].process == process) slots[i].process = slots[i].container = 0;
         if (process == -ECHILD) return 1;
         if (process <= 0) return 0;
     }
@@ -443,44 +440,50 @@ static __attribute__((noinline)) int start_shell(char *command, const char *term
 
 // MARK: - The agent
 
-/// Makes a process that serves a connection of the host; in it, this returns 0.
-static int start_agent(void) {
-    unsigned i = 0;
-    while (i < CONNECTIONS && serving[i]) i++;
-    if (i == CONNECTIONS) return -EAGAIN;
-    int process = (int)CALL(fork, 0, 0, 0, 0, 0);
-    if (process > 0) serving[i] = process;
-    if (process != 0) return process;
+static int agent_port, first_agent[2];  // and a pipe whose end is that it has its connection
+
+static void serve_slot(void *pointer) {
+    struct agent_slot *slot = pointer;
     block_signals(0);
-    join_user_space();
-    return 0;
+    take_slot(slot);
+    if (slot->connection < 0) {
+        slot->connection = await_host(agent_port);
+        sys_close(first_agent[0]), sys_close(first_agent[1]);
+    }
+    serve_host(slot->connection);
+}
+
+/// Makes a process that serves a connection of the host, or the next one where that is -1.
+static int start_agent(int connection) {
+    struct agent_slot *slot = slots;
+    while (slot < slots + CONNECTIONS && slot->process) slot++;
+    if (slot == slots + CONNECTIONS) return -EAGAIN;
+    if (!slot->memory) slot->memory = make_memory();
+    if (!slot->memory) return -ENOMEM;
+    slot->connection = connection;
+    struct clone_args how = {.flags = CLONE_SETTLS, .tls = (uint64_t)slot->memory->thread_pointer};
+    // It begins where it can be frozen.
+    int process = make_process(&how, slot->memory->stack, sizeof slot->memory->stack, user_space_group, serve_slot, slot);
+    if (process > 0) slot->process = process;
+    return process;
 }
 
 /// Makes the process that serves the host's first connection, and waits until it waits for that.
 ///
 /// Returns what is readable when it has the connection, or there is no such process: then the others are init's.
-static int start_first_agent(int listener) {
-    int ends[2];
-    if (CALL(pipe2, ends, O_CLOEXEC, 0, 0, 0)) return listener;
-    int process = start_agent();
-    if (process == 0) {
-        int connection = await_host(listener);
-        sys_close(ends[0]), sys_close(ends[1]), sys_close(listener);
-        serve_host(connection);
-    }
-    sys_close(ends[1]);
+static int start_first_agent(void) {
+    if (CALL(pipe2, first_agent, O_CLOEXEC, 0, 0, 0)) return agent_port;
+    int process = start_agent(-1);
+    sys_close(first_agent[1]);
     if (process > 0) wait_for_reader(process);
-    return ends[0];
+    return first_agent[0];
 }
 
 /// Gives a connection of the host a process of its own. With as many as there may be, it is closed at once.
-static void serve_connection(int listener) {
-    int connection = accept_host(listener);
+static void serve_connection(void) {
+    int connection = accept_host(agent_port);
     if (connection < 0) return;
-    if (start_agent() == 0) {
-        sys_close(listener);
-        serve_host(connection);
-    }
+    start_agent(connection);
     sys_close(connection);
 }
 
@@ -510,13 +513,15 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
     unsigned count = 2 + open_keyboards(set + 2);
     find_identity_page();
-    int listener = open_agent_port();
-    set[1] = (struct pollfd){.fd = listener, .events = POLLIN};
-    if (!is_save_expected) listen_for_host(listener);
+    // What a container's program could look into before it is one: it shares this memory until then.
+    CALL(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    agent_port = open_agent_port();
+    set[1] = (struct pollfd){.fd = agent_port, .events = POLLIN};
+    if (!is_save_expected) listen_for_host(agent_port);
     char *command = command_to_run();
     // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.
     int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
-    if (is_save_expected && !has_shell && listener >= 0) set[1].fd = start_first_agent(listener);
+    if (is_save_expected && !has_shell && agent_port >= 0) set[1].fd = start_first_agent();
     if (!holds_shell) pass_snapshot_point(set + 2, count - 2);
     if (!command && has_shell) greet();
     int shell = has_shell ? start_shell(command, terminal_type) : 0;
@@ -528,7 +533,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         thaw_user_space();
     }
     // Not before: a connection that is saved with the guest would be served again by all that go on from there.
-    if (is_save_expected) listen_for_host(listener);
+    if (is_save_expected) listen_for_host(agent_port);
 
     enum ending ending = shell < 0 ? POWER_OFF : NO_ENDING;
     int status = 0, ended = 0;
@@ -538,10 +543,10 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         struct signalfd_siginfo info;
         if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
             ending = ending_for(info.ssi_signo);
-        if (set[1].revents && set[1].fd != listener) {
+        if (set[1].revents && set[1].fd != agent_port) {
             sys_close(set[1].fd);
-            set[1].fd = listener;
-        } else if (set[1].revents & POLLIN) serve_connection(listener);
+            set[1].fd = agent_port;
+        } else if (set[1].revents & POLLIN) serve_connection();
         int is_asked = 0;
         for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
             if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd, &is_asked);

@@ -27,6 +27,7 @@ struct identity_page {
 static int identity_file = -1;
 static uint32_t known_generation;
 static int is_save_expected;  // when the guest has booted
+static int user_space_group = -1;
 #define USER_SPACE "/sys/fs/cgroup/user"
 
 static int read_identity(struct identity_page *page) {
@@ -45,6 +46,7 @@ static int find_identity_page(void) {
             known_generation = page.generation;
             is_save_expected = page.is_save_expected != 0;
             CALL(mkdir, USER_SPACE, 0755, 0, 0, 0);
+            user_space_group = sys_open(USER_SPACE, O_PATH | O_DIRECTORY | O_CLOEXEC);
             return 1;
         }
         sys_close(identity_file);

@@ -6,5 +6,10 @@
 
 __attribute__((noreturn, used)) static void start(long *stack) {
     (void)stack;
+    struct agent_slot *slot = slots;
+    slot->memory = make_memory();
+    if (!slot->memory) sys_exit(1);
+    CALL(arch_prctl, 0x1002 /* ARCH_SET_FS */, slot->memory->thread_pointer, 0, 0, 0);
+    take_slot(slot);
     serve_host(3);
 }

@@ -62,6 +62,11 @@ struct RunImageTests {
         let given = "\(folder.path)/given"
         #expect(try machines.run("cp", given, "web:/tmp/there").termination == .exited(0))
         #expect(try machines.run("exec", "web", "cat", "/tmp/there").text == "of the host")
+        // What serves one program has the memory of what served another one before.
+        let other = "echo ${OTHER-none} $(busybox id -u)"
+        #expect(try machines.run("exec", "-u", "7", "-e", "OTHER=set", "web", "sh", "-c", other).text == "set 7\n")
+        #expect(try machines.run("exec", "web", "sh", "-c", other).text == "none 0\n")
+        try echoAtOnce(["one", "two", "three"])
         let inspected = try state(of: "web")
         #expect(inspected["machine"]["program"]["running"] == true)
         #expect(inspected["machine"]["program"]["stop_signal"] == .integer(Int64(SIGQUIT)))
@@ -75,6 +80,18 @@ struct RunImageTests {
         #expect(try machines.run("wait", "web").termination == .exited(9))
         #expect(try machines.run("logs", "web").text == "of the host\nover\n")
         #expect(try state(of: "web")["result"]["exit_status"] == 9)
+    }
+
+    /// Has a program for each word in the container, which all run at the same time.
+    private func echoAtOnce(_ words: ArraySlice<String>) throws {
+        guard let word = words.first else { return }
+        try machines.martlet("exec", "-i", "web", "cat").run { running in
+            try running.input.write(word)
+            try running.output.read(until: word, within: LinuxShell.patience)
+            try echoAtOnce(words.dropFirst())
+            running.input.closeOutput()
+            #expect(try running.termination() == .exited(0))
+        }
     }
 
     /// One boot for all of it.

@@ -64,6 +64,8 @@ package final class MachineConsole: SerialOutput, SerialInput {
         /// Indicates whether the guest must wait.
         var isFull = false
         var limit: TokenBucket?
+        /// The number of bytes that the limit did not let through.
+        var limitedByteCount: UInt64 = 0
 
         // The threads.
         var isThreadAwake = true
@@ -190,6 +192,11 @@ package final class MachineConsole: SerialOutput, SerialInput {
     /// The number of bytes that the guest has sent.
     package var byteCount: UInt64 {
         shared.withLock { $0.ring.end }
+    }
+
+    /// The number of bytes that the guest sent beyond `ConsoleAttachment.outputLimit`, and nobody gets.
+    package var limitedByteCount: UInt64 {
+        shared.withLock { $0.limitedByteCount }
     }
 
     // MARK: - The serial port's side
@@ -379,7 +386,10 @@ extension MachineConsole.Shared {
     /// Returns whether the limit of the output allows one more byte.
     fileprivate mutating func isAllowed() -> Bool {
         guard let wait = limit?.wait(for: 1, at: .now) else { return true }
-        guard wait == .zero else { return false }
+        guard wait == .zero else {
+            limitedByteCount += 1
+            return false
+        }
         limit?.take(1)
         return true
     }

@@ -13,12 +13,22 @@ package struct MachineStatistics: Hashable, Sendable {
     package var interfaces: [NetworkStatistics] = []
     /// Connections of guest and host, where there is a vsock device.
     package var vsock: VsockStatistics?
-    /// The guest's output to its console, in bytes.
-    package var consoleByteCount: UInt64?
+    /// The guest's output to its console.
+    package var console = Console()
     /// Resident memory of the process that is not the guest's, in bytes; `nil` where the host does not tell.
     package var overheadByteCount: UInt64?
     /// Resident memory of the guest, in bytes.
     package var guestByteCount: UInt64?
+
+    /// Numbers of bytes.
+    package struct Console: Hashable, Sendable {
+        /// What the guest sent and was kept.
+        package var byteCount: UInt64 = 0
+        /// Of that, what did not reach the output, because nothing took it in time.
+        package var droppedByteCount: UInt64 = 0
+        /// What was beyond the limit of the output.
+        package var limitedByteCount: UInt64 = 0
+    }
 
     package struct Disk: Hashable, Sendable {
         package var path: FilePath

@@ -9,11 +9,6 @@ import Virtio
 extension VirtualMachine {
     // MARK: - Statistics
 
-    /// The number of bytes of that the guest's console output were dropped because nothing took them in time.
-    package var droppedConsoleByteCount: UInt64 {
-        parts.console.droppedByteCount
-    }
-
     /// The counters of vCPUs and devices so far; takes some milliseconds, to read the process's mappings.
     package var statistics: MachineStatistics {
         let resident = ResidentMemory(guestRanges: parts.guestMemoryRanges)
@@ -22,7 +17,11 @@ extension VirtualMachine {
             disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
             interfaces: interfaces.map(\.statistics),
             vsock: parts.devices.vsock?.statistics,
-            consoleByteCount: parts.console.byteCount,
+            console: .init(
+                byteCount: parts.console.byteCount,
+                droppedByteCount: parts.console.droppedByteCount,
+                limitedByteCount: parts.console.limitedByteCount
+            ),
             overheadByteCount: resident?.overheadByteCount,
             guestByteCount: resident?.guestByteCount
         )

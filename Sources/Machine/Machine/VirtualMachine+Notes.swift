@@ -9,8 +9,9 @@ extension VirtualMachine {
     /// Notes for the user when a machine has ended, besides the outcome: one line each.
     package var closingNotes: [String] {
         var notes: [String] = []
-        if droppedConsoleByteCount > 0 {
-            notes.append("\(droppedConsoleByteCount) bytes of console output were lost: nobody read them")
+        let dropped = parts.console.droppedByteCount
+        if dropped > 0 {
+            notes.append("\(dropped) bytes of console output were lost: nobody read them")
         }
         // A machine that was stopped may not have reached its disks.
         guard state.withLock({ $0.outcome }) != .stopped else { return notes }

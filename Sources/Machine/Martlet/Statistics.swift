@@ -33,10 +33,10 @@ extension VirtualMachine {
         /// did not check its line.
         public var droppedConsoleByteCount: UInt64
 
-        init(_ statistics: MachineStatistics, droppedConsoleByteCount: UInt64) {
+        init(_ statistics: MachineStatistics) {
             cpus = statistics.vcpus.map { CPU($0) }
             residentMemorySize = statistics.guestByteCount
-            self.droppedConsoleByteCount = droppedConsoleByteCount
+            droppedConsoleByteCount = statistics.console.droppedByteCount
         }
     }
 }

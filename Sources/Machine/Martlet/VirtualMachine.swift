@@ -175,7 +175,7 @@ public final class VirtualMachine: Sendable {
     ///
     /// Takes some milliseconds, to measure this process's memory.
     public var statistics: Statistics {
-        Statistics(machine.statistics, droppedConsoleByteCount: machine.droppedConsoleByteCount)
+        Statistics(machine.statistics)
     }
 
     // MARK: - Operations

@@ -112,7 +112,9 @@ struct RunningMachineTests {
                 == "Reinitialization of metrics not allowed."
         )
         try addDrive("a")
-        try fixture.start(Array(repeating: .read(0x64), count: 7) + [.write("four"), .spin])
+        let limit: JSONValue = ["size": 4, "refill_time": 3_600_000]
+        try fixture.put("/serial", ["serial_out_path": .string(path + ".serial"), "rate_limiter": limit]).succeed()
+        try fixture.start(Array(repeating: .read(0x64), count: 7) + [.write("four and six"), .spin])
         try fixture.waitForOutput(4)
         try fixture.act("FlushMetrics").succeed()
         try fixture.act("FlushMetrics").succeed()
@@ -126,7 +128,8 @@ struct RunningMachineTests {
             metrics.reduce(0) { $0 + ($1[group][field].integerValue ?? 0) }
         }
         #expect(sum("vcpu", "exit_io_in") == 7)
-        #expect(sum("uart", "write_count") == 4)
+        #expect(sum("uart", "write_count") == 4 && sum("uart", "missed_write_count") == 0)
+        #expect(sum("uart", "rate_limiter_dropped_bytes") == 8)
         #expect(sum("put_api_requests", "actions_count") == 3)
         #expect(sum("put_api_requests", "metrics_count") == 2 && sum("put_api_requests", "metrics_fails") == 1)
         #expect(metrics.allSatisfy { $0["block_a"]["read_count"] == 0 && $0["block"]["read_count"] == 0 })

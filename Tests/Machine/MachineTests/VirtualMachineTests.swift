@@ -57,7 +57,7 @@ struct VirtualMachineTests {
         let machine = try VirtualMachine(.boot(configuration(guest, in: folder)), console: console)
         try machine.start()
         // More than a pipe holds.
-        try Deadline.wait(for: "output") { (machine.statistics.consoleByteCount ?? 0) >= 96 << 10 }
+        try Deadline.wait(for: "output") { machine.statistics.console.byteCount >= 96 << 10 }
         machine.commandStop()
         #expect(await machine.wait() == .stopped)
     }

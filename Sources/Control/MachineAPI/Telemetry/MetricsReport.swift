@@ -27,7 +27,7 @@ enum MetricsReport {
                 }
             ),
             "vsock": statistics.vsock.map { .object($0.counters.json()) } ?? .null,
-            "console": ["bytes_sent": .count(statistics.consoleByteCount ?? 0)],
+            "console": ["bytes_sent": .count(statistics.console.byteCount)],
             "memory": [
                 "overhead_bytes": statistics.overheadByteCount.map { .count($0) } ?? .null,
                 "guest_resident_bytes": statistics.guestByteCount.map { .count($0) } ?? .null,
@@ -100,8 +100,18 @@ enum MetricsReport {
         }
         object.set(network.json(), in: "net")
         if let vsock = now.vsock { object.set(vsock.counters.minus(last?.vsock?.counters).json(), in: "vsock") }
-        let written = (now.consoleByteCount ?? 0) &- (last?.consoleByteCount ?? 0)
-        object.set(["write_count": .count(written)], in: "uart")
+        let lost = last?.console.droppedByteCount ?? 0
+        object.set(
+            [
+                "write_count": .count(now.console.byteCount &- (last?.console.byteCount ?? 0)),
+                // At the end, what waits for the output counts as lost until it is written.
+                "missed_write_count": .count(max(now.console.droppedByteCount, lost) - lost),
+                "rate_limiter_dropped_bytes": .count(
+                    now.console.limitedByteCount &- (last?.console.limitedByteCount ?? 0)
+                ),
+            ],
+            in: "uart"
+        )
         return JSONValue.object(object).text
     }
 }

@@ -157,7 +157,7 @@ let package = Package(
             "Sources/Control/MachineAPI",
             uses: [
                 "Console", "HTTP", "Host", "JSON", "Machine", "MachineModel", "Metadata", "Network", "Snapshot",
-                "Virtio", logging, systemPackage,
+                "Storage", "Virtio", logging, systemPackage,
             ]
         ),
         .swift(

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import JSON
+import Machine
 package import MachineModel
+import Snapshot
 
 /// The error of a request: becomes a response with a `fault_message`, as Firecracker's clients expect.
 package struct APIError: Error, Hashable, CustomStringConvertible {
@@ -33,6 +35,13 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
 
     package init(_ error: ConfigurationError) {
         self.init(error.description, firecracker: FirecrackerWords.words(of: error))
+    }
+
+    /// - Parameters:
+    ///   - error: The reason why a machine cannot be made.
+    ///   - place: The snapshot that it goes on from.
+    init(_ error: MachineError, restoring place: SnapshotPlace?) {
+        self.init("\(error)", firecracker: FirecrackerWords.words(of: error, restoring: place))
     }
 
     /// The error in the words of a program.

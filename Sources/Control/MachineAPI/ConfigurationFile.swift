@@ -184,7 +184,7 @@ extension NetworkInterface {
             return APIError(
                 FirecrackerWords.prefix(of: "network-interface")
                     + "Could not create the network device: Open tap device failed: Error while creating ifreq structure: "
-                    + "\(error) (os error \(error.rawValue)). Invalid TUN/TAP Backend provided by \(hostDeviceName). "
+                    + "\(FirecrackerWords.words(of: error)). Invalid TUN/TAP Backend provided by \(hostDeviceName). "
                     + "Check our documentation on setting up the network devices."
             )
         }
@@ -218,6 +218,6 @@ private func checkReadable(
     guard let cause else { return }
     throw APIError(
         "\(what): cannot open \(path): \(cause)",
-        firecracker: words("\(cause) (os error \(cause.rawValue))")
+        firecracker: words(FirecrackerWords.words(of: cause))
     )
 }

@@ -3,7 +3,11 @@
 package import HTTP
 import Host
 import JSON
+import Machine
 import MachineModel
+import Snapshot
+import Storage
+import SystemPackage
 
 /// Firecracker's error messages, which its clients and tests look for, in the place of Martlet's own.
 enum FirecrackerWords {
@@ -173,6 +177,34 @@ enum FirecrackerWords {
         if problem.hasPrefix("API Resource") { return problem }
         return prefix(of: section) + problem
     }
+
+    /// Says what keeps a machine from being made.
+    ///
+    /// - Parameters:
+    ///   - error: The error.
+    ///   - place: The snapshot that the machine goes on from.
+    /// - Returns: The words; `nil` where those of ours stay.
+    static func words(of error: MachineError, restoring place: SnapshotPlace?) -> String? {
+        let state = "Failed to get snapshot state from file: "
+        return switch error {
+        case .configuration(let error) where error.problem.hasPrefix("a machine has room for"):
+            "Start microvm error: Could not allocate GSI: The requested resource is not available."
+        case .storage(.file(let path, _, let cause)):
+            "Virtio backend error: Error manipulating the backing file: \(words(of: cause)) \(path)"
+        case .snapshot(.file(_, place?.state, let cause)): "\(state)Failed to open snapshot file: \(words(of: cause))"
+        case .snapshot(.file(_, place?.memory, let cause)):
+            """
+            Failed to load guest memory: Error creating guest memory from file: Failed to load guest memory: \
+            \(words(of: cause))
+            """
+        case .snapshot(.notASnapshot(place?.state, StateFile.emptiness)):
+            "\(state)Failed to load snapshot state from file: IO Error: File too short to contain CRC"
+        default: nil
+        }
+    }
+
+    /// Says the cause of a failed call as Rust does.
+    static func words(of cause: Errno) -> String { "\(cause) (os error \(cause.rawValue))" }
 
     /// The words before the error of a part of the machine.
     static func prefix(of section: some StringProtocol) -> String {

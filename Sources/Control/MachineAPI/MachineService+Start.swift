@@ -73,7 +73,7 @@ extension MachineService {
         if resolved.hostName == nil, identifier != Self.defaultIdentifier { resolved.hostName = identifier }
         resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
         resolved.networks = options.networks.mapValues { self.resolved($0) }
-        try start(isPaused: options.isPaused) { [resolved] () throws(MachineError) in
+        try start(isPaused: options.isPaused, restoring: snapshot.folder.place) { [resolved] () throws(MachineError) in
             let machine = try VirtualMachine(
                 .restore(snapshot, resolved),
                 console: attachment,
@@ -88,12 +88,16 @@ extension MachineService {
         }
     }
 
-    private func start(isPaused: Bool = false, _ make: () throws(MachineError) -> VirtualMachine) throws(APIError) {
+    private func start(
+        isPaused: Bool = false,
+        restoring place: SnapshotPlace? = nil,
+        _ make: () throws(MachineError) -> VirtualMachine
+    ) throws(APIError) {
         let machine: VirtualMachine
         do throws(MachineError) {
             machine = try make()
         } catch {
-            throw APIError("\(error)")
+            throw APIError(error, restoring: place)
         }
         do {
             try onReady(machine)

@@ -27,6 +27,9 @@ package enum StateFile {
         return Array("\(header.line)\n".utf8) + json + console
     }
 
+    /// The reason why a file that has nothing, or nothing in its first line, is not a snapshot.
+    package static let emptiness = "it is empty"
+
     /// Reads which version a file has, be it one that this Martlet reads or not.
     ///
     /// - Parameter path: The file.

@@ -78,6 +78,7 @@ struct StateHeader {
     }
 
     private static func version(_ words: [Substring], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
+        guard words != [""] else { throw .notASnapshot(path, reason: StateFile.emptiness) }
         guard words.first.map({ $0 == magic }) == true, words.count >= 4, let version = SnapshotVersion(words[1]) else {
             throw .notASnapshot(path, reason: "it does not begin with '\(magic)' and a version")
         }

@@ -2,6 +2,7 @@
 
 import HTTP
 import JSON
+import Machine
 import MachineAPI
 import MachineModel
 import Snapshot
@@ -66,6 +67,20 @@ struct FirecrackerDialectTests {
         let path = FilePath(try fixture.folder.write(Array(text.utf8), to: "machine.json"))
         #expect(throws: APIError.self) { try MachineConfiguration(file: path, dialect: .firecracker) }
         #expect(try MachineConfiguration(file: path, dialect: .martlet).drives.isEmpty)
+    }
+
+    @Test func `a start with more devices than there are interrupt lines is refused in Firecracker's words`() throws {
+        try fixture.configure([.spin])
+        let disk = try fixture.disk("disk")
+        for number in 0...MachineConfiguration.deviceCapacity {
+            let id = "d\(number)"
+            try fixture.put(
+                "/drives/\(id)",
+                ["drive_id": .string(id), "is_root_device": false, "is_read_only": true, "path_on_host": disk]
+            ).succeed()
+        }
+        let words = "Could not allocate GSI: The requested resource is not available."
+        #expect(try fixture.act("InstanceStart").fault == "Start microvm error: \(words)")
     }
 
     @Test func `the log tells of requests and their answers`() throws {

@@ -90,17 +90,55 @@ struct SnapshotRequestTests {
         ]
         try first.put("/drives/data", drive).succeed()
         try first.act("InstanceStart").succeed()
+        // The file of the save is meant, not that of the start.
+        let other = try first.disk("other")
+        try first.patch("/drives/data", ["drive_id": "data", "path_on_host": other]).succeed()
         try first.patch("/vm", ["state": "Paused"]).succeed()
         try first.put("/snapshot/create", creation).succeed()
         #expect(try files.names().sorted() == ["memory", "state"])
         try second.put("/snapshot/load", load).succeed()
-        #expect(try second.get("/vm/config")["drives"][0]["path_on_host"] == disk)
+        #expect(try second.get("/vm/config")["drives"][0]["path_on_host"] == other)
         let vsock = load.setting("vsock_override", ["uds_path": .string(path("v.sock"))])
         let third = try APIFixture(dialect: .firecracker)
         #expect(try third.put("/snapshot/load", vsock).fault.contains("Unknown Vsock Device"))
         #expect(try mappedByteCounts(of: path("memory")) == [16 << 20])
         // Elsewhere a state names no file.
         #expect(try APIFixture().put("/snapshot/load", load).fault.contains("the snapshot has no copy of it"))
+    }
+
+    @Test func `under the name firecracker, Firecracker's words tell which file of a snapshot is wrong`() throws {
+        let first = try APIFixture(dialect: .firecracker)
+        try first.configure([Self.count])
+        let disk = try first.folder.makeSparseFile("disk", byteCount: 1 << 20)
+        let drive: JSONValue = [
+            "drive_id": "data", "is_root_device": false, "is_read_only": true, "path_on_host": .string(disk),
+        ]
+        try first.put("/drives/data", drive).succeed()
+        try first.act("InstanceStart").succeed()
+        try first.patch("/vm", ["state": "Paused"]).succeed()
+        try first.put("/snapshot/create", creation).succeed()
+        func fault(_ load: JSONValue) throws -> String {
+            try APIFixture(dialect: .firecracker).put("/snapshot/load", load).fault
+        }
+        let beginning = "Load snapshot error: Failed to restore from snapshot: "
+        let empty = JSONValue.string(try files.write([], to: "empty"))
+        #expect(try fault(load.setting("snapshot_path", empty)).hasSuffix("IO Error: File too short to contain CRC"))
+        // A socket is what not even root can open.
+        let socket = JSONValue.string(first.socketPath.string)
+        let cause = "No such device or address (os error 6)"
+        #expect(
+            try fault(load.setting("snapshot_path", socket)) == beginning
+                + "Failed to get snapshot state from file: Failed to open snapshot file: \(cause)"
+        )
+        #expect(
+            try fault(load.setting("mem_backend", ["backend_type": "File", "backend_path": socket])) == beginning
+                + "Failed to load guest memory: Error creating guest memory from file: Failed to load guest memory: \(cause)"
+        )
+        #expect(unsafe unlink(disk) == 0)
+        #expect(
+            try fault(load) == beginning + "Virtio backend error: Error manipulating the backing file: "
+                + "No such file or directory (os error 2) \(disk)"
+        )
     }
 
     @Test func `a machine that was restored to wait is nobody's until its client says what it is to do`() throws {
@@ -180,7 +218,9 @@ struct SnapshotRequestTests {
         #expect(try console.read(1000).utf8.count >= 1000)
         try other.patch("/vm", ["state": "Paused"]).succeed()
         let difference = creation.setting("snapshot_type", "Diff")
-        #expect(try other.put("/snapshot/create", difference).fault.contains("name other files"))
+        // On top of the files of the last one, the differences make a whole one again.
+        try other.put("/snapshot/create", difference).succeed()
+        try APIFixture().put("/snapshot/load", load).succeed()
         unsafe mkdir(path("diff"), 0o700)
         let places: [(String, String)] = [("snapshot_path", "diff/state"), ("mem_file_path", "diff/memory")]
         try other.put("/snapshot/create", places.reduce(difference) { $0.setting($1.0, .string(path($1.1))) }).succeed()

@@ -18,13 +18,10 @@ extension MachineService {
     func createSnapshot(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body = try request.body(SnapshotCreation.self, named: "snapshot")
         var options = try body.options(dialect)
-        // Without an earlier snapshot, all pages differ.
-        if body.kind == .diff, let base = lastSnapshot {
-            guard case .files(let place) = options.place, place.state != base.state, place.memory != base.memory else {
-                throw APIError(
-                    "Create snapshot error: these files are the snapshot that the differences refer to: name other files"
-                )
-            }
+        // Without an earlier snapshot, all pages differ. On top of its files, the differences make a whole one again.
+        if body.kind == .diff, let base = lastSnapshot, case .files(let place) = options.place,
+            place.state != base.state, place.memory != base.memory
+        {
             options.base = base
         }
         return try save(options, "Create snapshot error: Cannot save the microVM state: ", request)
@@ -85,13 +82,19 @@ extension MachineService {
             )
         }
         options.serial = snapshot.configuration.serial
-        do {
-            try start(restoring: MachineSnapshot(place), options)
+        do throws(APIError) {
+            let snapshot: MachineSnapshot
+            do throws(SnapshotError) {
+                snapshot = try MachineSnapshot(place)
+            } catch {
+                throw APIError(.snapshot(error), restoring: place)
+            }
+            try start(restoring: snapshot, options)
             change { $0.lastSnapshot = place }
         } catch {
             // Firecracker's process cannot try again after this, and its clients wait for its end.
             change { $0.isRestoreFailed = dialect == .firecracker }
-            throw APIError("Load snapshot error: Failed to restore from snapshot: \(error)")
+            throw APIError("Load snapshot error: Failed to restore from snapshot: \(error.text(dialect))")
         }
     }
 

@@ -23,7 +23,7 @@ struct LineFile: ~Copyable, Sendable {
                 ? "Failed to open target file: " : "Cannot initialize the metrics system due to bad user input: "
             throw APIError(
                 "\(what): cannot open \(path): \(cause)",
-                firecracker: "\(FirecrackerWords.prefix(of: what))\(failure)\(cause) (os error \(cause.rawValue))"
+                firecracker: "\(FirecrackerWords.prefix(of: what))\(failure)\(FirecrackerWords.words(of: cause))"
             )
         }
         file = OwnedDescriptor(adopting: raw)

@@ -98,6 +98,7 @@ extension MachineParts {
         for (drive, disk) in zip(configuration.orderedDrives, devices.disks) {
             guard let index = saved.drives.firstIndex(where: { $0.id == drive.id }) else { continue }
             saved.drives[index].rateLimit = disk.rateLimit
+            saved.drives[index].path = disk.path.hostText
         }
         for (index, interface) in devices.interfaces.enumerated() {
             saved.networkInterfaces[index].guestMAC = "\(interface.device.address)"

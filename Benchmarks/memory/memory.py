@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints the memory of a monitor beside its guest's, as Firecracker's tests measure it, in MiB.
 
-usage: unshare -n Benchmarks/memory/memory.py PROGRAM KERNEL ROOT [--maps]
+usage: unshare -n Benchmarks/memory/memory.py PROGRAM KERNEL ROOT [--mmds] [--maps]
 
 PROGRAM is a copy of martlet-monitor under the name firecracker, or Firecracker itself. The number is the sum of Rss over all
 mappings of /proc/PID/smaps but those as large as the guest's memory: shared pages and the program's text count. The machine has
-one vCPU, 256 MiB, a disk, a network and a vsock. Root makes the network's TAP in a namespace of its own.
+one vCPU, 256 MiB, a disk, a network and a vsock, and with --mmds metadata on the network. Root makes the network's TAP in a
+namespace of its own.
 """
 
 import json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
@@ -58,6 +59,9 @@ def main():
             request(api, "PUT", "/drives/root", {"drive_id": "root", "path_on_host": disk, "is_root_device": True, "is_read_only": False})
             request(api, "PUT", "/network-interfaces/net", {"iface_id": "net", "host_dev_name": "memory0"})
             request(api, "PUT", "/vsock", {"guest_cid": 3, "uds_path": f"{folder}/vsock"})
+            if "--mmds" in sys.argv:
+                request(api, "PUT", "/mmds/config", {"network_interfaces": ["net"], "version": "V2"})
+                request(api, "PUT", "/mmds", {"latest": {"meta-data": {"ami-id": "ami-12345678"}}})
             show("configured", process.pid)
             start = threading.Thread(target=request, args=(api, "PUT", "/actions", {"action_type": "InstanceStart"}))
             start.start()

@@ -72,7 +72,15 @@ struct KernelProgram {
                 at: GuestAddress(rawValue: segment.physicalAddress)
             )
         }
+        replaceSparseHugePages(of: image)
         return placed
+    }
+
+    /// Behind the loading of all segments, which may share a huge page.
+    private func replaceSparseHugePages(of image: ELFImage) {
+        for segment in image.segments {
+            memory.replaceSparseHugePages(in: segment.physicalAddress..<segment.physicalAddress + segment.fileByteCount)
+        }
     }
 
     private func pvhEntry(of image: ELFImage, _ kernel: KernelImage) throws(BootError) -> UInt64? {
@@ -107,6 +115,7 @@ struct KernelProgram {
                 }
             }
             let (image, pvhEntry, start) = try stream.finish()
+            replaceSparseHugePages(of: image)
             return try KernelImage.kernelProblems(kernel.path) { () throws(KernelProblem) in
                 try ELFEntry(image, pvhEntry: pvhEntry, start: start, choice: choice).placed(image)
             }

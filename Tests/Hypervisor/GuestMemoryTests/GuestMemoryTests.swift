@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import GuestMemory
 import SystemPackage
 import Testing
@@ -42,6 +43,34 @@ import Testing
             let bytes = try memory.read(byteCount: Int(region.byteCount), at: region.start)
             #expect(bytes.allSatisfy { $0 == 0 })
         }
+    }
+
+    @Test func `of a huge page with little in it the host keeps what is used, and nothing else changes`() throws {
+        let (step, pageCount): (UInt64, Int) = (2 << 20, 512)
+        let region = try GuestMemoryRegion(start: 0, byteCount: 4 * step)
+        let memory = try GuestMemory(regions: [region])
+        try memory.fill(1, byteCount: step, at: 0)
+        try memory.fill(0, byteCount: 3 * step, at: GuestAddress(rawValue: step))
+        try memory.write([7], at: 0x20_0000)
+        try memory.write([9], at: 0x3f_ffff)
+        memory.replaceSparseHugePages(in: 0x1000..<2 * step + 1)
+        #expect(try (0..<4).map { try residentPageCount(of: region, at: $0 * step) } == [pageCount, 2, 0, pageCount])
+        #expect(try memory.load(UInt8.self, at: 0x20_0000) == 7)
+        #expect(try memory.load(UInt8.self, at: 0x3f_ffff) == 9)
+        #expect(try memory.read(byteCount: Int(step), at: 0) == [UInt8](repeating: 1, count: Int(step)))
+        #expect(try memory.read(byteCount: 0x1f_fffe, at: 0x20_0001).allSatisfy { $0 == 0 })
+        // Beyond the memory, and in a part that is no whole huge page, nothing happens.
+        memory.replaceSparseHugePages(in: 4 * step..<6 * step)
+        try makeMemory().replaceSparseHugePages(in: 0..<step)
+    }
+
+    private func residentPageCount(of region: GuestMemoryRegion, at start: UInt64) throws -> Int {
+        var pages = [UInt8](repeating: 0, count: 512)
+        let result = unsafe region.withUnsafeHostPointer(at: GuestAddress(rawValue: start), byteCount: 2 << 20) {
+            unsafe mincore($0, 2 << 20, &pages)
+        }
+        try #require(result == 0)
+        return pages.count { $0 & 1 != 0 }
     }
 
     @Test func `a size that the guest made up is refused before anything is allocated for it`() throws {

@@ -67,12 +67,12 @@ static const struct rule {
     {SYS_recvmmsg, C}, {SYS_sendmmsg, C}, {SYS_recvfrom, DAC}, {SYS_sendto, DAC}, {SYS_poll, DAC},
     {SYS_ppoll, C}, {SYS_pread64, DC}, {SYS_pwrite64, DC}, {SYS_fdatasync, DC}, {SYS_fsync, C},
     {SYS_fallocate, DC},
-    // Every thread: memory, signals and time.
+    // Every thread: memory, signals and time. A vCPU's thread sleeps when it is Dispatch's again, and several of them meet at its queue.
     {SYS_mmap, ALL, NO_CODE}, {SYS_mprotect, ALL, NO_CODE}, {SYS_munmap, ALL}, {SYS_mremap, ALL}, {SYS_madvise, ALL},
     {SYS_brk, ALL}, {SYS_rt_sigprocmask, ALL}, {SYS_rt_sigreturn, ALL}, {SYS_rt_sigaction, ALL, SIGNAL},
     {SYS_sigaltstack, C},
     {SYS_tgkill, ALL}, {SYS_gettid, ALL}, {SYS_getpid, ALL}, {SYS_restart_syscall, ALL}, {SYS_sched_yield, ALL},
-    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, DC}, {SYS_getrandom, V | DC}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
+    {SYS_clock_gettime, ALL}, {SYS_clock_nanosleep, V | DC}, {SYS_getrandom, V | DC}, {SYS_exit, ALL}, {SYS_exit_group, ALL},
     {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
     // New threads, and the workers of Dispatch, which come and go.
     {SYS_clone, C, THREAD}, {SYS_clone3, C, ABSENT}, {SYS_rseq, C}, {SYS_set_robust_list, C},

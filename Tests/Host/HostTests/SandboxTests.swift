@@ -89,6 +89,14 @@ struct SandboxTests {
         }
     }
 
+    @Test func `a thread that has run a guest may wait for others, as it does at Dispatch's queue of free threads`() async {
+        await #expect(processExitsWith: .success) {
+            try Self.enter("vcpu 0")
+            usleep(1)
+            _exit(0)
+        }
+    }
+
     @Test func `threads that run guests and devices have few calls`() {
         #expect(Sandbox.ThreadKind.vcpu.callCount <= 27)
         #expect(Sandbox.ThreadKind.device.callCount <= 50)

@@ -89,7 +89,7 @@ struct SandboxTests {
         }
     }
 
-    @Test func `a thread that has run a guest may wait for others, as it does at Dispatch's queue of free threads`() async {
+    @Test func `a thread that has run a guest may sleep, as Dispatch's free threads do`() async {
         await #expect(processExitsWith: .success) {
             try Self.enter("vcpu 0")
             usleep(1)

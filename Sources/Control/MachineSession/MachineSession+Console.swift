@@ -75,7 +75,7 @@ extension MachineSession {
         // Firecracker's jailer opens /dev/null for reading only, and says nothing of it either.
         case .consoleFailed(.badFileDescriptor) where settings.dialect == .firecracker: break
         case .consoleFailed(let errno):
-            log.logger.warning("the console's output cannot be written: \(errno); the guest goes on without it it")
+            log.logger.warning("the console's output cannot be written: \(errno); the guest goes on without it")
         }
     }
 

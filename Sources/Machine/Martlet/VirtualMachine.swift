@@ -142,7 +142,7 @@ public final class VirtualMachine: Sendable {
         machine = try inPublicTerms { () throws(MachineError) in
             try make(attachment) { event in
                 guard case .consoleFailed(let errno) = event else { return }
-                logger.warning("the console cannot be written: \(errno); the guest goes on without it it")
+                logger.warning("the console cannot be written: \(errno); the guest goes on without it")
             }
         }
         self.channel = channel

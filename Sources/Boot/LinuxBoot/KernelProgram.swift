@@ -76,7 +76,7 @@ struct KernelProgram {
         return placed
     }
 
-    /// Behind the loading of all segments, which may share a huge page.
+    /// Call it after all segments are loaded: two of them may share a huge page.
     private func replaceSparseHugePages(of image: ELFImage) {
         for segment in image.segments {
             memory.replaceSparseHugePages(in: segment.physicalAddress..<segment.physicalAddress + segment.fileByteCount)

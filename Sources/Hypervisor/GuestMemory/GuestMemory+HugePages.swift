@@ -3,9 +3,7 @@
 import Glibc
 
 extension GuestMemory {
-    private static let hugePageByteCount = 2 << 20
-    private static let pageByteCount = 4096
-    /// Up to this number of small pages, a huge one is not worth its memory.
+    /// The largest number of used small pages for which a huge page is not worth its memory.
     private static let sparsePageMaximum = 32
 
     /// Replaces huge pages that hold next to nothing by small ones, and advises the host against huge pages there.
@@ -15,7 +13,7 @@ extension GuestMemory {
     ///
     /// - Parameter range: Guest physical addresses that were just written.
     package func replaceSparseHugePages(in range: Range<UInt64>) {
-        let step = UInt64(Self.hugePageByteCount)
+        let step = UInt64(GuestMemoryRegion.hugePageByteCount)
         for start in stride(from: range.lowerBound / step * step, to: range.upperBound, by: Int(step)) {
             let address = GuestAddress(rawValue: start)
             guard let extent = extents.first(where: { $0.contiguousByteCount(from: address) >= step }) else { continue }
@@ -26,18 +24,18 @@ extension GuestMemory {
 
     @unsafe
     private static func replaceIfSparse(_ base: UnsafeMutableRawPointer) {
-        guard UInt(bitPattern: base) % UInt(hugePageByteCount) == 0 else { return }
-        let zeros = [UInt8](repeating: 0, count: pageByteCount)
+        let (byteCount, pageByteCount) = (GuestMemoryRegion.hugePageByteCount, MemoryChecksum.pageByteCount)
+        guard UInt(bitPattern: base) % UInt(byteCount) == 0 else { return }
         var used: [(offset: Int, bytes: [UInt8])] = []
-        for offset in stride(from: 0, to: hugePageByteCount, by: pageByteCount)
-        where unsafe memcmp(base + offset, zeros, pageByteCount) != 0 {
+        for offset in stride(from: 0, to: byteCount, by: pageByteCount)
+        where unsafe !MemoryChecksum.isZero(base + offset) {
             guard used.count < sparsePageMaximum else { return }
             let page = unsafe UnsafeRawBufferPointer(start: base + offset, count: pageByteCount)
             used.append((offset, unsafe [UInt8](page)))
         }
-        // Where the host has no huge pages, nothing was lost to them either.
-        guard unsafe madvise(base, hugePageByteCount, CInt(MADV_NOHUGEPAGE)) == 0,
-            unsafe madvise(base, hugePageByteCount, CInt(MADV_DONTNEED)) == 0
+        // A host that refuses the advice has no huge pages, so no memory is wasted.
+        guard unsafe madvise(base, byteCount, CInt(MADV_NOHUGEPAGE)) == 0,
+            unsafe madvise(base, byteCount, CInt(MADV_DONTNEED)) == 0
         else { return }
         for page in used { unsafe memcpy(base + page.offset, page.bytes, pageByteCount) }
     }

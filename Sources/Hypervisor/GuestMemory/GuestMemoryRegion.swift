@@ -19,7 +19,7 @@ package final class GuestMemoryRegion: Sendable {
     // Immutable after init and valid until deinit; all access through it is bounds-checked here.
     private nonisolated(unsafe) let base: UnsafeMutableRawPointer
     private nonisolated(unsafe) let reservation: UnsafeMutableRawBufferPointer
-    private static let hugePageByteCount = 2 << 20
+    static let hugePageByteCount = 2 << 20
     private let backing = Mutex<Backing?>(nil)
 
     /// The file that the region began with.

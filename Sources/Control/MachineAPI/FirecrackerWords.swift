@@ -142,8 +142,7 @@ enum FirecrackerWords {
 
     private static func name(_ field: String, in text: [UInt8]) -> Int? {
         let name = Array("\"\(field)\"".utf8)
-        guard text.count >= name.count else { return nil }
-        return (0...text.count - name.count).first { text[$0...].starts(with: name) }.map { $0 + name.count - 1 }
+        return text.firstIndex(ofPart: name).map { $0 + name.count - 1 }
     }
 
     private static func place(of index: Int?, in text: [UInt8]) -> String {

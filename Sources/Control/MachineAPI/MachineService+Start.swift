@@ -47,16 +47,7 @@ extension MachineService {
             let words = "CPU vendor mismatched between actual CPU and CPU template."
             throw APIError("Start microvm error: Failed to get CPU template: \(words)")
         }
-        try start { () throws(MachineError) in
-            try VirtualMachine(
-                .boot(resolved(configuration)),
-                console: attachment,
-                logger: logger,
-                metadata: metadata,
-                onEvent: onEvent,
-                prepareThread: prepareThread
-            )
-        }
+        try start(.boot(resolved(configuration)))
     }
 
     /// Restores a saved machine and starts it.
@@ -73,32 +64,32 @@ extension MachineService {
         if resolved.hostName == nil, identifier != Self.defaultIdentifier { resolved.hostName = identifier }
         resolved.drives = options.drives.mapValues { FilePath(hostText: self.resolved($0.hostText)) }
         resolved.networks = options.networks.mapValues { self.resolved($0) }
-        try start(isPaused: options.isPaused, restoring: snapshot.folder.place) { [resolved] () throws(MachineError) in
-            let machine = try VirtualMachine(
-                .restore(snapshot, resolved),
+        try start(.restore(snapshot, resolved), isPaused: options.isPaused, from: snapshot.folder.place) {
+            if let service = snapshot.machine.configuration.metadataService { metadata.configure(service) }
+            change { $0.describe(snapshot.description(options)) }
+        }
+    }
+
+    private func start(
+        _ start: MachineStart,
+        isPaused: Bool = false,
+        from place: SnapshotPlace? = nil,
+        onMade: () -> Void = {}
+    ) throws(APIError) {
+        let machine: VirtualMachine
+        do throws(MachineError) {
+            machine = try VirtualMachine(
+                start,
                 console: attachment,
                 logger: logger,
                 metadata: metadata,
                 onEvent: onEvent,
                 prepareThread: prepareThread
             )
-            if let service = snapshot.machine.configuration.metadataService { metadata.configure(service) }
-            change { $0.describe(snapshot.description(options)) }
-            return machine
-        }
-    }
-
-    private func start(
-        isPaused: Bool = false,
-        restoring place: SnapshotPlace? = nil,
-        _ make: () throws(MachineError) -> VirtualMachine
-    ) throws(APIError) {
-        let machine: VirtualMachine
-        do throws(MachineError) {
-            machine = try make()
         } catch {
             throw APIError(error, restoring: place)
         }
+        onMade()
         do {
             try onReady(machine)
         } catch {

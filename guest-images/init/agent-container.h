@@ -258,7 +258,7 @@ static void remove_group(const char *name) {
 
 enum { CONNECTIONS = 128 };
 
-/// What all of the agent's processes know of each other: who serves a connection, and the container that it has made.
+/// One process of the agent, with its connection and the container that it has made. All processes of the agent share these slots.
 static struct agent_slot {
     int process, connection;      // 0 for no process
     int container;                // the container's first process; 0 for none
@@ -276,7 +276,7 @@ static void remember_container(const struct agent_request *request, int process)
 }
 static void forget_container(void) { __atomic_store_n(&own_slot->container, 0, __ATOMIC_RELEASE); }
 
-/// The place of a container that is there; null for none.
+/// The slot of a running container; null for none.
 static const struct agent_slot *find_container(const char *name) {
     for (struct agent_slot *slot = slots; slot < slots + CONNECTIONS; slot++) {
         int process = __atomic_load_n(&slot->container, __ATOMIC_ACQUIRE);
@@ -285,11 +285,17 @@ static const struct agent_slot *find_container(const char *name) {
     return 0;
 }
 
-/// Puts this process into namespaces of another one; its process namespace is that of this one's children.
-static int join(int process, int namespaces) {
-    int target = (int)CALL(pidfd_open, process, 0, 0, 0, 0);
-    if (target < 0) return target;
-    int error = (int)CALL(setns, target, namespaces, 0, 0, 0);
+/// The container that a request names; null where it may be missing, and is. Fails where it must be there.
+static const struct agent_slot *named_container(const struct agent_request *request) {
+    const struct agent_slot *container = find_container(request->container);
+    if (!container && request->place != PLACE_CONTAINER_IF_THERE) fail(-ESRCH, "no such container: ", request->container);
+    return container;
+}
+
+/// Puts this process into namespaces of a container; the container's process namespace is then that of this process's children.
+static void enter_container(const struct agent_slot *container, int namespaces) {
+    int target = (int)CALL(pidfd_open, container->container, 0, 0, 0, 0);
+    int error = target < 0 ? target : (int)CALL(setns, target, namespaces, 0, 0, 0);
+    if (error) fail(error, "cannot enter the container ", container->name);
     sys_close(target);
-    return error;
 }

@@ -14,7 +14,7 @@
 
 // It has the memory of the agent, which waits until the program has taken its place: the agent's variables are its own.
 
-/// What it leaves to the agent where there is no program.
+/// The reason why the program did not start, which the new process leaves for the agent.
 static __thread struct {
     int error;
     char text[200];
@@ -387,11 +387,9 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
     request->arguments[request->argument_count] = request->variables[request->variable_count] = 0;
     int is_new = request->place == PLACE_NEW_CONTAINER, group = -1;
     if (request->place == PLACE_CONTAINER || request->place == PLACE_CONTAINER_IF_THERE) {
-        const struct agent_slot *container = find_container(request->container);
-        if (!container && request->place == PLACE_CONTAINER) fail(-ESRCH, "no such container: ", request->container);
+        const struct agent_slot *container = named_container(request);
         if (container && container->has_group) group = open_group(request->container);
-        int error = container ? join(container->container, CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS) : 0;
-        if (error) fail(error, "cannot enter the container ", request->container);
+        if (container) enter_container(container, CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
     } else if (is_new) {
         if (find_container(request->container)) fail(-EEXIST, "the container is there already: ", request->container);
         if (!request->base) fail(-EINVAL, "a container needs a root", "");

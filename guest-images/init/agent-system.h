@@ -56,13 +56,12 @@ static const char *number_path(char *to, size_t size, const char *before, long n
 
 // MARK: - Processes that share memory
 
-// To copy an address space, to copy each page that is written to after that, and to take all of it down again is half of what a guest
-// does for a short program. So the processes of the agent share init's memory, and each has a piece of it for itself: thread-local
-// variables, and stacks.
+// Copying an address space, copying each page that is written afterwards and freeing all of it is half of what a guest does for a
+// short program. So the agent's processes share init's memory, and each has thread-local variables and stacks of its own there.
 enum { VARIABLES_SIZE = 1 << 20, STACK_SIZE = 1 << 20, PROGRAM_STACK_SIZE = 64 << 10 };
 
-/// What a process has for itself: its own stack, that of a program's process until there is the program, and what %fs points to
-/// the end of. Not yet touched pages cost nothing.
+/// The private part of one agent process: its stack, the stack of a program's process until the program starts, and the thread-local
+/// variables, which end where %fs points. Untouched pages cost nothing.
 struct agent_memory {
     uint8_t stack[STACK_SIZE], program_stack[PROGRAM_STACK_SIZE], variables[VARIABLES_SIZE];
     void *thread_pointer[8];  // the first one points to itself, as the compiler expects

@@ -58,13 +58,8 @@ static void take_slot(struct agent_slot *slot) {
 /// Moves this process into a container's file system, for files and lists of processes.
 static void visit_container(void) {
     if (request.place == PLACE_GUEST) return;
-    const struct agent_slot *container = find_container(request.container);
-    if (!container) {
-        if (request.place == PLACE_CONTAINER_IF_THERE) return;
-        fail(-ESRCH, "no such container: ", request.container);
-    }
-    int error = join(container->container, CLONE_NEWNS);
-    if (error) fail(error, "cannot enter the container ", request.container);
+    const struct agent_slot *container = named_container(&request);
+    if (container) enter_container(container, CLONE_NEWNS);
 }
 
 static __attribute__((noreturn)) void done(uint8_t type) {

@@ -513,7 +513,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     struct pollfd set[2 + KEYBOARDS] = {{.fd = signals, .events = POLLIN}};
     unsigned count = 2 + open_keyboards(set + 2);
     find_identity_page();
-    // What a container's program could look into before it is one: it shares this memory until then.
+    // A container's program shares this memory until its exec, and others in the container could look into it.
     CALL(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     agent_port = open_agent_port();
     set[1] = (struct pollfd){.fd = agent_port, .events = POLLIN};

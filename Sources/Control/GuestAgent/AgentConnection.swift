@@ -60,7 +60,7 @@ package final class AgentConnection {
 
     /// Adds messages to those that are sent next, or a part of one.
     ///
-    /// What comes together costs the guest as much as one message alone.
+    /// The guest handles messages that arrive together at the cost of one packet.
     func add(_ bytes: [UInt8]) throws(AgentError) {
         added += bytes
         if added.count >= AgentMessage.payloadLimit { try sendAdded() }

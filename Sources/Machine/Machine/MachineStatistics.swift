@@ -22,11 +22,11 @@ package struct MachineStatistics: Hashable, Sendable {
 
     /// Numbers of bytes.
     package struct Console: Hashable, Sendable {
-        /// What the guest sent and was kept.
+        /// The number of bytes that the guest sent and that were kept.
         package var byteCount: UInt64 = 0
-        /// Of that, what did not reach the output, because nothing took it in time.
+        /// The number of those that were dropped, because the output took nothing for too long.
         package var droppedByteCount: UInt64 = 0
-        /// What was beyond the limit of the output.
+        /// The number of bytes beyond the rate limit of the output.
         package var limitedByteCount: UInt64 = 0
     }
 

@@ -62,7 +62,7 @@ struct RunImageTests {
         let given = "\(folder.path)/given"
         #expect(try machines.run("cp", given, "web:/tmp/there").termination == .exited(0))
         #expect(try machines.run("exec", "web", "cat", "/tmp/there").text == "of the host")
-        // What serves one program has the memory of what served another one before.
+        // The agent process of each program takes over the memory of an earlier one.
         let other = "echo ${OTHER-none} $(busybox id -u)"
         #expect(try machines.run("exec", "-u", "7", "-e", "OTHER=set", "web", "sh", "-c", other).text == "set 7\n")
         #expect(try machines.run("exec", "web", "sh", "-c", other).text == "none 0\n")
@@ -142,7 +142,7 @@ struct RunImageTests {
             #expect(try running.termination() == .exited(0))
         }
         try machines.martlet("attach", "term").onTerminal.run { attached in
-            // What the new window shows again comes first.
+            // The console replays its earlier output first.
             try attached.output.read(until: "31 101")
             try attached.output.read(until: "25 80")
             try #require(attached.terminal).resize(columns: 102, lines: 32)

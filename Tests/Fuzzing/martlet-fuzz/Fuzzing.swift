@@ -9,7 +9,7 @@ import Glibc
 @main enum Fuzzing {
     /// Something that any bytes may be given to: it returns, or it has a bug.
     ///
-    /// What must hold is said with `precondition`: a trap is what libFuzzer finds.
+    /// Invariants are checked with `precondition`: libFuzzer detects the trap.
     typealias Target = @Sendable (inout FuzzInput) -> Void
 
     /// A new target is one file, one line here, and a folder of seeds.

@@ -92,8 +92,8 @@ struct SandboxTests {
     @Test func `a thread that has run a guest may sleep, as Dispatch's free threads do`() async {
         await #expect(processExitsWith: .success) {
             try Self.enter("vcpu 0")
-            usleep(1)
-            _exit(0)
+            var time = timespec(tv_sec: 0, tv_nsec: 1)
+            _exit(unsafe clock_nanosleep(CLOCK_REALTIME, 0, &time, nil))
         }
     }
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "agent-network.h"
-#include "agent-process.h"
+#include "agent-program.h"
 
 struct vsock_address {  // struct sockaddr_vm, whose header needs a C library's
     uint16_t family, reserved;

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program that the agent has started: its streams, its signals, what the host asks of it, and its end.
+
+#pragma once
+
+#include "agent-process.h"
+
+// MARK: - Its streams
+
+static void send_or_wait(void) {
+    finish();
+    program.sent = 0;
+}
+static int is_sending(void) { return program.sent < message.count; }
+
+static void kill_program(void) {
+    CALL(kill, -program.process, AGENT_SIGKILL, 0, 0, 0);
+    CALL(kill, program.process, AGENT_SIGKILL, 0, 0, 0);
+}
+
+static __attribute__((noreturn)) void leave(const struct agent_request *request) {
+    if (!program.has_exited) kill_program();
+    if (request->place == PLACE_NEW_CONTAINER) {
+        forget_container();
+        if (request->is_in_pod) remove_group(request->container);
+    }
+    sys_exit(0);
+}
+
+static void set_size(const uint8_t *bytes, uint32_t count) {
+    struct agent_payload payload = {bytes, bytes + count, 0};
+    uint16_t size[4] = {(uint16_t)take_number(&payload, 2), (uint16_t)take_number(&payload, 2)};
+    if (program.is_terminal && !payload.is_short && program.output >= 0) sys_ioctl(program.output, TIOCSWINSZ, size);
+}
+
+static void close_input(void) {
+    // The end of a terminal's input is a key.
+    if (program.is_terminal) {
+        if (program.waiting_count < sizeof program.waiting) program.waiting[program.waiting_count++] = 4;
+        program.input_ends = 0;
+    } else if (!program.waiting_count && program.input >= 0) {
+        sys_close(program.input);
+        program.input = -1;
+    }
+}
+
+static void write_input(void) {
+    long n = sys_write(program.input, program.waiting, program.waiting_count);
+    if (n == -EAGAIN || n == -EINTR) return;
+    if (n < 0) {  // nobody reads any more: the rest goes nowhere
+        if (!program.is_terminal) sys_close(program.input);
+        program.input = -1;
+        n = (long)program.waiting_count;
+    }
+    program.waiting_count -= (size_t)n;
+    for (size_t i = 0; i < program.waiting_count; i++) program.waiting[i] = program.waiting[i + (size_t)n];
+    program.taken += (size_t)n;
+    if (program.input_ends && !program.waiting_count) close_input();
+}
+
+// MARK: - Signals that come early
+
+enum { SIGNAL_PATIENCE = 50 };  // tenths of a second
+
+/// Whether the kernel would throw a signal away because the first process of a container does not handle it.
+static int is_unhandled(int signal) {
+    char path[64], text[2048];
+    number_path(path, sizeof path, "/proc/", program.process, "/status");
+    if (read_text(path, text, sizeof text) <= 0) return 0;
+    for (const char *p = text; *p; p++) {
+        if (p[0] != '\n' || !starts_with(p + 1, "SigCgt:\t")) continue;
+        uint64_t handled = 0;
+        for (p += 9; *p && *p != '\n'; p++) handled = handled << 4 | (uint64_t)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+        return !(handled >> (signal - 1) & 1);
+    }
+    return 0;
+}
+
+/// Sends a signal; one that a container's program may be about to handle, since it has just started, waits for that.
+static void signal_program(const struct agent_request *request, int signal) {
+    if (program.has_exited) return;
+    // SIGKILL and SIGSTOP are always obeyed, and all of them where it is not the first of its namespace.
+    int may_wait = request->place == PLACE_NEW_CONTAINER && !(request->shared & SHARES_PROCESSES) && signal != AGENT_SIGKILL && signal != 19;
+    if (may_wait && program.held_for < SIGNAL_PATIENCE && is_unhandled(signal)) program.held_signals |= 1ull << (signal - 1);
+    else CALL(kill, program.process, signal, 0, 0, 0);
+}
+
+static void send_held_signals(const struct agent_request *request) {
+    uint64_t held = program.held_signals;
+    program.held_for++;
+    program.held_signals = 0;
+    for (int signal = 1; signal <= 64; signal++)
+        if (held >> (signal - 1) & 1) signal_program(request, signal);
+}
+
+// MARK: - What the host asks of it
+
+/// Does what the host asks of the running program. False for what it may not send.
+static int handle(const struct agent_request *request, uint8_t type, const uint8_t *bytes, uint32_t count) {
+    switch (type) {
+    case FRAME_INPUT:
+        // More than it was told that there is room for.
+        if (program.waiting_count + program.taken + count > sizeof program.waiting) return 0;
+        if (program.input < 0) {
+            program.taken += count;
+            return 1;
+        }
+        memcpy(program.waiting + program.waiting_count, bytes, count);
+        program.waiting_count += count;
+        return 1;
+    case FRAME_INPUT_END:
+        program.input_ends = 1;
+        if (!program.waiting_count) close_input();
+        return 1;
+    case FRAME_SIGNAL: {
+        struct agent_payload payload = {bytes, bytes + count, 0};
+        uint32_t signal = (uint32_t)take_number(&payload, 4);
+        if (payload.is_short || signal == 0 || signal > 64) return 0;
+        signal_program(request, (int)signal);
+        return 1;
+    }
+    case FRAME_SIZE: set_size(bytes, count); return 1;
+    default: return 0;
+    }
+}
+
+/// Takes what came from the host. False where it has gone.
+static int read_messages(const struct agent_request *request) {
+    uint8_t *header = program.frame;
+    for (;;) {
+        struct agent_header frame = {0, 0};
+        if (program.frame_count >= 8) frame = decode_header(header);
+        size_t wanted = 8 + frame.count;
+        if (program.frame_count == wanted && program.frame_count >= 8) {
+            program.frame_count = 0;
+            if (!handle(request, frame.type, payload_bytes, frame.count)) return 0;
+            continue;
+        }
+        int in_header = program.frame_count < 8;
+        uint8_t *to = in_header ? header + program.frame_count : payload_bytes + program.frame_count - 8;
+        long n = read_connection(to, (in_header ? 8 : wanted) - program.frame_count);
+        if (n == -EAGAIN || n == -EINTR) return 1;
+        if (n <= 0) return 0;
+        program.frame_count += (size_t)n;
+    }
+}
+
+/// Makes a frame of what the program wrote, where there is something. Closes the stream at its end.
+static void read_output(int *stream, uint8_t type) {
+    begin(type);
+    long n = sys_read(*stream, message.bytes + 8, sizeof message.bytes - 8);
+    if (n > 0) {
+        message.count += (size_t)n;
+        send_or_wait();
+        return;
+    }
+    message.count = program.sent = 0;
+    if (n == -EINTR || (n == -EAGAIN && !program.has_exited)) return;
+    if (*stream == program.input) program.input = -1;
+    sys_close(*stream);
+    *stream = -1;
+}
+
+static __attribute__((noreturn)) void serve_program(const struct agent_request *request) {
+    // Blocked, not ignored: whoever reads no more shows as an error of write, and the program is not concerned.
+    uint64_t broken_pipe = 1ull << (13 /* SIGPIPE */ - 1);
+    CALL(rt_sigprocmask, 0 /* SIG_BLOCK */, &broken_pipe, 0, sizeof broken_pipe, 0);
+    // Non-blocking: a host that reads nothing must not keep its own signals from the program.
+    CALL(fcntl, agent_connection, F_SETFL, O_RDWR | O_NONBLOCK, 0, 0);
+    int *const streams[] = {&program.input, &program.output, &program.error_output};
+    for (int i = 0; i < 3; i++)
+        if (*streams[i] >= 0) CALL(fcntl, *streams[i], F_SETFL, (i ? O_RDONLY : O_WRONLY) | (program.is_terminal ? O_RDWR : 0) | O_NONBLOCK, 0, 0);
+    message.count = program.sent = 0;
+    // No event tells of what has been read already.
+    if (!read_messages(request)) leave(request);
+    for (;;) {
+        if (!is_sending() && program.taken >= AGENT_INPUT_WINDOW / 4) {
+            begin(FRAME_TAKEN);
+            put_number(program.taken, 4);
+            send_or_wait();
+            program.taken = 0;
+        }
+        if (!is_sending() && program.has_exited) {
+            // All that it wrote is there already; those who hold its streams still are no part of it.
+            if (program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
+            else if (program.error_output >= 0) read_output(&program.error_output, FRAME_ERROR_OUTPUT);
+            else {
+                CALL(fcntl, agent_connection, F_SETFL, O_RDWR, 0, 0);
+                if (request->place == PLACE_NEW_CONTAINER) CALL(sync, 0, 0, 0, 0, 0);
+                begin(FRAME_EXIT);
+                put_number((uint32_t)program.status, 4);
+                send_message();
+                leave(request);
+            }
+            if (!is_sending()) continue;
+        }
+        int may_read = !is_sending() && !program.has_exited;
+        struct pollfd set[] = {
+            {.fd = agent_connection, .events = (short)(POLLIN | (is_sending() ? POLLOUT : 0))},
+            {.fd = program.waiting_count ? program.input : -1, .events = POLLOUT},
+            {.fd = may_read ? program.output : -1, .events = POLLIN},
+            {.fd = may_read ? program.error_output : -1, .events = POLLIN},
+            {.fd = program.has_exited ? -1 : program.end, .events = POLLIN},
+        };
+        int is_over = CALL(poll, set, sizeof set / sizeof *set, program.held_signals ? 100 : -1, 0, 0) == 0;
+        if (is_over) send_held_signals(request);
+        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_messages(request)) leave(request);
+        if (set[0].revents & POLLOUT && is_sending()) {
+            long n = sys_write(agent_connection, message.bytes + program.sent, message.count - program.sent);
+            if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
+            if (n > 0) program.sent += (size_t)n;
+        }
+        if (program.waiting_count && program.input >= 0 && set[1].revents) write_input();
+        if (set[2].revents && !is_sending() && program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
+        if (set[3].revents && !is_sending() && program.error_output >= 0)
+            read_output(&program.error_output, FRAME_ERROR_OUTPUT);
+        if (set[4].revents) {
+            int error = (int)CALL(wait4, program.process, &program.status, __WALL, 0, 0);
+            if (error != -EINTR) program.has_exited = 1;
+        }
+    }
+}
+
+// MARK: - Its start
+
+static void make_pipe(int ends[2]) {
+    int error = (int)CALL(pipe2, ends, O_CLOEXEC, 0, 0, 0);
+    if (error) fail(error, "cannot make a pipe", "");
+}
+
+static __attribute__((noreturn)) void run_program(struct agent_request *request) {
+    if (!request->argument_count) fail(-EINVAL, "no program was named", "");
+    request->arguments[request->argument_count] = request->variables[request->variable_count] = 0;
+    int is_new = request->place == PLACE_NEW_CONTAINER, group = -1;
+    if (request->place == PLACE_CONTAINER || request->place == PLACE_CONTAINER_IF_THERE) {
+        const struct agent_slot *container = named_container(request);
+        if (container && container->has_group) group = open_group(request->container);
+        if (container) enter_container(container, CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
+    } else if (is_new) {
+        if (find_container(request->container)) fail(-EEXIST, "the container is there already: ", request->container);
+        if (!request->base) fail(-EINVAL, "a container needs a root", "");
+        if (request->is_in_pod) {
+            make_group(request->container, &request->group);
+            group = open_group(request->container);
+        }
+    }
+    int input[2] = {-1, -1}, output[2] = {-1, -1}, error_output[2] = {-1, -1};
+    program.is_terminal = request->options & OPTION_TERMINAL;
+    if (!program.is_terminal) make_pipe(input), make_pipe(output), make_pipe(error_output);
+    program.streams[0] = input[0], program.streams[1] = output[1], program.streams[2] = error_output[1];
+    program.input = input[1], program.output = output[0], program.error_output = error_output[0];
+    failure.error = 0;
+    // With a terminal, the new process leaves its other end among this one's descriptors.
+    struct clone_args how = {.flags = CLONE_VFORK | CLONE_PIDFD | (program.is_terminal ? CLONE_FILES : 0) |
+                                      (is_new ? own_namespaces(request) : 0),
+                             .pidfd = (uint64_t)&program.end};
+    struct agent_memory *memory = own_slot->memory;
+    program.process = make_process(&how, memory->program_stack, sizeof memory->program_stack, group, become_program, request);
+    if (program.process < 0 || failure.error) {
+        if (is_new && request->is_in_pod) remove_group(request->container);
+        fail(failure.error ? failure.error : program.process, failure.error ? failure.text : "cannot start a process", "");
+    }
+    if (program.is_terminal) program.input = program.output;
+    for (int i = 0; i < 3; i++) sys_close(program.is_terminal ? i : program.streams[i]);
+    if (is_new) {
+        // Its file systems stay until this process ends: the host hears of the program's end before the kernel has unmounted them.
+        char path[64];
+        program.mounts = sys_open(number_path(path, sizeof path, "/proc/", program.process, "/ns/mnt"), O_RDONLY | O_CLOEXEC);
+        remember_container(request, program.process);
+    }
+    begin(FRAME_STARTED);
+    put_number((uint32_t)program.process, 4);
+    send_message();
+    serve_program(request);
+}

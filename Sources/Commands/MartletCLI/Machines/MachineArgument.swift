@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Host
 import MachineRegistry
-import MachineSession
 
 /// The name of a machine on the command line, which a shell completes.
 struct MachineArgument: ParsableArguments {

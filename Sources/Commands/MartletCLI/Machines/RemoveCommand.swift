@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Host
 import MachineRegistry
-import MachineSession
 
 /// `martlet rm`: forgets machines that have ended.
 struct RemoveCommand: ParsableCommand {

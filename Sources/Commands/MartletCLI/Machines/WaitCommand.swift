@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Host
 import MachineAPI
 import MachineRegistry
-import MachineSession
 
 /// `martlet wait`: returns when a machine has ended, with its exit status.
 struct WaitCommand: ParsableCommand {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Host
-
 /// Martlet's own words to the user, on standard error, apart from the guest's output.
 package enum Messages {
     /// Writes one message of one or more lines.

@@ -173,11 +173,17 @@ let package = Package(
                 "CHost", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Storage", systemPackage,
             ]
         ),
+        .swift(
+            "Sources/Control/MachineProcess",
+            uses: [
+                "Host", "JSON", "Machine", "MachineAPI", "MachineRegistry", "MachineSession", systemPackage,
+            ]
+        ),
         .program(
             "Sources/Control/Monitor",
             uses: [
-                "Console", "GuestAgent", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "MachineRegistry",
-                "MachineSession", "Snapshot", systemPackage,
+                "Console", "GuestAgent", "Host", "Machine", "MachineAPI", "MachineModel", "MachineProcess",
+                "MachineRegistry", "MachineSession", "Snapshot", systemPackage,
             ]
         ),
 
@@ -202,8 +208,8 @@ let package = Package(
             "Sources/Commands/MartletCLI",
             uses: [
                 "Compare", "Console", "ContainerMachine", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI",
-                "MachineModel", "MachineRegistry", "MachineSession", "Network", "OCIImage", "RootImage", "Snapshot",
-                "Storage", logging, systemPackage, argumentParser,
+                "MachineModel", "MachineProcess", "MachineRegistry", "MachineSession", "Network", "OCIImage",
+                "RootImage", "Snapshot", "Storage", logging, systemPackage, argumentParser,
             ]
         ),
 

@@ -6,6 +6,7 @@ import Host
 import Machine
 import MachineAPI
 import MachineModel
+import MachineProcess
 import MachineRegistry
 import MachineSession
 import Snapshot
@@ -54,84 +55,21 @@ enum Monitor {
 
     /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
-        // Before all else: a thread makes the machine meanwhile. An error waits for the log.
-        let restored = options.snapshot.map { path in
-            Result { () throws(SnapshotError) in try restore(path, options) }
+        var process = MachineProcess()
+        process.settings = options.settings
+        process.isRemovedAtEnd = options.isRemovedAtEnd
+        if let lock = options.lockDescriptor, let folder = options.machineFolder {
+            process.tenure = try MachineTenure(lock: lock, folder: folder)
         }
-        let tenure: MachineTenure? =
-            if let lock = options.lockDescriptor, let folder = options.machineFolder {
-                try MachineTenure(lock: lock, folder: folder)
-            } else { nil }
-        let resultFile = try options.resultFile.map { try ResultFile(path: $0) }
-        var settings = options.settings
-        if let file = options.program.flatMap({ settings.descriptors.removeValue(forKey: $0) }) {
-            settings.program = try MachineProgram(adopting: OwnedDescriptor(adopting: file))
-            settings.sandbox.keptDescriptors.append(file)
+        process.resultFile = try options.resultFile.map { try ResultFile(path: $0) }
+        if let file = options.program.flatMap({ process.settings.descriptors.removeValue(forKey: $0) }) {
+            process.settings.program = try MachineProgram(adopting: OwnedDescriptor(adopting: file))
+            process.settings.sandbox.keptDescriptors.append(file)
         }
-        let isConfined = settings.sandbox.isConfined
-        let session = MachineSession(
-            settings,
-            onEnd: { result in
-                do throws(Errno) {
-                    try resultFile?.write(result)
-                } catch {
-                    Messages.write("error: the machine's end cannot be written to its result file: \(error)")
-                }
-            },
-            onExit: { result in
-                // The clients have their answers by now, or hold the files that they want to read. Of a machine that never was,
-                // because the command that wanted it is gone, nothing stays.
-                let isAbandoned = result == nil && options.settings.endsWhenUnused
-                guard options.isRemovedAtEnd || isAbandoned else { return }
-                // The next command sweeps it away where this process may not.
-                if isConfined { try? tenure?.removeFolder() } else { try tenure?.removeFolder() }
+        return try process.run(
+            options.configurationFile.map { path in
+                .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
             }
         )
-        return try withExtendedLifetime(tenure) {
-            try session.run(
-                restored.map { try start($0.get(), options, session) }
-                    ?? options.configurationFile.map { path in
-                        .boot(try MachineConfiguration(file: path, dialect: options.settings.dialect))
-                    }
-            )
-        }
-    }
-
-    private static func restore(
-        _ path: FilePath,
-        _ options: MonitorOptions
-    ) throws(SnapshotError) -> (snapshot: MachineSnapshot, wishes: RestoreOptions) {
-        ProcessStart.populateData()
-        let headStart = HeadStart(for: SnapshotPlace(folder: path))
-        let snapshot = try MachineSnapshot(path)
-        var wishes = RestoreOptions()
-        (wishes.keepsIdentity, wishes.headStart) = (options.keepsIdentity, headStart)
-        if snapshot.machine.configuration.vsock != nil, let folder = options.machineFolder {
-            wishes.vsockPath = MachineFolder.path(.vsock, in: folder)
-        }
-        headStart.restore(snapshot, wishes)
-        return (snapshot, wishes)
-    }
-
-    private static func start(
-        _ restored: (snapshot: MachineSnapshot, wishes: RestoreOptions),
-        _ options: MonitorOptions,
-        _ session: MachineSession
-    ) -> MachineStart {
-        if let folder = options.machineFolder {
-            let description = restored.snapshot.description(restored.wishes)
-            // Beside the start, when the processor of the head start is free, and before the first request, the answer to which is
-            // the end of the command that waits.
-            session.beforeRequests {
-                restored.wishes.headStart?.wait()
-                do throws(RegistryError) {
-                    try MachineFolder.save(description, in: folder)
-                } catch {
-                    Messages.write("\(error)")
-                    end(1)
-                }
-            }
-        }
-        return .restore(restored.snapshot, restored.wishes)
     }
 }

@@ -15,10 +15,6 @@ import SystemPackage
 struct MonitorOptions {
     var settings = SessionSettings()
     var configurationFile: FilePath?
-    /// The snapshot that the machine is restored from at once.
-    var snapshot: FilePath?
-    /// Indicates whether it continues as the machine that was saved.
-    var keepsIdentity = false
     var resultFile: FilePath?
     /// The lock of the machine's folder, inherited.
     var lockDescriptor: CInt?
@@ -136,8 +132,6 @@ struct MonitorOptions {
                 settings.prepare = { $0.saveAsTemplate(at: path) }
             case "--program": program = try value()
             case "--no-console": settings.console = .none
-            case "--restore": snapshot = FilePath(hostText: try value())
-            case "--same-identity": keepsIdentity = true
             case "--no-start": settings.startsMachine = false
             case "--end-when-unused": settings.endsWhenUnused = true
             case "--escape":

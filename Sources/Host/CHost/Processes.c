@@ -59,6 +59,19 @@ static int raise_descriptor(int descriptor, int minimum, int report) {
     return raised;
 }
 
+static void close_from(int first) {
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+    // Before Linux 5.9, or under a filter that does not know the call.
+    for (int i = first, end = (int)sysconf(_SC_OPEN_MAX); i < end; i++) close(i);
+}
+
+static void reset_signals(void) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &action, NULL);
+    pthread_sigmask(SIG_SETMASK, &action.sa_mask, NULL);
+}
+
 static void become(const struct chost_launch *launch, const struct chost_jail_maps *maps, int report) {
     int count = launch->descriptor_count, sources[count > 0 ? count : 1];
     // Out of the way first: no source and no report has a number that becomes somebody else's.
@@ -74,10 +87,7 @@ static void become(const struct chost_launch *launch, const struct chost_jail_ma
     // The report goes right behind them, so that one call closes all else. It is closed on exec.
     if (report != count && dup3(report, count, O_CLOEXEC) < 0) fail(report);
     report = count;
-    if (syscall(SYS_close_range, count + 1, ~0U, 0) < 0) {
-        // Before Linux 5.9, or under a filter that does not know the call.
-        for (int i = count + 1, end = (int)sysconf(_SC_OPEN_MAX); i < end; i++) close(i);
-    }
+    close_from(count + 1);
     int result = chost_jail_begin(launch->namespaces, maps);
     if (result < 0) {
         errno = -result;
@@ -85,10 +95,7 @@ static void become(const struct chost_launch *launch, const struct chost_jail_ma
     }
     if (launch->starts_session && setsid() < 0) fail(report);
     if (launch->folder && chdir(launch->folder) < 0) fail(report);
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigemptyset(&action.sa_mask);
-    for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &action, NULL);
-    pthread_sigmask(SIG_SETMASK, &action.sa_mask, NULL);
+    reset_signals();
     execve(launch->program, launch->arguments, launch->environment);
     fail(report);
 }
@@ -123,6 +130,53 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     }
     close(ends[0]);
     return error ? -error : child;
+}
+
+struct fork {
+    void (*body)(void *context, int report);
+    void *context;
+    int ends[2];
+    pid_t child;
+};
+
+static void *fork_here(void *argument) {
+    struct fork *fork_ = argument;
+    fork_->child = fork();
+    if (fork_->child < 0) fork_->child = -errno;
+    if (fork_->child != 0) return NULL;
+    chost_close_inherited(NULL, 0);
+    int report = STDERR_FILENO + 1, null = open("/dev/null", O_RDWR);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0) _exit(127);
+    if (fork_->ends[1] != report && dup3(fork_->ends[1], report, O_CLOEXEC) < 0) _exit(127);
+    close_from(report + 1);
+    if (setsid() < 0) _exit(127);
+    reset_signals();
+    signal(SIGPIPE, SIG_IGN);
+    fork_->body(fork_->context, report);
+    _exit(127);
+}
+
+pid_t chost_fork(void (*body)(void *context, int report), void *context, int *report, int *pidfd) {
+    struct fork fork_ = {body, context, {-1, -1}, 0};
+    if (pipe2(fork_.ends, O_CLOEXEC) < 0) return -errno;
+    // A handler of this process must not run in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, fork_here, &fork_);
+    if (!error) pthread_join(thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(fork_.ends[1]);
+    pid_t child = error ? -error : fork_.child;
+    if (child > 0 && (*pidfd = chost_pidfd_open(child)) < 0) {
+        kill(child, SIGKILL);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+        child = *pidfd;
+    }
+    if (child < 0) close(fork_.ends[0]);
+    *report = fork_.ends[0];
+    return child;
 }
 
 int chost_pidfd_open(pid_t process) { return chost_result((int)syscall(SYS_pidfd_open, process, 0)); }

@@ -53,6 +53,19 @@ import Testing
         #expect(sets.map { UInt64($0, radix: 16).map { $0 & 0x7fff_ffff } } == [0, 0])
     }
 
+    @Test func `a copy of this process leads a session, without the thread that asked for it`() throws {
+        let leaked = FileDescriptor(rawValue: dup(2))
+        defer { try? leaked.close() }
+        let asking = pthread_self()
+        let fork = try ProcessFork.start { report in
+            let owns = fcntl(leaked.rawValue, F_GETFD) == 0
+            report.tell("\(getsid(0) == getpid()) \(owns) \(pthread_equal(pthread_self(), asking) != 0)")
+            _exit(3)
+        }
+        #expect(fork.report() == "true false false")
+        #expect(fork.process.takeStatus() == 3)
+    }
+
     @Test func `a program that is not there is an error, and leaves no child`() {
         #expect(throws: Errno.noSuchFileOrDirectory) { _ = try ProcessLaunch("/nowhere/program").start() }
         #expect(throws: Errno.permissionDenied) { _ = try ProcessLaunch("/etc/passwd").start() }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Host
 import Machine
 import MachineModel
+import MachineProcess
 import MachineRegistry
 import MachineSession
 import Snapshot
@@ -55,25 +57,67 @@ struct PlainRestore {
     func run() throws -> Int32? {
         let path = FilePath(hostText: folder).absolute
         guard !isDetached else { return try launch(path) }
+        guard let start = try begin(path) else { return nil }
+        var settings = SessionSettings()
+        settings.escape = EscapeKey.standard.filter
+        return Int32(try MachineSession(settings).run(.restore(start.snapshot, start.options)))
+    }
+
+    /// Reads the snapshot, while a thread makes the machine, and has the thread restore it.
+    ///
+    /// - Returns: `nil` where the machine has networks.
+    private func begin(_ path: FilePath) throws -> (snapshot: MachineSnapshot, options: RestoreOptions)? {
         ProcessStart.populateData()
         var options = RestoreOptions()
         (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart(for: SnapshotPlace(folder: path)))
         let snapshot = try MachineSnapshot(path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else { return nil }
         options.headStart?.restore(snapshot, options)
-        var settings = SessionSettings()
-        settings.escape = EscapeKey.standard.filter
-        return Int32(try MachineSession(settings).run(.restore(snapshot, options)))
+        return (snapshot, options)
     }
 
     private func launch(_ path: FilePath) throws -> Int32? {
-        let launcher = MachineLauncher(in: try RuntimeFolder.ofThisUser())
-        guard let (client, notes) = try launcher.launch(name, restoring: path, keepsIdentity: keepsIdentity) else {
-            return nil
+        let launched = try MachineLauncher(in: try RuntimeFolder.ofThisUser()).launch(name) { settle in
+            guard let start = try begin(path) else { return nil }
+            return try run(start.snapshot, start.options, in: try settle())
         }
+        guard let (client, notes) = launched else { return nil }
         for note in notes { Messages.write(note) }
         try client.writeName()
         Messages.flush()
         return 0
+    }
+
+    /// Runs the machine in this process, which is in the machine's folder.
+    private func run(
+        _ snapshot: MachineSnapshot,
+        _ options: RestoreOptions,
+        in machine: SettledMachine
+    ) throws -> UInt8 {
+        let folder = machine.folder
+        var options = options
+        if snapshot.machine.configuration.vsock != nil { options.vsockPath = folder.path(.vsock) }
+        let (description, headStart) = (snapshot.description(options), options.headStart)
+        var process = MachineProcess()
+        process.settings.identifier = folder.name.text
+        process.settings.audience = .log
+        process.settings.console = .none
+        process.settings.consoleLog = folder.path(.consoleLog)
+        process.settings.apiSocket = folder.path(.apiSocket)
+        process.settings.listeningDescriptor = machine.listeningDescriptor
+        process.tenure = machine.tenure
+        process.resultFile = try ResultFile(path: folder.path(.result))
+        return try process.run(.restore(snapshot, options)) {
+            // Beside the start, when the processor of the head start is free, and before the first request, the answer to which is
+            // the end of the command that waits.
+            headStart?.wait()
+            do throws(RegistryError) {
+                try MachineFolder.save(description, in: folder.path)
+            } catch {
+                Messages.write("\(error)")
+                Messages.flush()
+                exit(1)
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 import Host
 import JSON
@@ -113,12 +114,32 @@ package struct MachineFolder: Hashable, Sendable {
 
     // MARK: - Life
 
-    /// The descriptors and settings that a new machine's monitor inherits.
+    /// The locks of a new machine, which its process keeps.
     struct Hold {
         let lock: FolderLock
         /// The folder itself, which nothing may clean up as long as it is open: systemd-tmpfiles leaves a folder alone that
         /// somebody has locked by flock(2).
         let folder: OpenFolder
+    }
+
+    /// Makes the socket of the machine's process, which answers on it later.
+    ///
+    /// - Throws: `RegistryError`.
+    func listen() throws(RegistryError) -> UnixSocket {
+        do throws(UnixSocketError) {
+            return try UnixSocket.listen(at: path(.apiSocket))
+        } catch {
+            throw RegistryError("\(error)")
+        }
+    }
+
+    /// Makes the file of the process's own messages, with room for some: they are needed most where there is none.
+    ///
+    /// - Throws: `Errno`.
+    func makeLog() throws(Errno) -> OwnedDescriptor {
+        let log = try OwnedDescriptor(opening: path(.monitorLog), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW)
+        if chost_reserve(log.rawValue, 16 << 10) == -ENOSPC { throw Errno.noSpace }
+        return log
     }
 
     /// Makes the folder of a new machine, and takes its locks.

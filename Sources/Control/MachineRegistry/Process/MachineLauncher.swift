@@ -6,7 +6,7 @@ import JSON
 import Machine
 import MachineAPI
 import MachineModel
-package import SystemPackage
+import SystemPackage
 
 /// Starts machines that have a process of their own.
 package struct MachineLauncher {
@@ -70,43 +70,61 @@ package struct MachineLauncher {
         return client
     }
 
-    /// Starts a machine that is restored from a snapshot, and needs nothing that the snapshot does not have; returns when its guest
-    /// runs.
-    ///
-    /// Its process reads the snapshot and waits for no request: a container starts no faster.
+    /// Starts a machine in a copy of this process, which takes less time than a new program; returns when its guest runs.
     ///
     /// - Parameters:
     ///   - name: The machine's name; `nil` for a generated one.
-    ///   - snapshot: The snapshot's folder, as an absolute path.
-    ///   - keepsIdentity: Whether the guest continues as the machine that was saved.
-    /// - Returns: The machine, and the notes about it; `nil` where its networks need a description of their host sides.
+    ///   - body: Called in the copy, with the function that makes the machine's folder; runs the machine to its end, and returns the
+    ///     exit status, or `nil` where this is no way to start it and it has made no folder.
+    /// - Returns: The machine, and the notes about it; `nil` where `body` returned `nil`.
     /// - Throws: `RegistryError`; nothing is left of the machine then.
     package func launch(
         _ name: MachineName?,
-        restoring snapshot: FilePath,
-        keepsIdentity: Bool
+        inCopy body: (_ settle: () throws(RegistryError) -> SettledMachine) throws -> UInt8?
     ) throws(RegistryError) -> (client: MachineClient, notes: [String])? {
-        let (client, process) = try begin(name, isRemovedAtEnd: false) { (folder, hold) throws(RegistryError) in
-            try MonitorProcess.start(
-                in: folder,
-                holding: hold,
-                arguments: ["--restore", snapshot.hostText] + (keepsIdentity ? ["--same-identity"] : []),
-                sandbox: sandbox,
-                isRemovedAtEnd: false
-            )
+        let fork: ProcessFork
+        do throws(Errno) {
+            fork = try ProcessFork.start { report in run(name, body, report) }
+        } catch {
+            throw RegistryError("cannot make a process: \(error)")
         }
+        let report = fork.report()
+        guard report.last == "\n", let name = MachineName(String(report.dropLast())) else {
+            let status = fork.process.takeStatus()
+            if status == 0 { return nil }
+            throw RegistryError(report.isEmpty ? "the machine's process ended with \(status)" : report)
+        }
+        let client = try MachineClient(MachineFolder(name: name, in: runtime.path))
         do throws(RegistryError) {
-            // While the process starts.
+            // While the machine starts.
             try runtime.sweep()
             try runtime.trimLogs()
             let machine = try client.request("GET", "/martlet/machine", until: .after(Self.patience))
             return (client, machine["notes"].elements.compactMap(\.string))
         } catch {
-            let error = abandon(client, process) ?? error
-            // The monitor refuses a machine with networks, which the caller can start with more options.
-            let saved = try? MachineSnapshot(snapshot)
-            guard saved?.machine.configuration.networkInterfaces.isEmpty == false else { throw error }
-            return nil
+            throw abandon(client, fork.process) ?? error
+        }
+    }
+
+    /// Runs a machine in this process, the copy; reports its name in a line, or the reason why it has none.
+    private func run(
+        _ name: MachineName?,
+        _ body: (() throws(RegistryError) -> SettledMachine) throws -> UInt8?,
+        _ report: ProcessFork.Report
+    ) -> CInt {
+        do {
+            let status = try body { () throws(RegistryError) in
+                let (folder, hold) = try create(name, false)
+                let machine = try SettledMachine(folder, hold)
+                report.tell("\(folder.name)\n")
+                return machine
+            }
+            Messages.flush()
+            return CInt(status ?? 0)
+        } catch {
+            if report.isOpen { report.tell("\(error)") } else { Messages.write("\(error)") }
+            Messages.flush()
+            return 1
         }
     }
 

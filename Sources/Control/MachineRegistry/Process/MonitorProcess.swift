@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
 import Glibc
 import Host
 package import SystemPackage
@@ -56,12 +55,7 @@ package enum MonitorProcess {
         usesHostNetwork: Bool = false
     ) throws(RegistryError) -> RunningProcess {
         let program = try program()
-        let socket: UnixSocket
-        do throws(UnixSocketError) {
-            socket = try UnixSocket.listen(at: folder.path(.apiSocket))
-        } catch {
-            throw RegistryError("\(error)")
-        }
+        let socket = try folder.listen()
         var launch = ProcessLaunch(
             program,
             arguments: [
@@ -82,13 +76,7 @@ package enum MonitorProcess {
         }
         launch.startsSession = true
         do throws(Errno) {
-            let log = try OwnedDescriptor(
-                opening: folder.path(.monitorLog),
-                O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW
-            )
-            // Its messages are needed most where there is no room.
-            let result = chost_reserve(log.rawValue, 16 << 10)
-            if result == -ENOSPC { throw Errno.noSpace }
+            let log = try folder.makeLog()
             // All that the monitor has: a lock or a pipe of the caller's would be held for as long as the machine lives.
             launch.descriptors = [
                 nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,

@@ -41,6 +41,16 @@ struct chost_launch {
 /// Returns its process id when the program runs; `pidfd` refers to the process.
 pid_t chost_start_process(const struct chost_launch *launch, int *pidfd);
 
+/// Calls `body` in a copy of this process, and ends the copy with status 127 if `body` returns. No other thread of this process may
+/// hold a lock meanwhile.
+///
+/// The copy leads a session of its own; it has the standard output and error and the writing end of a pipe, `report`, and no other
+/// descriptor; SIGPIPE is ignored, no other signal is blocked or ignored. It is made by a thread that is there for nothing
+/// else: Swift's locks remember a thread's id in variables of the thread, and the copy's would have the id of the parent's.
+///
+/// Returns the copy's process id; `report` is the reading end, and `pidfd` refers to the process.
+pid_t chost_fork(void (*body)(void *context, int report), void *context, int *report, int *pidfd);
+
 /// Sends a signal to the process of a pidfd; -ESRCH where it has ended.
 int chost_pidfd_signal(int pidfd, int signal);
 /// Refers to a process by its id, until that is closed.

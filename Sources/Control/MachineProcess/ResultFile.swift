@@ -3,13 +3,13 @@
 import Glibc
 import Host
 import JSON
-import MachineAPI
-import SystemPackage
+package import MachineAPI
+package import SystemPackage
 
 /// The file that tells how a machine ended when its process is gone.
 ///
 /// The file has its space before the guest runs, so that a full file system does not take the machine's last word.
-final class ResultFile: Sendable {
+package final class ResultFile: Sendable {
     /// The space that the file has, in bytes; a longer message is cut.
     static let byteCount = 16 << 10
     private static let messageLimit = 2000
@@ -20,7 +20,7 @@ final class ResultFile: Sendable {
     ///
     /// - Parameter path: A regular file, or nothing yet.
     /// - Throws: `APIError`, in words.
-    init(path: FilePath) throws(APIError) {
+    package init(path: FilePath) throws(APIError) {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
         guard raw >= 0 else { throw APIError("cannot open \(path): \(Errno(rawValue: errno))") }

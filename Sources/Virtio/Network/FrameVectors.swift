@@ -62,11 +62,17 @@ package struct FrameVectors {
         var left = min(count, byteCount)
         byteCount -= left
         while left > 0 {
-            let step = min(left, unsafe vectors[first].iov_len)
-            unsafe vectors[first].iov_len -= step
-            unsafe vectors[first].iov_base = vectors[first].iov_base?.advanced(by: step)
+            var vector = unsafe vectors[first]
+            let step = unsafe min(left, vector.iov_len)
             left -= step
-            if unsafe vectors[first].iov_len == 0 { first += 1 }
+            // A used-up vector is not looked at again.
+            if unsafe step == vector.iov_len {
+                first += 1
+                continue
+            }
+            unsafe vector.iov_len -= step
+            unsafe vector.iov_base = vector.iov_base?.advanced(by: step)
+            unsafe vectors[first] = vector
         }
     }
 
@@ -89,12 +95,12 @@ package struct FrameVectors {
     @unsafe
     mutating func withVectors<R>(
         prefixed prefix: iovec? = nil,
-        _ body: (UnsafeMutablePointer<iovec>, Int) -> R
+        _ body: (UnsafePointer<iovec>, Int) -> R
     ) -> R {
         let start = unsafe prefix == nil ? first : first - 1
         // Vectors that `removeFirst` has consumed are no longer needed, and the first vector is free in any case.
         if let prefix = unsafe prefix { unsafe vectors[start] = prefix }
-        return unsafe vectors.withUnsafeMutableBufferPointer { buffer in
+        return unsafe vectors.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { preconditionFailure("the first vector is always there") }
             return unsafe body(base + start, buffer.count - start)
         }

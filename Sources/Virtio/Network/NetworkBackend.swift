@@ -44,11 +44,11 @@ extension NetworkBackend {
 /// The sizes of frames.
 package enum NetworkFrame {
     /// The size of the header that describes a frame's offloads.
-    package static let headerByteCount = 12
+    package static var headerByteCount: Int { 12 }
     /// Two addresses and a type.
-    package static let minimumByteCount = 14
+    package static var minimumByteCount: Int { 14 }
     /// The largest frame: 64 KiB of IP, its Ethernet header and two VLAN tags, rounded up.
-    package static let maximumByteCount = 65_550
+    package static var maximumByteCount: Int { 65_550 }
 }
 
 /// The result of sending a frame.

@@ -51,7 +51,7 @@ package enum SocketCalls {
     ///
     /// - Returns: The number of bytes taken, or a negative errno.
     @unsafe
-    static func send(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
+    static func send(_ socket: CInt, _ vectors: UnsafePointer<iovec>, _ count: Int) -> Int {
         unsafe call(vectors, count) { unsafe sendmsg(socket, $0, CInt(MSG_DONTWAIT | MSG_NOSIGNAL)) }
     }
 
@@ -59,7 +59,7 @@ package enum SocketCalls {
     ///
     /// - Returns: The number of bytes received, 0 at the end of a connection, or a negative errno.
     @unsafe
-    static func receive(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
+    static func receive(_ socket: CInt, _ vectors: UnsafePointer<iovec>, _ count: Int) -> Int {
         unsafe call(vectors, count) { unsafe recvmsg(socket, $0, CInt(MSG_DONTWAIT)) }
     }
 
@@ -67,18 +67,19 @@ package enum SocketCalls {
     ///
     /// - Returns: The whole size of the message, of which the vectors got as much as fits, or a negative errno.
     @unsafe
-    static func receiveMessage(_ socket: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
+    static func receiveMessage(_ socket: CInt, _ vectors: UnsafePointer<iovec>, _ count: Int) -> Int {
         // Not for a stream: TCP would throw the bytes away.
         unsafe call(vectors, count) { unsafe recvmsg(socket, $0, CInt(MSG_DONTWAIT | MSG_TRUNC)) }
     }
 
     private static func call(
-        _ vectors: UnsafeMutablePointer<iovec>,
+        _ vectors: UnsafePointer<iovec>,
         _ count: Int,
         _ body: (UnsafeMutablePointer<msghdr>) -> Int
     ) -> Int {
         var message = unsafe msghdr()
-        unsafe message.msg_iov = vectors
+        // No call changes them.
+        unsafe message.msg_iov = UnsafeMutablePointer(mutating: vectors)
         unsafe message.msg_iovlen = count
         while true {
             let result = unsafe body(&message)

@@ -63,7 +63,11 @@ package struct TokenBucket: Sendable {
     private var tokens: Double
     /// The rest of the one-time burst, which is used up first.
     private var burst: Double
-    private var filledAt: ContinuousClock.Instant?
+    /// Counted from `epoch`.
+    ///
+    /// An instant would have this type's size known only at run time, and every copy of it cost calls.
+    private var filledAt: Duration?
+    private static let epoch = ContinuousClock.now
 
     /// Makes a full bucket; `nil` for a description that limits nothing.
     package init?(_ bucket: RateLimit.Bucket) {
@@ -76,6 +80,7 @@ package struct TokenBucket: Sendable {
 
     /// The time until `count` tokens are there, or the bucket is full.
     package mutating func wait(for count: UInt64, at now: ContinuousClock.Instant) -> Duration {
+        let now = now - Self.epoch
         if let filledAt, filledAt < now {
             tokens = min(capacity, tokens + tokensPerSecond * ((now - filledAt) / .seconds(1)))
         }

@@ -5,10 +5,16 @@ package import Network
 
 /// Places in guest memory, for back ends and sockets.
 extension FrameVectors {
-    /// Points to all bytes of `ranges`, which are guest memory.
-    mutating func fill(_ ranges: [GuestRange], in memory: GuestMemory) {
+    /// Points to all bytes that the driver wants sent by a chain.
+    ///
+    /// - Parameters:
+    ///   - slot: The slot of the chain.
+    ///   - queues: The virtqueues, of a device that a driver has started.
+    mutating func fill(readableIn slot: Int, of queues: borrowing ServedQueues) {
         removeAll()
-        for range in ranges { append(range, in: memory) }
+        guard let memory = queues.memory else { return }
+        // By index: each part is looked at in its place, and no reference is counted.
+        for index in 0..<queues.chains[slot].readable.count { append(queues.chains[slot].readable[index], in: memory) }
     }
 
     /// Adds the bytes of a range, which is guest memory.

@@ -10,7 +10,7 @@ struct NetworkHandler: QueueHandler {
     static let receiveLimiter = 0
     static let sendLimiter = 1
     /// Header and frame; Firecracker's limit, too.
-    static let byteCountMaximum = NetworkFrame.headerByteCount + NetworkFrame.maximumByteCount
+    static var byteCountMaximum: Int { NetworkFrame.headerByteCount + NetworkFrame.maximumByteCount }
 
     /// The number of frames that the guest gets before other events have their turn.
     private static let turnFrameMaximum = 256
@@ -42,8 +42,8 @@ struct NetworkHandler: QueueHandler {
         // Mutating, so that they look at the pair in its place: a copy retains and releases what is in it.
 
         /// Takes the frame in a chain.
-        mutating func load(_ chain: borrowing DescriptorChain, in memory: GuestMemory) {
-            sent.fill(chain.readable, in: memory)
+        mutating func load(_ slot: Int, of queues: borrowing ServedQueues) {
+            sent.fill(readableIn: slot, of: queues)
             if !hasOffloadHeader { sent.removeFirst(NetworkFrame.headerByteCount) }
         }
 
@@ -128,11 +128,11 @@ struct NetworkHandler: QueueHandler {
     }
 
     private mutating func fillVectors(from slot: Int, _ queues: borrowing ServedQueues, _ index: Int) -> Bool {
-        guard let memory = queues.memory, !pairs[index].hasEnded else {
+        guard queues.isActive, !pairs[index].hasEnded else {
             statistics.sendFailures += 1
             return false
         }
-        pairs[index].load(queues.chains[slot], in: memory)
+        pairs[index].load(slot, of: queues)
         return true
     }
 

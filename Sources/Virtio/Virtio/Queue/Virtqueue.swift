@@ -79,27 +79,34 @@ package final class Virtqueue {
         chain.begin(head: head)
         // A longer chain has a loop, or breaks 2.7.5.3.1; entries of an indirect table count like others.
         var left = rings.size
-        var table = rings.descriptors
+        guard let range = try walk(rings.descriptors, from: head, &left, into: &chain) else { return }
+        // The descriptor that points to the table is not part of the buffer.
+        left += 1
+        guard let range = try walk(try indirectTable(range), from: 0, &left, into: &chain) else { return }
+        throw .badIndirectTable(range)
+    }
+
+    /// Follows the descriptors of one table, which is borrowed: to take another one in its place counts references.
+    ///
+    /// - Returns: The table of the indirect descriptor that ends them; `nil` where they end without one.
+    private func walk(
+        _ table: borrowing GuestMemoryView,
+        from head: UInt16,
+        _ left: inout Int,
+        into chain: inout DescriptorChain
+    ) throws(VirtqueueFault) -> GuestRange? {
         var index = head
-        var isIndirect = false
         while true {
             guard left > 0 else { throw .endlessChain }
             left -= 1
             guard Int(index) < table.byteCount / Descriptor.byteCount else { throw .badDescriptorIndex(index) }
             let descriptor = Descriptor(table, index: Int(index))
             if descriptor.flags.contains(.indirect) {
-                guard !isIndirect, !descriptor.flags.contains(.next) else {
-                    throw .badIndirectTable(descriptor.range)
-                }
-                table = try indirectTable(descriptor.range)
-                isIndirect = true
-                index = 0
-                // The descriptor that points to the table is not part of the buffer.
-                left += 1
-                continue
+                guard !descriptor.flags.contains(.next) else { throw .badIndirectTable(descriptor.range) }
+                return descriptor.range
             }
             try chain.append(descriptor, in: memory)
-            guard descriptor.flags.contains(.next) else { return }
+            guard descriptor.flags.contains(.next) else { return nil }
             index = descriptor.next
         }
     }

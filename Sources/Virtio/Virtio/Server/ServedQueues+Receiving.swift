@@ -5,6 +5,7 @@ import Network
 
 /// Buffers of one virtqueue that were taken before their data has arrived: a ring, oldest first.
 struct ReservedBuffers {
+    /// As many as a power of two, so that a mask finds a place: each frame looks for several, and a division costs as much as all else.
     private var chains: [DescriptorChain] = []
     private var first = 0
     private(set) var count = 0
@@ -14,34 +15,37 @@ struct ReservedBuffers {
     var byteCount: Int { places.byteCount }
 
     // Not the whole chains, whose copies would count references.
-    func head(of index: Int) -> UInt16 { chains[(first + index) % chains.count].head }
-    func byteCount(of index: Int) -> Int { chains[(first + index) % chains.count].writableByteCount }
+    func head(of index: Int) -> UInt16 { chains[place(of: index)].head }
+    func byteCount(of index: Int) -> Int { chains[place(of: index)].writableByteCount }
+
+    private func place(of index: Int) -> Int { (first + index) & (chains.count - 1) }
 
     /// Takes one more buffer.
     ///
     /// - Returns: Whether there was one.
     mutating func pop(from queue: Virtqueue, in memory: GuestMemory) throws(VirtqueueFault) -> Bool {
         if count == chains.count { grow() }
-        let index = (first + count) % chains.count
+        let index = place(of: count)
         guard try queue.pop(into: &chains[index]) else { return false }
         count += 1
         guard chains[index].writableByteCount > 0 else {
             throw .malformedRequest("a receive buffer has no writable bytes")
         }
-        for range in chains[index].writable { places.append(range, in: memory) }
+        // By index: each part is looked at in its place, and no reference is counted.
+        for part in 0..<chains[index].writable.count { places.append(chains[index].writable[part], in: memory) }
         return true
     }
 
     /// At most to the size of the queue, because no more buffers are in flight.
     private mutating func grow() {
-        var grown = (0..<count).map { chains[(first + $0) % chains.count] }
+        var grown = (0..<count).map { chains[place(of: $0)] }
         grown.append(contentsOf: (0..<max(16, count)).map { _ in DescriptorChain() })
         (chains, first) = (grown, 0)
     }
 
     mutating func removeFirst() {
         places.removeFirst(chains[first].writableByteCount)
-        first = (first + 1) % chains.count
+        first = place(of: 1)
         count -= 1
     }
 

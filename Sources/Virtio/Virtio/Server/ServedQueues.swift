@@ -160,7 +160,8 @@ package struct ServedQueues: ~Copyable {
 
     /// Frees a slot without an answer.
     package mutating func release(_ slot: Int) {
-        isAbandoned[slot] = false
+        // To read an element costs less than to change one, and hardly any was abandoned.
+        if isAbandoned[slot] { isAbandoned[slot] = false }
         inFlightByteCount -= movedByteCounts[slot]
         movedByteCounts[slot] = 0
         free.append(slot)

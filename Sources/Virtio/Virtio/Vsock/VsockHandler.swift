@@ -49,7 +49,7 @@ struct VsockHandler: QueueHandler {
         guard Int(packet.byteCount) <= chain.readableByteCount - VsockPacket.headerByteCount else {
             throw .malformedRequest("a packet's data is \(packet.byteCount) bytes, more than its buffer")
         }
-        vectors.fill(chain.readable, in: memory)
+        vectors.fill(readableIn: slot, of: queues)
         vectors.removeFirst(VsockPacket.headerByteCount)
         vectors.keepFirst(Int(packet.byteCount))
         _ = queues.admit(byteCount: Int(packet.byteCount))

@@ -26,4 +26,4 @@ else
     # The runtime keeps much of what it makes once for as long as the process lives.
     export ASAN_OPTIONS=detect_leaks=0
 fi
-exec swift test --skip-build --disable-xctest "${flags[@]}" "$@"
+exec swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 3 "${flags[@]}" "$@"

@@ -54,7 +54,11 @@ package final class Sandbox: Sendable {
         (self.settings, self.opensFiles) = (settings, opensFiles)
     }
 
-    private var filtersCalls: Bool { settings.filtersCalls && chost_has_filters() != 0 }
+    /// Indicates whether system calls can be filtered: not by a program under a sanitizer, which makes some of its own, nor where the
+    /// kernel has no filters.
+    package static var hasFilters: Bool { chost_has_filters() != 0 }
+
+    private var filtersCalls: Bool { settings.filtersCalls && Self.hasFilters }
 
     // MARK: - The process
 

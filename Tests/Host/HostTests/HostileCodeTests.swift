@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Hostile code on a thread of a process that has entered the sandbox: the table in docs/security.md, attempt by attempt.
-@Suite(.enabled(if: chost_has_filters() != 0, "a sanitizer makes calls of its own"))
+@Suite(.enabled(if: Sandbox.hasFilters, "a sanitizer makes calls of its own"))
 struct HostileCodeTests {
     private static let kinds: [(name: String, bit: CInt)] = [
         ("vCPU", CInt(CHOST_VCPU)), ("device", CInt(CHOST_DEVICE)), ("API", CInt(CHOST_API)),

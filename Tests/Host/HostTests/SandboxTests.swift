@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// The layers that a process and its threads enter, each in a process of its own; `HostileCodeTests` has the attempts to leave them.
-@Suite(.enabled(if: chost_has_filters() != 0, "a sanitizer makes calls of its own"))
+@Suite(.enabled(if: Sandbox.hasFilters, "a sanitizer makes calls of its own"))
 struct SandboxTests {
     /// Waits until the first thread of this process sleeps for good, as Dispatch has it do where `main` is asynchronous.
     ///

@@ -132,7 +132,7 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     return error ? -error : child;
 }
 
-struct fork {
+struct fork_request {
     void (*body)(void *context, int report);
     void *context;
     int ends[2];
@@ -140,42 +140,43 @@ struct fork {
 };
 
 static void *fork_here(void *argument) {
-    struct fork *fork_ = argument;
-    fork_->child = fork();
-    if (fork_->child < 0) fork_->child = -errno;
-    if (fork_->child != 0) return NULL;
+    struct fork_request *request = argument;
+    request->child = fork();
+    if (request->child < 0) request->child = -errno;
+    if (request->child != 0) return NULL;
+    // Also the list of them, whose numbers are those of the copy's own descriptors soon.
     chost_close_inherited(NULL, 0);
     int report = STDERR_FILENO + 1, null = open("/dev/null", O_RDWR);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) _exit(127);
-    if (fork_->ends[1] != report && dup3(fork_->ends[1], report, O_CLOEXEC) < 0) _exit(127);
+    if (request->ends[1] != report && dup3(request->ends[1], report, O_CLOEXEC) < 0) _exit(127);
     close_from(report + 1);
     if (setsid() < 0) _exit(127);
     reset_signals();
     signal(SIGPIPE, SIG_IGN);
-    fork_->body(fork_->context, report);
+    request->body(request->context, report);
     _exit(127);
 }
 
 pid_t chost_fork(void (*body)(void *context, int report), void *context, int *report, int *pidfd) {
-    struct fork fork_ = {body, context, {-1, -1}, 0};
-    if (pipe2(fork_.ends, O_CLOEXEC) < 0) return -errno;
+    struct fork_request request = {body, context, {-1, -1}, 0};
+    if (pipe2(request.ends, O_CLOEXEC) < 0) return -errno;
     // A handler of this process must not run in the child.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_t thread;
-    int error = pthread_create(&thread, NULL, fork_here, &fork_);
+    int error = pthread_create(&thread, NULL, fork_here, &request);
     if (!error) pthread_join(thread, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(fork_.ends[1]);
-    pid_t child = error ? -error : fork_.child;
+    close(request.ends[1]);
+    pid_t child = error ? -error : request.child;
     if (child > 0 && (*pidfd = chost_pidfd_open(child)) < 0) {
         kill(child, SIGKILL);
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
         child = *pidfd;
     }
-    if (child < 0) close(fork_.ends[0]);
-    *report = fork_.ends[0];
+    if (child < 0) close(request.ends[0]);
+    *report = request.ends[0];
     return child;
 }
 

@@ -50,9 +50,22 @@ unsigned long strlen(const char *text)
 /* A loop over all pages walks memory in order, for which no processor needs a hint, and pages are cleared by `rep stosq` on all of them:
  * 320 places less that a boot would patch. */
 #include <asm/page.h>
+#include <linux/mmzone.h>
 #include <linux/prefetch.h>
 #define clear_page clear_page_rep
 #define prefetchw(place) ((void)(place))
+/* A section that has memory keeps it (there is no CONFIG_MEMORY_HOTPLUG): do not look it up again for each of its pages. */
+static inline int pfn_valid_as_before(unsigned long page)
+{
+	static unsigned long valid_section = -1ul;
+	if (pfn_to_section_nr(page) == valid_section)
+		return 1;
+	if (!pfn_valid(page))
+		return 0;
+	valid_section = pfn_to_section_nr(page);
+	return 1;
+}
+#define pfn_valid pfn_valid_as_before
 #endif
 
 #ifdef PLAIN_FEATURE_TESTS
@@ -60,6 +73,80 @@ unsigned long strlen(const char *text)
 #include <asm/cpufeature.h>
 #undef static_cpu_has
 #define static_cpu_has boot_cpu_has
+#endif
+
+#ifdef EVENTS_FOR_PROCESSES
+/* A process listens to events of devices. Up to the first one an event is for nobody, and telling of it costs 3,000 instructions. */
+#include <linux/kernel.h>
+#include <linux/device.h>
+static inline bool nobody_listens(struct kobject *object, enum kobject_action action)
+{
+	if (system_state >= SYSTEM_RUNNING)
+		return false;
+	if (action == KOBJ_ADD)
+		object->state_add_uevent_sent = 1; /* the end of the object is told */
+	return true;
+}
+#define uevent_suppress uevent_suppress || nobody_listens(kobj, action)
+#endif
+
+#ifdef PARAMETERS_AT_ONCE
+/* params.c removes the files of a module's parameters and makes them again for each further one: make them once, when all are known. */
+#include <linux/module.h>
+#define sysfs_remove_group(object, group) ((void)0)
+#define sysfs_create_group(object, group) 0
+#undef subsys_initcall
+#define subsys_initcall(function)								\
+	static int __init function##_at_once(void)						\
+	{											\
+		int error = function();								\
+		struct kobject *object;								\
+		if (error)									\
+			return error;								\
+		list_for_each_entry(object, &module_kset->list, entry)				\
+			if (to_module_kobject(object)->mp)					\
+				BUG_ON((sysfs_create_group)(object, &to_module_kobject(object)->mp->grp));	\
+		return 0;									\
+	}											\
+	__define_initcall(function##_at_once, 4)
+#endif
+
+#ifdef END_OF_MEMORY_FIRST
+/* Mapping memory asks 8,000 times whether a range has any, and nearly all are above the last entry of the table, which is sorted. */
+#include <asm/e820/api.h>
+static inline bool below_end_and_mapped(u64 start, u64 end, enum e820_type type)
+{
+	const struct e820_entry *last = &e820_table->entries[e820_table->nr_entries - 1];
+	return start < last->addr + last->size && e820__mapped_any(start, end, type);
+}
+#define e820__mapped_any below_end_and_mapped
+#endif
+
+#ifdef NOTHING_READ_ONLY
+/* With rodata=off nothing was made read-only that would have to become writable before it is freed. */
+#include <linux/init.h>
+#include <asm/set_memory.h>
+#define set_memory_rw(start, pages) (rodata_enabled ? set_memory_rw(start, pages) : 0)
+#endif
+
+#ifdef SHORT_DECODING
+/* Whether a place that is patched has a nop is asked by decoding it, 250 instructions. Most of them have one instruction of a kind
+ * whose length the first bytes tell: calls, jumps, STAC, CLAC, fences. */
+#include <asm/insn.h>
+static inline int decode_kernel(struct insn *insn, const u8 *code)
+{
+	int length = (code[0] & 0xfe) == 0xe8 ? 5 :
+		     code[0] == 0xeb ? 2 :
+		     code[0] == 0x0f && (code[1] == 0x01 || code[1] == 0xae) && code[2] >= 0xc0 ? 3 : 0;
+	if (!length)
+		return insn_decode(insn, code, MAX_INSN_SIZE, INSN_MODE_KERN);
+	insn->length = length;
+	insn->opcode.bytes[0] = code[0];
+	insn->immediate.value = length == 5 ? *(const s32 *)(code + 1) : (s8)code[1];
+	return 0;
+}
+#undef insn_decode_kernel
+#define insn_decode_kernel decode_kernel
 #endif
 
 #endif

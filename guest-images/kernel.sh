@@ -46,11 +46,11 @@ skipped_checks=(cmd_check_local_export=: CONFIG_OBJTOOL=)
 # A variable on make's command line names an object, in whichever folder it is. (core.o is not here: it has flags in kernel/bpf.)
 hot_objects=(
     memblock mm_init sparse-vmemmap slab slab_common util percpu filemap memory mmap readahead swap rmap memcontrol vmstat
-    vsprintf xarray idr radix-tree kobject kobject_uevent klist rbtree find_bit bitmap blake2s-generic chacha cmdline
+    vsprintf xarray idr radix-tree kobject klist rbtree find_bit bitmap blake2s-generic chacha cmdline
     dir file group symlink proc_sysctl namei dcache super buffer inode
-    params workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
+    workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
     hrtimer readpage bio virtio_ring rwsem
-    bus dd driver class platform random alternative kvmclock pvclock insn init_64 init setup
+    bus dd driver class platform random kvmclock pvclock insn setup
 )
 object_flags=()
 hot_flags=(-O3 --param={max-inline-insns-auto=120,max-inline-insns-single=300,early-inlining-insns=30,inline-min-speedup=2}
@@ -67,7 +67,12 @@ object_flags+=("CFLAGS_page_alloc.o=${hot_flags[*]} -DPLAIN_PAGES -funroll-loops
 object_flags+=("CFLAGS_set_memory.o=-O3")
 # The flags of lib/Makefile, and loops of three instructions for each character instead of four.
 object_flags+=("CFLAGS_string.o=-ffreestanding -fno-stack-protector -O3 -funroll-all-loops -DSCANNING_STRLEN")
-object_flags+=(AFLAGS_mem{set,cpy}_64.o=-DREP_STRINGS CFLAGS_{lbr,xstate}.o=-DPLAIN_FEATURE_TESTS)
+object_flags+=(AFLAGS_mem{set,cpy}_64.o=-DREP_STRINGS)
+object_flags+=(CFLAGS_{lbr,xstate,process,process_64,signal,regset,tlb,bugs,aperfmperf,tsx}.o=-DPLAIN_FEATURE_TESTS)
+# What they do many times at boot, and need not.
+object_flags+=("CFLAGS_kobject_uevent.o=${hot_flags[*]} -DEVENTS_FOR_PROCESSES" "CFLAGS_params.o=${hot_flags[*]} -DPARAMETERS_AT_ONCE")
+object_flags+=("CFLAGS_init_64.o=${hot_flags[*]} -DEND_OF_MEMORY_FIRST" "CFLAGS_init.o=${hot_flags[*]} -DNOTHING_READ_ONLY")
+object_flags+=("CFLAGS_alternative.o=${hot_flags[*]} -DSHORT_DECODING")
 need_packages "$linux_tarball:linux-source-6.1" gcc:gcc ld:binutils make:make flex:flex bison:bison bc:bc xz:xz-utils \
     perl:perl /usr/include/libelf.h:libelf-dev /usr/include/stdio.h:libc6-dev
 

@@ -328,7 +328,10 @@ let package = Package(
         ),
         .tests(
             "Tests/Commands/MartletCLITests",
-            uses: ["Host", "JSON", "Machine", "MachineModel", "Network", "Storage", "TestSupport", systemPackage]
+            uses: [
+                "GuestAgent", "Host", "JSON", "Machine", "MachineModel", "Network", "Storage", "TestSupport",
+                systemPackage,
+            ]
         ),
     ]
 )

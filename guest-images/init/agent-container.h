@@ -263,6 +263,7 @@ static struct agent_slot {
     int process, connection;      // 0 for no process
     int container;                // the container's first process; 0 for none
     int has_group;
+    int is_passed_on, goes_on;    // another process is to run the program; this is that one
     char name[65];                // the container's
     struct agent_memory *memory;  // of `process`, and of the next one
 } slots[CONNECTIONS];
@@ -292,10 +293,30 @@ static const struct agent_slot *named_container(const struct agent_request *requ
     return container;
 }
 
-/// Puts this process into namespaces of a container; the container's process namespace is then that of this process's children.
-static void enter_container(const struct agent_slot *container, int namespaces) {
+/// Puts this process into namespaces of a container. A pidfd of the container's first process; fails where that has ended.
+static int enter_container(const struct agent_slot *container, int namespaces) {
     int target = (int)CALL(pidfd_open, container->container, 0, 0, 0, 0);
     int error = target < 0 ? target : (int)CALL(setns, target, namespaces, 0, 0, 0);
     if (error) fail(error, "cannot enter the container ", container->name);
-    sys_close(target);
+    return target;
+}
+
+/// The place where children of this process begin: a container's first process, whose process namespace is theirs, and a pidfd of
+/// it. 0 for the guest itself.
+static __thread struct {
+    int process, file;
+} children;
+
+/// Lets children of this process begin in the process namespace of a container, or of the guest where that is null. This process stays
+/// where it is, and holds nothing of the container that would outlive it.
+static void place_children(const struct agent_slot *container) {
+    static const struct agent_slot guest = {.container = 1, .name = "of the guest"};
+    int process = container ? __atomic_load_n(&container->container, __ATOMIC_ACQUIRE) : 0;
+    // A container of the same number may be another one.
+    if (process == children.process && (!process || CALL(pidfd_send_signal, children.file, 0, 0, 0, 0) == 0)) return;
+    if (children.process) sys_close(children.file);
+    children.process = 0;
+    children.file = enter_container(container ? container : &guest, CLONE_NEWPID);
+    if (container) children.process = process;
+    else sys_close(children.file);
 }

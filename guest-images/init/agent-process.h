@@ -28,13 +28,11 @@ static __attribute__((noreturn)) void fail_in_child(int error, const char *what,
 }
 
 static void set_privileges(const struct agent_request *request) {
-    uint64_t bounding = request->capabilities[0], ambient = request->capabilities[4];
-    if (request->has_capabilities) {
-        for (int i = 0; i < 64; i++)
-            if (!(bounding >> i & 1) && CALL(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) == -EINVAL) break;
-        CALL(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    }
-    if (request->has_user) {
+    uint64_t ambient = request->capabilities[4];
+    // The agent is this user already: each of the calls below makes a copy of all that a process may do.
+    int is_other = request->has_user && (request->uid || request->gid || request->group_count);
+    if (request->has_capabilities && is_other) CALL(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (is_other) {
         int error = (int)CALL(setgroups, request->group_count, request->groups, 0, 0, 0);
         if (!error) error = (int)CALL(setresgid, request->gid, request->gid, request->gid, 0, 0);
         if (!error) error = (int)CALL(setresuid, request->uid, request->uid, request->uid, 0, 0);
@@ -50,7 +48,7 @@ static void set_privileges(const struct agent_request *request) {
         }
         int error = (int)CALL(capset, &header, data, 0, 0, 0);
         if (error) fail_in_child(error, "cannot set the capabilities", "");
-        CALL(prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+        if (is_other) CALL(prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
         for (int i = 0; i < 64; i++)
             if (ambient >> i & 1) CALL(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0);
     }
@@ -121,7 +119,7 @@ static __thread struct {
     int mounts;                        // the mount namespace of a new container
     int streams[3];                    // its ends of pipes
     int input, output, error_output;   // this end of its streams; -1 where closed
-    int is_terminal, has_exited, status;
+    int is_terminal, has_input, has_exited, status;
     size_t waiting_count, taken;
     int input_ends;
     uint8_t frame[8];
@@ -136,7 +134,12 @@ static __attribute__((noreturn)) void become_program(void *request_pointer) {
     const struct agent_request *request = request_pointer;
     // Nothing may use the agent's memory when that has ended.
     CALL(prctl, PR_SET_PDEATHSIG, AGENT_SIGKILL, 0, 0, 0);
+    block_signals(0);
     if (request->place == PLACE_NEW_CONTAINER) enter_new_container(request);
+    else if (children.process) {
+        int error = (int)CALL(setns, children.file, CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS, 0, 0, 0);
+        if (error) fail_in_child(error, "cannot enter the container ", request->container);
+    }
     CALL(setsid, 0, 0, 0, 0, 0);
     int terminal = -1;
     if (request->options & OPTION_TERMINAL) {
@@ -150,7 +153,7 @@ static __attribute__((noreturn)) void become_program(void *request_pointer) {
         int error = (int)CALL(prlimit64, 0, request->limits[i].resource, limit, 0, 0);
         if (error) fail_in_child(error, "cannot set a resource limit", "");
     }
-    if (request->folder && *request->folder) set_folder(request->folder);
+    if (request->folder && *request->folder && !equal(request->folder, "/")) set_folder(request->folder);
     set_privileges(request);
     if (request->has_user && request->umask <= 0777) CALL(umask, request->umask, 0, 0, 0, 0);
     // Again, because another user does not keep it: a container must not outlive the agent that reports its end.

@@ -45,6 +45,8 @@ static void close_input(void) {
     }
 }
 
+static void stop_blocking(int fd, int access) { CALL(fcntl, fd, F_SETFL, access | O_NONBLOCK, 0, 0); }
+
 static void write_input(void) {
     long n = sys_write(program.input, program.waiting, program.waiting_count);
     if (n == -EAGAIN || n == -EINTR) return;
@@ -106,6 +108,8 @@ static int handle(const struct agent_request *request, uint8_t type, const uint8
             program.taken += count;
             return 1;
         }
+        if (!program.has_input && !program.is_terminal) stop_blocking(program.input, O_WRONLY);
+        program.has_input = 1;
         memcpy(program.waiting + program.waiting_count, bytes, count);
         program.waiting_count += count;
         return 1;
@@ -125,8 +129,8 @@ static int handle(const struct agent_request *request, uint8_t type, const uint8
     }
 }
 
-/// Takes what came from the host. False where it has gone.
-static int read_messages(const struct agent_request *request) {
+/// Takes what came from the host: what has been read already, or all there is. False where it has gone.
+static int read_messages(const struct agent_request *request, int may_read) {
     uint8_t *header = program.frame;
     for (;;) {
         struct agent_header frame = {0, 0};
@@ -137,6 +141,7 @@ static int read_messages(const struct agent_request *request) {
             if (!handle(request, frame.type, payload_bytes, frame.count)) return 0;
             continue;
         }
+        if (!may_read && early.at == early.end) return 1;
         int in_header = program.frame_count < 8;
         uint8_t *to = in_header ? header + program.frame_count : payload_bytes + program.frame_count - 8;
         long n = read_connection(to, (in_header ? 8 : wanted) - program.frame_count);
@@ -162,18 +167,16 @@ static void read_output(int *stream, uint8_t type) {
     *stream = -1;
 }
 
-static __attribute__((noreturn)) void serve_program(const struct agent_request *request) {
-    // Blocked, not ignored: whoever reads no more shows as an error of write, and the program is not concerned.
-    uint64_t broken_pipe = 1ull << (13 /* SIGPIPE */ - 1);
-    CALL(rt_sigprocmask, 0 /* SIG_BLOCK */, &broken_pipe, 0, sizeof broken_pipe, 0);
-    // Non-blocking: a host that reads nothing must not keep its own signals from the program.
-    CALL(fcntl, agent_connection, F_SETFL, O_RDWR | O_NONBLOCK, 0, 0);
-    int *const streams[] = {&program.input, &program.output, &program.error_output};
-    for (int i = 0; i < 3; i++)
-        if (*streams[i] >= 0) CALL(fcntl, *streams[i], F_SETFL, (i ? O_RDONLY : O_WRONLY) | (program.is_terminal ? O_RDWR : 0) | O_NONBLOCK, 0, 0);
+/// Serves the program until the host knows of its end.
+static void serve_program(const struct agent_request *request) {
+    // A host that reads nothing must not keep its own signals from the program.
+    connection_flags = DO_NOT_WAIT;
+    stop_blocking(program.output, program.is_terminal ? O_RDWR : O_RDONLY);
+    if (!program.is_terminal) stop_blocking(program.error_output, O_RDONLY);
     message.count = program.sent = 0;
     // No event tells of what has been read already.
-    if (!read_messages(request)) leave(request);
+    if (!read_messages(request, 0)) leave(request);
+    if (early.unread) await_bytes_beyond(early.unread);
     for (;;) {
         if (!is_sending() && program.taken >= AGENT_INPUT_WINDOW / 4) {
             begin(FRAME_TAKEN);
@@ -186,12 +189,10 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
             if (program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
             else if (program.error_output >= 0) read_output(&program.error_output, FRAME_ERROR_OUTPUT);
             else {
-                CALL(fcntl, agent_connection, F_SETFL, O_RDWR, 0, 0);
                 if (request->place == PLACE_NEW_CONTAINER) CALL(sync, 0, 0, 0, 0, 0);
                 begin(FRAME_EXIT);
                 put_number((uint32_t)program.status, 4);
-                send_message();
-                leave(request);
+                return send_message();
             }
             if (!is_sending()) continue;
         }
@@ -205,9 +206,9 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
         };
         int is_over = CALL(poll, set, sizeof set / sizeof *set, program.held_signals ? 100 : -1, 0, 0) == 0;
         if (is_over) send_held_signals(request);
-        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_messages(request)) leave(request);
+        if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_messages(request, 1)) leave(request);
         if (set[0].revents & POLLOUT && is_sending()) {
-            long n = sys_write(agent_connection, message.bytes + program.sent, message.count - program.sent);
+            long n = CALL(sendto, agent_connection, message.bytes + program.sent, message.count - program.sent, connection_flags, 0);
             if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
             if (n > 0) program.sent += (size_t)n;
         }
@@ -224,19 +225,37 @@ static __attribute__((noreturn)) void serve_program(const struct agent_request *
 
 // MARK: - Its start
 
+static __thread uint64_t bounding_set;  // of this process, and so of its programs
+
+/// Gives up the capabilities that programs are not to have. They are gone for good: an agent that has too few leaves the program to
+/// another process, which init makes. Not in the program's process, as it is a call for each: most programs leave out the same ones.
+static void limit_capabilities(const struct agent_request *request) {
+    uint64_t wanted = request->has_capabilities ? request->capabilities[0] : ~0ull;
+    if (wanted & ~bounding_set) {
+        own_slot->is_passed_on = 1;
+        CALL(kill, CALL(getpid, 0, 0, 0, 0, 0), 19 /* SIGSTOP */, 0, 0, 0);  // init hears of that
+        sys_exit(0);
+    }
+    for (int i = 0; i < 64; i++)
+        if (bounding_set & ~wanted & 1ull << i && CALL(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) == -EINVAL) break;
+    bounding_set = wanted;
+}
+
 static void make_pipe(int ends[2]) {
     int error = (int)CALL(pipe2, ends, O_CLOEXEC, 0, 0, 0);
     if (error) fail(error, "cannot make a pipe", "");
 }
 
-static __attribute__((noreturn)) void run_program(struct agent_request *request) {
+/// Runs a program to its end, and leaves this process as it was before. Does not return where it cannot be used again.
+static void run_program(struct agent_request *request) {
     if (!request->argument_count) fail(-EINVAL, "no program was named", "");
     request->arguments[request->argument_count] = request->variables[request->variable_count] = 0;
+    limit_capabilities(request);
     int is_new = request->place == PLACE_NEW_CONTAINER, group = -1;
+    const struct agent_slot *container = 0;
     if (request->place == PLACE_CONTAINER || request->place == PLACE_CONTAINER_IF_THERE) {
-        const struct agent_slot *container = named_container(request);
+        container = named_container(request);
         if (container && container->has_group) group = open_group(request->container);
-        if (container) enter_container(container, CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
     } else if (is_new) {
         if (find_container(request->container)) fail(-EEXIST, "the container is there already: ", request->container);
         if (!request->base) fail(-EINVAL, "a container needs a root", "");
@@ -245,6 +264,7 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
             group = open_group(request->container);
         }
     }
+    place_children(container);
     int input[2] = {-1, -1}, output[2] = {-1, -1}, error_output[2] = {-1, -1};
     program.is_terminal = request->options & OPTION_TERMINAL;
     if (!program.is_terminal) make_pipe(input), make_pipe(output), make_pipe(error_output);
@@ -261,6 +281,7 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
         if (is_new && request->is_in_pod) remove_group(request->container);
         fail(failure.error ? failure.error : program.process, failure.error ? failure.text : "cannot start a process", "");
     }
+    if (group >= 0) sys_close(group);
     if (program.is_terminal) program.input = program.output;
     for (int i = 0; i < 3; i++) sys_close(program.is_terminal ? i : program.streams[i]);
     if (is_new) {
@@ -273,4 +294,8 @@ static __attribute__((noreturn)) void run_program(struct agent_request *request)
     put_number((uint32_t)program.process, 4);
     send_message();
     serve_program(request);
+    // The program's terminal was put among this process's own streams.
+    if (is_new || program.is_terminal) leave(request);
+    if (program.input >= 0) sys_close(program.input);
+    sys_close(program.end);
 }

@@ -54,6 +54,8 @@ static const char *number_path(char *to, size_t size, const char *before, long n
     return to;
 }
 
+static void block_signals(uint64_t set) { CALL(rt_sigprocmask, 2 /* SIG_SETMASK */, &set, 0, sizeof set, 0); }
+
 // MARK: - Processes that share memory
 
 // Copying an address space, copying each page that is written afterwards and freeing all of it is half of what a guest does for a
@@ -97,23 +99,8 @@ static inline int make_process(struct clone_args *how, uint8_t *stack, size_t si
 
 // MARK: - The connection
 
-static __thread int agent_connection;
-
-/// Writes everything, however long the host takes; what cannot be written has no reader any more.
-static void write_all(int fd, const void *from, size_t count) {
-    const uint8_t *next = from;
-    while (count) {
-        long n = sys_write(fd, next, count);
-        if (n == -EINTR) continue;
-        if (n == -EAGAIN) {
-            struct pollfd set = {.fd = fd, .events = POLLOUT};
-            CALL(poll, &set, 1, -1, 0, 0);
-            continue;
-        }
-        if (n <= 0) sys_exit(0);
-        next += n, count -= (size_t)n;
-    }
-}
+static __thread int agent_connection, connection_flags;  // DO_NOT_WAIT while a program is served
+enum { LOOK_ONLY = 2 /* MSG_PEEK */, DO_NOT_WAIT = 0x40 /* MSG_DONTWAIT */ };
 
 /// A frame under construction: a header of 8 bytes, then the payload.
 struct agent_message {
@@ -139,9 +126,15 @@ static void finish(void) {
     size_t count = message.count - 8;
     for (unsigned i = 0; i < 4; i++) message.bytes[4 + i] = (uint8_t)(count >> 8 * i);
 }
+/// Sends the frame, however long the host takes; what cannot be sent has no reader any more.
 static void send_message(void) {
     finish();
-    write_all(agent_connection, message.bytes, message.count);
+    for (size_t sent = 0; sent < message.count;) {
+        long n = sys_write(agent_connection, message.bytes + sent, message.count - sent);
+        if (n == -EINTR) continue;
+        if (n <= 0) sys_exit(0);
+        sent += (size_t)n;
+    }
 }
 
 /// Tells the host what did not work, and ends this process.
@@ -162,18 +155,38 @@ struct agent_header {
 static __thread uint8_t payload_bytes[AGENT_PAYLOAD_LIMIT];
 
 /// Bytes that came with others: most messages are a few bytes long, and a system call for each costs more than all else about them.
+///
+/// The description of a program is only looked at: a socket that has been read empty tells the host of its room, by a packet. What is `unread`
+/// is taken out when more comes.
 static __thread struct {
-    size_t at, end;
+    size_t at, end, unread;
     uint8_t bytes[2048];
 } early;
+
+static long receive_bytes(void *to, size_t count, int flags) {
+    return CALL(recvfrom, agent_connection, to, count, flags | connection_flags, 0);
+}
+/// Makes the connection readable for poll(2) when it has more than so many bytes.
+static void await_bytes_beyond(size_t count) {
+    int least = (int)count + 1;
+    CALL(setsockopt, agent_connection, 1 /* SOL_SOCKET */, 18 /* SO_RCVLOWAT */, &least, sizeof least);
+}
 
 /// read(2) of the connection, by way of `early`.
 static long read_connection(void *to, size_t count) {
     if (early.at == early.end) {
-        if (count >= sizeof early.bytes) return sys_read(agent_connection, to, count);
-        long n = sys_read(agent_connection, early.bytes, sizeof early.bytes);
+        int is_first = !early.end;
+        while (early.unread) {
+            long n = receive_bytes(early.bytes, early.unread, 0);
+            if (n <= 0) return n;
+            early.unread -= (size_t)n;
+            await_bytes_beyond(0);
+        }
+        if (count >= sizeof early.bytes) return receive_bytes(to, count, 0);
+        long n = receive_bytes(early.bytes, sizeof early.bytes, is_first ? LOOK_ONLY : 0);
         if (n <= 0) return n;
         early.at = 0, early.end = (size_t)n;
+        if (is_first) early.unread = early.end;
     }
     if (count > early.end - early.at) count = early.end - early.at;
     memcpy(to, early.bytes + early.at, count);

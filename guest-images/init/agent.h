@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The guest's agent: it runs programs, copies files and lists processes for the host, over vsock; docs/agent.md has the
-// messages. One connection is one operation, served by a process of its own that init makes when the host connects: a
-// guest that is never asked pays for a socket. Freestanding, as init is, for the same reason.
+// messages. One connection is one operation, served by one process (agent-connections.h): a guest that is never asked pays for
+// a socket. Freestanding, as init is, for the same reason.
 
 #pragma once
 
@@ -47,19 +47,28 @@ _Static_assert(sizeof request + sizeof program + sizeof message + sizeof payload
 /// Begins to serve from a place, whose memory an earlier process may have had.
 static void take_slot(struct agent_slot *slot) {
     own_slot = slot;
+    has_box = children.process = 0;
+    bounding_set = ~0ull;
+    // A peer that reads no more shows as an error of write.
+    block_signals(1ull << (13 /* SIGPIPE */ - 1));
+}
+
+/// Forgets the operation before.
+static void begin_operation(int connection) {
+    agent_connection = connection;
+    connection_flags = 0;
     memset(&request, 0, offsetof(struct agent_request, settings));
     memset(&program, 0, offsetof(__typeof__(program), waiting));
-    early.at = early.end = 0;
+    early.at = early.end = early.unread = 0;
     entry_path[0] = 0;
     received_file = -1;
-    has_box = 0;
 }
 
 /// Moves this process into a container's file system, for files and lists of processes.
 static void visit_container(void) {
     if (request.place == PLACE_GUEST) return;
     const struct agent_slot *container = named_container(&request);
-    if (container) enter_container(container, CLONE_NEWNS);
+    if (container) sys_close(enter_container(container, CLONE_NEWNS));
 }
 
 static __attribute__((noreturn)) void done(uint8_t type) {
@@ -152,21 +161,9 @@ static __attribute__((noreturn)) void await_disks(uint32_t count) {
     done(FRAME_DONE);
 }
 
-/// Waits for the host's first connection, before the guest is saved: then those that go on from there find a process that has
-/// all ready for a container.
-static inline int await_host(int listener) {
-    has_box = prepare_box() == 0;
-    for (;;) {
-        struct pollfd set = {.fd = listener, .events = POLLIN};
-        CALL(poll, &set, 1, -1, 0, 0);
-        int connection = accept_host(listener);
-        if (connection >= 0) return connection;
-    }
-}
-
-/// Serves one connection, for as long as its operation takes.
-static __attribute__((noreturn)) void serve_host(int connection) {
-    agent_connection = connection;
+/// Serves one connection, for as long as its operation takes. Returns where this process can serve another one.
+static void serve_host(int connection) {
+    begin_operation(connection);
     int has_stage = 0;
     for (;;) {
         struct agent_header header = receive();
@@ -199,7 +196,7 @@ static __attribute__((noreturn)) void serve_host(int connection) {
             sys_close(folder);
             continue;
         }
-        case FRAME_RUN: run_program(&request);
+        case FRAME_RUN: return run_program(&request);
         case FRAME_GET: {
             struct agent_payload payload = {payload_bytes, payload_bytes + header.count, 0};
             const char *path = keep_string(&request, &payload);

@@ -75,11 +75,11 @@ enum {  // numbers of the generic Linux ABI; the real-time ones are systemd's: p
 #define BIT(signal) (1ull << ((signal)-1))
 static const uint64_t handled_signals = BIT(SIG_INT) | BIT(SIG_USR1) | BIT(SIG_USR2) | BIT(SIG_TERM) | BIT(SIG_CHLD) |
                                         BIT(SIG_PWR) | BIT(SIG_POWER_OFF) | BIT(SIG_REBOOT);
-static void block_signals(uint64_t set) { CALL(rt_sigprocmask, 2 /* SIG_SETMASK */, &set, 0, sizeof set, 0); }
-
 #include "mounts.h"
 
 #include "network.h"
+
+#include "agent-connections.h"
 
 // MARK: - The end
 
@@ -91,7 +91,7 @@ static int reap(int watched, int *status, int *found) {
         int one, process = sys_wait(&one, WNOHANG);
         if (process == watched && process > 0) *status = one, *found = 1;
         for (unsigned i = 0; i < CONNECTIONS && process > 0; i++)
-            if (slots[i].process == process) slots[i].process = slots[i].container = 0;
+            if (slots[i].process == process) free_slot(&slots[i]);
         if (process == -ECHILD) return 1;
         if (process <= 0) return 0;
     }
@@ -301,8 +301,6 @@ static __attribute__((noinline)) int start_shell(char *command, const char *term
     return shell;
 }
 
-#include "agent-connections.h"
-
 // MARK: - Main
 
 __attribute__((noreturn, used)) static void start(long *stack) {
@@ -332,12 +330,12 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     // A container's program shares this memory until its exec, and others in the container could look into it.
     CALL(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     agent_port = open_agent_port();
-    set[1] = (struct pollfd){.fd = agent_port, .events = POLLIN};
+    set[1] = (struct pollfd){.fd = watch_port_last(), .events = POLLIN};
     if (!is_save_expected) listen_for_host(agent_port);
     char *command = command_to_run();
     // Whatever goes on from here has no shell to load: it stands at its first prompt. The terminal holds that back, and the greeting.
     int holds_shell = is_save_expected && has_shell && !command && hold_terminal(TCOOFF) == 0;
-    if (is_save_expected && !has_shell && agent_port >= 0) set[1].fd = start_first_agent();
+    if (is_save_expected && !has_shell && agent_port >= 0) start_first_agent();
     if (!holds_shell) pass_snapshot_point(set + 2, count - 2);
     if (!command && has_shell) greet();
     int shell = has_shell ? start_shell(command, terminal_type) : 0;
@@ -359,10 +357,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
         struct signalfd_siginfo info;
         if (set[0].revents & POLLIN && sys_read(signals, &info, sizeof info) == (long)sizeof info)
             ending = ending_for(info.ssi_signo);
-        if (set[1].revents && set[1].fd != agent_port) {
-            sys_close(set[1].fd);
-            set[1].fd = agent_port;
-        } else if (set[1].revents & POLLIN) serve_connection();
+        if (set[1].revents & POLLIN) serve_connection();
         int is_asked = 0;
         for (unsigned i = 2; i < count && ending == NO_ENDING; i++)
             if (set[i].revents & POLLIN) ending = read_keyboard(set[i].fd, &is_asked);
@@ -372,6 +367,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
             thaw_user_space();
         }
         reap(shell, &status, &ended);
+        pass_programs_on();
         if (ended && ending == NO_ENDING) ending = POWER_OFF;
     }
     if (ended && (status & 0x7f)) {

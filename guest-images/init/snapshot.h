@@ -66,15 +66,15 @@ static int64_t milliseconds(void) {
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/// Waits until a process waits for its standard input, or has ended.
+/// Waits until a process waits for its standard input or for a connection, or has ended.
 static inline void wait_for_reader(int process) {
     char path[40] = "/proc/", number[24], call[192];
     memcpy(path + 6, decimal(process, number), length(decimal(process, number)));
     memcpy(path + length(path), "/syscall", 8);
     for (int64_t end = milliseconds() + 5000; milliseconds() < end;) {
         CALL(sched_yield, 0, 0, 0, 0, 0);
-        // The number of the system call that it waits in, and the first argument: read(0, …), or poll() before that.
-        if (read_text(path, call, sizeof call) <= 0 || starts_with(call, "0 0x0 ") || starts_with(call, "7 ")) return;
+        // The number of the system call that it waits in, and the first argument: read(0, …), or poll() before that; epoll_wait().
+        if (read_text(path, call, sizeof call) <= 0 || starts_with(call, "0 0x0 ") || starts_with(call, "7 ") || starts_with(call, "232 ")) return;
     }
 }
 

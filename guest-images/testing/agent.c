@@ -12,4 +12,5 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     CALL(arch_prctl, 0x1002 /* ARCH_SET_FS */, slot->memory->thread_pointer, 0, 0, 0);
     take_slot(slot);
     serve_host(3);
+    sys_exit(0);
 }

@@ -67,6 +67,24 @@ struct DifferentialTests {
         return cpu
     }
 
+    @Test(arguments: [0, 1, -1, 6, -6, .max, .min] as [Int32])
+    func `fild pushes the number that the processor pushes`(integer: Int32) throws {
+        let buffer = try #require(NativeCPU.Buffer(byteCount: 4096))
+        defer { buffer.free() }
+        var emulated = FakeCPU()
+        emulated.memoryStart = buffer.address
+        emulated.memory = [UInt8](repeating: 0, count: 4096)
+        emulated.memory.storeInteger(UInt32(bitPattern: integer), at: 0)
+        emulated.registers.rflags = [.alwaysOne, .interruptEnable]
+        emulated.registers[.rax] = buffer.address
+        var native = emulated
+        // fildl (%rax); fstpt 16(%rax)
+        try #require(NativeCPU.execute([0xDB, 0x00, 0xDB, 0x78, 0x10], on: &native, buffer: buffer))
+        #expect(emulated.complete([0xDB, 0x00]) == .completed)
+        #expect(emulated.floatingPoint.stack[0].low == native.integer(at: buffer.address + 16))
+        #expect(emulated.floatingPoint.stack[0].high == UInt64(native.integer(at: buffer.address + 24) as UInt16))
+    }
+
     @Test(arguments: [0xF8, 0xFC] as [UInt8])
     func `vzeroupper and vzeroall clear what the processor clears`(prefix: UInt8) throws {
         guard canExecute(.avx) else { return }

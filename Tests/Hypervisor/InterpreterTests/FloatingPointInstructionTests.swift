@@ -58,6 +58,27 @@ import Testing
         #expect(cpu.complete([0xD9, 0x28]) == .exception(CPUException(.floatingPointError)))
     }
 
+    @Test func `fild pushes an integer and says where it was`() {
+        var cpu = cpu()
+        cpu.set(UInt32(bitPattern: -6), at: cpu.memoryStart)
+        #expect(cpu.complete([0xDB, 0x00]) == .completed)
+        #expect(cpu.floatingPoint.stack[0] == Vector128(low: 0xC000_0000_0000_0000, high: 0xC001))
+        #expect(cpu.floatingPoint.statusWord == 0x3800)
+        #expect(cpu.floatingPoint.abridgedTagWord == 0x80)
+        #expect(cpu.floatingPoint.lastOpcode == 0x300)
+        #expect(cpu.floatingPoint.lastInstructionPointer == 0x1000)
+        #expect(cpu.floatingPoint.lastDataPointer == cpu.memoryStart)
+    }
+
+    @Test func `fild onto a full stack keeps it where the exception is not masked`() {
+        var cpu = cpu()
+        cpu.floatingPoint.abridgedTagWord = 0xFF
+        cpu.floatingPoint.controlWord = 0x037E
+        #expect(cpu.complete([0xDB, 0x00]) == .completed)
+        #expect(cpu.floatingPoint.statusWord == 0x82C1)
+        #expect(cpu.complete([0xDB, 0x00]) == .exception(CPUException(.floatingPointError)))
+    }
+
     @Test func `emms marks every x87 register as empty`() {
         var cpu = cpu()
         cpu.floatingPoint.abridgedTagWord = 0xFF

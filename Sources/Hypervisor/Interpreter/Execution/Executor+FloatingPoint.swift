@@ -51,6 +51,23 @@ extension Executor {
         }
     }
 
+    /// `fild`: with `fnclex` and `emms` how Linux keeps one program's x87 pointers from the next, on AMD processors whose `xrstor`
+    /// leaves them.
+    mutating func loadInteger(on context: inout some CPUContext) throws(ExecutionFailure) {
+        try requireX87(on: context)
+        try raisePendingX87Error(on: &context)
+        let address = try linearAddress(byteCount: 4, on: context)
+        let integer = Int32(bitPattern: try load(UInt32.self, at: address, from: &context))
+        let opcode = 0x300 | UInt16(modRM.mod) << 6 | UInt16(modRM.lowRM)
+        let instructionPointer = registers.rip
+        changeFloatingPointState(of: &context) { state in
+            state.lastOpcode = opcode
+            state.lastInstructionPointer = instructionPointer
+            state.lastDataPointer = address
+            state.push(integer)
+        }
+    }
+
     mutating func emptyMMX(on context: inout some CPUContext) throws(ExecutionFailure) {
         guard !context.cr0.contains(.emulation) else { throw .invalidOpcode }
         try requireX87(on: context)

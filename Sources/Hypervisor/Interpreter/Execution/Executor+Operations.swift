@@ -42,6 +42,7 @@ extension Executor {
         case .clearFloatingPointExceptions: try clearFloatingPointExceptions(on: &context)
         case .storeStatusWord: try storeStatusWord(on: &context)
         case .loadControlWord: try loadControlWord(on: &context)
+        case .loadInteger: try loadInteger(on: &context)
         case .emptyMMX: try emptyMMX(on: &context)
         case .loadMXCSR: try loadMXCSR(on: &context)
         case .storeMXCSR: try storeMXCSR(on: &context)

@@ -77,6 +77,35 @@ extension FloatingPointState {
     }
 }
 
+extension FloatingPointState {
+    /// Pushes an integer on the register stack, as `fild` does (Intel SDM volume 1, 8.1.2 "x87 FPU Data Registers" and
+    /// 8.5.1.1 "Stack Overflow or Underflow Exception").
+    mutating func push(_ integer: Int32) {
+        let top = (statusWord >> 11 &- 1) & 7
+        statusWord &= ~(1 << 9)  // C1
+        let overflows = abridgedTagWord & 1 << top != 0
+        if overflows {
+            statusWord |= 1 << 9 | 1 << 6 | 1  // C1, SF, IE
+            guard controlWord & 1 != 0 else {
+                statusWord |= 0x8080  // B, ES
+                return
+            }
+        }
+        for index in (1..<8).reversed() { stack[index] = stack[index - 1] }
+        stack[0] = overflows ? Vector128(low: 0xC000_0000_0000_0000, high: 0xFFFF) : Self.extended(integer)
+        statusWord = statusWord & ~0x3800 | top << 11
+        abridgedTagWord |= 1 << top
+    }
+
+    /// An integer in the double extended-precision format (Intel SDM volume 1, 4.2.2).
+    private static func extended(_ integer: Int32) -> Vector128 {
+        guard integer != 0 else { return Vector128() }
+        let magnitude = UInt64(integer.magnitude)
+        let shift = magnitude.leadingZeroBitCount
+        return Vector128(low: magnitude << UInt64(shift), high: UInt64(16383 + 63 - shift) | (integer < 0 ? 0x8000 : 0))
+    }
+}
+
 extension FloatingPointState: Equatable {
     /// Returns whether every field and register is the same.
     package static func == (lhs: FloatingPointState, rhs: FloatingPointState) -> Bool {

@@ -24,6 +24,7 @@ extension InstructionTable {
         InstructionEntry(.map0F, 0x00, .any, group: 5, .testSelector(.write)),  // verw
 
         InstructionEntry(.primary, 0x9B, .any, .wait),  // fwait
+        InstructionEntry(.primary, 0xDB, .any, group: 0, form: .memory, .loadInteger),  // fild m32
         InstructionEntry(.primary, 0xDB, .any, group: 4, form: .exactly(2), .clearFloatingPointExceptions),  // fnclex
         InstructionEntry(.primary, 0xDF, .any, group: 4, form: .exactly(0), .storeStatusWord),  // fnstsw %ax
         InstructionEntry(.primary, 0xD9, .any, group: 5, form: .memory, .loadControlWord),  // fldcw

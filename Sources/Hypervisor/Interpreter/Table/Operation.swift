@@ -86,6 +86,8 @@ enum Operation: Sendable {
     case storeStatusWord
     /// `fldcw`.
     case loadControlWord
+    /// `fild` of 32 bits.
+    case loadInteger
     /// `emms`.
     case emptyMMX
     /// `ldmxcsr`.

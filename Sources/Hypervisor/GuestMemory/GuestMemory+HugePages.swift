@@ -6,7 +6,7 @@ extension GuestMemory {
     /// The largest number of used small pages for which a huge page is not worth its memory.
     private static let sparsePageMaximum = 32
 
-    /// Replaces huge pages that hold next to nothing by small ones, and advises the host against huge pages there.
+    /// Replaces huge pages that hold next to nothing by small ones.
     ///
     /// Linux aligns its entry code, one page, to huge pages at both ends, and a few bytes of text follow: they take 4 MiB of huge
     /// pages. Call it before the guest runs, and while nobody else uses the memory.
@@ -38,5 +38,7 @@ extension GuestMemory {
             unsafe madvise(base, byteCount, CInt(MADV_DONTNEED)) == 0
         else { return }
         for page in used { unsafe memcpy(base + page.offset, page.bytes, pageByteCount) }
+        // The small pages stay, and the memory is one mapping again, by whose size Firecracker's tools know it.
+        unsafe madvise(base, byteCount, CInt(MADV_HUGEPAGE))
     }
 }

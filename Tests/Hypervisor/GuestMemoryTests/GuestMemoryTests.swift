@@ -3,6 +3,7 @@
 import Glibc
 import GuestMemory
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite struct GuestMemoryTests {
@@ -55,6 +56,7 @@ import Testing
         try memory.write([9], at: 0x3f_ffff)
         memory.replaceSparseHugePages(in: 0x1000..<2 * step + 1)
         #expect(try (0..<4).map { try residentPageCount(of: region, at: $0 * step) } == [pageCount, 2, 0, pageCount])
+        #expect(try mappingCount(of: region) == 1)
         #expect(try memory.load(UInt8.self, at: 0x20_0000) == 7)
         #expect(try memory.load(UInt8.self, at: 0x3f_ffff) == 9)
         #expect(try memory.read(byteCount: Int(step), at: 0) == [UInt8](repeating: 1, count: Int(step)))
@@ -62,6 +64,19 @@ import Testing
         // Beyond the memory, and in a part that is no whole huge page, nothing happens.
         memory.replaceSparseHugePages(in: 4 * step..<6 * step)
         try makeMemory().replaceSparseHugePages(in: 0..<step)
+    }
+
+    /// The number of the process's mappings that have a part of the region.
+    private func mappingCount(of region: GuestMemoryRegion) throws -> Int {
+        let start = unsafe region.withUnsafeHostPointer(at: region.start, byteCount: region.byteCount) {
+            UInt(bitPattern: $0)
+        }
+        let base = try #require(start)
+        let maps = String(decoding: try FileContents.read("/proc/self/maps"), as: UTF8.self)
+        return maps.split(separator: "\n").count { line in
+            let bounds = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
+            return bounds[0] < base + UInt(region.byteCount) && base < bounds[1]
+        }
     }
 
     private func residentPageCount(of region: GuestMemoryRegion, at start: UInt64) throws -> Int {

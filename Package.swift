@@ -221,7 +221,7 @@ let package = Package(
             ]
         ),
         .c("Tests/Support/CNativeExecution"),
-        .c("Tests/Support/CHostileCode", uses: ["CHost"]),
+        .c("Tests/Support/CHostileCode", uses: ["CHost"], links: [.linkedLibrary("uring")]),
         .c("Tests/Support/CBootParameters"),
         .c("Tests/Support/CGuestAgent"),
 
@@ -254,7 +254,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Virtio/StorageTests",
-            uses: ["CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
+            uses: ["CHostileCode", "CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Virtio/MetadataTests",

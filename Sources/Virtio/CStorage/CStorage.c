@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -84,13 +85,32 @@ int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint6
 static const int needed[] = {IORING_OP_READ,  IORING_OP_READV, IORING_OP_WRITE,
                              IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
 
+/// Lets the kernel refuse what else comes through the ring, whoever wrote it: other operations, other files, further resources.
+/// Filters of system calls do not see them.
+static int restrict_ring(struct io_uring *ring) {
+    enum { OPERATION_COUNT = sizeof needed / sizeof *needed };
+    struct io_uring_restriction allowed[OPERATION_COUNT + 2] = {
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_UNREGISTER_FILES},
+    };
+    for (unsigned i = 0; i < OPERATION_COUNT; i++) {
+        allowed[i + 2].opcode = IORING_RESTRICTION_SQE_OP;
+        allowed[i + 2].sqe_op = (uint8_t)needed[i];
+    }
+    // liburing's own functions for it are missing in Debian 12's shared library.
+    long result = syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed, OPERATION_COUNT + 2);
+    if (result >= 0) result = syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    return result_of((int)result);
+}
+
 int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring **created) {
     struct io_uring *ring = malloc(sizeof *ring);
     if (!ring) return -ENOMEM;
-    int error = io_uring_queue_init(entries, ring, 0);
+    int error = io_uring_queue_init(entries, ring, IORING_SETUP_R_DISABLED);
     if (error < 0) {
         free(ring);
-        return error;
+        // A kernel before Linux 5.10 has no restrictions.
+        return error == -EINVAL ? -ENOTSUP : error;
     }
     struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
     // Without SUBMIT_STABLE the vectors would have to live as long as the request, without NODROP completions could be lost.
@@ -100,6 +120,7 @@ int cstorage_ring_create(unsigned entries, int file, int event, struct io_uring 
     io_uring_free_probe(probe);
     error = usable ? io_uring_register_files(ring, &file, 1) : -ENOTSUP;
     if (error == 0) error = io_uring_register_eventfd(ring, event);
+    if (error == 0) error = restrict_ring(ring);
     if (error < 0)
         cstorage_ring_destroy(ring);
     else

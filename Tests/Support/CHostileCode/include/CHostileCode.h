@@ -20,6 +20,18 @@ int chostile_attempt_32(int kind);
 /// The same for a call that comes after SIGSYS is blocked.
 int chostile_attempt_blocked(int kind, long number);
 
+struct io_uring;
+
+/// Submits an operation with 8 bytes of memory at offset 0 of file 0, and waits for its result.
+///
+/// - Returns: The result, or -errno of the submission.
+int chostile_submit(struct io_uring *_Nonnull ring, unsigned operation, unsigned flags);
+
+/// Registers another file beside those of the ring.
+///
+/// - Returns: 0, or -errno.
+int chostile_register(struct io_uring *_Nonnull ring, int file);
+
 /// The id of the calling thread.
 int chostile_thread_id(void);
 

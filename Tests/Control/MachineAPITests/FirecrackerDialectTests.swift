@@ -48,6 +48,12 @@ struct FirecrackerDialectTests {
         #expect(root["cache_type"] == "Unsafe" && root["io_engine"] == "Async")
     }
 
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"), arguments: [0, 2, 4_294_967_295] as [JSONValue])
+    func `a guest whose vsock address is reserved starts like any other`(address: JSONValue) throws {
+        try fixture.put("/vsock", ["guest_cid": address, "uds_path": .string("\(fixture.folder.path)/v")]).succeed()
+        try fixture.start([.spin])
+    }
+
     @Test func `sections of a file that nobody knows are passed by, those of others are not`() throws {
         let kernel = try fixture.file("kernel").text
         func parse(_ section: String, _ dialect: APIDialect) throws -> MachineConfiguration {

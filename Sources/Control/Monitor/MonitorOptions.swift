@@ -45,12 +45,20 @@ struct MonitorOptions {
         // Firecracker's log tells everything of interest, wherever it goes.
         var logger = dialect == .firecracker ? LoggerSettings() : nil
         var (start, processorStart, parentProcessor): (UInt64?, UInt64?, UInt64?)
+        // Firecracker takes each option once, and no value that looks like an option or follows `=`.
+        let isStrict = dialect == .firecracker
+        var given: Set<String> = []
         while let argument = rest.popFirst() {
-            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let splits = isStrict ? 0 : 1
+            let parts = argument.split(separator: "=", maxSplits: splits, omittingEmptySubsequences: false).map(
+                String.init
+            )
             let name = parts[0]
             func value() throws(Request) -> String {
                 if parts.count > 1 { return parts[1] }
-                guard let value = rest.popFirst() else { throw .wrongUsage("\(name) needs a value") }
+                guard let value = rest.popFirst(), !isStrict || !value.hasPrefix("--") else {
+                    throw .wrongUsage("\(name) needs a value")
+                }
                 return value
             }
             func number() throws(Request) -> UInt64 {
@@ -60,6 +68,7 @@ struct MonitorOptions {
             }
             // This program ignores all that follows.
             if argument == "--" { break }
+            guard given.insert(name).inserted || !isStrict else { throw .wrongUsage("\(name) is given twice") }
             switch name {
             case "--api-sock": settings.apiSocket = FilePath(hostText: try value())
             case "--id": settings.identifier = try value()

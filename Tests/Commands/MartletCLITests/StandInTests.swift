@@ -56,7 +56,11 @@ struct StandInTests {
         #expect(try run("--seccomp-filter", "filter") == .exited(153))
         #expect(try run("--enable-pci") == .exited(153))
         #expect(try output().contains("Martlet has no PCI"))
+        #expect(try run("--id=web", "--version") == .exited(153))
+        #expect(try run("--id", "--version") == .exited(153))
+        #expect(try run("--id", "web", "--id", "web", "--version") == .exited(153))
         let monitor = Martlet.program + "-monitor"
+        #expect(try start(monitor, ["--id=web", "--id", "web", "--version"]).wait() == .exited(0))
         #expect(try start(monitor, ["--bogus"]).wait() == .exited(64))
         #expect(try start(monitor, ["--level", "Loud"]).wait() == .exited(64))
     }

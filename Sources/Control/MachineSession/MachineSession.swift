@@ -72,7 +72,8 @@ package final class MachineSession: Sendable {
                 requests.run { SignalWatch.admit(SIGPIPE) }
             }
         }
-        try MessageQueue.standardError.start()
+        let lines: MessageQueue = settings.dialect == .firecracker ? .standardOutput : .standardError
+        for queue in [MessageQueue.standardError, lines] { try queue.start() }
         defer { Messages.flush() }
         // All paths are absolute then; the process keeps no file system in use, wherever it was started.
         if settings.listeningDescriptor != nil { _ = unsafe chdir("/") }
@@ -80,6 +81,7 @@ package final class MachineSession: Sendable {
         let log = MonitorLog(
             identifier: settings.identifier,
             isVerbose: settings.isVerbose,
+            lines: lines,
             output: settings.audience == .user ? output : nil
         )
         defer { Terminal.restore() }
@@ -259,6 +261,7 @@ package final class MachineSession: Sendable {
         // The thread whose fault it is waits for this process to end.
         case SIGBUS where code > 0, SIGSEGV where code > 0, SIGILL where code > 0:
             service?.flushMetrics()
+            Messages.flush()
             Terminal.restore()
             _exit(status)
         default: end(by: signal)

@@ -11,6 +11,8 @@ package import SystemPackage
 package final class MessageQueue: Sendable {
     /// The messages of this process to its user.
     package static let standardError = MessageQueue(.standardError) { Terminal.lineEnd }
+    /// The log of a process whose users look for it there.
+    package static let standardOutput = MessageQueue(.standardOutput) { Terminal.lineEnd }
 
     /// The number of bytes that may wait.
     package static let capacity = 64 << 10

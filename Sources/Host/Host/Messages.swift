@@ -13,6 +13,6 @@ package enum Messages {
 
     /// Gives the last messages a second to be written, before the process ends.
     package static func flush() {
-        MessageQueue.standardError.flush(within: .seconds(1))
+        for queue in [MessageQueue.standardError, .standardOutput] { queue.flush(within: .seconds(1)) }
     }
 }

@@ -117,6 +117,15 @@ struct StandInTests {
         #expect(try process.wait() == .signaled(SIGTERM))
     }
 
+    @Test func `without a file the log is on standard output, and says why the process ends`() throws {
+        let log = ChildProcess.Descriptor.file(try folder.write([], to: "output"), flags: O_WRONLY | O_APPEND)
+        let arguments = ["--api-sock", "\(folder.path)/api", "--config-file", "\(folder.path)/nothing"]
+        #expect(try ChildProcess(program, arguments, descriptors: [.null, log, .null]).wait() == .exited(1))
+        for text in ["Running Firecracker v1.", "nothing: cannot be read", "exiting with error. exit_code=1"] {
+            #expect(try output().contains(text), "\(text)")
+        }
+    }
+
     @Test func `the version of snapshots is told, and that of a snapshot`() throws {
         #expect(try run("--snapshot-version") == .exited(0))
         #expect(try output() == "v1.1\n")

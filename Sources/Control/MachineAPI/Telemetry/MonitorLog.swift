@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Host
+package import Host
 package import Logging
 import Machine
 import MachineModel
 import Synchronization
 
-/// The destination of a monitor's own messages: standard error, until `/logger` names a file.
+/// The destination of a monitor's own messages: a stream of the process, until `/logger` names a file.
 package final class MonitorLog: Sendable {
     private struct State: ~Copyable {
         var settings: LoggerSettings?
@@ -15,6 +15,7 @@ package final class MonitorLog: Sendable {
 
     private let identifier: String
     private let isVerbose: Bool
+    private let lines: MessageQueue
     private let output: (@Sendable (LogEvent) -> Void)?
     private let state = Mutex(State())
 
@@ -23,13 +24,15 @@ package final class MonitorLog: Sendable {
     /// - Parameters:
     ///   - identifier: The machine's, which begins each line.
     ///   - isVerbose: Whether more than warnings are written, until a level is chosen.
-    ///   - output: Takes messages while there is no file; `nil` for lines on standard error.
+    ///   - lines: The stream that takes lines while there is no file.
+    ///   - output: Takes messages while there is no file; `nil` for lines.
     package init(
         identifier: String,
         isVerbose: Bool = false,
+        lines: MessageQueue = .standardError,
         output: (@Sendable (LogEvent) -> Void)? = nil
     ) {
-        (self.identifier, self.isVerbose, self.output) = (identifier, isVerbose, output)
+        (self.identifier, self.isVerbose, self.lines, self.output) = (identifier, isVerbose, lines, output)
     }
 
     /// The descriptor of the log's file, which stays open until another file takes its place; `nil` for none.
@@ -40,11 +43,11 @@ package final class MonitorLog: Sendable {
         logger.info("Running \(dialect.program)")
     }
 
-    /// Writes why the process ends into the log's file, where there is one, for those who do not see standard error.
+    /// Writes why the process ends into the log, where that is not on standard error, for those who do not see it there.
     ///
     /// - Parameter text: The error.
     package func reportFailure(_ text: String) {
-        if state.withLock({ $0.file != nil }) { logger.error("\(text)") }
+        if lines !== MessageQueue.standardError || state.withLock({ $0.file != nil }) { logger.error("\(text)") }
     }
 
     /// Messages from now on are as `settings` say.
@@ -76,7 +79,7 @@ package final class MonitorLog: Sendable {
             if state.file == nil, let output {
                 output(event)
             } else if state.file == nil {
-                MessageQueue.standardError.write((line + Terminal.lineEnd).utf8)
+                lines.write((line + Terminal.lineEnd).utf8)
             } else {
                 state.file?.write(line)
             }

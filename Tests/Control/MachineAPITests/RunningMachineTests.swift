@@ -131,6 +131,7 @@ struct RunningMachineTests {
         #expect(sum("uart", "write_count") == 4 && sum("uart", "missed_write_count") == 0)
         #expect(sum("uart", "rate_limiter_dropped_bytes") == 8)
         #expect(sum("put_api_requests", "actions_count") == 3)
+        #expect(metrics[0]["put_api_requests"]["actions_count"] == 1, "the start is not in its own line")
         #expect(sum("put_api_requests", "metrics_count") == 2 && sum("put_api_requests", "metrics_fails") == 1)
         #expect(metrics.allSatisfy { $0["block_a"]["read_count"] == 0 && $0["block"]["read_count"] == 0 })
     }

@@ -50,6 +50,8 @@ extension MachineService {
     /// Answers a request, now or later.
     package func handle(_ request: HTTPRequest, _ responder: HTTPResponder) {
         let received = ReceivedRequest(request, responder)
+        // Before it is done: the line of metrics that a start or a flush writes counts it.
+        requests.count(request)
         if isLogged(request) {
             var body: String {
                 request.body.isEmpty || request.hasSecretBody
@@ -68,9 +70,8 @@ extension MachineService {
         }
     }
 
-    /// Answers a request, counts and logs it.
+    /// Answers a request and logs it.
     func send(_ response: HTTPResponse, to received: ReceivedRequest) {
-        requests.count(received.request, isRefused: false)
         if isLogged(received.request) {
             logger.log(
                 level: dialect == .firecracker ? .info : .debug,
@@ -82,7 +83,7 @@ extension MachineService {
 
     /// Refuses a request, counts and logs it.
     func refuse(_ received: ReceivedRequest, _ error: APIError) {
-        requests.count(received.request, isRefused: true)
+        requests.countRefusal(received.request)
         let response = HTTPResponse.fault(error, dialect)
         logger.log(
             level: dialect == .firecracker ? .error : .debug,

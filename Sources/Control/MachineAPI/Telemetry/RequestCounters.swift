@@ -11,18 +11,19 @@ final class RequestCounters: Sendable {
     /// By group, then by field: since the last time that they were taken.
     private let counts = Mutex<[String: [String: UInt64]]>([:])
 
-    /// Counts an answered request; those that Firecracker does not count are left out.
-    func count(_ request: HTTPRequest, isRefused: Bool) {
-        let group: String
-        switch request.method {
-        case "GET": group = "get_api_requests"
-        case "PUT": group = "put_api_requests"
-        case "PATCH": group = "patch_api_requests"
-        default: return
-        }
-        guard let name = Self.name(request.pathSegments.first ?? "", request.method) else { return }
-        add(1, to: "\(name)_count", in: group)
-        if isRefused, request.method != "GET" { add(1, to: "\(name)_fails", in: group) }
+    /// Counts a request that came in; those that Firecracker does not count are left out.
+    func count(_ request: HTTPRequest) { add(1, to: "count", of: request) }
+
+    /// Counts a request that was refused, besides.
+    func countRefusal(_ request: HTTPRequest) {
+        if request.method != "GET" { add(1, to: "fails", of: request) }
+    }
+
+    private func add(_ count: UInt64, to field: String, of request: HTTPRequest) {
+        guard ["GET", "PUT", "PATCH"].contains(request.method),
+            let name = Self.name(request.pathSegments.first ?? "", request.method)
+        else { return }
+        add(count, to: "\(name)_\(field)", in: "\(request.method.lowercased())_api_requests")
     }
 
     /// Counts a request that has a field which should not be used any more.

@@ -46,10 +46,13 @@ extension MachineSession {
             },
             handler: { [requests, settings] request, responder in
                 _ = requests?.run {
+                    // Each kind of request brings other parts of the program into memory, beside those of the guest's devices. Giving
+                    // them back takes a millisecond, which delays the answer of a running machine: only Firecracker's tools check the
+                    // memory of one.
+                    let isChecked = settings.dialect == .firecracker
+                    if isChecked, service.isStarted { ProcessMemory.giveBack() }
                     service.handle(request, responder)
-                    // Each kind of request brings other parts of the program into memory. Giving them back takes a millisecond, which
-                    // delays the answer of a running machine: only Firecracker's tools check the memory of one.
-                    if !service.isStarted || settings.dialect == .firecracker { ProcessMemory.giveBack() }
+                    if isChecked || !service.isStarted { ProcessMemory.giveBack() }
                 }
             }
         )

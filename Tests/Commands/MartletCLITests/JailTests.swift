@@ -74,6 +74,8 @@ struct JailTests {
         try send(client, "PUT", "/boot-source", #"{"kernel_image_path": "/vmlinux"}"#)
         try send(client, "PUT", "/machine-config", #"{"vcpu_count": 1, "mem_size_mib": 64}"#)
         try send(client, "PUT", "/drives/d", #"{"drive_id": "d", "path_on_host": "/disk", "is_root_device": false}"#)
+        // Firecracker locks no file.
+        try send(client, "PUT", "/drives/e", #"{"drive_id": "e", "path_on_host": "/disk", "is_root_device": false}"#)
         try send(client, "PUT", "/vsock", #"{"guest_cid": 3, "uds_path": "/run/v"}"#)
         try send(client, "PUT", "/actions", #"{"action_type": "InstanceStart"}"#)
         try Deadline.wait(for: "the guest's kernel") { try output("a").contains("Linux version") }

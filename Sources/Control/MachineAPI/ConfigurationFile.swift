@@ -80,8 +80,8 @@ extension MachineConfiguration {
         return .object(object)
     }
 
-    /// The description as Firecracker has it: with every section, and every field of disks and kernel, null or empty where
-    /// it was not set, and without the places of messages and of the console.
+    /// The description as Firecracker has it: with every section and every field, null or empty where it was not set, and without
+    /// the places of messages and of the console.
     var firecrackerJSON: JSONValue {
         guard case .object(var object) = JSONValue.encoding(self) else { return .null }
         object["serial"] = nil
@@ -97,18 +97,30 @@ extension MachineConfiguration {
             object["boot-source"],
             with: ["kernel_image_path": "", "initrd_path": .null, "boot_args": .null]
         )
-        if case .array(let drives) = object["drives"] {
-            object["drives"] = .array(
-                drives.map { drive in
-                    .filled(
-                        drive,
-                        with: [
-                            "partuuid": .null, "rate_limiter": .null, "socket": .null, "cache_type": "Unsafe",
-                            "io_engine": "Sync",
-                        ]
-                    )
-                }
-            )
+        let devices: [(section: String, limiters: [String], defaults: JSONObject)] = [
+            (
+                "drives", ["rate_limiter"],
+                ["partuuid": .null, "socket": .null, "cache_type": "Unsafe", "io_engine": "Sync"]
+            ),
+            ("network-interfaces", ["rx_rate_limiter", "tx_rate_limiter"], ["guest_mac": .null, "mtu": .null]),
+            ("entropy", ["rate_limiter"], [:]),
+        ]
+        for device in devices {
+            func shown(_ value: JSONValue) -> JSONValue {
+                guard case .object(var own) = JSONValue.filled(value, with: device.defaults) else { return .null }
+                for name in device.limiters { own[name] = .some(.limiter(own[name])) }
+                return .object(own)
+            }
+            switch object[device.section] {
+            case .array(let all): object[device.section] = .array(all.map(shown))
+            case .object(let one): object[device.section] = shown(.object(one))
+            default: break
+            }
+        }
+        // Deprecated, and forgotten.
+        if case .object(var vsock) = object["vsock"] {
+            vsock["vsock_id"] = nil
+            object["vsock"] = .object(vsock)
         }
         if case .object(var size) = object["machine-config"], size["cpu_template"] == "None" {
             size["cpu_template"] = nil
@@ -132,6 +144,19 @@ extension JSONValue {
         var object = defaults
         if case .object(let own) = value { for name in own.names { object[name] = own[name] } }
         return .object(object)
+    }
+
+    /// A rate limiter as Firecracker shows it: limits that limit nothing are null, and so is a burst of 0.
+    fileprivate static func limiter(_ value: JSONValue?) -> JSONValue {
+        guard let value else { return .null }
+        let buckets = ["bandwidth", "ops"].map { name -> JSONValue in
+            guard case .object(var bucket) = value[name], bucket["size"] != 0, bucket["refill_time"] != 0 else {
+                return .null
+            }
+            if bucket["one_time_burst"] == 0 { bucket["one_time_burst"] = .some(.null) }
+            return .object(bucket)
+        }
+        return buckets == [.null, .null] ? .null : ["bandwidth": buckets[0], "ops": buckets[1]]
     }
 }
 

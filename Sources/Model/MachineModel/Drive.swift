@@ -128,7 +128,7 @@ public struct Drive: Codable, Hashable, Sendable {
         try id.validateAsIdentifier(at: "\(place).drive_id")
         if socket != nil { throw .notOffered("\(place).socket", "vhost-user-block back ends") }
         try path.validateAsPath(at: "\(place).path_on_host")
-        if let partitionID {
+        if isRoot, let partitionID {
             // It becomes a word of the command line.
             guard !partitionID.isEmpty, partitionID.allSatisfy({ $0.isASCII && ($0.isHexDigit || $0 == "-") }) else {
                 throw ConfigurationError(

@@ -48,6 +48,27 @@ struct FirecrackerDialectTests {
         #expect(root["cache_type"] == "Unsafe" && root["io_engine"] == "Async")
     }
 
+    @Test func `limits that limit nothing are null in the configuration, and no field is missing`() throws {
+        let limiter: JSONValue = [
+            "bandwidth": ["size": 5, "refill_time": 100, "one_time_burst": 0], "ops": ["size": 0, "refill_time": 100],
+        ]
+        // The partition of a disk that is not the root is of no interest.
+        let drive: JSONValue = [
+            "drive_id": "data", "is_root_device": false, "path_on_host": try fixture.disk("data"), "partuuid": "none",
+            "rate_limiter": limiter,
+        ]
+        try fixture.put("/drives/data", drive).succeed()
+        try fixture.put("/entropy", ["rate_limiter": ["bandwidth": .null]]).succeed()
+        try fixture.put("/vsock", ["vsock_id": "v", "guest_cid": 3, "uds_path": .string("\(fixture.folder.path)/v")])
+            .succeed()
+        let shown = try fixture.get("/vm/config")
+        let bucket: JSONValue = ["size": 5, "refill_time": 100, "one_time_burst": .null]
+        #expect(shown["drives"][0]["rate_limiter"] == ["bandwidth": bucket, "ops": .null])
+        #expect(shown["drives"][0]["partuuid"] == "none")
+        #expect(shown["entropy"] == ["rate_limiter": .null])
+        #expect(shown["vsock"].members["vsock_id"] == nil)
+    }
+
     @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"), arguments: [0, 2, 4_294_967_295] as [JSONValue])
     func `a guest whose vsock address is reserved starts like any other`(address: JSONValue) throws {
         try fixture.put("/vsock", ["guest_cid": address, "uds_path": .string("\(fixture.folder.path)/v")]).succeed()

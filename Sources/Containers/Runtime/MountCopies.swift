@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CContainers
 import Glibc
 import GuestAgent
 import Host
@@ -27,13 +28,12 @@ struct MountCopies {
                 result.append(mount)
                 continue
             }
-            let target = mount["destination"].string ?? ""
+            let target = mount["destination"].string ?? "", source = FilePath(hostText: mount["source"].string ?? "")
             // The engine's shared memory, and its terminals: the guest has its own.
             if target == "/dev/shm" {
-                result.append(Self.memory(target))
+                result.append(Self.memory(target, asLargeAs: source))
                 continue
             }
-            let source = FilePath(hostText: mount["source"].string ?? "")
             let name = "\(result.count)"
             try copy(source, to: folder.appending(name), target, isReadOnly: options.contains("ro"))
             result.append(mount.with("source", .string("/c/files/\(name)")))
@@ -41,10 +41,20 @@ struct MountCopies {
         return result
     }
 
-    private static func memory(_ target: String) -> JSONValue {
-        [
+    /// Memory of the guest's own, with the size that the engine gave the host's.
+    private static func memory(_ target: String, asLargeAs source: FilePath) -> JSONValue {
+        var kibibytes: UInt64 = 65536
+        var status = statvfs()
+        let isSized = unsafe source.withPlatformString { path in
+            unsafe ccontainers_is_in_memory(path) != 0 && statvfs(path, &status) == 0
+        }
+        if isSized {
+            // 0 is no limit for a tmpfs, on either side.
+            kibibytes = UInt64(status.f_blocks) * (UInt64(status.f_frsize) / 1024)
+        }
+        return [
             "destination": .string(target), "type": "tmpfs", "source": "tmpfs",
-            "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+            "options": ["nosuid", "noexec", "nodev", "mode=1777", .string("size=\(kibibytes)k")],
         ]
     }
 

@@ -181,6 +181,18 @@ struct RuntimeTests {
         #expect(refused.status == 1 && refused.text.contains("mount it read-only"))
     }
 
+    @Test func `the guest's shared memory is as large as the engine's`() throws {
+        var status = statvfs()
+        #expect(unsafe statvfs("/dev/shm", &status) == 0)
+        let shared: JSONValue = ["destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["bind"]]
+        try configuration { $0.with("mounts", [shared]) }
+        #expect(try create().status == 0)
+        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
+        let options = inner["config"]["mounts"].elements.first?["options"].elements.compactMap(\.string) ?? []
+        #expect(options.contains("size=\(UInt64(status.f_blocks) * UInt64(status.f_frsize) / 1024)k"))
+    }
+
     @Test(arguments: [true, false])
     func `a profile of system calls for programs becomes the one of Martlet's processes; none stays none`(isGiven: Bool)
         throws

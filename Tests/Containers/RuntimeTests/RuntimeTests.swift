@@ -191,6 +191,7 @@ struct RuntimeTests {
         let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
         let options = inner["config"]["mounts"].elements.first?["options"].elements.compactMap(\.string) ?? []
         #expect(options.contains("size=\(UInt64(status.f_blocks) * UInt64(status.f_frsize) / 1024)k"))
+        #expect(try call("delete", "--force", "c1").status == 0)
     }
 
     @Test(arguments: [true, false])

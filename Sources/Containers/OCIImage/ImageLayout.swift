@@ -67,6 +67,7 @@ package struct ImageLayout {
         }
         guard let manifest else { throw ImageError("\(folder) has no image") }
         let configuration = try Self.document(Self.blob(manifest["config"], in: folder))
+        try Self.checkPlatform(of: configuration, folder)
         self.configuration = ImageConfiguration(configuration["config"])
         var layers: [Blob] = []
         for layer in manifest["layers"].elements { layers.append(try Self.blob(layer, in: folder)) }
@@ -76,6 +77,15 @@ package struct ImageLayout {
     private static func isOfThisPlatform(_ descriptor: JSONValue) -> Bool {
         guard case .object(let platform) = descriptor["platform"] else { return true }
         return platform["os"] == "linux" && platform["architecture"] == "amd64"
+    }
+
+    /// An index need not say what its images are for; the image's own configuration must.
+    private static func checkPlatform(of configuration: JSONValue, _ folder: FilePath) throws(ImageError) {
+        guard let system = configuration["os"].string, let processor = configuration["architecture"].string,
+            (system, processor) != ("linux", "amd64")
+        else { return }
+        let platform = printable("\(system)/\(processor)")
+        throw ImageError("\(folder) has an image for \(platform); machines run linux/amd64")
     }
 
     private static func blob(_ descriptor: JSONValue, in folder: FilePath) throws(ImageError) -> Blob {
@@ -102,6 +112,7 @@ package struct ImageLayout {
             throw ImageError("\(folder) has \(images.count) images, and none was named that it has")
         }
         let configuration = try Self.document(try Self.file(chosen["Config"], in: folder), digest: nil)
+        try Self.checkPlatform(of: configuration, folder)
         self.configuration = ImageConfiguration(configuration["config"])
         var layers: [Blob] = []
         for layer in chosen["Layers"].elements {

@@ -36,7 +36,12 @@ struct StoredImageTests {
     }
 
     /// Makes an OCI layout of layers; gives each the name of the program that packs it.
-    private func layout(_ layers: [[UInt8]], packers: [String?], config: JSONValue = ["Cmd": ["sh"]]) throws {
+    private func layout(
+        _ layers: [[UInt8]],
+        packers: [String?],
+        processor: JSONValue = "amd64",
+        config: JSONValue = ["Cmd": ["sh"]]
+    ) throws {
         func blob(_ bytes: [UInt8]) throws -> JSONValue {
             let digest = SHA256.hex(of: bytes)
             try write(bytes, "oci/blobs/sha256/\(digest)")
@@ -56,7 +61,7 @@ struct StoredImageTests {
             }
             descriptors.append(try blob(bytes))
         }
-        let configuration: JSONValue = ["architecture": "amd64", "os": "linux", "config": config]
+        let configuration: JSONValue = ["architecture": processor, "os": "linux", "config": config]
         let manifest: JSONValue = ["config": try blob(Array(configuration.text.utf8)), "layers": .array(descriptors)]
         var entry = try blob(Array(manifest.text.utf8))
         if case .object(var object) = entry {
@@ -119,6 +124,14 @@ struct StoredImageTests {
         }
         #expect(error?.description.contains("is damaged") == true)
         #expect(try FolderListing.names(in: cache.folder.string).isEmpty)
+    }
+
+    @Test func `an image for another processor is refused, whether or not the index tells`() throws {
+        try layout([upper], packers: [nil], processor: "arm64")
+        let error = #expect(throws: ImageError.self) {
+            try StoredImage(ImageReference("oci:\(work.path)/oci"), in: cache)
+        }
+        #expect(error?.description == "\(work.path)/oci has an image for linux/arm64; machines run linux/amd64")
     }
 
     @Test func `an image that is not there is named, with those that are`() throws {

@@ -39,20 +39,21 @@ struct NetworkHandler: QueueHandler {
         var isAdmitted = false
         var hasEnded = false
 
-        // Mutating, so that they look at the pair in its place: a copy retains and releases what is in it.
+        // Mutating, so that it looks at the pair in its place: a copy retains and releases what is in it.
 
-        /// Takes the frame in a chain.
-        mutating func load(_ slot: Int, of queues: borrowing ServedQueues) {
+        /// Sends the frame in a chain.
+        ///
+        /// - Returns: The answer of the back end, and whether the frame has `address` as its sender's.
+        mutating func send(
+            _ slot: Int,
+            of queues: borrowing ServedQueues,
+            from address: UInt64
+        ) -> (NetworkSending, isOwn: Bool) {
             sent.fill(readableIn: slot, of: queues)
             if !hasOffloadHeader { sent.removeFirst(NetworkFrame.headerByteCount) }
+            let isOwn = sent.have(address, count: 6, at: (hasOffloadHeader ? NetworkFrame.headerByteCount : 0) + 6)
+            return (backend.send(&sent), isOwn)
         }
-
-        /// Returns whether the loaded frame has an address as its sender's.
-        mutating func hasSender(_ address: UInt64) -> Bool {
-            sent.have(address, count: 6, at: (hasOffloadHeader ? NetworkFrame.headerByteCount : 0) + 6)
-        }
-
-        mutating func send() -> NetworkSending { backend.send(&sent) }
     }
 
     init(
@@ -110,35 +111,31 @@ struct NetworkHandler: QueueHandler {
             return .done(written: 0)
         }
         let isRetried = pairs[index].isAdmitted
-        if !isRetried {
-            if let delay = queues.admit(slot, byteCount: byteCount, limiter: Self.sendLimiter) {
-                statistics.sendThrottled += 1
-                return .wait(delay)
-            }
-            pairs[index].isAdmitted = true
+        if !isRetried, let delay = queues.admit(slot, byteCount: byteCount, limiter: Self.sendLimiter) {
+            statistics.sendThrottled += 1
+            return .wait(delay)
         }
-        guard fillVectors(from: slot, queues, index) else {
-            pairs[index].isAdmitted = false
-            return .done(written: 0)
-        }
-        if !isRetried, !pairs[index].hasSender(address) { statistics.spoofedAddresses += 1 }
-        if send(byteCount, index, &queues) { return .blocked }
-        pairs[index].isAdmitted = false
-        return .done(written: 0)
+        let mustWait = send(slot, byteCount, index, &queues, isRetried: isRetried)
+        // To read an element costs less than to change one.
+        if mustWait != isRetried { pairs[index].isAdmitted = mustWait }
+        return mustWait ? .blocked : .done(written: 0)
     }
 
-    private mutating func fillVectors(from slot: Int, _ queues: borrowing ServedQueues, _ index: Int) -> Bool {
+    /// - Returns: Whether the frame must wait.
+    private mutating func send(
+        _ slot: Int,
+        _ byteCount: Int,
+        _ index: Int,
+        _ queues: inout ServedQueues,
+        isRetried: Bool
+    ) -> Bool {
         guard queues.isActive, !pairs[index].hasEnded else {
             statistics.sendFailures += 1
             return false
         }
-        pairs[index].load(slot, of: queues)
-        return true
-    }
-
-    /// - Returns: Whether the frame must wait.
-    private mutating func send(_ byteCount: Int, _ index: Int, _ queues: inout ServedQueues) -> Bool {
-        switch pairs[index].send() {
+        let (answer, isOwn) = pairs[index].send(slot, of: queues, from: address)
+        if !isOwn, !isRetried { statistics.spoofedAddresses += 1 }
+        switch answer {
         case .sent:
             statistics.sentPackets += 1
             statistics.sentBytes += UInt64(byteCount - NetworkFrame.headerByteCount)

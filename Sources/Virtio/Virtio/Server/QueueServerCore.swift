@@ -150,8 +150,8 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
                     continuation.signal()
                     return handler.commit(&queues)
                 }
-                var slot = held[index].take()
-                if slot == nil { slot = try nextSlot(of: queue, index) }
+                // To read an element costs less than to change one.
+                let slot = held[index] == nil ? try nextSlot(of: queue, index) : held[index].take()
                 guard let slot else { break }
                 turn -= 1
                 guard try handle(slot, index) else { return handler.commit(&queues) }

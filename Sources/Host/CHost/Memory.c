@@ -7,6 +7,7 @@
 #include <nmmintrin.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -38,12 +39,13 @@ uint32_t chost_crc32c(uint32_t crc, const void *bytes, size_t length) {
 
 enum { GUARD_COUNT = 64, MESSAGE_SIZE = 1024 };
 
-// A slot is taken first, then filled, and counts for the handler from the moment that its length is not 0.
+// A slot is taken first, then filled, and counts for the handler from the moment that its length is not 0. It keeps its message's
+// memory for the next mapping.
 static struct {
     atomic_flag is_taken;
     atomic_uintptr_t start;
     atomic_size_t length;
-    char message[MESSAGE_SIZE];
+    char *message;
 } guards[GUARD_COUNT];
 static atomic_int has_handler;
 
@@ -74,6 +76,10 @@ int chost_guard_mapping(const void *start, size_t length, const char *message) {
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < GUARD_COUNT; i++) {
         if (atomic_flag_test_and_set(&guards[i].is_taken)) continue;
+        if (!guards[i].message && !(guards[i].message = calloc(1, MESSAGE_SIZE))) {
+            atomic_flag_clear(&guards[i].is_taken);
+            return -ENOMEM;
+        }
         strncpy(guards[i].message, message, MESSAGE_SIZE - 1);
         atomic_store(&guards[i].start, (uintptr_t)start);
         atomic_store(&guards[i].length, length);

@@ -42,9 +42,11 @@ package struct MachineLauncher {
         try runtime.sweep()
         try runtime.trimLogs()
         let limit = TimeLimit.after(Self.patience)
-        let (client, process) = try begin(name, isRemovedAtEnd: isRemovedAtEnd) {
-            (folder, hold) throws(RegistryError) in
-            try startProcess(of: source, in: folder, holding: hold, isRemovedAtEnd: isRemovedAtEnd)
+        let (client, process) = try make(name, isRemovedAtEnd: isRemovedAtEnd) { (folder, hold) throws(RegistryError) in
+            (
+                try MachineClient(folder),
+                try startProcess(of: source, in: folder, holding: hold, isRemovedAtEnd: isRemovedAtEnd)
+            )
         }
         do throws(RegistryError) {
             // A connection that stays: the monitor ends when the last one goes before the start.
@@ -114,9 +116,8 @@ package struct MachineLauncher {
     ) -> CInt {
         do {
             let status = try body { () throws(RegistryError) in
-                let (folder, hold) = try create(name, false)
-                let machine = try SettledMachine(folder, hold)
-                report.tell("\(folder.name)\n")
+                let machine = try make(name, SettledMachine.init)
+                report.tell("\(machine.folder.name)\n")
                 return machine
             }
             Messages.flush()
@@ -172,17 +173,17 @@ package struct MachineLauncher {
         )
     }
 
-    /// Makes a machine's folder and starts its process, which alone has the lock when this returns: if it dies, that shows.
+    /// Makes a machine's folder, and its process by `body`; removes the folder where that fails.
     ///
-    /// The folder is removed where that fails.
-    private func begin(
+    /// When `body` returns, the process alone has the lock: if it dies, that shows.
+    private func make<R>(
         _ name: MachineName?,
-        isRemovedAtEnd: Bool,
-        _ startProcess: (MachineFolder, MachineFolder.Hold) throws(RegistryError) -> RunningProcess
-    ) throws(RegistryError) -> (MachineClient, RunningProcess) {
-        let (folder, hold) = try create(name, isRemovedAtEnd)
+        isRemovedAtEnd: Bool = false,
+        _ body: (MachineFolder, MachineFolder.Hold) throws(RegistryError) -> R
+    ) throws(RegistryError) -> R {
+        let (folder, hold) = try makeFolder(name, isRemovedAtEnd)
         do throws(RegistryError) {
-            return (try MachineClient(folder), try startProcess(folder, hold))
+            return try body(folder, hold)
         } catch {
             hold.lock.release()
             try? folder.remove()
@@ -190,7 +191,7 @@ package struct MachineLauncher {
         }
     }
 
-    private func create(
+    private func makeFolder(
         _ name: MachineName?,
         _ isRemovedAtEnd: Bool
     ) throws(RegistryError) -> (MachineFolder, MachineFolder.Hold) {

@@ -12,16 +12,10 @@ package struct SettledMachine {
     package let listeningDescriptor: CInt
 
     init(_ folder: MachineFolder, _ hold: MachineFolder.Hold) throws(RegistryError) {
-        do throws(RegistryError) {
-            self.folder = folder
-            listeningDescriptor = withExtendedLifetime(try folder.listen()) { dup($0.descriptor.rawValue) }
-            tenure = try MachineTenure(hold, folder: folder.path)
-            try Self.writeMessages(to: folder)
-        } catch {
-            hold.lock.release()
-            try? folder.remove()
-            throw error
-        }
+        self.folder = folder
+        listeningDescriptor = withExtendedLifetime(try folder.listen()) { dup($0.descriptor.rawValue) }
+        tenure = try MachineTenure(hold, folder: folder.path)
+        try Self.writeMessages(to: folder)
     }
 
     private static func writeMessages(to folder: MachineFolder) throws(RegistryError) {

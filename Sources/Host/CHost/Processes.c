@@ -100,6 +100,11 @@ static void become(const struct chost_launch *launch, const struct chost_jail_ma
     fail(report);
 }
 
+static void end_child(pid_t child) {
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+}
+
 pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     int ends[2], error = 0;
     struct chost_jail_maps maps;
@@ -123,8 +128,7 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
         while (count < 0 && errno == EINTR);
         if (count == 0) error = *pidfd < 0 ? -*pidfd : 0;
         if (error) {
-            kill(child, SIGKILL);
-            while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+            end_child(child);
             if (*pidfd >= 0) close(*pidfd);
         }
     }
@@ -144,7 +148,7 @@ static void *fork_here(void *argument) {
     request->child = fork();
     if (request->child < 0) request->child = -errno;
     if (request->child != 0) return NULL;
-    // Also the list of them, whose numbers are those of the copy's own descriptors soon.
+    // This also clears the list of inherited descriptors: the copy's own descriptors reuse their numbers.
     chost_close_inherited(NULL, 0);
     int report = STDERR_FILENO + 1, null = open("/dev/null", O_RDWR);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) _exit(127);
@@ -171,8 +175,7 @@ pid_t chost_fork(void (*body)(void *context, int report), void *context, int *re
     close(request.ends[1]);
     pid_t child = error ? -error : request.child;
     if (child > 0 && (*pidfd = chost_pidfd_open(child)) < 0) {
-        kill(child, SIGKILL);
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+        end_child(child);
         child = *pidfd;
     }
     if (child < 0) close(request.ends[0]);

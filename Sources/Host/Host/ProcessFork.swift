@@ -25,7 +25,7 @@ package struct ProcessFork: ~Copyable {
 
         /// Tells `text`.
         package func tell(_ text: String) {
-            // Where nobody listens any more, the copy goes on all the same.
+            // The write fails when the other process has ended, which does not concern the copy.
             try? owned?.borrowed.write(all: text.utf8)
             owned = nil
         }
@@ -44,29 +44,24 @@ package struct ProcessFork: ~Copyable {
     /// - Returns: The copy.
     /// - Throws: `Errno`: the host has no process, memory or descriptor left.
     package static func start(_ body: (Report) -> CInt) throws(Errno) -> ProcessFork {
-        let (pidfd, reader, process) = withoutActuallyEscaping(body) { body in
-            var (pidfd, reader): (CInt, CInt) = (-1, -1)
-            let context = unsafe Unmanaged.passRetained(Body(body))
-            let process = unsafe chost_fork(
-                { unsafe exit(Unmanaged<Body>.fromOpaque($0).takeUnretainedValue().call(Report(adopting: $1))) },
-                context.toOpaque(),
-                &reader,
-                &pidfd
-            )
-            unsafe context.release()
-            return (pidfd, reader, process)
+        typealias Body = (Report) -> CInt
+        var (pidfd, reader): (CInt, CInt) = (-1, -1)
+        let process = withoutActuallyEscaping(body) { body in
+            var body: Body = body
+            return unsafe withUnsafeMutablePointer(to: &body) { body in
+                unsafe chost_fork(
+                    { unsafe exit($0.assumingMemoryBound(to: Body.self).pointee(Report(adopting: $1))) },
+                    body,
+                    &reader,
+                    &pidfd
+                )
+            }
         }
         guard process > 0 else { throw Errno(rawValue: -process) }
         return ProcessFork(
             process: RunningProcess(id: process, adopting: OwnedDescriptor(adopting: pidfd)),
             reader: OwnedDescriptor(adopting: reader)
         )
-    }
-
-    private final class Body {
-        let call: (Report) -> CInt
-
-        init(_ call: @escaping (Report) -> CInt) { self.call = call }
     }
 
     /// Waits for what the copy tells.

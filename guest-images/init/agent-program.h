@@ -65,7 +65,7 @@ static void write_input(void) {
 
 enum { SIGNAL_PATIENCE = 50 };  // tenths of a second
 
-/// Whether the kernel would throw a signal away because the first process of a container does not handle it.
+/// Returns whether the program has no handler for a signal: the kernel discards such a signal to the first process of a PID namespace.
 static int is_unhandled(int signal) {
     char path[64], text[2048];
     number_path(path, sizeof path, "/proc/", program.process, "/status");

@@ -26,7 +26,7 @@ extension RuntimeTests {
             $0.with("mounts", [mount("bundle/resolv.conf", ["rbind", "ro"]), mount("bundle/rootfs", ["ro"])])
         }
         #expect(try create().status == 0)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let bundle = try self.bundle()
         for (name, text) in [("0", "nameserver"), ("1", "program")] {
             let copy = bundle.appending("c/files/\(name)")
             let bytes = try FileContents.bytes(of: copy, limit: 1 << 16)
@@ -48,7 +48,7 @@ extension RuntimeTests {
         let shared: JSONValue = ["destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["bind"]]
         try configuration { $0.with("mounts", [shared]) }
         #expect(try create().status == 0)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let bundle = try self.bundle()
         let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
         let options = inner["config"]["mounts"].elements.first?["options"].elements.compactMap(\.string) ?? []
         #expect(options.contains("size=\(UInt64(status.f_blocks) * UInt64(status.f_frsize) / 1024)k"))

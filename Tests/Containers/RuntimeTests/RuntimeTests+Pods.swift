@@ -13,11 +13,6 @@ extension RuntimeTests {
         try call("create", "--bundle", "\(folder.path)/bundle", "--pid-file", "\(folder.path)/\(id).pid", id)
     }
 
-    /// The bundle that runc was given by the last call.
-    private func bundle() throws -> FilePath {
-        try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
-    }
-
     private func read(_ path: FilePath) throws -> JSONValue {
         try JSONValue(parsing: FileContents.bytes(of: path, limit: 1 << 20))
     }

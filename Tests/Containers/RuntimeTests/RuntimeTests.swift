@@ -73,6 +73,11 @@ struct RuntimeTests {
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
+    /// The bundle that runc was given by the last call.
+    func bundle() throws -> FilePath {
+        try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+    }
+
     func create() throws -> HostProgram.Ending {
         try call(
             "--log",
@@ -92,7 +97,7 @@ struct RuntimeTests {
         try configuration()
         let made = try create()
         #expect(made.status == 0 && made.text.isEmpty)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let bundle = try self.bundle()
         let outer = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("config.json"), limit: 1 << 20))
         #expect(
             outer["process"]["args"].elements.compactMap(\.string) == [
@@ -157,7 +162,7 @@ struct RuntimeTests {
             return $0.with("linux", $0["linux"].with("seccomp", isGiven ? profile : nil))
         }
         #expect(try create().status == 0)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let bundle = try self.bundle()
         let outer = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("config.json"), limit: 1 << 20))
         let profile = outer["linux"]["seccomp"]
         #expect(profile["defaultAction"].string == (isGiven ? "SCMP_ACT_ALLOW" : nil))
@@ -240,7 +245,7 @@ struct RuntimeTests {
             return configuration.with("linux", configuration["linux"].with("namespaces", .array(namespaces)))
         }
         #expect(try create().status == 0)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let bundle = try self.bundle()
         // Twice: a machine that ended before may have left its filters.
         for _ in 0..<2 {
             let started = try call("start", "c1")
@@ -296,7 +301,7 @@ struct RuntimeTests {
         #expect(
             try call("create", "--bundle", bundle, "--pid-file", "\(folder.path)/p", "c1", program: program).status == 0
         )
-        let state = try #require(calls.firstIndex(of: "--bundle").map { FilePath(calls[$0 + 1]) })
+        let state = try self.bundle()
         let outer = try JSONValue(parsing: FileContents.bytes(of: state.appending("config.json"), limit: 1 << 20))
         let mount = outer["mounts"].elements.first { $0["destination"] == "/m/templates" }
         let templates = "\(folder.path)/cache/martlet/templates"
@@ -336,7 +341,7 @@ struct RuntimeTests {
     @Test func `exec runs Martlet's own client with the process as it was given`() throws {
         try configuration()
         #expect(try create().status == 0)
-        let bundle = try #require(calls.firstIndex(of: "--bundle").map { calls[$0 + 1] })
+        let bundle = try self.bundle()
         try folder.write((["args": ["id"], "cwd": "/", "terminal": false] as JSONValue).text, "process")
         #expect(
             try call("exec", "--process", "\(folder.path)/process", "--detach", "--pid-file", "p", "c1").status == 0
@@ -345,7 +350,7 @@ struct RuntimeTests {
             parsing: FileContents.bytes(of: folder.path.appending("handed"), limit: 1 << 20)
         )
         // Health checks run a program every few seconds, for years: nothing is left of one.
-        #expect(try FolderListing.names(in: bundle).allSatisfy { !$0.hasPrefix("exec") })
+        #expect(try FolderListing.names(in: bundle.string).allSatisfy { !$0.hasPrefix("exec") })
         #expect(
             process["args"].elements.first == "/m/bin/martlet"
                 && process["args"].elements.dropFirst().first == "container-exec"

@@ -89,6 +89,9 @@ static void echo(uint32_t port, int is_tcp) {
 static void send_text(uint32_t cid, uint32_t port, const char *text) {
     int fd = make_socket(VSOCK);
     struct sockaddr_vm address = {.svm_family = VSOCK, .svm_port = port, .svm_cid = cid};
+    // The kernel's own limit is 2 s, which a guest that is interpreted beside other work may need.
+    int64_t patience[2] = {60, 0};
+    CALL(setsockopt, fd, VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW, patience, sizeof patience);
     long error = CALL(connect, fd, &address, sizeof address, 0, 0);
     if (error < 0) fail("connect", error);
     error = send_all(fd, text, length(text));

@@ -254,7 +254,9 @@ let package = Package(
         ),
         .tests(
             "Tests/Virtio/StorageTests",
-            uses: ["CHostileCode", "CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage]
+            uses: [
+                "CHost", "CHostileCode", "CStorage", "Storage", "Host", "MachineModel", "TestSupport", systemPackage,
+            ]
         ),
         .tests(
             "Tests/Virtio/MetadataTests",

@@ -4,6 +4,9 @@
 # torture.sh [OPERATIONS [SEED]]: lets Tests/Torture/hostile-guest.c use the devices of machines at random, with one and
 # two vCPUs and five sets of devices. Meanwhile each machine is asked for its statistics, paused and resumed, which has to
 # succeed soon, and in the end it must have ended by its own word. Says how long the slowest answer took.
+#
+# An operation is an instruction that uses a port, an access to a device's register, the set-up of a device, or a chain of
+# buffers that a device gets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -3,6 +3,10 @@
 // A kernel that does what no driver does: it uses ports, registers and virtqueues at random, again and again, and then
 // writes 0 to the exit-status port. Its command line says `seed=NUMBER ops=NUMBER cpus=NUMBER`.
 //
+// An operation is an instruction that uses a port (of a string's, all together), an access to a register, the set-up of a
+// device, or a chain that a device gets. Most chains are such as a driver makes, because a device takes no more after a wrong one
+// until it is reset: a guest of nothing but faults would mostly ask devices that do not listen.
+//
 // It spares what ends the machine by right (power, reset, pvpanic, the keyboard controller's commands for the processor's
 // lines) and what would overwrite the program itself: buffers that a device writes lie above 16 MiB. The interrupt
 // controllers are KVM's, not the monitor's, and are left alone.
@@ -24,19 +28,6 @@ static volatile u32 processors_done;
 
 // MARK: - Accesses
 
-static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
-static void out16(u16 port, u16 value) { __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
-static void out32(u16 port, u32 value) { __asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port)); }
-static void in(u16 port, unsigned width)
-{
-    u32 value;
-    switch (width) {
-    case 1: __asm__ volatile("inb %w1, %b0" : "=a"(value) : "Nd"(port)); break;
-    case 2: __asm__ volatile("inw %w1, %w0" : "=a"(value) : "Nd"(port)); break;
-    default: __asm__ volatile("inl %w1, %0" : "=a"(value) : "Nd"(port)); break;
-    }
-}
-
 static u32 read32(u64 address) { return *(volatile u32 *)address; }
 static void write32(u64 address, u32 value) { *(volatile u32 *)address = value; }
 
@@ -45,7 +36,7 @@ static void write32(u64 address, u32 value) { *(volatile u32 *)address = value; 
 // MARK: - Chance
 
 struct chance {
-    u64 state;
+    u64 state, processor;
 };
 
 // xorshift64*
@@ -115,40 +106,61 @@ static u16 some_port(struct chance *chance)
     return one_in(chance, 6) ? next(chance) : known[below(chance, sizeof known / sizeof *known)];
 }
 
-static void use_port(struct chance *chance)
+// Instructions that use ports, which `kernel_does` takes to the kernel's level: all at once, because the way there and each
+// instruction of the kernel's takes many times as long as one of a program where KVM interprets kernels.
+struct instructions {
+    u8 *end;
+};
+
+static void put(struct instructions *program, u8 code, unsigned width, u64 value)
+{
+    *program->end++ = code;
+    for (; width > 0; width--, value >>= 8) *program->end++ = value;
+}
+
+enum { to_a = 0xb8, to_c = 0xb9, to_d = 0xba, to_source = 0xbe, to_destination = 0xbf, repeated = 0xf3, wide = 0x66,
+       in = 0xec, out = 0xee, in_string = 0x6c, out_string = 0x6e, back = 0xc3 };
+
+static void put_port(struct instructions *program, u8 code, u16 port, unsigned width)
+{
+    put(program, to_d, 4, port);
+    if (width == 2) put(program, wide, 0, 0);
+    put(program, code + (width > 1), 0, 0);
+}
+
+static void use_port(struct chance *chance, struct instructions *program)
 {
     u16 port = some_port(chance);
     unsigned width = 1u << below(chance, 3);
     if (port == 0x60 && one_in(chance, 2)) {
         // Commands that leave the lines of the processor alone, and data behind them.
         static const u8 commands[] = {0x20, 0x60, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xad, 0xae, 0xc0, 0xd0, 0xd2, 0xd3, 0xd4};
-        out8(0x64, commands[below(chance, sizeof commands)]);
+        put(program, to_a, 4, commands[below(chance, sizeof commands)]);
+        put_port(program, out, 0x64, 1);
         return;
     }
     int writes = one_in(chance, 2) && !ends_machine(port, width);
-    // The interrupt controller and the timer are KVM's; a mode of theirs that stops the machine proves nothing here.
-    if (writes && one_in(chance, 8)) {
-        u64 from = arena + below(chance, memory_end - arena - 0x10000), count = 1 + below(chance, 300);
-        switch (width) {
-        case 1: __asm__ volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(port) : "memory"); break;
-        case 2: __asm__ volatile("rep outsw" : "+S"(from), "+c"(count) : "d"(port) : "memory"); break;
-        default: __asm__ volatile("rep outsl" : "+S"(from), "+c"(count) : "d"(port) : "memory"); break;
-        }
-    } else if (writes) {
-        u32 value = odd_number(chance);
-        if (width == 1) out8(port, value);
-        else if (width == 2) out16(port, value);
-        else out32(port, value);
-    } else if (one_in(chance, 8)) {
-        u64 to = arena + below(chance, memory_end - arena - 0x10000), count = 1 + below(chance, 300);
-        switch (width) {
-        case 1: __asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(port) : "memory"); break;
-        case 2: __asm__ volatile("rep insw" : "+D"(to), "+c"(count) : "d"(port) : "memory"); break;
-        default: __asm__ volatile("rep insl" : "+D"(to), "+c"(count) : "d"(port) : "memory"); break;
-        }
+    if (one_in(chance, 8)) {
+        put(program, writes ? to_source : to_destination, 4, arena + below(chance, memory_end - arena - 0x10000));
+        put(program, to_c, 4, 1 + below(chance, one_in(chance, 16) ? 300 : 8));
+        put(program, to_d, 4, port);
+        if (width == 2) put(program, wide, 0, 0);
+        put(program, repeated, 1, (writes ? out_string : in_string) + (width > 1));
     } else {
-        in(port, width);
+        if (writes) put(program, to_a, 4, odd_number(chance));
+        put_port(program, writes ? out : in, port, width);
     }
+}
+
+static u64 use_ports(struct chance *chance)
+{
+    static u8 space[2][64 * 24];
+    struct instructions program = {space[chance->processor]};
+    u64 count = 1 + below(chance, 63);
+    for (u64 i = 0; i < count; i++) use_port(chance, &program);
+    put(&program, back, 0, 0);
+    kernel_does(space[chance->processor]);
+    return count;
 }
 
 // MARK: - Registers
@@ -159,7 +171,7 @@ static u64 some_window(struct chance *chance)
     return windows + below(chance, device_count + 2) * window_size;
 }
 
-static void use_register(struct chance *chance)
+static u64 use_register(struct chance *chance)
 {
     u64 address = some_window(chance);
     address += one_in(chance, 8) ? below(chance, window_size - 8) : below(chance, 2) ? below(chance, 0x40) * 4 : 0x100 + below(chance, 0x60);
@@ -174,6 +186,7 @@ static void use_register(struct chance *chance)
     case 6: (void)*(volatile u32 *)address; break;
     default: (void)*(volatile u64 *)address; break;
     }
+    return 1;
 }
 
 // MARK: - Queues
@@ -184,15 +197,28 @@ struct descriptor {
     u16 flags, next;
 };
 
-enum { queue_size = 256, queue_place = 0x10000, queues = 4 };
+enum { queue_size = 256, queue_place = 0x10000, queues = 4, buffers = arena + (4 << 20) };
+enum { network = 1, block = 2, entropy = 4, sockets = 19 };
 
-// Rings of a queue of a device: the table, then what the driver writes, then what the device writes.
-static u64 ring_place(int device, int queue) { return arena + ((u64)device * queues + queue) * queue_place; }
+struct device {
+    u64 window;
+    u32 kind, queue_count;
+    struct queue {
+        u64 place;                // the table, then what the driver writes, then what the device writes
+        u16 size;
+        u16 cursor;               // the next descriptor to use
+    } queues[queues];
+};
+
+static struct device devices[32];
+
+static volatile u16 *available(const struct queue *queue) { return (volatile u16 *)(queue->place + 0x4000); }
+static volatile u16 *used(const struct queue *queue) { return (volatile u16 *)(queue->place + 0x8000); }
 
 // Resets a device and offers it its queues, mostly as a driver should.
-static void set_up(struct chance *chance, int device)
+static u64 set_up(struct chance *chance, struct device *device)
 {
-    u64 base = windows + (u64)device * window_size;
+    u64 base = device->window;
     write32(base + 0x70, 0);
     write32(base + 0x70, 1);
     write32(base + 0x70, 3);
@@ -203,75 +229,129 @@ static void set_up(struct chance *chance, int device)
         write32(base + 0x20, one_in(chance, 2) ? offered : word == 1 ? 1 | (offered & next(chance)) : offered & next(chance));
     }
     write32(base + 0x70, 0xb);
-    for (int queue = 0; queue < queues; queue++) {
-        u64 place = ring_place(device, queue);
-        write32(base + 0x30, queue);
-        u32 most = read32(base + 0x34);
-        write32(base + 0x38, one_in(chance, 8) ? odd_number(chance) : most < queue_size ? most : queue_size);
-        u64 parts[3] = {place, place + 0x4000, place + 0x8000};
+    for (u32 i = 0; i < device->queue_count; i++) {
+        struct queue *queue = &device->queues[i];
+        write32(base + 0x30, i);
+        write32(base + 0x38, one_in(chance, 32) ? odd_number(chance) : queue->size);
+        u64 parts[3] = {queue->place, (u64)available(queue), (u64)used(queue)};
         for (int part = 0; part < 3; part++) {
-            u64 address = one_in(chance, 20) ? buffer_address(chance) : parts[part];
+            u64 address = one_in(chance, 100) ? buffer_address(chance) : parts[part];
             static const u16 registers[] = {0x80, 0x90, 0xa0};
             write32(base + registers[part], address);
             write32(base + registers[part] + 4, address >> 32);
         }
-        *(volatile u16 *)(place + 0x4002) = 0;
+        available(queue)[1] = used(queue)[1] = 0;
         write32(base + 0x44, 1);
     }
     write32(base + 0x70, 0xf);
+    return 1;
 }
 
-// Makes chains, right and wrong ones, and rings the bell.
-static void use_queue(struct chance *chance)
+// Whether the parts of a chain are for the device to read, to write, or first the one and then the other.
+enum direction { reads = 1, writes = 2 };
+
+static enum direction direction(const struct device *device, int queue)
 {
-    int device = below(chance, device_count), queue = below(chance, queues);
-    struct descriptor *table = (struct descriptor *)ring_place(device, queue);
-    u16 head = below(chance, queue_size), at = head;
-    for (u64 left = 1 + below(chance, one_in(chance, 10) ? 256 : 5); left > 0; left--) {
-        u16 following = one_in(chance, 30) ? next(chance) : (u64)(at + 1) % queue_size;
-        table[at].address = buffer_address(chance);
-        table[at].length = buffer_length(chance);
-        table[at].flags = (left > 1 || one_in(chance, 50)) | below(chance, 2) << 1 | one_in(chance, 20) << 2;
-        table[at].next = following;
-        // The header of a block request, often one that exists.
-        if (at == head && table[at].address >= arena && table[at].address < memory_end - 64 && !one_in(chance, 4)) {
-            table[at].length = 16;
-            table[at].flags &= ~2;
-            u32 *header = (u32 *)table[at].address;
-            header[0] = one_in(chance, 4) ? odd_number(chance) : below(chance, 16);
-            header[1] = next(chance);
-            *(u64 *)(header + 2) = one_in(chance, 4) ? odd_number(chance) : below(chance, 1 << 12);
-        }
-        at = following % queue_size;
+    switch (device->kind) {
+    case block: return reads | writes;
+    case entropy: return writes;
+    default: return queue % 2 ? reads : writes;
     }
-    volatile u16 *available = (volatile u16 *)((u64)table + 0x4000);
-    u64 count = one_in(chance, 10) ? below(chance, 300) : 1;
-    for (u64 i = 0; i < count; i++)
-        available[2 + (u16)(available[1] + i) % queue_size] = one_in(chance, 30) ? next(chance) : head;
-    available[0] = below(chance, 2);
-    available[1] += one_in(chance, 40) ? next(chance) : count;
-    write32(windows + (u64)device * window_size + 0x50, one_in(chance, 20) ? odd_number(chance) : (u64)queue);
 }
 
-// An undefined instruction brings the program to the kernel's level, which alone may use ports here, and `ask_entry` back.
-static void ask_for_port(struct chance *chance) { __asm__ volatile("ud2" ::"D"(chance) : "memory"); }
-
-static void run(u64 seed, u64 count)
+// What a device looks at first, often something that it knows.
+static void put_header(struct chance *chance, u32 kind, u32 *header)
 {
-    struct chance chance = {seed * 0x9e3779b97f4a7c15UL | 1};
-    for (u64 done = 0; done < count; done++) {
-        switch (below(&chance, 16)) {
-        case 0 ... 3: ask_for_port(&chance); break;
-        case 4 ... 6: use_register(&chance); break;
-        case 7:
-            if (device_count > 0 && one_in(&chance, 8)) {
-                set_up(&chance, below(&chance, device_count));
-                break;
+    switch (kind) {
+    case block: {
+        static const u8 requests[] = {0, 0, 0, 1, 1, 1, 4, 8, 11, 13};
+        header[0] = one_in(chance, 16) ? odd_number(chance) : requests[below(chance, sizeof requests)];
+        *(u64 *)(header + 2) = one_in(chance, 16) ? odd_number(chance) : below(chance, 1 << 12);
+        break;
+    }
+    case sockets:
+        // struct virtio_vsock_hdr: from, to, ports, length, type and operation, flags, room.
+        header[0] = 3;
+        header[2] = 2;
+        header[1] = header[3] = header[9] = 0;
+        header[4] = below(chance, 8);
+        header[5] = one_in(chance, 16) ? odd_number(chance) : below(chance, 8);
+        header[6] = one_in(chance, 4) ? odd_number(chance) : below(chance, 4096);
+        header[7] = (one_in(chance, 32) ? next(chance) : 1) | below(chance, 9) << 16;
+        header[8] = below(chance, 4);
+        header[9] = header[10] = odd_number(chance);
+        break;
+    default:
+        // struct virtio_net_hdr
+        for (int i = 0; i < 3; i++) header[i] = one_in(chance, 4) ? next(chance) : 0;
+    }
+}
+
+// Makes a chain such as a driver makes; one in many has a fault. Returns its first descriptor.
+static u16 make_chain(struct chance *chance, const struct device *device, struct queue *queue, enum direction direction)
+{
+    struct descriptor *table = (struct descriptor *)queue->place;
+    u64 readable = direction & reads ? 1 + below(chance, 3) : 0, writable = direction & writes ? 1 + below(chance, 3) : 0;
+    if (one_in(chance, 500)) readable += below(chance, queue_size);
+    u64 count = readable + writable, fault = one_in(chance, 300) ? below(chance, count) : ~0UL;
+    u16 head = queue->cursor, at = head;
+    for (u64 part = 0; part < count; part++) {
+        struct descriptor *descriptor = &table[at];
+        u16 following = (at + 1) % queue->size;
+        *descriptor = (struct descriptor){buffers + below(chance, memory_end - buffers - 0x4000),
+                                          one_in(chance, 8) ? 1 + below(chance, 0x4000) : 512 * (1 + below(chance, 4)),
+                                          (part + 1 < count) | (part >= readable) << 1, following};
+        if (part == 0 && readable > 0) {
+            descriptor->length = device->kind == block ? 16 : device->kind == sockets ? 44 : descriptor->length;
+            put_header(chance, device->kind, (u32 *)descriptor->address);
+        } else if (device->kind == block && part + 1 == count) {
+            descriptor->length = 1;
+        }
+        if (part == fault) {
+            switch (below(chance, 4)) {
+            case 0: descriptor->address = buffer_address(chance); break;
+            case 1: descriptor->length = buffer_length(chance); break;
+            case 2: descriptor->flags = next(chance); break;
+            default: descriptor->next = following = next(chance);
             }
-            // fallthrough
-        default:
-            if (device_count > 0) use_queue(&chance);
-            else ask_for_port(&chance);
+        }
+        at = following % queue->size;
+    }
+    queue->cursor = at;
+    return head;
+}
+
+// Gives a device chains, mostly no more than there is room for, and rings the bell.
+static u64 use_queue(struct chance *chance)
+{
+    struct device *device = &devices[below(chance, device_count)];
+    int number = below(chance, device->queue_count);
+    struct queue *queue = &device->queues[number];
+    // After a fault a device waits for its reset.
+    if (read32(device->window + 0x70) != 0xf) return 1 + set_up(chance, device);
+    u16 outstanding = available(queue)[1] - used(queue)[1];
+    u64 room = outstanding < queue->size ? queue->size - outstanding : 0, count = below(chance, 64);
+    if (count > room) count = room;
+    enum direction towards = one_in(chance, 200) ? reads | writes : direction(device, number);
+    u16 index = available(queue)[1];
+    for (u64 i = 0; i < count; i++) {
+        u16 head = make_chain(chance, device, queue, towards);
+        available(queue)[2 + (u16)(index + i) % queue->size] = one_in(chance, 1000) ? next(chance) : head;
+    }
+    available(queue)[0] = below(chance, 2);
+    available(queue)[1] = index + (one_in(chance, 300) ? next(chance) : count);
+    write32(device->window + 0x50, one_in(chance, 20) ? odd_number(chance) : (u64)number);
+    return 2 + count;
+}
+
+static void run(u64 seed, u64 count, u64 processor)
+{
+    struct chance chance = {seed * 0x9e3779b97f4a7c15UL | 1, processor};
+    for (u64 done = 0; done < count;) {
+        switch (below(&chance, 64)) {
+        case 0 ... 3: done += use_ports(&chance); break;
+        case 4 ... 23: done += use_register(&chance); break;
+        default: done += device_count > 0 ? use_queue(&chance) : use_ports(&chance);
         }
     }
     __atomic_fetch_add(&processors_done, 1, __ATOMIC_SEQ_CST);
@@ -296,22 +376,19 @@ static u64 seed, operations, processors;
 
 static void first_program(void)
 {
-    run(seed, operations);
+    run(seed, operations, 0);
     while (processors_done < processors) __asm__ volatile("pause");
-    // Not a chance: the end.
-    ask_for_port(0);
+    u8 space[16];
+    struct instructions end = {space};
+    put(&end, to_a, 4, 0);
+    put_port(&end, out, 0x501, 1);
+    kernel_does(space);
 }
 
 static void second_program(void)
 {
-    run(seed ^ 0x5ec0bd, operations);
+    run(seed ^ 0x5ec0bd, operations, 1);
     for (;;) __asm__ volatile("pause");
-}
-
-__attribute__((used)) void answer(struct chance *chance)
-{
-    if (chance) use_port(chance);
-    else out8(0x501, 0);
 }
 
 __attribute__((used)) void second_main(void) { leave_kernel(1, second_program); }
@@ -328,8 +405,21 @@ __attribute__((used)) void main(const u8 *boot_parameters)
         u64 end = *(const u64 *)entry + *(const u64 *)(entry + 8);
         if (*(const u32 *)(entry + 16) == 1 && end <= 0xc0000000 && end > memory_end) memory_end = end;
     }
-    while (device_count < 32 && read32(windows + (u64)device_count * window_size) == 0x74726976) device_count++;
-    for (int device = 0; device < device_count; device++) set_up(&(struct chance){seed | 1}, device);
+    struct chance chance = {seed | 1, 0};
+    for (; device_count < 32; device_count++) {
+        struct device *device = &devices[device_count];
+        device->window = windows + (u64)device_count * window_size;
+        if (read32(device->window) != 0x74726976) break;
+        device->kind = read32(device->window + 8);
+        for (u32 i = 0; i < queues; i++, device->queue_count++) {
+            write32(device->window + 0x30, i);
+            u32 most = read32(device->window + 0x34);
+            if (most == 0) break;
+            device->queues[i].place = arena + ((u64)device_count * queues + i) * queue_place;
+            device->queues[i].size = most < queue_size ? most : queue_size;
+        }
+        set_up(&chance, device);
+    }
     // PML4, PDPT and four page directories, open to level 3 (X86Layout.pageTables).
     for (u64 entry = 0x9000; entry < 0x9000 + 6 * 0x1000; entry += 8)
         if (*(u64 *)entry & 1) *(u64 *)entry |= 4;

@@ -11,13 +11,18 @@ enum {
 
 u8 stacks[2][16384], kernel_stacks[2][16384];
 
-__asm__("ask_entry:\n"
-        "    pushq %rax; pushq %rcx; pushq %rdx; pushq %rsi; pushq %rdi; pushq %r8; pushq %r9; pushq %r10; pushq %r11\n"
-        "    call answer\n"
-        "    popq %r11; popq %r10; popq %r9; popq %r8; popq %rdi; popq %rsi; popq %rdx; popq %rcx; popq %rax\n"
+// An undefined instruction brings a program to the kernel's level, which alone may use ports where KVM interprets kernels:
+// there its instructions in `rbx` are called, which keep `rax`, `rcx`, `rdx`, `rsi` and `rdi` for themselves.
+__asm__("kernel_entry:\n"
+        "    call *%rbx\n"
         "    addq $2, (%rsp)\n"
         "    iretq\n");
-extern const u8 ask_entry[];
+extern const u8 kernel_entry[];
+
+static void kernel_does(const u8 *instructions)
+{
+    __asm__ volatile("ud2" ::"b"(instructions) : "rax", "rcx", "rdx", "rsi", "rdi", "memory");
+}
 
 // Null, kernel code and data, user data and code, and a task of two entries for each processor.
 static u64 segments[9] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff};
@@ -40,8 +45,8 @@ static void leave_kernel(u64 processor, void (*program)(void))
     u64 task = (u64)&tasks[processor];
     segments[5 + 2 * processor] = (task & 0xffffff) << 16 | 0x0000890000000000 | (sizeof *tasks - 1);
     segments[6 + 2 * processor] = task >> 32;
-    gates[12] = ((u64)ask_entry & 0xffff0000) << 32 | 0x00008e0000080000 | ((u64)ask_entry & 0xffff);
-    gates[13] = (u64)ask_entry >> 32;
+    gates[12] = ((u64)kernel_entry & 0xffff0000) << 32 | 0x00008e0000080000 | ((u64)kernel_entry & 0xffff);
+    gates[13] = (u64)kernel_entry >> 32;
     __asm__ volatile("lgdt %0\n"
                      "lidt %1\n"
                      "ltr %w2\n"

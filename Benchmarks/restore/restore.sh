@@ -3,8 +3,8 @@
 # restore.sh [COUNT]: the time from the start of a process to its first byte, in turns, of a static program that says hello:
 # as a process, by `crun run`, and as a machine that is restored from a snapshot taken just before its write (waiting) or in
 # the middle of its output (writing), which leaves out the guest's own way to its console; then the time to the end of
-# `crun run -d` and of a restore of the waiting one into the background. Run it as root, on a quiet machine, after
-# `make build guest-images`; docs/performance.md has results.
+# `crun run -d`, and of a restore of the waiting one into the background with an answer over its socket. Run it as root, on a
+# quiet machine, after `make build guest-images`; docs/performance.md has results.
 # MARTLET names the command, RT= (empty) leaves out `chrt -f 50`.
 set -euo pipefail
 
@@ -83,5 +83,5 @@ measure() {
 }
 measure "$count" -- "$work/hello" -- "${crun[@]}" hello%d \
     -- "$martlet" run --restore "$work/writing" --same-identity -- "$martlet" run --restore "$work/waiting" --same-identity
-measure --end "$martlet rm --force --all >/dev/null" "$count" -- "${crun[@]}" --detach detached%d \
+measure --end "$martlet rm --force --all >/dev/null" "$MARTLET_RUNTIME_DIR/hello%d/api.sock" "$count" -- "${crun[@]}" --detach detached%d \
     -- "$martlet" run --restore "$work/waiting" --same-identity --name hello%d --detach

@@ -115,6 +115,11 @@ package final class MachineService: Sendable {
         state.withLock { $0.machine != nil }
     }
 
+    /// Notes about the machine for the user; none before it starts.
+    package var notes: [String] {
+        state.withLock { $0.machine }?.notes ?? []
+    }
+
     /// Indicates whether a client has given all orders that the machine needs: to start, and, for a paused restored one,
     /// to run or to stay paused.
     package var isOrdered: Bool {

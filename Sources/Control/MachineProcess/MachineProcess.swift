@@ -24,11 +24,13 @@ package struct MachineProcess {
     /// - Parameters:
     ///   - start: The machine; `nil` for one that is described over the API.
     ///   - prepare: Called before the first request, on the thread that carries requests out.
+    ///   - onServing: Called with the notes about the machine when it runs, or was described, and its requests are served.
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: The reason why it cannot start.
     package func run(
         _ start: @autoclosure () throws -> MachineStart?,
-        beforeRequests prepare: (@Sendable () -> Void)? = nil
+        beforeRequests prepare: (@Sendable () -> Void)? = nil,
+        onServing: @escaping @Sendable (_ notes: [String]) -> Void = { _ in }
     ) throws -> UInt8 {
         let isConfined = settings.sandbox.isConfined
         let session = MachineSession(
@@ -50,6 +52,6 @@ package struct MachineProcess {
             }
         )
         if let prepare { session.beforeRequests(prepare) }
-        return try session.run(try start())
+        return try session.run(try start(), onServing: onServing)
     }
 }

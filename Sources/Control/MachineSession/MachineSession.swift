@@ -59,10 +59,16 @@ package final class MachineSession: Sendable {
 
     /// Runs a machine to its end, and prints messages for the user.
     ///
-    /// - Parameter start: The machine; `nil` for one that is described over the API. Taken when there is a log for its errors.
+    /// - Parameters:
+    ///   - start: The machine; `nil` for one that is described over the API. Taken when there is a log for its errors.
+    ///   - onServing: Called with the notes about the machine when it runs, or is to be described, and its API answers: after what
+    ///     was queued before the first request. Never called where there is no API.
     /// - Returns: The exit status; does not return when a signal ended the machine.
     /// - Throws: The reason why it cannot start.
-    package func run(_ start: @autoclosure () throws -> MachineStart?) throws -> UInt8 {
+    package func run(
+        _ start: @autoclosure () throws -> MachineStart?,
+        onServing: @escaping @Sendable (_ notes: [String]) -> Void = { _ in }
+    ) throws -> UInt8 {
         HostThread.prepareEach { [sandbox] name in sandbox.restrictNewThread(name) }
         if settings.dialect == .firecracker {
             FirecrackerSignals.ignoreKick()
@@ -87,7 +93,7 @@ package final class MachineSession: Sendable {
         defer { Terminal.restore() }
         let result: MachineResult?
         do {
-            result = try run(start, log)
+            result = try run(start, log, onServing)
             try onExit(result)
         } catch {
             endIfSignalled()
@@ -112,7 +118,11 @@ package final class MachineSession: Sendable {
         requests?.run(work)
     }
 
-    private func run(_ start: () throws -> MachineStart?, _ log: MonitorLog) throws -> MachineResult? {
+    private func run(
+        _ start: () throws -> MachineStart?,
+        _ log: MonitorLog,
+        _ onServing: @escaping @Sendable ([String]) -> Void
+    ) throws -> MachineResult? {
         let hasAPI = settings.apiSocket != nil
         let metadataLimit = settings.metadataLimit ?? settings.requestByteLimit ?? MetadataService.usualLimit
         let metadata = MetadataService(limit: metadataLimit)
@@ -224,6 +234,7 @@ package final class MachineSession: Sendable {
             log.logger.debug("Listening on API socket (\"\(path)\").")
             log.logger.info("API server started.")
         }
+        requests?.run { onServing(service.notes) }
         // Firecracker ends with it only now, and its clients wait for the line before.
         if let metadataFailure { throw metadataFailure }
         sandbox.restrictThread("main")

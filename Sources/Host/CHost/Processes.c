@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -136,51 +138,107 @@ pid_t chost_start_process(const struct chost_launch *launch, int *pidfd) {
     return error ? -error : child;
 }
 
-struct fork_request {
+struct successor {
     void (*body)(void *context, int report);
     void *context;
     int ends[2];
-    pid_t child;
+    pid_t process;
+    sem_t made;
 };
 
-static void *fork_here(void *argument) {
-    struct fork_request *request = argument;
-    request->child = fork();
-    if (request->child < 0) request->child = -errno;
-    if (request->child != 0) return NULL;
-    // This also clears the list of inherited descriptors: the copy's own descriptors reuse their numbers.
-    chost_close_inherited(NULL, 0);
+static void *become_successor(void *argument) {
+    struct successor *successor = argument;
+    // The process goes on with this thread's stack and variables, while the thread sleeps.
+    pid_t process = vfork();
+    if (process != 0) {
+        if (process < 0) {
+            successor->process = -errno;
+            sem_post(&successor->made);
+        }
+        return NULL;
+    }
+    successor->process = getpid();
+    sem_post(&successor->made);
     int report = STDERR_FILENO + 1, null = open("/dev/null", O_RDWR);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) _exit(127);
-    if (request->ends[1] != report && dup3(request->ends[1], report, O_CLOEXEC) < 0) _exit(127);
+    if (successor->ends[1] != report && dup3(successor->ends[1], report, O_CLOEXEC) < 0) _exit(127);
     close_from(report + 1);
+    // Clears the list: what this process opens gets their numbers.
+    chost_close_inherited(&report, 1);
     if (setsid() < 0) _exit(127);
     reset_signals();
     signal(SIGPIPE, SIG_IGN);
-    request->body(request->context, report);
+    successor->body(successor->context, report);
     _exit(127);
 }
 
-pid_t chost_fork(void (*body)(void *context, int report), void *context, int *report, int *pidfd) {
-    struct fork_request request = {body, context, {-1, -1}, 0};
-    if (pipe2(request.ends, O_CLOEXEC) < 0) return -errno;
-    // A handler of this process must not run in the child.
+// Returns whether all was written.
+static int write_all(int fd, const char *text, size_t length) {
+    while (length > 0) {
+        ssize_t count = write(fd, text, length);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return 0;
+        text += count;
+        length -= (size_t)count;
+    }
+    return 1;
+}
+
+static ssize_t read_some(int fd, char *text, size_t length) {
+    ssize_t count;
+    while ((count = read(fd, text, length)) < 0 && errno == EINTR) {}
+    return count;
+}
+
+// Prints a report, and ends this process with its status; returns where there is none. Nothing here takes a lock.
+static void print_report(int report, const char *unheard) {
+    unsigned char status;
+    char text[1024];
+    if (read_some(report, (char *)&status, 1) != 1) return;
+    int output = STDERR_FILENO;
+    for (ssize_t count; (count = read_some(report, text, sizeof text)) > 0;) {
+        char *rest = text, *end = output == STDERR_FILENO ? memchr(text, 0, (size_t)count) : NULL;
+        if (end) {
+            write_all(output, text, (size_t)(end - text));
+            output = STDOUT_FILENO;
+            rest = end + 1;
+        }
+        if (write_all(output, rest, (size_t)(text + count - rest)) || output == STDERR_FILENO) continue;
+        write_all(STDERR_FILENO, unheard, strlen(unheard));
+        _exit(1);
+    }
+    _exit(status);
+}
+
+int chost_leave_to_successor(
+    void (*body)(void *context, int report), void *context, const char *died, const char *unheard
+) {
+    struct successor successor = {.body = body, .context = context};
+    if (pipe2(successor.ends, O_CLOEXEC) < 0) return -errno;
+    sem_init(&successor.made, 0, 0);
+    // A handler of this process must not run in the other.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_t thread;
-    int error = pthread_create(&thread, NULL, fork_here, &request);
-    if (!error) pthread_join(thread, NULL);
+    int error = pthread_create(&thread, NULL, become_successor, &successor);
+    if (!error) sem_wait(&successor.made);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(request.ends[1]);
-    pid_t child = error ? -error : request.child;
-    if (child > 0 && (*pidfd = chost_pidfd_open(child)) < 0) {
-        end_child(child);
-        child = *pidfd;
+    close(successor.ends[1]);
+    int result = error ? -error : successor.process;
+    if (result > 0) {
+        print_report(successor.ends[0], unheard);
+        int status = 0;
+        while (waitpid(successor.process, &status, 0) < 0 && errno == EINTR) {}
+        if (status != 0) {
+            write_all(STDERR_FILENO, died, strlen(died));
+            _exit(1);
+        }
+        result = 0;
     }
-    if (child < 0) close(request.ends[0]);
-    *report = request.ends[0];
-    return child;
+    close(successor.ends[0]);
+    if (!error) pthread_join(thread, NULL);
+    return result;
 }
 
 int chost_pidfd_open(pid_t process) { return chost_result((int)syscall(SYS_pidfd_open, process, 0)); }

@@ -6,9 +6,14 @@ package enum Messages {
     ///
     /// - Parameter text: The message.
     package static func write(_ text: String) {
+        MessageQueue.standardError.write(line(text).utf8)
+    }
+
+    /// Returns a message as `write` writes it.
+    package static func line(_ text: String) -> String {
         let end = Terminal.lineEnd
         let lines = printable(text, keepsLines: true).split(separator: "\n", omittingEmptySubsequences: false)
-        MessageQueue.standardError.write(("martlet: " + lines.joined(separator: end) + end).utf8)
+        return "martlet: " + lines.joined(separator: end) + end
     }
 
     /// Gives the last messages a second to be written, before the process ends.

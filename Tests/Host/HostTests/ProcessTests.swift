@@ -53,19 +53,6 @@ import Testing
         #expect(sets.map { UInt64($0, radix: 16).map { $0 & 0x7fff_ffff } } == [0, 0])
     }
 
-    @Test func `a copy of this process leads a session, without the thread that asked for it`() throws {
-        let leaked = FileDescriptor(rawValue: dup(2))
-        defer { try? leaked.close() }
-        let asking = pthread_self()
-        let fork = try ProcessFork.start { report in
-            let owns = fcntl(leaked.rawValue, F_GETFD) == 0
-            report.tell("\(getsid(0) == getpid()) \(owns) \(pthread_equal(pthread_self(), asking) != 0)")
-            _exit(3)
-        }
-        #expect(fork.report() == "true false false")
-        #expect(fork.process.takeStatus() == 3)
-    }
-
     @Test func `a program that is not there is an error, and leaves no child`() {
         #expect(throws: Errno.noSuchFileOrDirectory) { _ = try ProcessLaunch("/nowhere/program").start() }
         #expect(throws: Errno.permissionDenied) { _ = try ProcessLaunch("/etc/passwd").start() }
@@ -81,6 +68,71 @@ import Testing
         #expect(process.waitUntilEnded(timeout: .seconds(60)))
         #expect(process.takeStatus() == 128 | SIGKILL)
         #expect(throws: Errno.noSuchProcess) { try again.send(SIGKILL) }
+    }
+}
+
+@Suite struct SuccessorProcessTests {
+    private static func leave(to body: (SuccessorProcess.Report) -> UInt8) throws {
+        try SuccessorProcess.leave(died: "died", unheard: "unheard", to: body)
+    }
+
+    @Test func `a process ends as its successor tells, which has its memory and none of its descriptors`() async {
+        let result = await #expect(
+            processExitsWith: .exitCode(3),
+            observing: [\.standardOutputContent, \.standardErrorContent]
+        ) {
+            let leaked = dup(2)
+            let asking = pthread_self()
+            let value = Mutex(1)
+            try SuccessorProcessTests.leave { report in
+                let owns = fcntl(leaked, F_GETFD) == 0
+                let isOther = pthread_equal(pthread_self(), asking) == 0
+                value.withLock { $0 += 1 }
+                report.tell(
+                    status: 3,
+                    messages: "\(getsid(0) == getpid()) \(owns)",
+                    answer: "\(isOther) \(value.withLock { $0 })"
+                )
+                // Later words, and the end, are nobody's business.
+                report.tell(status: 4)
+                return 5
+            }
+        }
+        #expect(result?.standardErrorContent.contains(Array("true false".utf8)[...]) == true)
+        #expect(result?.standardOutputContent.contains(Array("true 2".utf8)[...]) == true)
+    }
+
+    @Test func `a process goes on where its successor did nothing`() async {
+        await #expect(processExitsWith: .success) {
+            var calls = 0
+            try SuccessorProcessTests.leave { _ in
+                calls += 1
+                return 0
+            }
+            #expect(calls == 1)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a successor that fails without a word has its last words said`(isKilled: Bool) async {
+        let result = await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) { [isKilled] in
+            try SuccessorProcessTests.leave { _ in
+                if isKilled { kill(getpid(), SIGKILL) }
+                return 7
+            }
+        }
+        #expect(result?.standardErrorContent.contains(Array("died".utf8)[...]) == true)
+    }
+
+    @Test func `an answer that nobody can hear is an error`() async {
+        let result = await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
+            dup2(unsafe open("/dev/full", O_WRONLY | O_CLOEXEC), 1)
+            try SuccessorProcessTests.leave { report in
+                report.tell(answer: "ready")
+                return 0
+            }
+        }
+        #expect(result?.standardErrorContent.contains(Array("unheard".utf8)[...]) == true)
     }
 }
 

@@ -56,7 +56,10 @@ struct PlainRestore {
     /// - Throws: The reason why it cannot be restored.
     func run() throws -> Int32? {
         let path = FilePath(hostText: folder).absolute
-        guard !isDetached else { return try launch(path) }
+        guard !isDetached else {
+            try leave(to: path)
+            return nil
+        }
         guard let start = try begin(path) else { return nil }
         var settings = SessionSettings()
         settings.escape = EscapeKey.standard.filter
@@ -71,28 +74,29 @@ struct PlainRestore {
         var options = RestoreOptions()
         (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart(for: SnapshotPlace(folder: path)))
         let snapshot = try MachineSnapshot(path)
-        guard snapshot.machine.configuration.networkInterfaces.isEmpty else { return nil }
+        guard snapshot.machine.configuration.networkInterfaces.isEmpty else {
+            options.headStart?.cancel()
+            return nil
+        }
         options.headStart?.restore(snapshot, options)
         return (snapshot, options)
     }
 
-    private func launch(_ path: FilePath) throws -> Int32? {
-        let launched = try MachineLauncher(in: try RuntimeFolder.ofThisUser()).launch(name) { settle in
+    /// Lets the machine go on in the background, and ends; returns where that needs options.
+    private func leave(to path: FilePath) throws {
+        let runtime = try RuntimeFolder.ofThisUser()
+        try MachineLauncher(in: runtime).leave(to: name) { settle in
             guard let start = try begin(path) else { return nil }
-            return try run(start.snapshot, start.options, in: try settle())
+            return try run(start.snapshot, start.options, in: try settle(), beneath: runtime)
         }
-        guard let (client, notes) = launched else { return nil }
-        for note in notes { Messages.write(note) }
-        try client.writeName()
-        Messages.flush()
-        return 0
     }
 
     /// Runs the machine in this process, which is in the machine's folder.
     private func run(
         _ snapshot: MachineSnapshot,
         _ options: RestoreOptions,
-        in machine: SettledMachine
+        in machine: SettledMachine,
+        beneath runtime: RuntimeFolder
     ) throws -> UInt8 {
         let folder = machine.folder
         var options = options
@@ -108,16 +112,19 @@ struct PlainRestore {
         process.tenure = machine.tenure
         process.resultFile = try ResultFile(path: folder.path(.result))
         return try process.run(.restore(snapshot, options)) {
-            // Beside the start, when the processor of the head start is free, and before the first request, the answer to which is
-            // the end of the command that waits.
-            headStart?.wait()
+            // Beside the start: while the head start has a processor, and then when it has none.
             do throws(RegistryError) {
+                try runtime.sweep()
+                try runtime.trimLogs()
+                headStart?.wait()
                 try MachineFolder.save(description, in: folder.path)
             } catch {
-                Messages.write("\(error)")
+                machine.reportFailure(error)
                 Messages.flush()
-                exit(1)
+                _exit(1)
             }
+        } onServing: { notes in
+            machine.reportStart(notes)
         }
     }
 }

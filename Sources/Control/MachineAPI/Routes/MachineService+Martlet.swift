@@ -22,7 +22,7 @@ extension MachineService {
             "started_at": state.startedAt.map { .string("\($0)") } ?? .null,
             "started_at_ms": state.startedAt.map { .integer($0.millisecondsSinceEpoch) } ?? .null,
             "console_position": .count(console?.byteCount ?? 0),
-            "notes": .encoding(state.machine?.notes ?? []), "outcome": state.result.map { .encoding($0) } ?? .null,
+            "notes": .encoding(notes), "outcome": state.result.map { .encoding($0) } ?? .null,
             "program": program?.json ?? .null,
         ]
     }

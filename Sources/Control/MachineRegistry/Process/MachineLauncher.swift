@@ -72,59 +72,47 @@ package struct MachineLauncher {
         return client
     }
 
-    /// Starts a machine in a copy of this process, which takes less time than a new program; returns when its guest runs.
+    /// Starts a machine in a process that goes on in the memory of this one, which takes less time than a new program; this process
+    /// ends when the guest runs: with the machine's name on standard output, or the reason why it does not run.
     ///
     /// - Parameters:
     ///   - name: The machine's name; `nil` for a generated one.
-    ///   - body: Called in the copy, with the function that makes the machine's folder; runs the machine to its end, and returns the
-    ///     exit status, or `nil` where this is no way to start it and it has made no folder.
-    /// - Returns: The machine, and the notes about it; `nil` where `body` returned `nil`.
-    /// - Throws: `RegistryError`; nothing is left of the machine then.
-    package func launch(
-        _ name: MachineName?,
-        inCopy body: (_ settle: () throws(RegistryError) -> SettledMachine) throws -> UInt8?
-    ) throws(RegistryError) -> (client: MachineClient, notes: [String])? {
-        let fork: ProcessFork
+    ///   - body: Called there, with the function that makes the machine's folder; runs the machine to its end, and returns the exit
+    ///     status, or `nil` where this is no way to start it: then it has made no folder and left no thread, and this function
+    ///     returns.
+    /// - Throws: `RegistryError`: there is no process.
+    package func leave(
+        to name: MachineName?,
+        _ body: (_ settle: () throws(RegistryError) -> SettledMachine) throws -> UInt8?
+    ) throws(RegistryError) {
         do throws(Errno) {
-            fork = try ProcessFork.start { report in run(name, body, report) }
+            _ = try SuccessorProcess.leave(
+                died: "Error: the machine's process died before its guest ran\n",
+                unheard: "Error: cannot write to standard output; the machine runs: see martlet ps\n"
+            ) { report in run(name, body, report) }
         } catch {
             throw RegistryError("cannot make a process: \(error)")
         }
-        let report = fork.report()
-        guard report.last == "\n", let name = MachineName(String(report.dropLast())) else {
-            let status = fork.process.takeStatus()
-            if status == 0 { return nil }
-            throw RegistryError(report.isEmpty ? "the machine's process ended with \(status)" : report)
-        }
-        let client = try MachineClient(MachineFolder(name: name, in: runtime.path))
-        do throws(RegistryError) {
-            // While the machine starts.
-            try runtime.sweep()
-            try runtime.trimLogs()
-            let machine = try client.request("GET", "/martlet/machine", until: .after(Self.patience))
-            return (client, machine["notes"].elements.compactMap(\.string))
-        } catch {
-            throw abandon(client, fork.process) ?? error
-        }
     }
 
-    /// Runs a machine in this process, the copy; reports its name in a line, or the reason why it has none.
+    /// Runs a machine in this process, the successor.
     private func run(
         _ name: MachineName?,
         _ body: (() throws(RegistryError) -> SettledMachine) throws -> UInt8?,
-        _ report: ProcessFork.Report
-    ) -> CInt {
+        _ report: SuccessorProcess.Report
+    ) -> UInt8 {
+        var settled: SettledMachine?
+        defer { Messages.flush() }
         do {
-            let status = try body { () throws(RegistryError) in
-                let machine = try make(name, SettledMachine.init)
-                report.tell("\(machine.folder.name)\n")
+            return try body { () throws(RegistryError) in
+                let machine = try make(name) { (folder, hold) throws(RegistryError) in
+                    try SettledMachine(folder, hold, report)
+                }
+                settled = machine
                 return machine
-            }
-            Messages.flush()
-            return CInt(status ?? 0)
+            } ?? 0
         } catch {
-            if report.isOpen { report.tell("\(error)") } else { Messages.write("\(error)") }
-            Messages.flush()
+            if let settled { settled.reportFailure(error) } else { SettledMachine.reportFailure(error, report) }
             return 1
         }
     }

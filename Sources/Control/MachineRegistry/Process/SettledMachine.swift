@@ -4,18 +4,41 @@ import Glibc
 import Host
 import SystemPackage
 
-/// A new machine's folder with this process in it: it holds the lock, its messages go to the log.
-package struct SettledMachine {
+/// A new machine's folder with this process in it: it holds the lock, its messages go to the log, and a command waits for it.
+package struct SettledMachine: Sendable {
     package let folder: MachineFolder
     package let tenure: MachineTenure
     /// The socket of the folder, for whoever adopts it.
     package let listeningDescriptor: CInt
+    private let report: SuccessorProcess.Report
 
-    init(_ folder: MachineFolder, _ hold: MachineFolder.Hold) throws(RegistryError) {
-        self.folder = folder
+    init(
+        _ folder: MachineFolder,
+        _ hold: MachineFolder.Hold,
+        _ report: SuccessorProcess.Report
+    ) throws(RegistryError) {
+        (self.folder, self.report) = (folder, report)
         listeningDescriptor = withExtendedLifetime(try folder.listen()) { dup($0.descriptor.rawValue) }
         tenure = try MachineTenure(hold, folder: folder.path)
         try Self.writeMessages(to: folder)
+    }
+
+    /// Ends the command that waits: the machine runs.
+    ///
+    /// - Parameter notes: What its user should know.
+    package func reportStart(_ notes: [String]) {
+        report.tell(messages: notes.map(Messages.line).joined(), answer: "\(folder.name)\n")
+    }
+
+    /// Ends the command that waits, when nothing is left of the machine; the machine's log takes an error that comes later.
+    package func reportFailure(_ error: any Error) {
+        guard report.isOpen else { return Messages.write("\(error)") }
+        try? tenure.removeFolder()
+        Self.reportFailure(error, report)
+    }
+
+    static func reportFailure(_ error: any Error, _ report: SuccessorProcess.Report) {
+        report.tell(status: 1, messages: "Error: \(printable("\(error)", keepsLines: true))\n")
     }
 
     private static func writeMessages(to folder: MachineFolder) throws(RegistryError) {

@@ -41,15 +41,23 @@ struct chost_launch {
 /// Returns its process id when the program runs; `pidfd` refers to the process.
 pid_t chost_start_process(const struct chost_launch *launch, int *pidfd);
 
-/// Calls `body` in a copy of this process, and ends the copy with status 127 if `body` returns. No other thread of this process may
-/// hold a lock meanwhile.
+/// Has another process call `body` in the memory of this one, which has no thread but this; prints what that process reports, and
+/// ends with it.
 ///
-/// The copy leads a session of its own; it has the standard output and error and the writing end of a pipe, `report`, and no other
-/// descriptor; SIGPIPE is ignored, no other signal is blocked or ignored. It is made by a thread that is there for nothing
-/// else: Swift's locks remember a thread's id in variables of the thread, and the copy's would have the id of the parent's.
+/// The other process leads a session of its own; it has the standard output and error and the writing end of a pipe, `report`, and
+/// no other descriptor; SIGPIPE is ignored, no other signal is blocked or ignored. It ends with status 127 if `body` returns.
+/// It has the variables of a thread that is there for nothing else: Swift's locks remember a thread's id in variables of the
+/// thread, and the calling one's would have an id of this process.
 ///
-/// Returns the copy's process id; `report` is the reading end, and `pidfd` refers to the process.
-pid_t chost_fork(void (*body)(void *context, int report), void *context, int *report, int *pidfd);
+/// A report is the status to end with in a byte, words for standard error, 0, and words for standard output. This process does
+/// nothing but wait for it: memory is shared, and one that a signal ends must leave no lock. That is why it ends here, also with
+/// `died` on standard error where the other process fails without a report, and `unheard` where standard output takes nothing.
+///
+/// Returns 0 when the other process has ended with status 0 and without a report: the memory is this process's alone again. Returns
+/// -errno where there is none.
+int chost_leave_to_successor(
+    void (*body)(void *context, int report), void *context, const char *died, const char *unheard
+);
 
 /// Sends a signal to the process of a pidfd; -ESRCH where it has ended.
 int chost_pidfd_signal(int pidfd, int signal);

@@ -78,6 +78,12 @@ package final class HeadStart: Sendable {
         work.give(Order(snapshot: snapshot, clock: options.clock))
     }
 
+    /// Gives the machine up, and waits until there is nothing of it.
+    package func cancel() {
+        work.give(nil)
+        thread?.join()
+    }
+
     /// Waits until the machine has the state that `restore` gave, and leaves it to whoever takes it.
     package func wait() {
         thread?.join()

@@ -20,29 +20,30 @@ package struct Base64: Hashable, Sendable, Codable {
     /// - Parameter text: Whole groups of four characters, the last one padded, and bits beyond the last byte that are 0: there is
     ///   one text for each value.
     package init?(text: String) {
-        let characters = Array(text.utf8)
+        var characters = Array(text.utf8)
         guard characters.count.isMultiple(of: 4) else { return nil }
+        // Padding stands for bits that are 0, and their bytes are taken off.
         let end = UInt8(ascii: "=")
         let padding = characters.last == end ? characters[characters.count - 2] == end ? 2 : 1 : 0
-        let values = Self.values
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(characters.count / 4 * 3)
-        var bits: UInt32 = 0
-        for (index, character) in characters.dropLast(padding).enumerated() {
-            let value = values[Int(character)]
-            guard value != .max else { return nil }
-            bits = bits << 6 | UInt32(value)
-            guard index & 3 == 3 else { continue }
-            bytes.append(UInt8(truncatingIfNeeded: bits >> 16))
-            bytes.append(UInt8(truncatingIfNeeded: bits >> 8))
-            bytes.append(UInt8(truncatingIfNeeded: bits))
-            bits = 0
+        for index in characters.count - padding..<characters.count { characters[index] = UInt8(ascii: "A") }
+        let (text, table) = (characters.span, Self.values)
+        let values = table.span
+        var bytes = [UInt8](repeating: 0, count: characters.count / 4 * 3)
+        var output = bytes.mutableSpan
+        var all: UInt32 = 0
+        for group in 0..<text.count / 4 {
+            var bits: UInt32 = 0
+            for index in 4 * group..<4 * group + 4 {
+                let value = UInt32(values[Int(text[index])])
+                all |= value
+                bits = bits << 6 | value
+            }
+            output[3 * group] = UInt8(truncatingIfNeeded: bits >> 16)
+            output[3 * group + 1] = UInt8(truncatingIfNeeded: bits >> 8)
+            output[3 * group + 2] = UInt8(truncatingIfNeeded: bits)
         }
-        if padding > 0 {
-            bits <<= 6 * UInt32(padding)
-            guard bits & (1 << (8 * UInt32(padding)) - 1) == 0 else { return nil }
-            for byte in 0..<3 - padding { bytes.append(UInt8(truncatingIfNeeded: bits >> (16 - 8 * UInt32(byte)))) }
-        }
+        guard all < 64, bytes.suffix(padding).allSatisfy({ $0 == 0 }) else { return nil }
+        bytes.removeLast(padding)
         self.bytes = bytes
     }
 

@@ -22,7 +22,7 @@ package enum ProcessStart {
         chost_share_heap()
     }
 
-    /// Has the kernel make the pages of all variables of this program that are zero so far; call it while there is one thread.
+    /// Has the kernel make the pages of all variables of this program that are zero so far; call it before threads use many of them.
     ///
     /// Most of them are caches of Swift's runtime, which reads each before it writes it. A page that is read first is copied when
     /// it is written, and once there are several threads all processors must hear of it: 0.35 ms of a restored machine's

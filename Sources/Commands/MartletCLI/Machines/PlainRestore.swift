@@ -70,9 +70,10 @@ struct PlainRestore {
     ///
     /// - Returns: `nil` where the machine has networks.
     private func begin(_ path: FilePath) throws -> (snapshot: MachineSnapshot, options: RestoreOptions)? {
-        ProcessStart.populateData()
         var options = RestoreOptions()
         (options.keepsIdentity, options.headStart) = (keepsIdentity, HeadStart(for: SnapshotPlace(folder: path)))
+        // The thread has enough to do without the program's variables until then.
+        ProcessStart.populateData()
         let snapshot = try MachineSnapshot(path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else {
             options.headStart?.cancel()

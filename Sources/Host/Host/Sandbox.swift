@@ -33,6 +33,8 @@ package final class Sandbox: Sendable {
         package var jail: [FilePath]?
         /// Inherited descriptors that stay open.
         package var keptDescriptors: [CInt] = []
+        /// Called with the reason before a thread that cannot be restricted ends the process, beside the line on standard error.
+        package var onFailure: @Sendable (_ reason: String) -> Void = { _ in }
 
         /// Indicates whether the process, once it has entered, may change no folder but those that are made for it.
         package var isConfined: Bool { user != nil || jail != nil }
@@ -144,7 +146,9 @@ package final class Sandbox: Sendable {
             guard filtersCalls, hasEntered.load(ordering: .sequentiallyConsistent), kind != .control else { return }
             try SandboxError.check("filter system calls", chost_filter_install(kind.bit, 0))
         } catch {
-            try? FileDescriptor.standardError.write(all: "martlet: the thread '\(name)': \(error)\n".utf8)
+            let reason = "the thread '\(name)': \(error)"
+            try? FileDescriptor.standardError.write(all: "martlet: \(reason)\n".utf8)
+            settings.onFailure(reason)
             _exit(1)
         }
     }

@@ -69,6 +69,19 @@ struct SnapshotTests {
         try talk(to: "one", "xyz")
     }
 
+    /// Whichever part of the start comes too late: the socket, a thread, a device.
+    @Test func `a start in the background that lacks descriptors says so, and leaves no machine`() throws {
+        try save("--stop")
+        for count in stride(from: 8, to: 32, by: 2) {
+            var command = machines.martlet("run", "--restore", snapshot, "--name", "one", "--detach")
+            command.launcher = ["/bin/sh", "-c", "ulimit -n \(count); exec \"$0\" \"$@\""]
+            let result = try command.runToEnd()
+            #expect(result.termination == .exited(1))
+            #expect(result.messages.contains("Too many open files"), "\(count): \(result.messages)")
+            #expect(try machines.states()["one"] == nil, "\(count)")
+        }
+    }
+
     @Test func `what is no snapshot leaves no machine of that name`() throws {
         let result = try machines.run("run", "--restore", "/dev/null", "--name", "none", "--detach")
         #expect(result.termination == .exited(1))

@@ -110,6 +110,7 @@ struct PlainRestore {
         process.settings.consoleLog = folder.path(.consoleLog)
         process.settings.apiSocket = folder.path(.apiSocket)
         process.settings.listeningDescriptor = machine.listeningDescriptor
+        process.settings.sandbox.onFailure = { machine.reportFailure($0) }
         process.tenure = machine.tenure
         process.resultFile = try ResultFile(path: folder.path(.result))
         return try process.run(.restore(snapshot, options)) {
@@ -120,7 +121,7 @@ struct PlainRestore {
                 headStart?.wait()
                 try MachineFolder.save(description, in: folder.path)
             } catch {
-                machine.reportFailure(error)
+                machine.reportFailure("\(error)")
                 Messages.flush()
                 _exit(1)
             }

@@ -112,7 +112,8 @@ package struct MachineLauncher {
                 return machine
             } ?? 0
         } catch {
-            if let settled { settled.reportFailure(error) } else { SettledMachine.reportFailure(error, report) }
+            let reason = "\(error)"
+            if let settled { settled.reportFailure(reason) } else { SettledMachine.reportFailure(reason, report) }
             return 1
         }
     }

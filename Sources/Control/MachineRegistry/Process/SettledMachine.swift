@@ -30,15 +30,15 @@ package struct SettledMachine: Sendable {
         report.tell(messages: notes.map(Messages.line).joined(), answer: "\(folder.name)\n")
     }
 
-    /// Ends the command that waits, when nothing is left of the machine; the machine's log takes an error that comes later.
-    package func reportFailure(_ error: any Error) {
-        guard report.isOpen else { return Messages.write("\(error)") }
+    /// Ends the command that waits, when nothing is left of the machine; the machine's log takes a reason that comes later.
+    package func reportFailure(_ reason: String) {
+        guard report.isOpen else { return Messages.write(reason) }
         try? tenure.removeFolder()
-        Self.reportFailure(error, report)
+        Self.reportFailure(reason, report)
     }
 
-    static func reportFailure(_ error: any Error, _ report: SuccessorProcess.Report) {
-        report.tell(status: 1, messages: "Error: \(printable("\(error)", keepsLines: true))\n")
+    static func reportFailure(_ reason: String, _ report: SuccessorProcess.Report) {
+        report.tell(status: 1, messages: "Error: \(printable(reason, keepsLines: true))\n")
     }
 
     private static func writeMessages(to folder: MachineFolder) throws(RegistryError) {

@@ -251,9 +251,10 @@ class CountedMachine:
             return sum(struct.unpack("64Q", file.read())) / 1000
 
     def spend(self, action):
-        """The instructions of an action, in thousands, but for those of the idle guest in as much time."""
+        """The instructions of an action and what follows it, in thousands, but for those of the idle guest in as much time."""
         start, before = time.monotonic(), self.count()
         action()
+        time.sleep(0.5)  # what is put off belongs to it
         took, after = time.monotonic() - start, self.count()
         time.sleep(took)
         return 2 * after - before - self.count()

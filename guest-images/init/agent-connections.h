@@ -47,6 +47,7 @@ static void serve_slot(void *pointer) {
     struct agent_slot *slot = pointer;
     take_slot(slot);
     own_watch = -1;
+    go_first();
     CALL(close_range, 3, agent_port - 1, 0, 0, 0);  // init's: each program would have to close them
     if (slot->connection < 0) {
         has_box = prepare_box() == 0;

@@ -22,12 +22,10 @@ static void send_entry(const struct stat *status, const char *target) {
 
 static void send_file(int file) {
     for (;;) {
-        begin(FRAME_DATA);
-        long n = sys_read(file, message.bytes + 8, sizeof message.bytes - 8);
+        long n = read_frame(FRAME_DATA, file);
         if (n < 0) fail((int)n, "cannot read ", entry_path);
         if (n == 0) return;
-        message.count += (size_t)n;
-        send_message();
+        send_all();
     }
 }
 

@@ -124,7 +124,7 @@ static __thread struct {
     int input_ends;
     uint8_t frame[8];
     size_t frame_count;
-    size_t sent;                       // of `message`
+    size_t held;                       // of `message`: bytes that go with the next ones
     uint64_t held_signals;             // bit n - 1 for signal n
     int held_for;                      // tenths of a second
     uint8_t waiting[AGENT_INPUT_WINDOW];

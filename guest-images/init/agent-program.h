@@ -8,11 +8,8 @@
 
 // MARK: - Its streams
 
-static void send_or_wait(void) {
-    finish();
-    program.sent = 0;
-}
-static int is_sending(void) { return program.sent < message.count; }
+static int is_sending(void) { return message.count > program.held; }
+static int has_room(void) { return sizeof message.bytes - message.count > 1024; }
 
 static void kill_program(void) {
     CALL(kill, -program.process, AGENT_SIGKILL, 0, 0, 0);
@@ -153,15 +150,8 @@ static int read_messages(const struct agent_request *request, int may_read) {
 
 /// Makes a frame of what the program wrote, where there is something. Closes the stream at its end.
 static void read_output(int *stream, uint8_t type) {
-    begin(type);
-    long n = sys_read(*stream, message.bytes + 8, sizeof message.bytes - 8);
-    if (n > 0) {
-        message.count += (size_t)n;
-        send_or_wait();
-        return;
-    }
-    message.count = program.sent = 0;
-    if (n == -EINTR || (n == -EAGAIN && !program.has_exited)) return;
+    long n = read_frame(type, *stream);
+    if (n > 0 || n == -EINTR || (n == -EAGAIN && !program.has_exited)) return;
     if (*stream == program.input) program.input = -1;
     sys_close(*stream);
     *stream = -1;
@@ -173,18 +163,17 @@ static void serve_program(const struct agent_request *request) {
     connection_flags = DO_NOT_WAIT;
     stop_blocking(program.output, program.is_terminal ? O_RDWR : O_RDONLY);
     if (!program.is_terminal) stop_blocking(program.error_output, O_RDONLY);
-    message.count = program.sent = 0;
     // No event tells of what has been read already.
     if (!read_messages(request, 0)) leave(request);
     if (early.unread) await_bytes_beyond(early.unread);
     for (;;) {
-        if (!is_sending() && program.taken >= AGENT_INPUT_WINDOW / 4) {
+        if (has_room() && program.taken >= AGENT_INPUT_WINDOW / 4) {
             begin(FRAME_TAKEN);
             put_number(program.taken, 4);
-            send_or_wait();
+            finish();
             program.taken = 0;
         }
-        if (!is_sending() && program.has_exited) {
+        while (has_room() && program.has_exited) {
             // All that it wrote is there already; those who hold its streams still are no part of it.
             if (program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
             else if (program.error_output >= 0) read_output(&program.error_output, FRAME_ERROR_OUTPUT);
@@ -194,7 +183,11 @@ static void serve_program(const struct agent_request *request) {
                 put_number((uint32_t)program.status, 4);
                 return send_message();
             }
-            if (!is_sending()) continue;
+        }
+        if (is_sending()) {
+            long n = send_some();
+            if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
+            if (!message.count) program.held = 0;
         }
         int may_read = !is_sending() && !program.has_exited;
         struct pollfd set[] = {
@@ -207,14 +200,9 @@ static void serve_program(const struct agent_request *request) {
         int is_over = CALL(poll, set, sizeof set / sizeof *set, program.held_signals ? 100 : -1, 0, 0) == 0;
         if (is_over) send_held_signals(request);
         if (set[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_messages(request, 1)) leave(request);
-        if (set[0].revents & POLLOUT && is_sending()) {
-            long n = CALL(sendto, agent_connection, message.bytes + program.sent, message.count - program.sent, connection_flags, 0);
-            if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
-            if (n > 0) program.sent += (size_t)n;
-        }
         if (program.waiting_count && program.input >= 0 && set[1].revents) write_input();
         if (set[2].revents && !is_sending() && program.output >= 0) read_output(&program.output, FRAME_OUTPUT);
-        if (set[3].revents && !is_sending() && program.error_output >= 0)
+        if (set[3].revents && has_room() && program.error_output >= 0)
             read_output(&program.error_output, FRAME_ERROR_OUTPUT);
         if (set[4].revents) {
             int error = (int)CALL(wait4, program.process, &program.status, __WALL, 0, 0);
@@ -283,7 +271,10 @@ static void run_program(struct agent_request *request) {
     }
     if (group >= 0) sys_close(group);
     if (program.is_terminal) program.input = program.output;
-    for (int i = 0; i < 3; i++) sys_close(program.is_terminal ? i : program.streams[i]);
+    // The other ends of its outputs stay: that a program closes them, also when it ends, is nothing to wake up for.
+    if (program.is_terminal)
+        for (int i = 0; i < 3; i++) sys_close(i);
+    else sys_close(program.streams[0]);
     if (is_new) {
         // Its file systems stay until this process ends: the host hears of the program's end before the kernel has unmounted them.
         char path[64];
@@ -292,10 +283,12 @@ static void run_program(struct agent_request *request) {
     }
     begin(FRAME_STARTED);
     put_number((uint32_t)program.process, 4);
-    send_message();
+    if (request->options & OPTION_LATE_START) finish(), program.held = message.count;
+    else send_message();
     serve_program(request);
     // The program's terminal was put among this process's own streams.
     if (is_new || program.is_terminal) leave(request);
     if (program.input >= 0) sys_close(program.input);
+    for (int i = 1; i < 3; i++) sys_close(program.streams[i]);
     sys_close(program.end);
 }

@@ -57,6 +57,7 @@ static void take_slot(struct agent_slot *slot) {
 static void begin_operation(int connection) {
     agent_connection = connection;
     connection_flags = 0;
+    message.count = message.sent = 0;
     memset(&request, 0, offsetof(struct agent_request, settings));
     memset(&program, 0, offsetof(__typeof__(program), waiting));
     early.at = early.end = early.unread = 0;

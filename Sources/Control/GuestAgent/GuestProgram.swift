@@ -57,6 +57,8 @@ package struct GuestProgram: Hashable, Sendable {
     package var hasTerminal = false
     package var size: Terminal.Size?
     package var hasNoNewPrivileges = false
+    /// Whether the agent may tell of the start together with what it tells next, at the cost of one packet.
+    package var mayTellStartLate = false
     package var place = Place.guest
 
     package init(_ arguments: [String]) {
@@ -73,6 +75,7 @@ package struct GuestProgram: Hashable, Sendable {
         try send(AgentMessage(.hello, AgentMessage.bytes(version)))
         var options: UInt32 = hasTerminal ? 1 : 0
         if hasNoNewPrivileges { options |= 2 }
+        if mayTellStartLate { options |= 8 }
         switch place {
         case .guest: break
         case .newContainer(let container):

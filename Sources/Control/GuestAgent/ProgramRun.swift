@@ -41,6 +41,8 @@ package final class ProgramRun {
     private let signals: Signals
 
     private var hasStarted = false
+    /// The signals that were sent before the agent told of the start; `nil` where they wait for that.
+    private var earlySignals: [CInt]?
     private var inputIsOpen: Bool
     private var window = AgentMessage.inputWindow
     /// The bytes that one of the outputs has not taken yet.
@@ -79,6 +81,11 @@ package final class ProgramRun {
     ) throws(AgentError) -> WaitStatus {
         var program = program
         if program.hasTerminal, let size = input?.terminalSize { program.size = size }
+        if input == nil, !program.hasTerminal {
+            // Signals alone are sent to it.
+            program.mayTellStartLate = true
+            earlySignals = []
+        }
         try program.send { message throws(AgentError) in try connection.add(message.bytes) }
         return try serve(hasTerminal: program.hasTerminal, onStart: onStart)
     }
@@ -99,13 +106,15 @@ package final class ProgramRun {
         // At its end at once, as /dev/null is.
         if input == nil, !hasTerminal { try connection.add(AgentMessage(.inputEnd).bytes) }
         try connection.sendAdded()
+        // They are for the next attempt.
+        defer { if !hasStarted { earlySignals?.forEach(signals.send) } }
         while true {
             while waiting.isEmpty, let message = try connection.parser.next() {
                 if let status = try handle(message, onStart) { return status }
             }
             let ready = Poll.wait(for: [
                 (waiting.isEmpty ? connection.socket.descriptor : nil, .readable),
-                (hasStarted ? signals.event.descriptor : nil, .readable),
+                (hasStarted || earlySignals != nil ? signals.event.descriptor : nil, .readable),
                 (inputIsOpen && hasStarted && window > 0 ? input?.descriptor : nil, .readable),
                 (waiting.isEmpty ? nil : waitingFor.descriptor, waitingFor.roomEvent),
             ])
@@ -167,6 +176,7 @@ package final class ProgramRun {
     }
 
     private func pass(_ signal: CInt) {
+        if !hasStarted { earlySignals?.append(signal) }
         if signal == SIGWINCH {
             guard let size = input?.terminalSize else { return }
             return send(AgentMessage(.size, size.payload))

@@ -21,6 +21,18 @@ struct AgentTests {
         #expect(ending == .init(status: .exited(3), output: "out\n", errorOutput: "err\n"))
     }
 
+    @Test func `the start of a short program is told with its end, in one piece, where the host may wait`() throws {
+        try HostedAgent.with { agent in
+            var (bytes, program, parser) = ([UInt8](), program("true"), AgentMessageParser())
+            program.mayTellStartLate = true
+            try program.send { bytes += $0.bytes }
+            try agent.socketDescriptor.write(all: bytes)
+            parser.append(try agent.socketDescriptor.readSome(limit: 4096))
+            #expect(try parser.next()?.kind == .started)
+            #expect(try parser.next()?.kind == .exit)
+        }
+    }
+
     @Test func `standard input reaches the program up to its end, also more of it than a pipe holds`() throws {
         let input = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
         let ending = try HostedAgent().run(program("wc", "-c"), input: input)

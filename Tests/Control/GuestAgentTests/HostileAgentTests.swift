@@ -61,6 +61,30 @@ import Testing
         }
     }
 
+    @Test func `a signal that came before the program started is for the next attempt too`() throws {
+        let signals = try ProgramRun.Signals()
+        signals.send(SIGTERM)
+        let missing = AgentMessage(.failed, [3, 0, 0, 0] + Array("no such container: box\0".utf8))
+        let end = AgentMessage(.exit, [15, 0, 0, 0])
+        for answers in [[missing], [AgentMessage(.started, [1, 0, 0, 0]), end]] {
+            let pair = try UnixSocketPair()
+            let run = ProgramRun(AgentConnection(pair.one), input: nil, signals: signals)
+            // The signal is on its way before anything is answered.
+            let guest = try HostThread("guest") { [other = pair.other.borrowed] in
+                var (parser, kinds) = (AgentMessageParser(), [AgentMessage.Kind]())
+                while !kinds.contains(.signal), let bytes = try? other.readSome(limit: 4096), !bytes.isEmpty {
+                    parser.append(bytes)
+                    while let message = try? parser.next() { kinds.append(message.kind) }
+                }
+                try? other.write(all: answers.flatMap(\.bytes))
+            }
+            let result = Result { () throws(AgentError) in try run.run(GuestProgram(["sleep"])) }
+            guest.join()
+            let isMissing = (try? result.get()) == nil
+            #expect(isMissing == (answers == [missing]))
+        }
+    }
+
     @Test(arguments: [[AgentMessage(.output, [65])], [AgentMessage(.exit)], [AgentMessage(.hello)]])
     func `a guest that runs nothing but says so harms nobody`(answers: [AgentMessage]) throws {
         let pair = try UnixSocketPair()

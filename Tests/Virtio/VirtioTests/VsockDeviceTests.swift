@@ -19,6 +19,40 @@ import Virtio
         #expect(fixture.device.configuration(UInt64.self, at: 0) == 7)
     }
 
+    // MARK: - Interrupts
+
+    @Test func `the guest's packet is returned at once, and the interrupt for the answer tells of it`() throws {
+        let (program, hostPort) = try fixture.connected(to: 22)
+        fixture.driver.queues[0].setInterrupts(areWanted: true)
+        let before = fixture.driver.interrupt.current.usedBuffers
+        let returned = fixture.driver.queues[1].rings.usedIndex
+        try fixture.send(.readWrite, from: 22, to: hostPort, data: Array("question".utf8), takesBack: false)
+        #expect(fixture.driver.queues[1].rings.usedIndex == returned + 1)
+        #expect(try program.read() == "question")
+        #expect(fixture.driver.interrupt.current.usedBuffers == before)
+        program.write("answer")
+        try fixture.expect(.readWrite)
+        #expect(fixture.driver.interrupt.current.usedBuffers == before + 1)
+    }
+
+    @Test func `a packet that has no answer is announced a little later`() throws {
+        let (_, hostPort) = try fixture.connected(to: 22)
+        let before = fixture.driver.interrupt.current.usedBuffers
+        try fixture.send(.creditUpdate, from: 22, to: hostPort, takesBack: false)
+        try Deadline.wait(for: "an interrupt") {
+            fixture.device.handleEvents()
+            return fixture.driver.interrupt.current.usedBuffers > before
+        }
+        #expect(fixture.driver.interrupt.current.usedBuffers == before + 1)
+    }
+
+    @Test func `a guest that sends many packets hears of them before it has no descriptors left`() throws {
+        let (_, hostPort) = try fixture.connected(to: 22)
+        let before = fixture.driver.interrupt.current.usedBuffers
+        for _ in 0..<64 { try fixture.send(.creditUpdate, from: 22, to: hostPort, takesBack: false) }
+        #expect(fixture.driver.interrupt.current.usedBuffers > before)
+    }
+
     // MARK: - From the host
 
     @Test(arguments: ["CONNECT 22\n", "connect 22\n", "Connect  22\r\n"])

@@ -70,12 +70,13 @@ final class VsockFixture {
         return (packet, data)
     }
 
-    /// Sends a packet of the guest's.
+    /// Sends a packet of the guest's, which takes the buffer back or else waits for an interrupt.
     func send(
         _ operation: VsockPacket.Operation,
         from guestPort: UInt32,
         to hostPort: UInt32,
         data: [UInt8] = [],
+        takesBack: Bool = true,
         change: (inout VsockPacket) -> Void = { _ in }
     ) throws {
         var packet = VsockPacket()
@@ -89,7 +90,7 @@ final class VsockFixture {
         change(&packet)
         let readable = data.isEmpty ? [packet.bytes] : [packet.bytes, data]
         let token = try driver.request(readable: readable, queue: 1)
-        _ = try driver.reply(to: token)
+        if takesBack { _ = try driver.reply(to: token) }
     }
 
     // MARK: - The host

@@ -157,6 +157,9 @@ package final class Virtqueue {
         counters.nextAvailable &-= UInt16(truncatingIfNeeded: count)
     }
 
+    /// Indicates whether the driver still has most of its descriptors, beside those of buffers returned since `takeNotification`.
+    var hasFewUnannounced: Bool { Int(counters.nextUsed &- counters.lastNotified) < rings.size / 4 }
+
     /// Returns whether the driver wants an interrupt for the buffers returned since the last call (2.7.7.2).
     package func takeNotification() -> Bool {
         let (old, new) = (counters.lastNotified, counters.nextUsed)

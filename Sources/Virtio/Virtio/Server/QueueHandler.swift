@@ -10,6 +10,10 @@ package protocol QueueHandler: ~Copyable, SendableMetatype {
     /// The server calls `receive` for such a queue, and `handle` for all others.
     func isReceiving(_ queue: Int) -> Bool
 
+    /// The virtqueue whose returned buffers nobody waits for, if there is one: the interrupt for another virtqueue announces a few of them
+    /// too, and without one they are announced a little later.
+    var patientQueue: Int? { get }
+
     /// Carries out the driver's request in the chain of `slot`.
     ///
     /// The server calls this again for the same chain after `.wait` and `.blocked`, so it must not keep anything of a
@@ -41,6 +45,7 @@ package protocol QueueHandler: ~Copyable, SendableMetatype {
 
 extension QueueHandler where Self: ~Copyable {
     package func isReceiving(_ queue: Int) -> Bool { false }
+    package var patientQueue: Int? { nil }
 
     package mutating func handle(_ slot: Int, _ queues: inout ServedQueues) throws(VirtqueueFault) -> ChainOutcome {
         .done(written: 0)

@@ -104,13 +104,14 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     mutating func resumeThrottled() {
         throttleEnd = nil
+        queues.notify()
         backlog.formUnion(throttled)
         throttled.removeAll()
         serveBacklog()
     }
 
     private mutating func serveBacklog() {
-        defer { queues.notify() }
+        defer { if queues.notify(unlessOnly: handler.patientQueue) { armThrottle(after: QueueServerLimits.patience) } }
         guard queues.isActive, !isFaulty else { return }
         queues.turnByteCount = QueueServerLimits.turnByteMaximum
         backlog.formUnion(blocked)
@@ -213,6 +214,10 @@ struct QueueServerCore<Handler: QueueHandler & ~Copyable>: ~Copyable {
 
     private mutating func wait(_ delay: Duration, _ index: Int) {
         throttled.insert(index)
+        armThrottle(after: delay)
+    }
+
+    private mutating func armThrottle(after delay: Duration) {
         let end = ContinuousClock.now + delay
         // The timer belongs to all virtqueues; an earlier end stands.
         if let throttleEnd, throttleEnd <= end { return }
@@ -227,4 +232,6 @@ enum QueueServerLimits {
     static let turnByteMaximum = 16 << 20
     /// The bytes on their way to or from a disk: less than a second of a slow one.
     static let inFlightByteMaximum = 64 << 20
+    /// The time for which the returned buffers of a patient virtqueue wait for another interrupt.
+    static let patience = Duration.milliseconds(100)
 }

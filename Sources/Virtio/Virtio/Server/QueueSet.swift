@@ -9,6 +9,8 @@ struct QueueSet: Hashable {
 
     var isEmpty: Bool { bits == 0 }
 
+    func isOnly(_ queue: Int) -> Bool { bits == 1 << UInt64(queue) }
+
     func contains(_ queue: Int) -> Bool { bits & 1 << UInt64(queue) != 0 }
 
     mutating func insert(_ queue: Int) { bits |= 1 << UInt64(queue) }

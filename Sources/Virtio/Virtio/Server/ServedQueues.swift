@@ -171,13 +171,19 @@ package struct ServedQueues: ~Copyable {
     mutating func noteReturned(_ queue: Int) { returned.insert(queue) }
 
     /// Raises one interrupt for all returned buffers, where the driver wants it.
-    mutating func notify() {
-        guard !returned.isEmpty, isActive else { return }
+    ///
+    /// - Parameter patient: A virtqueue whose buffers wait for those of another one, as long as they are few.
+    /// - Returns: Whether they do.
+    @discardableResult
+    mutating func notify(unlessOnly patient: Int? = nil) -> Bool {
+        guard !returned.isEmpty, isActive else { return false }
+        if let patient, returned.isOnly(patient), queues[patient]?.hasFewUnannounced == true { return true }
         var isWanted = false
         while let index = returned.popFirst(from: 0) {
             if queues[index]?.takeNotification() == true { isWanted = true }
         }
         if isWanted { interrupt?.notifyUsedBuffers() }
+        return false
     }
 
     /// The positions of the virtqueues; exact when nothing is in flight.

@@ -35,6 +35,9 @@ struct VsockHandler: QueueHandler {
     /// Ends all connections, and notifies the guest, as soon as the device's thread serves its queues.
     mutating func endConnections() { resetNews = .due }
 
+    // A guest frees what it sent when an answer or new credit comes, and waits for neither buffers nor memory before that.
+    var patientQueue: Int? { Self.sendQueue }
+
     func isReceiving(_ queue: Int) -> Bool { queue != Self.sendQueue }
 
     // MARK: - From the guest

@@ -216,7 +216,7 @@ let package = Package(
         .swift(
             "Tests/Support/TestSupport",
             uses: [
-                "CKVM", "CStorage", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "Storage",
+                "CHost", "CKVM", "CStorage", "Host", "KVM", "GuestMemory", "Interpreter", "Devices", "Storage",
                 "Virtio", logging, systemPackage,
             ]
         ),
@@ -269,7 +269,8 @@ let package = Package(
         .tests(
             "Tests/Virtio/VirtioTests",
             uses: [
-                "Virtio", "GuestMemory", "Host", "Devices", "MachineModel", "Network", "Storage", "TestSupport",
+                "CHost", "Virtio", "GuestMemory", "Host", "Devices", "MachineModel", "Network", "Storage",
+                "TestSupport",
                 logging,
                 systemPackage,
             ]

@@ -18,8 +18,8 @@ operations=${1:-1000000}
 seed=${2:-$(date +%s)}
 rounds=10
 work=$(mktemp -d)
-export MARTLET=${MARTLET:-$PWD/.build/release/martlet} XDG_RUNTIME_DIR=$work/run
-mkdir -m 700 "$XDG_RUNTIME_DIR"
+export MARTLET=${MARTLET:-$PWD/.build/release/martlet} MARTLET_RUNTIME_DIR=$work/run
+mkdir -m 700 "$MARTLET_RUNTIME_DIR"
 finish() {
     "$MARTLET" rm --force m > /dev/null 2>&1 || true
     ip link delete torture 2> /dev/null || true
@@ -35,7 +35,7 @@ ip link set torture up
 
 fail() {
     echo "torture: $1 (seed $seed, $vcpus vCPUs, ${devices[*]})" >&2
-    tail -n 3 "$XDG_RUNTIME_DIR/martlet/m/monitor.log" >&2 || true
+    tail -n 3 "$MARTLET_RUNTIME_DIR/m/monitor.log" >&2 || true
     "$MARTLET" logs m 2> /dev/null | tail -c 300 | tr -cd '\n -~' >&2 || true
     exit 1
 }

@@ -154,8 +154,8 @@ final class IOUringEngine: StorageEngine {
         if prepared.contains(where: { jobs[$0]?.isTransfer == true }) { commit() }
         takeFromRing()
         while jobs.contains(where: { $0?.isTransfer == true }) {
-            // A reset comes on a vCPU's thread, which may make no call of the ring. The kernel completes requests without it.
-            usleep(50)
+            // The kernel completes requests without a call of the ring.
+            waitForCancelled()
             takeFromRing()
         }
         // What goes on is for the thread that takes completions.

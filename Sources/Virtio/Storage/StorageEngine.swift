@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import Host
 
 /// Does the input and output of one disk.
@@ -28,5 +29,9 @@ package protocol StorageEngine: AnyObject {
     /// Ends reads and writes: when it returns, none touches the memory of its vectors any more.
     ///
     /// Each of them completes all the same, with `Errno.canceled` where it was not done. Flushes and ranges go on.
+    /// May be called on a vCPU's thread, which has few system calls.
     func cancel()
 }
+
+/// Waits a moment for transfers that are being cancelled, by a call that a vCPU's thread may make: neither the ring's nor poll(2).
+func waitForCancelled() { usleep(50) }

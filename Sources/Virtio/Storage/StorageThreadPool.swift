@@ -141,11 +141,7 @@ final class StorageThreadPool: Sendable {
     func cancelTransfers() {
         isCancelling.store(true, ordering: .sequentiallyConsistent)
         defer { isCancelling.store(false, ordering: .sequentiallyConsistent) }
-        while state.withLock({ $0.cancelWaiting() }) > 0 {
-            // Tells of the first completion only, so look again before long.
-            var set = pollfd(fd: event.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
-            if unsafe poll(&set, 1, 10) > 0 { event.take() }
-        }
+        while state.withLock({ $0.cancelWaiting() }) > 0 { waitForCancelled() }
     }
 
     private func work(_ worker: Int) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CHost
-import Dispatch
 import Glibc
 import Host
 import Storage
@@ -159,34 +158,25 @@ import Testing
 
     @Test(.enabled(if: Sandbox.hasFilters, "a sanitizer makes calls of its own"))
     func `a vCPU's thread, on which a reset comes, cancels with its own system calls`() async {
-        await #expect(processExitsWith: .success) {
-            let fixture = try EngineFixture(.ioUring, byteCount: 16 << 20, isDirect: true)
-            let requests = (0..<32).map { slot in
-                fixture.request(.write(isDurable: true), slot: slot, offset: UInt64(slot) << 19, vectors: [1 << 19])
-            }
-            let (turn, end) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-            // The two threads take turns.
-            nonisolated(unsafe) let engine = fixture.engine
-            let thread = try HostThread("vcpu 0") {
-                guard chost_filter_prepare(CHOST_FILTER_ENFORCE, -1, -1) == 0 else { _exit(2) }
-                guard chost_filter_install(CInt(CHOST_VCPU), 0) == 0 else { _exit(3) }
-                for _ in 0..<16 {
-                    turn.wait()
-                    unsafe engine.cancel()
-                    end.signal()
-                }
-            }
-            // The first writes allocate the file's blocks, which takes the submission long.
-            for _ in 0..<16 {
-                for request in requests { fixture.engine.submit(request) }
-                fixture.engine.commit()
-                turn.signal()
-                end.wait()
-                var count = 0
-                while fixture.engine.takeCompletion() != nil { count += 1 }
-                #expect(count == 32)
-            }
-            thread.join()
+        await #expect(processExitsWith: .success) { try Self.cancelOnVCPU(.ioUring) }
+        await #expect(processExitsWith: .success) { try Self.cancelOnVCPU(.threads) }
+    }
+
+    private static func cancelOnVCPU(_ kind: StorageEngineKind) throws {
+        let fixture = try EngineFixture(kind, byteCount: 16 << 20, isDirect: true)
+        let requests = (0..<32).map { slot in
+            fixture.request(.write(isDurable: true), slot: slot, offset: UInt64(slot) << 19, vectors: [1 << 19])
+        }
+        // The two threads take turns.
+        nonisolated(unsafe) let engine = fixture.engine
+        // The first writes allocate the file's blocks, which takes the submission long.
+        for _ in 0..<16 {
+            for request in requests { fixture.engine.submit(request) }
+            fixture.engine.commit()
+            try callInSandbox(as: CInt(CHOST_VCPU)) { unsafe engine.cancel() }
+            var count = 0
+            while fixture.engine.takeCompletion() != nil { count += 1 }
+            #expect(count == 32)
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Host
 import SystemPackage
 import TestSupport
@@ -209,6 +210,32 @@ import Virtio
         }
         #expect(received == sent)
         #expect(fixture.device.connectionCount == 0)
+    }
+
+    @Test(.enabled(if: Sandbox.hasFilters, "a sanitizer makes calls of its own"))
+    func `a vCPU's thread, on which a reset comes, ends connections with its own system calls`() async {
+        await #expect(processExitsWith: .success) {
+            let fixture = try VsockFixture()
+            let (idle, _) = try fixture.connected(to: 21)
+            let (program, hostPort) = try fixture.connected(to: 22)
+            var sent: [UInt8] = []
+            var forwarded: UInt32 = 0
+            while UInt32(sent.count) &- forwarded < 65536 {
+                try fixture.send(.readWrite, from: 22, to: hostPort, data: Self.bytes(4096))
+                sent += Self.bytes(4096)
+                while let (packet, _) = try fixture.receive() { forwarded = packet.forwardedCount }
+            }
+            let device = fixture.device
+            try callInSandbox(as: CInt(CHOST_VCPU)) { device.reset() }
+            #expect(try idle.read() == nil)
+            var received: [UInt8] = []
+            while let bytes = try program.readBytes() {
+                received += bytes
+                device.handleEvents()
+            }
+            #expect(received == sent)
+            #expect(device.connectionCount == 0)
+        }
     }
 
     @Test func `a program that has gone altogether ends both directions`() throws {

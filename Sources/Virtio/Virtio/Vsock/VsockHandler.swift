@@ -66,6 +66,7 @@ struct VsockHandler: QueueHandler {
         if queue == Self.eventQueue { return try tellOfReset(&queues) }
         // A connection that is made before the guest has dropped the old ones would be dropped with them.
         guard resetNews == .none else { return .idle }
+        muxer.acceptAgain()
         var turn = Self.turnPacketMaximum
         while muxer.hasPackets {
             guard turn > 0, !queues.isTurnOver else { return .again }

@@ -7,6 +7,7 @@ import SystemPackage
 extension VsockMuxer {
     /// Takes an event of the set.
     mutating func handle(_ event: DescriptorSet.Event) {
+        defer { acceptAgain() }
         guard event.token != Self.listenerToken else { return accept() }
         // It may have been removed after the event was taken.
         guard let connection = connections[event.token] else { return }
@@ -45,11 +46,16 @@ extension VsockMuxer {
                 }
                 readGreeting(of: connection)
             } catch {
-                // No event comes again for those that wait: the next connection that is removed makes room.
+                // No event comes again for those that wait.
                 isAcceptDue = true
                 return
             }
         }
+    }
+
+    /// Accepts those for whom there was no descriptor, as a connection that was removed may have left one.
+    mutating func acceptAgain() {
+        if isAcceptDue { accept() }
     }
 
     /// A client that never names a port must not keep others out.

@@ -276,7 +276,8 @@ struct VsockMuxer {
 
     /// Removes a connection from the guest's view, and continues writing its data.
     private mutating func detach(_ connection: VsockConnection) {
-        guard !connection.isFlushed, connection.flush(), !connection.isFlushed else { return remove(connection) }
+        guard !connection.isFlushed else { return remove(connection) }
+        // Its socket was full: an event tells of room.
         keys[connection.key] = nil
         connection.state = .lingering
     }
@@ -286,10 +287,11 @@ struct VsockMuxer {
         guard connections.removeValue(forKey: connection.token) != nil else { return }
         set.remove(connection.socket.descriptor)
         statistics.connectionsRemoved += 1
-        if isAcceptDue { accept() }
     }
 
     /// Forgets the driver: its connections end, and clients that still wait for a guest keep waiting.
+    ///
+    /// Also for a vCPU's thread, on which a reset comes: it may close sockets, and neither write to them nor accept others.
     mutating func forgetGuest() {
         resets.removeAll()
         listed.removeAll()

@@ -14,6 +14,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -121,7 +122,7 @@ static const struct value requests[] = {
     {KVM_SET_PIT2, C}, {KVM_IRQFD, VC}, {KVM_IOEVENTFD, VC}, {KVM_IRQ_LINE, VC}, {KVM_CHECK_EXTENSION, C},
     {KVM_GET_MSR_INDEX_LIST, C}, {KVM_GET_DIRTY_LOG, C}, {KVM_CLEAR_DIRTY_LOG, C}, {KVM_SET_USER_MEMORY_REGION, C},
     // Disks.
-    {BLKGETSIZE64, C}, {BLKSSZGET, C}, {BLKPBSZGET, C}, {BLKROGET, C}, {BLKDISCARD, DC}, {BLKZEROOUT, DC},
+    {BLKGETSIZE64, C}, {BLKSSZGET, C}, {BLKPBSZGET, C}, {BLKIOOPT, C}, {BLKROGET, C}, {BLKDISCARD, DC}, {BLKZEROOUT, DC},
     {BLKFLSBUF, DC}, {FICLONE, C}, {FICLONERANGE, C}, {FS_IOC_GETFLAGS, C}, {FS_IOC_FIEMAP, C},
     // Networks.
     {TUNSETOFFLOAD, V | DC}, {TUNSETVNETHDRSZ, V | DC}, {TUNSETVNETLE, V | DC}, {TUNGETIFF, DC},
@@ -356,6 +357,13 @@ static int build(struct program *p, int kinds) {
     return p->count;
 }
 
+// One for all threads: on their stacks it would be most of what many of them ever use.
+static struct {
+    struct program program;
+    int kinds;
+    enum chost_filter_mode mode;
+} built;
+
 int chost_has_filters(void) {
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -366,12 +374,19 @@ int chost_has_filters(void) {
 }
 
 int chost_filter_install(int kinds, int all_threads) {
-    struct program program = {.count = 0};
-    build(&program, kinds);
-    struct sock_fprog filter = {program.count, program.steps};
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     // Signals of this kind are blocked on the workers of Dispatch.
     chost_unblock_signal(SIGSYS);
+    pthread_mutex_lock(&lock);
+    if (built.kinds != kinds || built.mode != refusal.mode) {
+        built.program.count = 0;
+        build(&built.program, kinds);
+        built.kinds = kinds;
+        built.mode = refusal.mode;
+    }
+    struct sock_fprog filter = {built.program.count, built.program.steps};
     long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0, &filter);
+    pthread_mutex_unlock(&lock);
     // The id of a thread that has filters of its own.
     return result > 0 ? -EBUSY : chost_result((int)result);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
+import Host
 import Storage
 import SystemPackage
 import TestSupport
@@ -55,6 +57,18 @@ struct LoopDeviceTests {
         let error = perform(engine, fixture, isDirect ? .read : .write(isDurable: true))
         if isDirect { #expect(error == .ioError) }
         #expect(engine.inFlightCount == 0)
+    }
+
+    @Test(.enabled(if: Sandbox.hasFilters, "a sanitizer makes calls of its own"))
+    func `a request may give a disk a block device`() async {
+        await #expect(processExitsWith: .success) {
+            let device = try LoopDevice(byteCount: 1 << 20)
+            let path = FilePath(device.path)
+            try callInSandbox(as: CInt(CHOST_CONTROL)) {
+                let disk = try? DiskFile(path: path, isReadOnly: false, isDirect: false)
+                if disk?.byteCount != 1 << 20 { _exit(1) }
+            }
+        }
     }
 
     @Test func `a block device that is read-only is a disk for reading only`() throws {

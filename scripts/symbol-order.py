@@ -97,7 +97,7 @@ def answer(api, method="GET", target="/", body=None):
 
 
 def configure(monitor, machine, folder):
-    """Returns what a monitor calls to be configured and started by requests, and for a guest that uses its metadata."""
+    """Returns what a monitor calls to be configured, started, changed and saved by requests, and for a guest that uses its metadata."""
     ask = "ifconfig eth0 10.0.0.2; ip route add 169.254.169.254 dev eth0; wget -O- http://169.254.169.254/text"
     machine["boot-source"]["boot_args"] += f' martlet.run="{ask}"'
     api, metrics, frames = f"{folder}/start", f"{folder}/metrics", socket.socket(socket.AF_UNIX)
@@ -108,7 +108,14 @@ def configure(monitor, machine, folder):
     requests += [("/drives/root", machine["drives"][0]), ("/network-interfaces/net", network)]
     requests += [("/mmds/config", {"network_interfaces": ["net"]}), ("/mmds", {"text": "metadata"})]
     requests += [("/vsock", {"guest_cid": 3, "uds_path": f"{folder}/vsock"}), ("/actions", {"action_type": "InstanceStart"})]
-    requests += [("/actions", {"action_type": "FlushMetrics"})]
+    flush = ("/actions", {"action_type": "FlushMetrics"})
+    requests += [flush]
+    limits = {"ops": {"size": 1000, "refill_time": 100}}
+    changes = [("/drives/root", {"drive_id": "root", "path_on_host": machine["drives"][0]["path_on_host"], "rate_limiter": limits})]
+    changes += [("/network-interfaces/net", {"iface_id": "net", "rx_rate_limiter": limits}), ("/mmds", {"text": "changed"})]
+    changes += [("/vm", {"state": "Resumed"}), ("/vm", {"state": "Paused"})]
+    files = {"snapshot_path": f"{folder}/state", "mem_file_path": f"{folder}/memory"}
+    saves = [("/snapshot/create", files | {"snapshot_type": kind}) for kind in ("Full", "Diff")]
     failures = []
     process = start([monitor, "--api-sock", api, "--metrics-path", metrics, "--log-path", f"{folder}/log", "--level", "Debug"])
 
@@ -117,7 +124,11 @@ def configure(monitor, machine, folder):
         with contextlib.suppress(OSError):
             while not os.path.exists(api):
                 time.sleep(0.1)
-            failures.extend(text for text in (answer(api, "PUT", *request) for request in requests) if " 204 " not in text)
+            steps = [("PUT", *request) for request in requests] + [("PATCH", *request) for request in changes]
+            steps += [("PUT", *request) for request in saves] + [("PATCH", "/vm", {"state": "Resumed"}), ("PUT", *flush)]
+            failures.extend(text for text in (answer(api, *step) for step in steps) if " 204 " not in text)
+            for target in ("/", "/vm/config", "/mmds", "/martlet/stats"):
+                answer(api, "GET", target)
             if failures:
                 os.kill(process, signal.SIGKILL)
 

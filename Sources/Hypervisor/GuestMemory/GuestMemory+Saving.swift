@@ -12,6 +12,9 @@ extension GuestMemory {
         package fileprivate(set) var written: [Range<UInt64>] = []
     }
 
+    /// The bytes that are looked at, and read from an earlier file, at a time: a part of a chunk.
+    private static let stepByteCount: UInt64 = 256 << 10
+
     /// Writes memory to a file, region after region, with holes for the pages that are all zeros, or as they are in another file.
     ///
     /// No vCPU runs and no device works meanwhile.
@@ -40,9 +43,9 @@ extension GuestMemory {
                 guard isWanted() else {
                     throw .host(operation: "write", byteCount: byteCount - offset, .canceled)
                 }
-                // To the next border of a chunk in the file, which need not be one in the region.
+                // To the next border of a step in the file, which need not be one in the region.
+                let count = min(Self.stepByteCount - offset % Self.stepByteCount, region.byteCount - position)
                 let chunkOffset = offset % MemoryChecksum.chunkByteCount
-                let count = min(MemoryChecksum.chunkByteCount - chunkOffset, region.byteCount - position)
                 try region.save(
                     position..<position + count,
                     to: file,
@@ -85,7 +88,7 @@ extension GuestMemoryRegion {
     /// Writes the pages of `range` that are not zero, or not as they were.
     ///
     /// - Parameters:
-    ///   - range: At most a chunk of the region.
+    ///   - range: Within a chunk.
     ///   - file: The memory file.
     ///   - offset: The place of the range's start in the file.
     ///   - pages: The kernel's knowledge of this process's pages.

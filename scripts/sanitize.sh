@@ -22,6 +22,9 @@ if [ "$sanitizer" = thread ]; then
     mutex=$scratch/swift-mutex.so
     clang -O1 -Wall -Wextra -Werror -shared -fPIC -o "$mutex" Tests/Support/ThreadSanitizer/SwiftMutex.c
     export LD_PRELOAD=$PWD/$mutex
+    # Threads that have ended are not waited for where the process ends with its machine. A restore goes on in a copy of the
+    # process, which starts threads.
+    export TSAN_OPTIONS=report_thread_leaks=0:die_after_fork=0
 else
     # The runtime keeps much of what it makes once for as long as the process lives.
     export ASAN_OPTIONS=detect_leaks=0

@@ -178,6 +178,8 @@ def check_engine(name, call, network):
     check(f"{name}: a program that cannot be run", ended.status == 126, ended)
     ended = run("wc", "-l", text="one\ntwo\n", options=["-i"])
     check(f"{name}: input to its end", ended.out.strip() == "2", ended)
+    ended = run("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done", options=["--pids-limit", "6"])
+    check(f"{name}: a limit of processes", ended.status != 0 and "can't fork" in ended.errors, ended)
     ended = Answer([*call, "run", "--rm", *none, "-v", f"{folder}:/x", "box", "true"])
     check(f"{name}: a folder to write to is refused in words",
           ended.status in (125, 126, 127) and "mount it read-only" in ended.errors, ended)

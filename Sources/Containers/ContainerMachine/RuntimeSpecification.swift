@@ -108,6 +108,7 @@ package enum RuntimeSpecification {
     ///   - base: The guest's disk with the root file system.
     ///   - scratch: The guest's disk for the container's writes.
     ///   - interfaces: Its network.
+    ///   - guestMiB: The memory of its machine, where it is alone there.
     ///   - member: Its place in the pod whose machine the guest is; `nil` for a container that is alone there.
     /// - Returns: The program, in a container of its own.
     /// - Throws: `Problem`.
@@ -116,6 +117,7 @@ package enum RuntimeSpecification {
         base: String,
         scratch: String,
         interfaces: [GuestContainer.Interface] = [],
+        guestMiB: Int = 0,
         of member: PodMember? = nil
     ) throws(Problem) -> GuestProgram {
         var program = try program(configuration["process"])
@@ -135,6 +137,14 @@ package enum RuntimeSpecification {
             member.apply(configuration, to: &container)
         } else {
             container.time = .now
+            // The machine is as large as the limits of memory and processors, and the host's control group holds its processes. Linux has
+            // one thread for each 128 KiB of memory at most: larger limits hold without a control group in the guest.
+            let limit = configuration["linux"]["resources"]["pids"]["limit"].integerValue ?? 0
+            if limit > 0, limit < guestMiB * 8 {
+                var membership = GuestContainer.Membership()
+                membership.processLimit = UInt64(limit)
+                container.membership = membership
+            }
         }
         program.place = .newContainer(container)
         return program

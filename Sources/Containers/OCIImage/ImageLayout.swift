@@ -12,6 +12,8 @@ package struct ImageLayout {
         package let path: FilePath
         /// The SHA-256 of the file, in hexadecimal; `nil` where nothing vouches for it.
         package let digest: String?
+        /// The same of what it unpacks to (`diff_id`); `nil` where the image does not say.
+        package internal(set) var contents: String?
     }
 
     /// The names in the image, from the lowest layer up.
@@ -71,7 +73,7 @@ package struct ImageLayout {
         self.configuration = ImageConfiguration(configuration["config"])
         var layers: [Blob] = []
         for layer in manifest["layers"].elements { layers.append(try Self.blob(layer, in: folder)) }
-        self.layers = layers
+        self.layers = try Self.layers(layers, as: configuration, folder)
     }
 
     private static func isOfThisPlatform(_ descriptor: JSONValue) -> Bool {
@@ -88,8 +90,28 @@ package struct ImageLayout {
         throw ImageError("\(folder) has an image for \(platform); machines run linux/amd64")
     }
 
+    /// Adds to the layers what the image's configuration, which was written before they were packed, says that they unpack to.
+    private static func layers(
+        _ layers: [Blob],
+        as configuration: JSONValue,
+        _ folder: FilePath
+    ) throws(ImageError) -> [Blob] {
+        guard case .array(let digests) = configuration["rootfs"]["diff_ids"] else { return layers }
+        guard digests.count == layers.count else {
+            throw ImageError("\(folder): the image has \(layers.count) layers, and its configuration \(digests.count)")
+        }
+        var result = layers
+        for (index, name) in digests.enumerated() { result[index].contents = try Self.digest(name, folder) }
+        return result
+    }
+
     private static func blob(_ descriptor: JSONValue, in folder: FilePath) throws(ImageError) -> Blob {
-        guard let name = descriptor["digest"].string, name.hasPrefix("sha256:") else {
+        let digest = try digest(descriptor["digest"], folder)
+        return Blob(path: folder.appending("blobs").appending("sha256").appending(digest), digest: digest)
+    }
+
+    private static func digest(_ value: JSONValue, _ folder: FilePath) throws(ImageError) -> String {
+        guard let name = value.string, name.hasPrefix("sha256:") else {
             throw ImageError("\(folder): a part of the image has no SHA-256 digest")
         }
         let digest = String(name.dropFirst(7))
@@ -97,7 +119,7 @@ package struct ImageLayout {
         guard digest.utf8.count == 64,
             digest.utf8.allSatisfy({ (0x30..<0x3a).contains($0) || (0x61..<0x67).contains($0) })
         else { throw ImageError("\(folder): '\(printable(name))' is not a digest") }
-        return Blob(path: folder.appending("blobs").appending("sha256").appending(digest), digest: digest)
+        return digest
     }
 
     // MARK: - docker save
@@ -118,7 +140,7 @@ package struct ImageLayout {
         for layer in chosen["Layers"].elements {
             layers.append(Blob(path: try Self.file(layer, in: folder), digest: nil))
         }
-        self.layers = layers
+        self.layers = try Self.layers(layers, as: configuration, folder)
     }
 
     private static func file(_ value: JSONValue, in folder: FilePath) throws(ImageError) -> FilePath {

@@ -51,7 +51,7 @@ package struct StoredImage: Hashable, Sendable {
         _ report: (String) -> Void
     ) throws -> StoredImage {
         var digests: [String] = []
-        for layer in layout.layers { digests.append(try layer.digest ?? digest(of: layer.path)) }
+        for layer in layout.layers { digests.append(try layer.digest ?? digest(of: layer)) }
         let key = "layers-" + SHA256.hex(of: Array(digests.joined(separator: " ").utf8))
         let entry = try cache.make(key) { draft in
             report("making the image's file system (\(layout.layers.count) layers), which later runs reuse")
@@ -64,10 +64,15 @@ package struct StoredImage: Hashable, Sendable {
             for layer in layout.layers {
                 tree.startLayer()
                 var reader = TarReader(tree)
+                // A layer that is not packed is what it unpacks to, and `digest(of:)` has checked those that have no digest.
+                let isChecked = layer.digest == nil || layer.contents == nil || layer.contents == layer.digest
+                var hash = SHA256()
                 try BlobReader.read(layer.path, digest: layer.digest) { bytes throws(ImageError) in
+                    if !isChecked { hash.add(bytes) }
                     try reader.append(bytes)
                 }
                 try reader.finish()
+                if !isChecked { try check(hash.finish(), of: layer) }
                 tree = reader.sink
             }
             let listing = try TreeListing(of: folder)
@@ -77,11 +82,19 @@ package struct StoredImage: Hashable, Sendable {
         return StoredImage(entry.appending("root.ext4"), layout.configuration, UserDatabase(savedIn: entry))
     }
 
-    private static func digest(of file: FilePath) throws(ImageError) -> String {
+    private static func digest(of layer: ImageLayout.Blob) throws(ImageError) -> String {
         var hash = SHA256()
         // As it is unpacked: an archive may be packed anew each time it is saved.
-        try BlobReader.read(file) { bytes throws(ImageError) in hash.add(bytes) }
-        return hash.finish()
+        try BlobReader.read(layer.path) { bytes throws(ImageError) in hash.add(bytes) }
+        let digest = hash.finish()
+        try check(digest, of: layer)
+        return digest
+    }
+
+    private static func check(_ contents: String, of layer: ImageLayout.Blob) throws(ImageError) {
+        guard layer.contents == nil || layer.contents == contents else {
+            throw ImageError("\(layer.path) is damaged: it does not unpack to what the image's configuration names")
+        }
     }
 
     /// Unpacks an archive of an image into a folder.

@@ -7,6 +7,8 @@ import JSON
 struct MachineSize {
     /// The memory that the process takes beside the guest's.
     static let overheadMiB: Int64 = 64
+    /// The threads of a machine's processes, and of those of its execs.
+    static let overheadThreadCount: Int64 = 64
     /// The memory of a guest that nobody limited.
     static let defaultMemoryMiB: Int64 = 128
     /// The memory of a pod's guest that nobody limited.

@@ -111,8 +111,13 @@ struct OuterContainer {
         ]
     }
 
-    /// Raises limits of memory: the guest's memory is the container's limit.
+    /// Raises limits of memory and processes: the guest has as much memory as the container may have, and holds its number of processes.
     static func withRoomForMachine(_ resources: JSONValue, _ guestMiB: Int64) -> JSONValue {
+        var resources = resources
+        if let limit = resources["pids"]["limit"].integerValue, limit > 0 {
+            let raised = min(limit, 1 << 32) + MachineSize.overheadThreadCount
+            resources = resources.with("pids", resources["pids"].with("limit", .integer(raised)))
+        }
         var memory = resources["memory"]
         guard case .object = memory else { return resources }
         for name in ["limit", "swap", "reservation"] {

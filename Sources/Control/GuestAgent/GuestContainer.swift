@@ -36,7 +36,7 @@ package struct GuestContainer: Hashable, Sendable {
     /// The time that the guest's clock is set to; `nil` for the one it has.
     package var time: Time?
 
-    /// The container's place among others of its guest; `nil` for one that is alone there.
+    /// The container's place among others of its guest, and its limits; `nil` for one that is alone there without limits.
     package var membership: Membership?
 
     /// The parts of a guest that a container of a pod shares with the others, and those that it does not get.

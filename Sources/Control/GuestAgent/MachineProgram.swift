@@ -122,7 +122,7 @@ package final class MachineProgram: Sendable {
 
     /// Adds the messages that start the program, with this moment's time.
     func send(over connection: AgentConnection) throws(AgentError) {
-        try connection.add(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.version)).bytes)
+        try connection.add(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.podVersion)).bytes)
         try connection.add(GuestContainer.Time.now.message.bytes)
         guard lseek(file.rawValue, off_t(start), SEEK_SET) >= 0 else {
             throw .host("the program's description cannot be read: \(Errno(rawValue: errno))")

@@ -47,6 +47,24 @@ import Testing
         }
     }
 
+    @Test(arguments: [(10, 10), (1023, 1023), (1024, nil), (2048, nil), (0, nil), (-1, nil)] as [(Int64, UInt64?)])
+    func `a limit of processes that a guest of 128 MiB could pass is the container's in the guest`(
+        limit: Int64,
+        expected: UInt64?
+    ) throws {
+        let program = try RuntimeSpecification.container(
+            ["process": ["args": ["sh"]], "linux": ["resources": ["pids": ["limit": .integer(limit)]]]],
+            base: "/dev/vda",
+            scratch: "",
+            guestMiB: 128
+        )
+        guard case .newContainer(let container) = program.place else {
+            Issue.record("the program runs in a container of its own")
+            return
+        }
+        #expect(container.membership?.processLimit == expected)
+    }
+
     @Test func `mounts become those of the guest: flags, data and copies`() throws {
         let program = try RuntimeSpecification.container(
             [

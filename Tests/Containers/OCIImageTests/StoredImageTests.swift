@@ -40,7 +40,8 @@ struct StoredImageTests {
         _ layers: [[UInt8]],
         packers: [String?],
         processor: JSONValue = "amd64",
-        config: JSONValue = ["Cmd": ["sh"]]
+        config: JSONValue = ["Cmd": ["sh"]],
+        contents: [[UInt8]]? = nil
     ) throws {
         func blob(_ bytes: [UInt8]) throws -> JSONValue {
             let digest = SHA256.hex(of: bytes)
@@ -61,7 +62,10 @@ struct StoredImageTests {
             }
             descriptors.append(try blob(bytes))
         }
-        let configuration: JSONValue = ["architecture": processor, "os": "linux", "config": config]
+        let digests = (contents ?? layers).map { JSONValue.string("sha256:\(SHA256.hex(of: $0))") }
+        let configuration: JSONValue = [
+            "architecture": processor, "os": "linux", "config": config, "rootfs": ["diff_ids": .array(digests)],
+        ]
         let manifest: JSONValue = ["config": try blob(Array(configuration.text.utf8)), "layers": .array(descriptors)]
         var entry = try blob(Array(manifest.text.utf8))
         if case .object(var object) = entry {
@@ -124,6 +128,20 @@ struct StoredImageTests {
         }
         #expect(error?.description.contains("is damaged") == true)
         #expect(try FolderListing.names(in: cache.folder.string).isEmpty)
+    }
+
+    @Test(arguments: ["gzip", nil])
+    func `a layer that unpacks to something else than the image's configuration names is refused`(packer: String?)
+        throws
+    {
+        try layout([lower], packers: [packer], contents: [upper])
+        let error = #expect(throws: ImageError.self) {
+            try StoredImage(ImageReference("oci:\(work.path)/oci"), in: cache)
+        }
+        #expect(error?.description.hasSuffix("does not unpack to what the image's configuration names") == true)
+        #expect(try FolderListing.names(in: cache.folder.string).isEmpty)
+        try layout([lower], packers: [packer], contents: [lower, upper])
+        #expect(throws: ImageError.self) { try StoredImage(ImageReference("oci:\(work.path)/oci"), in: cache) }
     }
 
     @Test func `an image for another processor is refused, whether or not the index tells`() throws {

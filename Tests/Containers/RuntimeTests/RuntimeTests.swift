@@ -48,7 +48,10 @@ struct RuntimeTests {
                 "args": ["sh", "-c", "true"], "env": ["PATH=/bin"], "cwd": "/", "user": ["uid": 5, "gid": 6],
             ],
             "mounts": [["destination": "/proc", "type": "proc", "source": "proc"]],
-            "linux": ["namespaces": .array(namespaces), "resources": ["memory": ["limit": 268_435_456]]],
+            "linux": [
+                "namespaces": .array(namespaces),
+                "resources": ["memory": ["limit": 268_435_456], "pids": ["limit": 5]],
+            ],
         ]
         try folder.write(change(configuration).text, "bundle/config.json")
     }
@@ -108,6 +111,7 @@ struct RuntimeTests {
         #expect(outer["root"]["readonly"] == true)
         #expect(outer["linux"]["devices"].elements.compactMap { $0["path"].string } == ["/dev/kvm", "/dev/net/tun"])
         #expect(outer["linux"]["resources"]["memory"]["limit"] == .integer((256 + 64) << 20))
+        #expect(outer["linux"]["resources"]["pids"]["limit"] == .integer(5 + 64))
         let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
         #expect(inner["memory_mib"] == 256 && inner["config"]["process"]["user"]["uid"] == 5)
         #expect(try call("delete", "--force", "c1").status == 0)

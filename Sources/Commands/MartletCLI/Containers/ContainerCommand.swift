@@ -80,7 +80,8 @@ struct ContainerCommand: ParsableCommand {
                 container["config"],
                 base: "/dev/vda",
                 scratch: "/dev/vdb",
-                interfaces: network.guestInterfaces
+                interfaces: network.guestInterfaces,
+                guestMiB: configuration.size.memoryMiB
             )
             settings.program = try MachineProgram(program, hasInput: true)
         }

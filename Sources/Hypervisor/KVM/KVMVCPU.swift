@@ -192,25 +192,19 @@ package final class KVMVCPU: Sendable {
     // MARK: - State
 
     package func generalRegisters() throws(KVMError) -> kvm_regs {
-        var value = kvm_regs()
-        try kvmCall("KVM_GET_REGS") { unsafe ckvm_get_regs(descriptor.rawValue, &value) }
-        return value
+        try unsafe get("KVM_GET_REGS", kvm_regs(), ckvm_get_regs)
     }
 
     package func setGeneralRegisters(_ registers: kvm_regs) throws(KVMError) {
-        var value = registers
-        try kvmCall("KVM_SET_REGS") { unsafe ckvm_set_regs(descriptor.rawValue, &value) }
+        try unsafe set("KVM_SET_REGS", registers, ckvm_set_regs)
     }
 
     package func specialRegisters() throws(KVMError) -> kvm_sregs {
-        var value = kvm_sregs()
-        try kvmCall("KVM_GET_SREGS") { unsafe ckvm_get_sregs(descriptor.rawValue, &value) }
-        return value
+        try unsafe get("KVM_GET_SREGS", kvm_sregs(), ckvm_get_sregs)
     }
 
     package func setSpecialRegisters(_ registers: kvm_sregs) throws(KVMError) {
-        var value = registers
-        try kvmCall("KVM_SET_SREGS") { unsafe ckvm_set_sregs(descriptor.rawValue, &value) }
+        try unsafe set("KVM_SET_SREGS", registers, ckvm_set_sregs)
     }
 
     /// The XSAVE area in its standard format; x87 and SSE state lie at its start (SDM volume 1, 13.4).
@@ -235,22 +229,18 @@ package final class KVMVCPU: Sendable {
 
     /// XCR0: the state components that the guest has switched on.
     package func extendedControlRegister0() throws(KVMError) -> UInt64 {
-        var value = kvm_xcrs()
-        try kvmCall("KVM_GET_XCRS") { unsafe ckvm_get_xcrs(descriptor.rawValue, &value) }
+        let value = try unsafe get("KVM_GET_XCRS", kvm_xcrs(), ckvm_get_xcrs)
         return value.nr_xcrs > 0 && value.xcrs.0.xcr == 0 ? value.xcrs.0.value : 1
     }
 
     package func localAPIC() throws(KVMError) -> kvm_lapic_state {
-        var value = kvm_lapic_state()
-        try kvmCall("KVM_GET_LAPIC") { unsafe ckvm_get_lapic(descriptor.rawValue, &value) }
-        return value
+        try unsafe get("KVM_GET_LAPIC", kvm_lapic_state(), ckvm_get_lapic)
     }
 
     /// Returns whether this vCPU can go on only if another one, a reset or an NMI makes it: it is halted with interrupts
     /// off, or waits for INIT and SIPI.
     package func isParked() throws(KVMError) -> Bool {
-        var state = kvm_mp_state()
-        try kvmCall("KVM_GET_MP_STATE") { unsafe ckvm_get_mp_state(descriptor.rawValue, &state) }
+        let state = try unsafe get("KVM_GET_MP_STATE", kvm_mp_state(), ckvm_get_mp_state)
         switch CInt(bitPattern: state.mp_state) {
         case KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED: return true
         case KVM_MP_STATE_HALTED: return try generalRegisters().rflags & 1 << 9 == 0
@@ -259,19 +249,15 @@ package final class KVMVCPU: Sendable {
     }
 
     package func setLocalAPIC(_ state: kvm_lapic_state) throws(KVMError) {
-        var value = state
-        try kvmCall("KVM_SET_LAPIC") { unsafe ckvm_set_lapic(descriptor.rawValue, &value) }
+        try unsafe set("KVM_SET_LAPIC", state, ckvm_set_lapic)
     }
 
     package func events() throws(KVMError) -> kvm_vcpu_events {
-        var value = kvm_vcpu_events()
-        try kvmCall("KVM_GET_VCPU_EVENTS") { unsafe ckvm_get_vcpu_events(descriptor.rawValue, &value) }
-        return value
+        try unsafe get("KVM_GET_VCPU_EVENTS", kvm_vcpu_events(), ckvm_get_vcpu_events)
     }
 
     package func setEvents(_ events: kvm_vcpu_events) throws(KVMError) {
-        var value = events
-        try kvmCall("KVM_SET_VCPU_EVENTS") { unsafe ckvm_set_vcpu_events(descriptor.rawValue, &value) }
+        try unsafe set("KVM_SET_VCPU_EVENTS", events, ckvm_set_vcpu_events)
     }
 
     /// Sets what CPUID answers to the guest.
@@ -307,12 +293,30 @@ package final class KVMVCPU: Sendable {
         try optional("KVM_SET_MSRS") { ckvm_set_msr(descriptor.rawValue, index, value) }
     }
 
-    /// The guest physical address of a linear address, by the vCPU's own page tables, or `nil` where none is mapped.
-    package func physicalAddress(ofLinear address: UInt64) throws(KVMError) -> UInt64? {
-        var translation = kvm_translation()
-        translation.linear_address = address
-        try kvmCall("KVM_TRANSLATE") { unsafe ckvm_translate(descriptor.rawValue, &translation) }
-        return translation.valid != 0 ? translation.physical_address : nil
+    // MARK: - Calls
+
+    /// Takes a structure of the kernel.
+    func get<T>(
+        _ operation: StaticString,
+        _ empty: T,
+        _ shim: (CInt, UnsafeMutablePointer<T>) -> CInt
+    ) throws(KVMError) -> T {
+        var value = empty
+        try unsafe withUnsafeMutablePointer(to: &value) { pointer throws(KVMError) in
+            _ = try kvmCall(operation) { unsafe shim(descriptor.rawValue, pointer) }
+        }
+        return value
+    }
+
+    /// Gives the kernel a structure.
+    func set<T>(
+        _ operation: StaticString,
+        _ value: T,
+        _ shim: (CInt, UnsafePointer<T>) -> CInt
+    ) throws(KVMError) {
+        try unsafe withUnsafePointer(to: value) { pointer throws(KVMError) in
+            _ = try kvmCall(operation) { unsafe shim(descriptor.rawValue, pointer) }
+        }
     }
 
     /// Calls a shim for which "invalid argument" is an answer and not a failure.

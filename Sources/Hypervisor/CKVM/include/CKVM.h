@@ -138,10 +138,6 @@ static inline int ckvm_get_vcpu_events(int vcpu, struct kvm_vcpu_events *events)
 static inline int ckvm_set_vcpu_events(int vcpu, const struct kvm_vcpu_events *events) {
     return ckvm_result(ioctl(vcpu, KVM_SET_VCPU_EVENTS, events));
 }
-static inline int ckvm_translate(int vcpu, struct kvm_translation *translation) {
-    return ckvm_result(ioctl(vcpu, KVM_TRANSLATE, translation));
-}
-
 /// Gives the vCPU `count` CPUID entries, at most CKVM_CPUID_CAPACITY.
 int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t count);
 /// Reads one MSR; -EINVAL where the vCPU has none of that index.

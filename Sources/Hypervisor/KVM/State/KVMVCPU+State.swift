@@ -21,8 +21,8 @@ extension KVMVCPU {
     /// - Throws: `call`.
     package func state(msrs registers: [UInt32]) throws(KVMError) -> VCPUState {
         let runState = try unsafe get("KVM_GET_MP_STATE", kvm_mp_state(), ckvm_get_mp_state)
-        let general = try unsafe get("KVM_GET_REGS", kvm_regs(), ckvm_get_regs)
-        let special = try unsafe get("KVM_GET_SREGS", kvm_sregs(), ckvm_get_sregs)
+        let general = try generalRegisters()
+        let special = try specialRegisters()
         let extended = try extendedStateArea()
         let controls = try unsafe get("KVM_GET_XCRS", kvm_xcrs(), ckvm_get_xcrs)
         let debug = try unsafe get("KVM_GET_DEBUGREGS", kvm_debugregs(), ckvm_get_debugregs)
@@ -52,16 +52,8 @@ extension KVMVCPU {
         try restoreFrequency(state.timeStampKilohertz)
         try setCPUID(try state.savedCPUID())
         try unsafe set("KVM_SET_MP_STATE", kvm_mp_state(mp_state: state.runState), ckvm_set_mp_state)
-        try unsafe set(
-            "KVM_SET_REGS",
-            state.generalRegisters.load(into: kvm_regs(), "general registers"),
-            ckvm_set_regs
-        )
-        try unsafe set(
-            "KVM_SET_SREGS",
-            state.specialRegisters.load(into: kvm_sregs(), "special registers"),
-            ckvm_set_sregs
-        )
+        try setGeneralRegisters(state.generalRegisters.load(into: kvm_regs(), "general registers"))
+        try setSpecialRegisters(state.specialRegisters.load(into: kvm_sregs(), "special registers"))
         guard state.extendedState.bytes.count == extendedStateByteCount else {
             throw .state(
                 """
@@ -191,30 +183,6 @@ extension KVMVCPU {
                 )
             }
             rest = rest.dropFirst()
-        }
-    }
-
-    // MARK: - Calls
-
-    private func get<T>(
-        _ operation: StaticString,
-        _ empty: T,
-        _ shim: (CInt, UnsafeMutablePointer<T>) -> CInt
-    ) throws(KVMError) -> T {
-        var value = empty
-        try unsafe withUnsafeMutablePointer(to: &value) { pointer throws(KVMError) in
-            _ = try kvmCall(operation) { unsafe shim(descriptor.rawValue, pointer) }
-        }
-        return value
-    }
-
-    private func set<T>(
-        _ operation: StaticString,
-        _ value: T,
-        _ shim: (CInt, UnsafePointer<T>) -> CInt
-    ) throws(KVMError) {
-        try unsafe withUnsafePointer(to: value) { pointer throws(KVMError) in
-            _ = try kvmCall(operation) { unsafe shim(descriptor.rawValue, pointer) }
         }
     }
 }

@@ -22,12 +22,4 @@ package struct ImageConfiguration: Hashable, Sendable {
         folder = json["WorkingDir"].string ?? ""
         stopSignal = json["StopSignal"].string ?? ""
     }
-
-    package var json: JSONValue {
-        func array(_ strings: [String]) -> JSONValue { .array(strings.map { .string($0) }) }
-        return [
-            "Entrypoint": array(entrypoint), "Cmd": array(command), "Env": array(environment), "User": .string(user),
-            "WorkingDir": .string(folder), "StopSignal": .string(stopSignal),
-        ]
-    }
 }

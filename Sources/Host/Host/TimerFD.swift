@@ -14,22 +14,16 @@ package final class TimerFD: Sendable {
         owned = OwnedDescriptor(adopting: try hostCall { chost_timerfd() })
     }
 
-    /// Readable once it has fired, until that is taken or it is armed again.
+    /// Readable once it has fired, until it is armed again.
     package var descriptor: FileDescriptor {
         owned.borrowed
     }
 
-    /// Fires once, after `delay`; an earlier order is void.
+    /// Fires once, after `delay`; replaces an earlier deadline.
     package func arm(after delay: Duration) {
         // 0 would disarm.
         let (seconds, attoseconds) = delay.components
         let nanoseconds = max(0, seconds) * 1_000_000_000 + attoseconds / 1_000_000_000
         chost_timerfd_arm(owned.rawValue, UInt64(max(1, nanoseconds)))
-    }
-
-    /// Takes that it has fired.
-    package func take() {
-        var count: UInt64 = 0
-        _ = unsafe chost_timerfd_take(owned.rawValue, &count)
     }
 }

@@ -207,16 +207,6 @@ package final class VirtualMachine: Sendable {
         }
     }
 
-    /// Blocks until the machine has ended.
-    ///
-    /// - Returns: The outcome.
-    package func waitUntilEnded() -> MachineOutcome {
-        let ended = DispatchSemaphore(value: 0)
-        whenEnded { _ in ended.signal() }
-        ended.wait()
-        return state.withLock { $0.outcome } ?? .stopped
-    }
-
     /// Calls `body` when the machine has ended: at once if it has, else from one of its threads.
     package func whenEnded(_ body: @escaping @Sendable (MachineOutcome) -> Void) {
         let outcome = state.withLock { state in

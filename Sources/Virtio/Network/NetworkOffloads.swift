@@ -24,14 +24,4 @@ package struct NetworkOffloads: OptionSet, Hashable, Sendable {
     package static let udp6 = Self(rawValue: 1 << 6)
 
     package static let all: Self = [.checksum, .tcp4, .tcp6, .tcpCongestion, .udpFragments, .udp4, .udp6]
-
-    /// The most that makes sense of these: everything else builds on checksums, congestion on TCP, and UDP segments come
-    /// as a pair.
-    package var consistent: Self {
-        guard contains(.checksum) else { return [] }
-        var offloads = self
-        if isDisjoint(with: [.tcp4, .tcp6]) { offloads.remove(.tcpCongestion) }
-        if !isSuperset(of: [.udp4, .udp6]) { offloads.subtract([.udp4, .udp6]) }
-        return offloads
-    }
 }

@@ -181,3 +181,14 @@ import Testing
         #expect(throws: RegistryError.self) { try MachineTenure(lock: 4000, folder: machine.path) }
     }
 }
+
+extension MachineFolder {
+    /// Makes the folder of a machine that has no process: its locks are released.
+    static func create(
+        _ name: MachineName,
+        in folder: RuntimeFolder,
+        isRemovedAtEnd: Bool = false
+    ) throws(RegistryError) -> MachineFolder {
+        try make(name, in: folder, isRemovedAtEnd: isRemovedAtEnd).0
+    }
+}

@@ -87,10 +87,4 @@ import Testing
         }
         #expect(error.map { "\($0)".contains("ip tuntap add martlet-none mode tap user $USER") } == true)
     }
-
-    @Test func `offloads that make no sense without others are left out`() {
-        #expect(NetworkOffloads([.tcp4, .udp4, .udp6]).consistent == [])
-        #expect(NetworkOffloads([.checksum, .tcpCongestion, .udp4]).consistent == [.checksum])
-        #expect(NetworkOffloads.all.consistent == .all)
-    }
 }

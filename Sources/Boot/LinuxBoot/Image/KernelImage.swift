@@ -4,22 +4,6 @@ package import SystemPackage
 
 /// A kernel image whose headers were read and found usable; the file stays open.
 package final class KernelImage: Sendable {
-    /// The kind of the file.
-    package enum Format: Hashable, Sendable, CustomStringConvertible {
-        case bzImage
-        case elf
-        /// An ELF image that was compressed as a whole (`vmlinux.gz`).
-        case compressedELF(Compression)
-
-        package var description: String {
-            switch self {
-            case .bzImage: "bzImage"
-            case .elf: "ELF image"
-            case .compressedELF(let compression): "\(compression.adjective) ELF image"
-            }
-        }
-    }
-
     /// The framing that the headers gave.
     enum Contents: Hashable, Sendable {
         case bzImage(SetupHeader)
@@ -64,14 +48,6 @@ package final class KernelImage: Sendable {
 
     /// The path it was opened by, for messages.
     package var path: String { file.path }
-
-    package var format: Format {
-        switch contents {
-        case .bzImage: .bzImage
-        case .elf: .elf
-        case .compressed(let compression): .compressedELF(compression)
-        }
-    }
 
     /// The most bytes of command line that this kernel reads, without the terminating NUL.
     package var commandLineLimit: Int {

@@ -44,10 +44,7 @@ package struct MachineFolder: Hashable, Sendable {
     package static func path(_ item: Item, in folder: FilePath) -> FilePath { folder.appending(item.rawValue) }
 
     /// Indicates whether there is something with this name, be it a machine that has ended.
-    package var isThere: Bool {
-        var status = stat()
-        return unsafe path.withPlatformString { unsafe lstat($0, &status) == 0 }
-    }
+    package var isThere: Bool { (try? path.stat(followTargetSymlink: false)) != nil }
 
     /// Indicates whether its monitor lives.
     package var isAlive: Bool {
@@ -82,8 +79,7 @@ package struct MachineFolder: Hashable, Sendable {
         _ = unsafe runtime.withPlatformString { unsafe chmod($0, 0o711) }
         var above = runtime
         while !above.isEmpty, above != "/" {
-            var status = stat()
-            guard unsafe above.withPlatformString({ unsafe stat($0, &status) }) == 0, status.st_mode & 0o001 != 0 else {
+            guard (try? above.stat())?.permissions.contains(.otherExecute) == true else {
                 throw RegistryError(
                     """
                     the user \(user.userID) cannot come to the machine's folder, for want of a right to enter \(above): have \
@@ -150,14 +146,6 @@ package struct MachineFolder: Hashable, Sendable {
     ///   - isRemovedAtEnd: Whether the folder goes when the machine has ended.
     /// - Returns: The folder, and the locks to be handed on to the monitor.
     /// - Throws: `RegistryError` where there is such a machine already.
-    package static func create(
-        _ name: MachineName,
-        in folder: RuntimeFolder,
-        isRemovedAtEnd: Bool = false
-    ) throws(RegistryError) -> MachineFolder {
-        try make(name, in: folder, isRemovedAtEnd: isRemovedAtEnd).0
-    }
-
     static func make(
         _ name: MachineName,
         in folder: RuntimeFolder,

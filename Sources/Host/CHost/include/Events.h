@@ -53,11 +53,6 @@ static inline int chost_timerfd_arm(int timer, uint64_t nanoseconds) {
         .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
     return chost_result(timerfd_settime(timer, 0, &when, NULL));
 }
-/// -EAGAIN where it has not fired.
-static inline int chost_timerfd_take(int timer, uint64_t *count) {
-    return chost_result((int)read(timer, count, sizeof *count));
-}
-
 /// A new epoll(7) instance, closed on exec.
 static inline int chost_epoll(void) { return chost_result(epoll_create1(EPOLL_CLOEXEC)); }
 /// Adds a descriptor that is told of as bit `index`, below 64, once for each time that it becomes readable (EPOLLET).

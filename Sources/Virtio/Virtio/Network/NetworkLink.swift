@@ -43,6 +43,4 @@ final class NetworkLink: Sendable {
         if isNews { interrupt?.notifyConfigurationChange() }
         return isNews
     }
-
-    var isUp: Bool { state.withLock { $0.isUp } }
 }

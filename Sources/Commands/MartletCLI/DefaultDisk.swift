@@ -21,8 +21,7 @@ final class DefaultDisk: Sendable {
         if let keptPath {
             path = FilePath(hostText: keptPath)
             copy = nil
-            let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) == 0 }
-            if !isThere { try DiskFile.copy(of: guest.root, to: path) }
+            if !path.exists { try DiskFile.copy(of: guest.root, to: path) }
         } else {
             let copy = try DiskFile.privateCopy(of: guest.root, in: Self.temporaryFolder)
             path = copy.path

@@ -41,7 +41,7 @@ struct DefaultGuest {
         _ parameterFiles: [String]
     ) throws -> DefaultGuest? {
         let (kernel, root) = (folder.appending("vmlinux\(suffix)"), folder.appending("root.ext4"))
-        guard isReadable(kernel), isReadable(root) else { return nil }
+        guard kernel.allows(R_OK), root.allows(R_OK) else { return nil }
         return DefaultGuest(
             kernel: kernel,
             root: root,
@@ -71,23 +71,16 @@ struct DefaultGuest {
 
     /// Makes sure that a file is root's, this user's, or that of the program's owner, and nobody else writes it.
     private static func checkOwner(of path: FilePath) throws {
-        guard let status = status(of: path) else { return }
-        let owners = [0, geteuid(), ProcessArguments.executable.flatMap(status(of:))?.st_uid ?? 0]
-        guard owners.contains(status.st_uid), status.st_mode & S_IWOTH == 0 else { throw Untrusted(path: path) }
-    }
-
-    private static func status(of path: FilePath) -> stat? {
-        var status = stat()
-        return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0 ? status : nil
-    }
-
-    private static func isReadable(_ path: FilePath) -> Bool {
-        unsafe path.withPlatformString { unsafe access($0, R_OK) == 0 }
+        guard let status = try? path.stat() else { return }
+        let owners = [0, geteuid(), (try? ProcessArguments.executable?.stat())?.userID.rawValue ?? 0]
+        guard owners.contains(status.userID.rawValue), !status.permissions.contains(.otherWrite) else {
+            throw Untrusted(path: path)
+        }
     }
 
     /// The parameters in a file of one line, if there is one.
     private static func parameters(in path: FilePath) throws -> [String] {
-        guard isReadable(path) else { return [] }
+        guard path.allows(R_OK) else { return [] }
         let file = try FileDescriptor.open(path, .readOnly)
         return try file.closeAfter {
             var buffer = [UInt8](repeating: 0, count: 4096)

@@ -28,8 +28,7 @@ struct JailOptions: ParsableArguments {
     /// - Throws: `ValidationError`.
     func validate(in sandbox: Sandbox.Mode, user: HostUser?, advice: String = "needs --user") throws {
         guard let jail else { return }
-        var status = stat()
-        guard unsafe stat(jail, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+        guard FilePath(hostText: jail).isFolder else {
             throw ValidationError("--jail: \(jail) is not a folder: make one, which may be empty.")
         }
         guard try realPath(jail) != "/" else {

@@ -53,14 +53,14 @@ struct ReadySnapshots {
         ((try? FolderListing.names(in: folder.string)) ?? []).compactMap { name in
             let path = folder.appending(name)
             let place = SnapshotPlace(folder: path)
-            guard Self.isName(name), let state = Self.status(of: place.state) else { return nil }
+            guard Self.isName(name), let state = try? place.state.stat() else { return nil }
             let disks = (try? FolderListing.names(in: place.disks.string)) ?? []
             let files = [place.state, place.memory] + disks.map(place.disk)
             return Entry(
                 name: name,
                 path: path,
                 time: Int64(state.st_mtim.tv_sec),
-                byteCount: files.reduce(0) { $0 + 512 * UInt64(clamping: Self.status(of: $1)?.st_blocks ?? 0) }
+                byteCount: files.reduce(0) { $0 + UInt64(clamping: (try? $1.stat())?.sizeAllocated ?? 0) }
             )
         }
         .sorted { $0.time > $1.time }
@@ -121,7 +121,7 @@ struct ReadySnapshots {
             // A damaged one may not be recognised as a snapshot.
             if (try? SnapshotRemoval.removeWhole(entry.path)) == nil { SnapshotRemoval.remove(entry.path) }
             SnapshotSeal(of: entry.path).remove()
-            return Self.status(of: entry.path) == nil
+            return !entry.path.exists
         }
     }
 
@@ -164,11 +164,6 @@ struct ReadySnapshots {
 
     private static func isName(_ name: String) -> Bool {
         name.utf8.count == 32 && name.allSatisfy { $0.isASCII && $0.isHexDigit }
-    }
-
-    private static func status(of path: FilePath) -> stat? {
-        var status = stat()
-        return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0 ? status : nil
     }
 }
 

@@ -4,11 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -104,9 +102,4 @@ int ccontainers_has_overlay_mark(const char *path) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (lgetxattr(path, names[i], NULL, 0) >= 0) return 1;
     return 0;
-}
-
-int ccontainers_is_in_memory(const char *path) {
-    struct statfs status;
-    return statfs(path, &status) == 0 && status.f_type == TMPFS_MAGIC;
 }

@@ -25,8 +25,7 @@ enum BlobReader {
         let raw = unsafe path.withPlatformString { unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard raw >= 0 else { throw ImageError("cannot open \(path): \(Errno(rawValue: errno))") }
         let file = OwnedDescriptor(adopting: raw)
-        var status = stat()
-        guard unsafe fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard (try? file.borrowed.stat())?.type == .regular else {
             throw ImageError("\(path) is not a file")
         }
         var hash = SHA256()

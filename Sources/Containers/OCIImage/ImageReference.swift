@@ -22,7 +22,7 @@ package enum ImageReference: Hashable, Sendable {
     package init(_ text: String) {
         func parts(_ rest: Substring) -> (FilePath, String?) {
             // A path that exists as a whole has no tag, even with colons in its name.
-            guard unsafe access(String(rest), F_OK) != 0, let colon = rest.firstIndex(of: ":") else {
+            guard !FilePath(hostText: String(rest)).exists, let colon = rest.firstIndex(of: ":") else {
                 return (FilePath(hostText: String(rest)), nil)
             }
             return (FilePath(hostText: String(rest[..<colon])), String(rest[rest.index(after: colon)...]))

@@ -53,7 +53,7 @@ package enum FileSystemImage {
     private static func edit(_ path: FilePath, _ commands: String) throws(RootImageError) {
         // In a file: a command line has a limit.
         let list = FilePath(hostText: path.hostText + ".commands")
-        defer { _ = unsafe list.withPlatformString { unsafe unlink($0) } }
+        defer { list.removeFile() }
         do throws(Errno) { try FileContents.write(commands.hostBytes, to: list) } catch {
             throw RootImageError("cannot write \(list): \(error)")
         }
@@ -66,7 +66,7 @@ package enum FileSystemImage {
     /// - Throws: `RootImageError`.
     static func makeScratch(_ path: FilePath) throws(RootImageError) {
         let full = FilePath(hostText: path.hostText + ".full")
-        defer { _ = unsafe full.withPlatformString { unsafe unlink($0) } }
+        defer { full.removeFile() }
         try makeSparse(full, byteCount: scratchByteCount)
         try run("mke2fs", scratchArguments + [full.hostText])
         try edit(full, scratchFolders)

@@ -84,18 +84,13 @@ package struct ImageCache: Sendable {
         var entries: [(path: FilePath, time: Int, byteCount: Int64)] = []
         for name in (try? FolderListing.names(in: folder.hostText)) ?? [] where name.hasPrefix("v") {
             let path = folder.appending(name)
-            var status = stat()
-            guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { continue }
-            if status.st_mode & S_IFMT == S_IFLNK {
-                removeDangling(path)
+            guard let status = try? path.stat(followTargetSymlink: false) else { continue }
+            guard status.type != .symbolicLink else {
+                if !path.exists { path.removeFile() }
                 continue
             }
-            var byteCount: Int64 = 0
-            for file in (try? FolderListing.names(in: path.hostText)) ?? [] {
-                var status = stat()
-                _ = unsafe path.appending(file).withPlatformString { unsafe stat($0, &status) }
-                byteCount += Int64(status.st_blocks) * 512
-            }
+            let files = (try? FolderListing.names(in: path.hostText)) ?? []
+            let byteCount = files.reduce(0) { $0 + ((try? path.appending($1).stat())?.sizeAllocated ?? 0) }
             entries.append((path, status.st_mtim.tv_sec, byteCount))
         }
         var total = entries.reduce(0) { $0 + $1.byteCount }
@@ -105,22 +100,15 @@ package struct ImageCache: Sendable {
         }
     }
 
-    private func removeDangling(_ link: FilePath) {
-        guard unsafe link.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return }
-        _ = unsafe link.withPlatformString { unsafe unlink($0) }
-    }
-
     // MARK: - Other names of entries
 
     /// The entry that a key was found to mean before, marked as used now.
     ///
     /// - Returns: `nil` for a key that is not known, or whose entry is gone.
     private func entry(knownAs key: String) -> FilePath? {
-        var buffer = [CChar](repeating: 0, count: 256)
-        let count = unsafe path(key).withPlatformString { unsafe readlink($0, &buffer, buffer.count - 1) }
         // "v1-tree-0123456789abcdef"
-        let parts = FilePath(platformString: buffer).string.split(separator: "-", omittingEmptySubsequences: false)
-        guard count > 0, parts.count == 3, parts[0].first == "v", UInt32(parts[0].dropFirst()) != nil,
+        let parts = (try? path(key).linkTarget())?.split(separator: "-", omittingEmptySubsequences: false) ?? []
+        guard parts.count == 3, parts[0].first == "v", UInt32(parts[0].dropFirst()) != nil,
             parts[1] == "tree", !parts[2].isEmpty,
             parts[2].utf8.allSatisfy({ "0123456789abcdef".utf8.contains($0) })
         else { return nil }
@@ -178,7 +166,7 @@ package struct ImageCache: Sendable {
     /// - Throws: `RootImageError`.
     package func makeScratch(_ path: FilePath) throws {
         let template = try scratch()
-        _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        path.removeFile()
         try FileSystemImage.copy(template, to: path)
     }
 }

@@ -86,11 +86,9 @@ package struct OverlayIdentity: Hashable, Sendable {
 
     /// Device, number and time of the last change of a folder.
     private static func facts(_ folder: [UInt8]) -> String? {
-        var status = stat()
         let path = FilePath(hostText: String(hostBytes: folder))
-        guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR
-        else { return nil }
-        return "\(status.st_dev) \(status.st_ino) \(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)"
+        guard let status = try? path.stat(), status.type == .directory else { return nil }
+        return "\(status.deviceID.rawValue) \(status.inode.rawValue) \(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)"
     }
 
     // MARK: - Text

@@ -64,18 +64,11 @@ package struct TreeListing: Hashable, Sendable {
         }
         for name in names.sorted() {
             let path = FilePath(hostText: folder.hostText + "/" + name)
-            var status = stat()
             // Removed since it was listed.
-            guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { continue }
+            guard let status = try? path.stat(followTargetSymlink: false) else { continue }
             let inner = relative + "/" + name
-            try body(inner, status, status.st_mode & S_IFMT == S_IFLNK ? target(of: path) : "")
-            if status.st_mode & S_IFMT == S_IFDIR { try visit(path, inner, depth + 1, body) }
+            try body(inner, status.rawValue, status.type == .symbolicLink ? (try? path.linkTarget()) ?? "" : "")
+            if status.type == .directory { try visit(path, inner, depth + 1, body) }
         }
-    }
-
-    private static func target(of link: FilePath) -> String {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe link.withPlatformString { unsafe readlink($0, &buffer, buffer.count) }
-        return String(hostBytes: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)))
     }
 }

@@ -147,11 +147,9 @@ enum ContainerNetwork {
     }
 
     private static func number(of namespace: borrowing OwnedDescriptor) throws(RuntimeProblem) -> UInt {
-        var status = stat()
-        guard unsafe fstat(namespace.rawValue, &status) == 0 else {
-            throw RuntimeProblem("cannot look at a network namespace: \(Errno(rawValue: errno))")
+        do throws(Errno) { return UInt(try namespace.borrowed.stat().inode.rawValue) } catch {
+            throw RuntimeProblem("cannot look at a network namespace: \(error)")
         }
-        return status.st_ino
     }
 
     private static func enter(_ namespace: borrowing OwnedDescriptor) throws(RuntimeProblem) {

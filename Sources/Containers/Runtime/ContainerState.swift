@@ -36,7 +36,7 @@ struct ContainerState {
         folder = FilePath(hostText: "\(base)/martlet-oci/\(key)")
     }
 
-    var exists: Bool { unsafe origin.withPlatformString { unsafe access($0, F_OK) } == 0 }
+    var exists: Bool { origin.exists }
 
     /// Makes the folder, empty.
     func make() throws(RuntimeProblem) {
@@ -52,7 +52,7 @@ struct ContainerState {
 
     func remove() {
         if let scratch = (try? read(origin)).flatMap({ $0["scratch"].string }), scratch.hasPrefix("/") {
-            _ = unsafe FilePath(hostText: scratch).withPlatformString { unsafe unlink($0) }
+            FilePath(hostText: scratch).removeFile()
         }
         FolderTree.remove(folder)
     }
@@ -93,7 +93,7 @@ struct ContainerState {
     func handOver(_ value: JSONValue, as name: String) throws(RuntimeProblem) -> String {
         let path = folder.appending("\(name)-\(getpid()).json")
         try write(value, to: path)
-        defer { _ = unsafe path.withPlatformString { unsafe unlink($0) } }
+        defer { path.removeFile() }
         // Without O_CLOEXEC: the program is to have it.
         let raw = unsafe path.withPlatformString { unsafe open($0, O_RDONLY) }
         guard raw >= 0 else { throw RuntimeProblem("cannot read \(path): \(Errno(rawValue: errno))") }

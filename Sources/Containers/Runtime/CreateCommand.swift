@@ -96,11 +96,10 @@ struct CreateCommand {
     ///
     /// - Returns: The disk, and whether it is the engine's to remove.
     private func makeScratch(_ bundle: FilePath, _ cache: ImageCache) throws -> (FilePath, Bool) {
-        let isMemory = unsafe bundle.withPlatformString { unsafe ccontainers_is_in_memory($0) } != 0
+        let isMemory = bundle.isInMemory
         if isMemory { removeLostScratches(cache) }
         let path = isMemory ? cache.folder.appending(scratchName(state)) : bundle.appending("martlet-scratch.ext4")
-        let isThere = unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
-        guard isMemory || !isThere else { return (path, !isMemory) }
+        guard isMemory || !path.exists else { return (path, !isMemory) }
         try cache.makeScratch(path)
         return (path, !isMemory)
     }
@@ -117,8 +116,9 @@ struct CreateCommand {
         for name in (try? FolderListing.names(in: cache.folder.hostText)) ?? [] where name.hasPrefix(Self.scratchPrefix)
         {
             let owner = folder.appending(String(name.dropFirst(Self.scratchPrefix.utf8.count).prefix { $0 != "." }))
-            guard unsafe owner.withPlatformString({ unsafe access($0, F_OK) }) != 0, errno == ENOENT else { continue }
-            _ = unsafe cache.folder.appending(name).withPlatformString { unsafe unlink($0) }
+            do throws(Errno) { _ = try owner.stat() } catch .noSuchFileOrDirectory {
+                cache.folder.appending(name).removeFile()
+            } catch {}
         }
     }
 

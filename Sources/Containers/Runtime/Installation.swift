@@ -17,7 +17,7 @@ struct Installation {
         }
         let folder = executable.parent
         command = folder.appending("martlet")
-        guard unsafe command.withPlatformString({ unsafe access($0, X_OK) }) == 0 else {
+        guard command.allows(X_OK) else {
             throw RuntimeProblem("\(command) does not exist: martlet-runtime must be installed beside martlet")
         }
         if let named = ProcessArguments.environment(GuestImageFolders.environmentVariable) {
@@ -28,7 +28,7 @@ struct Installation {
             throw RuntimeProblem("no guest belongs to \(executable): it is neither installed nor in a build tree")
         }
         let kernel = images.appending("vmlinux")
-        guard unsafe kernel.withPlatformString({ unsafe access($0, R_OK) }) == 0 else {
+        guard kernel.allows(R_OK) else {
             throw RuntimeProblem("the guest is not built: \(kernel) does not exist (make guest-images)")
         }
         libraries = Self.mappedLibraryFolders()

@@ -45,10 +45,7 @@ struct MountCopies {
     private static func memory(_ target: String, asLargeAs source: FilePath) -> JSONValue {
         var kibibytes: UInt64 = 65536
         var status = statvfs()
-        let isSized = unsafe source.withPlatformString { path in
-            unsafe ccontainers_is_in_memory(path) != 0 && statvfs(path, &status) == 0
-        }
-        if isSized {
+        if source.isInMemory, unsafe source.withPlatformString({ unsafe statvfs($0, &status) }) == 0 {
             // 0 is no limit for a tmpfs, on either side.
             kibibytes = UInt64(status.f_blocks) * (UInt64(status.f_frsize) / 1024)
         }
@@ -59,13 +56,13 @@ struct MountCopies {
     }
 
     private mutating func copy(_ source: FilePath, to copy: FilePath, _ target: String, isReadOnly: Bool) throws {
-        var status = stat()
-        guard unsafe source.withPlatformString({ unsafe stat($0, &status) }) == 0 else {
-            throw RuntimeProblem("cannot mount \(source): \(Errno(rawValue: errno))")
+        let status: Stat
+        do throws(Errno) { status = try source.stat() } catch {
+            throw RuntimeProblem("cannot mount \(source): \(error)")
         }
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: break
-        case S_IFDIR:
+        switch status.type {
+        case .regular: break
+        case .directory:
             guard isReadOnly else {
                 throw RuntimeProblem(
                     """

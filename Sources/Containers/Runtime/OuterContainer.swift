@@ -46,7 +46,7 @@ struct OuterContainer {
         let files = ["m/bin/martlet", "m/base.ext4", "m/scratch.ext4"]
         if !installation.libraries.isEmpty {
             // A build for developers: with the host's libraries, where they are.
-            for path in installation.libraries + ["/usr/lib", "/usr/lib64", "/lib", "/lib64"] where isFolder(path) {
+            for path in installation.libraries + ["/usr/lib", "/usr/lib64", "/lib", "/lib64"] where path.isFolder {
                 mounts.append(Self.bind(path, to: path.hostText))
                 var parts = ""
                 for component in path.components {
@@ -103,11 +103,10 @@ struct OuterContainer {
     }
 
     private static func device(_ path: String) -> JSONValue? {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
+        guard let device = (try? FilePath(hostText: path).stat())?.specialDeviceID else { return nil }
         return [
-            "path": .string(path), "type": "c", "major": .integer(Int64(status.st_rdev >> 8 & 0xfff)),
-            "minor": .integer(Int64(status.st_rdev & 0xff)), "fileMode": 0o600, "uid": 0, "gid": 0,
+            "path": .string(path), "type": "c", "major": .integer(Int64(device.major)),
+            "minor": .integer(Int64(device.minor)), "fileMode": 0o600, "uid": 0, "gid": 0,
         ]
     }
 
@@ -125,11 +124,6 @@ struct OuterContainer {
             memory = memory.with(name, .integer(max(value, guestMiB << 20) + (MachineSize.overheadMiB << 20)))
         }
         return resources.with("memory", memory)
-    }
-
-    private func isFolder(_ path: FilePath) -> Bool {
-        var status = stat()
-        return unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     private func makeFolder(_ path: FilePath) throws(RuntimeProblem) {

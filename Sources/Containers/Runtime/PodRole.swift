@@ -3,6 +3,7 @@
 import Glibc
 import Host
 import JSON
+import SystemPackage
 
 /// The part of a container in a pod, as the engines of Kubernetes name it in annotations.
 enum PodRole {
@@ -83,8 +84,7 @@ extension PodRole.Pod {
     }
 
     private func isSandboxes(_ namespace: String, _ process: pid_t) -> Bool {
-        var (given, own) = (stat(), stat())
-        return unsafe stat(namespace, &given) == 0 && stat("/proc/\(process)/ns/pid", &own) == 0
-            && given.st_dev == own.st_dev && given.st_ino == own.st_ino
+        guard let own = try? FilePath("/proc/\(process)/ns/pid").stat() else { return false }
+        return (try? FilePath(hostText: namespace).stat())?.isSameFile(as: own) == true
     }
 }

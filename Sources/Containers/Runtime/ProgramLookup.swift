@@ -61,8 +61,11 @@ enum ProgramLookup {
         let raw = unsafe ccontainers_open_in_root(root, path.hostCString, ccontainers_path_only)
         guard raw >= 0 else { return -raw }
         let file = OwnedDescriptor(adopting: raw)
-        var status = stat()
-        guard unsafe fstat(file.rawValue, &status) == 0 else { return errno }
-        return status.st_mode & S_IFMT == S_IFREG && status.st_mode & 0o111 != 0 ? 0 : EACCES
+        do throws(Errno) {
+            let status = try file.borrowed.stat()
+            return status.type == .regular && status.mode.rawValue & 0o111 != 0 ? 0 : EACCES
+        } catch {
+            return error.rawValue
+        }
     }
 }

@@ -3,6 +3,7 @@
 import Glibc
 import Host
 import JSON
+import SystemPackage
 
 /// The wishes that a machine cannot grant a container, refused before anything is made.
 enum Unserved {
@@ -29,8 +30,7 @@ enum Unserved {
     /// Indicates whether a namespace is the network of this process.
     private static func isOwnNetwork(_ namespace: JSONValue) -> Bool {
         guard namespace["type"] == "network", let path = namespace["path"].string else { return false }
-        var (other, own) = (stat(), stat())
-        guard unsafe stat(path, &other) == 0, unsafe stat("/proc/self/ns/net", &own) == 0 else { return false }
-        return other.st_dev == own.st_dev && other.st_ino == own.st_ino
+        guard let own = try? FilePath("/proc/self/ns/net").stat() else { return false }
+        return (try? FilePath(hostText: path).stat())?.isSameFile(as: own) == true
     }
 }

@@ -120,10 +120,7 @@ enum FileTransfer {
     }
 
     private static func linkTarget(of path: FilePath) throws(AgentError) -> String {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe path.withPlatformString { unsafe readlink($0, &buffer, buffer.count) }
-        guard count >= 0 else { throw .host("cannot read \(path): \(Errno(rawValue: errno))") }
-        return String(hostBytes: buffer.prefix(count).map(UInt8.init(bitPattern:)))
+        do throws(Errno) { return try path.linkTarget() } catch { throw .host("cannot read \(path): \(error)") }
     }
 }
 
@@ -147,9 +144,7 @@ extension FileTransfer {
         /// - Throws: `AgentError.host`.
         init(into target: FilePath, named name: String) throws(AgentError) {
             var (folder, name) = (target, name)
-            var status = stat()
-            let result = unsafe target.withPlatformString { unsafe stat($0, &status) }
-            if result != 0 || status.st_mode & S_IFMT != S_IFDIR {
+            if !target.isFolder {
                 name = target.lastComponent.map { "\($0)" } ?? name
                 folder = target.parent
             }

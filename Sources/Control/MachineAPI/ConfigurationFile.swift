@@ -233,12 +233,10 @@ private func checkReadable(
     let path = FilePath(hostText: path)
     let rights = isFolder ? W_OK | X_OK : R_OK
     var cause: Errno?
-    var status = stat()
     if unsafe path.withPlatformString({ unsafe access($0, rights) }) != 0 {
         cause = Errno(rawValue: errno)
-    } else if unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 {
-        let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-        if isDirectory != isFolder { cause = isFolder ? .notDirectory : .isDirectory }
+    } else if path.isFolder != isFolder {
+        cause = isFolder ? .notDirectory : .isDirectory
     }
     guard let cause else { return }
     throw APIError(

@@ -25,8 +25,7 @@ package final class ResultFile: Sendable {
         let raw = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
         guard raw >= 0 else { throw APIError("cannot open \(path): \(Errno(rawValue: errno))") }
         owned = OwnedDescriptor(adopting: raw)
-        var status = stat()
-        guard unsafe fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard (try? owned.borrowed.stat())?.type == .regular else {
             throw APIError("cannot open \(path): it is not a regular file")
         }
         var error = ftruncate(raw, 0) == 0 ? 0 : errno

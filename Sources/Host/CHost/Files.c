@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int chost_unnamed_file(const char *folder) {
@@ -78,3 +81,12 @@ ssize_t chost_copy_range(int from, uint64_t from_offset, int to, uint64_t to_off
     // copy reports the real end of the file and the real error.
     return copy_by_buffer(from, (off_t)from_offset, to, (off_t)to_offset, count);
 }
+
+int chost_is_in_memory(const char *path) {
+    struct statfs system;
+    if (statfs(path, &system) < 0) return -errno;
+    return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
+}
+
+unsigned chost_device_major(unsigned long device) { return major(device); }
+unsigned chost_device_minor(unsigned long device) { return minor(device); }

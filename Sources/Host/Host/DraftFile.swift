@@ -19,7 +19,7 @@ package struct DraftFile: ~Copyable, Sendable {
     package init(in folder: FilePath, staysUnnamed: Bool = false) throws(Errno) {
         let folder = folder.isEmpty ? "." : folder
         // A name is given by way of /proc, which a jail lacks.
-        let canName = unsafe access("/proc/self/fd", X_OK) == 0
+        let canName = FilePath("/proc/self/fd").allows(X_OK)
         var file =
             !staysUnnamed && !canName ? -EOPNOTSUPP : unsafe folder.withPlatformString { unsafe chost_unnamed_file($0) }
         var name: FilePath?
@@ -29,7 +29,7 @@ package struct DraftFile: ~Copyable, Sendable {
             let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
             file = unsafe path.withPlatformString { unsafe open($0, flags, 0o600) }
             guard file >= 0 else { throw Errno(rawValue: errno) }
-            if staysUnnamed { _ = unsafe path.withPlatformString { unsafe unlink($0) } } else { name = path }
+            if staysUnnamed { path.removeFile() } else { name = path }
         }
         guard file >= 0 else { throw Errno(rawValue: -file) }
         owned = OwnedDescriptor(adopting: file)
@@ -38,7 +38,7 @@ package struct DraftFile: ~Copyable, Sendable {
 
     deinit {
         // Gone already where the file got its name.
-        if let temporaryPath { _ = unsafe temporaryPath.withPlatformString { unsafe unlink($0) } }
+        if let temporaryPath { temporaryPath.removeFile() }
     }
 
     /// The open file, which stays owned here.

@@ -69,9 +69,9 @@ package enum FileContents {
     /// - Throws: `Failure`.
     package static func bytes(of file: FileDescriptor, limit: Int, kind: Kind = .regular) throws(Failure) -> [UInt8] {
         if kind == .regular {
-            var status = stat()
-            guard unsafe fstat(file.rawValue, &status) == 0 else { throw .system(Errno(rawValue: errno)) }
-            guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
+            let type: FileType
+            do throws(Errno) { type = try file.stat().type } catch { throw .system(error) }
+            guard type == .regular else { throw .notAFile }
         }
         var bytes: [UInt8] = []
         while true {
@@ -114,10 +114,9 @@ package enum FileContents {
     /// - Parameter path: The file.
     /// - Returns: Its device, number, size and times; `nil` where it cannot be looked at.
     package static func identity(of path: FilePath) -> String? {
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) == 0 else { return nil }
+        guard let status = try? path.stat() else { return nil }
         let times = [status.st_mtim, status.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }.joined(separator: " ")
-        return "\(status.st_dev) \(status.st_ino) \(status.st_size) \(times)"
+        return "\(status.deviceID.rawValue) \(status.inode.rawValue) \(status.size) \(times)"
     }
 }
 
@@ -136,10 +135,8 @@ extension OwnedDescriptor {
                 return raw < 0 ? -errno : raw
             }
         )
-        guard flags & O_CREAT != 0 else { return }
-        var status = stat()
         // The umask takes bits away from a new file. An older one keeps what its owner chose, but for one that cannot be read.
-        if unsafe fstat(rawValue, &status) == 0, status.st_size == 0, status.st_mode & S_IFMT == S_IFREG {
+        if flags & O_CREAT != 0, let status = try? borrowed.stat(), status.size == 0, status.type == .regular {
             _ = fchmod(rawValue, mode.rawValue)
         }
     }

@@ -10,14 +10,11 @@ package enum FileUser {
     /// - Parameter path: The file.
     /// - Returns: The first process that is found, such as `machine 'web' (process 4711)`; `nil` where none can be seen.
     package static func description(of path: FilePath) -> String? {
-        var wanted = stat()
-        guard unsafe path.withPlatformString({ unsafe stat($0, &wanted) }) == 0 else { return nil }
+        guard let wanted = try? path.stat() else { return nil }
         for process in names(in: "/proc").compactMap({ pid_t($0) }).sorted() where process != getpid() {
             let folder = "/proc/\(process)/fd"
             let hasFile = names(in: folder).contains { name in
-                var status = stat()
-                return unsafe stat("\(folder)/\(name)", &status) == 0
-                    && status.st_ino == wanted.st_ino && status.st_dev == wanted.st_dev
+                (try? FilePath("\(folder)/\(name)").stat())?.isSameFile(as: wanted) == true
             }
             if hasFile { return describe(process) }
         }
@@ -34,15 +31,5 @@ package enum FileUser {
         return "process \(process) (\(printable(String(program))))"
     }
 
-    private static func names(in folder: String) -> [String] {
-        guard let listing = unsafe opendir(folder) else { return [] }
-        defer { unsafe closedir(listing) }
-        var names: [String] = []
-        while let entry = unsafe readdir(listing) {
-            unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe names.append(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
-            }
-        }
-        return names
-    }
+    private static func names(in folder: String) -> [String] { (try? FolderListing.names(in: folder)) ?? [] }
 }

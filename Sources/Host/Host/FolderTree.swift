@@ -29,18 +29,17 @@ package enum FolderTree {
         remove(path, on: nil)
     }
 
-    private static func remove(_ path: FilePath, on device: dev_t?) {
+    private static func remove(_ path: FilePath, on device: DeviceID?) {
         if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR,
-            device == nil || device == status.st_dev
+        guard let status = try? path.stat(followTargetSymlink: false), status.type == .directory,
+            device == nil || device == status.deviceID
         else {
             return
         }
         // A folder may be closed to its owner.
         if geteuid() != 0 { _ = unsafe path.withPlatformString { unsafe chmod($0, 0o700) } }
         for name in (try? FolderListing.names(in: path.hostText)) ?? [] {
-            remove(FilePath(hostText: path.hostText + "/" + name), on: status.st_dev)
+            remove(FilePath(hostText: path.hostText + "/" + name), on: status.deviceID)
         }
         _ = unsafe path.withPlatformString { unsafe rmdir($0) }
     }

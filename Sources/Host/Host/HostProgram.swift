@@ -13,7 +13,7 @@ package enum HostProgram {
         let path = ProcessArguments.environment("PATH") ?? ""
         for folder in path.split(separator: ":").map(String.init) + folders {
             let candidate = FilePath(hostText: "\(folder)/\(name)")
-            if unsafe candidate.withPlatformString({ unsafe access($0, X_OK) }) == 0 { return candidate }
+            if candidate.allows(X_OK) { return candidate }
         }
         return nil
     }

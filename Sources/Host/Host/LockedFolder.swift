@@ -23,9 +23,8 @@ package final class LockedFolder: Sendable {
             guard unsafe mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
             let path = FilePath(platformString: template)
             let folder = try OwnedDescriptor(openingFolder: path)
-            var status = stat()
             // Another process, which removes abandoned folders, may have been faster than the lock.
-            if chost_try_lock(folder.rawValue) >= 0, unsafe fstat(folder.rawValue, &status) == 0, status.st_nlink > 0 {
+            if chost_try_lock(folder.rawValue) >= 0, (try? folder.borrowed.stat())?.linkCount ?? 0 > 0 {
                 self.path = path
                 descriptor = folder
                 return
@@ -50,9 +49,7 @@ package final class LockedFolder: Sendable {
     ) {
         for name in (try? FolderListing.names(in: parent.borrowed)) ?? [] where isMeant(name) {
             guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { continue }
-            var status = stat()
-            guard unsafe fstat(folder.rawValue, &status) == 0, status.st_uid == geteuid(),
-                chost_try_lock(folder.rawValue) >= 0
+            guard (try? folder.borrowed.stat())?.userID.rawValue == geteuid(), chost_try_lock(folder.rawValue) >= 0
             else { continue }
             body(name, folder)
         }

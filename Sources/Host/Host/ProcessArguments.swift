@@ -21,9 +21,7 @@ package enum ProcessArguments {
 
     /// The path of this program; `nil` in a jail without /proc.
     package static var executable: FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        return count > 0 ? FilePath(platformString: buffer) : nil
+        (try? FilePath("/proc/self/exe").linkTarget()).map { FilePath(hostText: $0) }
     }
 
     /// The folder for temporary files that may be large: `TMPDIR`, or one on a disk, which /tmp may not be.

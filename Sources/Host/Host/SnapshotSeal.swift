@@ -20,7 +20,7 @@ package struct SnapshotSeal {
     }
 
     /// Indicates whether the note is there, of whatever files.
-    package var isThere: Bool { unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0 }
+    package var isThere: Bool { path.exists }
 
     /// Indicates whether all files are as they were when the note was written.
     package var holds: Bool {
@@ -33,7 +33,7 @@ package struct SnapshotSeal {
         if let text { try? FileContents.write(Array(text.utf8), to: path) }
     }
 
-    package func remove() { _ = unsafe path.withPlatformString { unsafe unlink($0) } }
+    package func remove() { path.removeFile() }
 
     private var text: String? {
         let identities = files.compactMap(FileContents.identity(of:))

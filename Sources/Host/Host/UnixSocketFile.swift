@@ -6,23 +6,18 @@ import SystemPackage
 
 /// The file of a socket, as it was when it was looked at.
 struct UnixSocketFile {
-    let isSocket: Bool
     private let path: FilePath
-    private let device: dev_t
-    private let inode: ino_t
+    private let status: Stat
+    var isSocket: Bool { status.type == .socket }
 
     /// Examines a file; nil where there is none.
     init?(_ path: FilePath) {
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return nil }
-        self.path = path
-        isSocket = status.st_mode & S_IFMT == S_IFSOCK
-        (device, inode) = (status.st_dev, status.st_ino)
+        guard let status = try? path.stat(followTargetSymlink: false) else { return nil }
+        (self.path, self.status) = (path, status)
     }
 
     private init(_ file: UnixSocketFile, at path: FilePath) {
-        (isSocket, self.path) = (file.isSocket, path)
-        (device, inode) = (file.device, file.inode)
+        (self.path, status) = (path, file.status)
     }
 
     /// Gives the file another name.
@@ -41,8 +36,7 @@ struct UnixSocketFile {
 
     /// Removes it, unless it is another one by now, or no socket.
     func remove() {
-        guard let now = UnixSocketFile(path), isSocket, now.isSocket, now.device == device, now.inode == inode
-        else { return }
-        unsafe path.withPlatformString { _ = unsafe unlink($0) }
+        guard isSocket, let now = UnixSocketFile(path), now.isSocket, now.status.isSameFile(as: status) else { return }
+        path.removeFile()
     }
 }

@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static int result_of(int result) { return result < 0 ? -errno : result; }
@@ -50,9 +49,6 @@ int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory) {
 #endif
     return 0;
 }
-
-unsigned cstorage_device_major(uint64_t device) { return major(device); }
-unsigned cstorage_device_minor(uint64_t device) { return minor(device); }
 
 // MARK: - Input and output
 

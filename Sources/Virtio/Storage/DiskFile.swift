@@ -89,21 +89,18 @@ package final class DiskFile: Sendable {
     /// that is written.
     package var byteCount: UInt64 {
         let block = UInt64(logicalBlockSize)
-        var size: UInt64 = 0
         if isBlockDevice {
+            var size: UInt64 = 0
             unsafe cstorage_device_size(descriptor, &size)
             return size / block * block
         }
-        var status = stat()
-        if unsafe fstat(descriptor, &status) == 0 { size = UInt64(clamping: status.st_size) }
-        return (size + block - 1) / block * block
+        return (fileByteCount + block - 1) / block * block
     }
 
     /// The size in bytes, at this moment, with a part of a block at its end as it is.
     package var fileByteCount: UInt64 {
         guard !isBlockDevice else { return byteCount }
-        var status = stat()
-        return unsafe fstat(descriptor, &status) == 0 ? UInt64(clamping: status.st_size) : 0
+        return UInt64(clamping: (try? owned.borrowed.stat())?.size ?? 0)
     }
 
     /// The alignment of ranges for `fallocate`.
@@ -169,12 +166,9 @@ package final class DiskFile: Sendable {
 
     /// An attribute of the device in sysfs; a partition's folder lies in its disk's.
     private static func deviceCanDiscard(_ file: CInt) -> Bool {
-        var status = stat()
-        guard unsafe fstat(file, &status) == 0 else { return false }
-        let (major, minor) = (
-            cstorage_device_major(UInt64(status.st_rdev)), cstorage_device_minor(UInt64(status.st_rdev))
-        )
-        for folder in ["/sys/dev/block/\(major):\(minor)", "/sys/dev/block/\(major):\(minor)/.."] {
+        guard let device = (try? FileDescriptor(rawValue: file).stat())?.specialDeviceID else { return false }
+        let own = "/sys/dev/block/\(device.major):\(device.minor)"
+        for folder in [own, "\(own)/.."] {
             let limit = try? FileDescriptor.open(
                 FilePath("\(folder)/queue/discard_max_bytes"),
                 .readOnly,

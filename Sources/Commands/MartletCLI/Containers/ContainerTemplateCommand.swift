@@ -46,15 +46,14 @@ struct ContainerTemplateCommand: ParsableCommand {
         try make(ready, keeping: [lock.rawValue, Self.containersLock])
         extendLifetime(lock)
         // Compared with its checksums here, so that no container has to.
-        if ready.snapshot(name) != nil { _ = unsafe failure.withPlatformString { unsafe unlink($0) } }
+        if ready.snapshot(name) != nil { failure.removeFile() }
     }
 
     /// Indicates whether somebody has tried the same a short time ago.
     private func hasFailed(_ failure: FilePath) -> Bool {
-        var status = stat()
-        guard unsafe failure.withPlatformString({ unsafe stat($0, &status) }) == 0,
-            abs(time(nil) - status.st_mtim.tv_sec) < Self.failureAge
-        else { return false }
+        guard let status = try? failure.stat(), abs(time(nil) - status.st_mtim.tv_sec) < Self.failureAge else {
+            return false
+        }
         return (try? FileContents.text(of: failure, limit: 64)) == name
     }
 
@@ -88,7 +87,7 @@ struct ContainerTemplateCommand: ParsableCommand {
     private static func disk(in folder: FilePath) throws -> OwnedDescriptor {
         let path = folder.appending("disk")
         let file = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_TRUNC)
-        _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        path.removeFile()
         guard ftruncate(file.rawValue, 1 << 20) == 0 else { throw Errno(rawValue: errno) }
         return file
     }

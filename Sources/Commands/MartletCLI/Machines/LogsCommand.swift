@@ -68,8 +68,7 @@ private struct LogOutput {
 /// One of the files of a machine's logs, open; it stays itself when it gets another name.
 private final class LogFile: Equatable {
     private let owned: OwnedDescriptor
-    private let device: dev_t
-    private let inode: ino_t
+    private let status: Stat
 
     /// `nil` where it does not exist: the guest has sent less, or the next one is about to begin.
     ///
@@ -77,16 +76,12 @@ private final class LogFile: Equatable {
     init?(_ item: MachineFolder.Item, of machine: OpenMachine) throws {
         guard let file = try machine.openFile(item) else { return nil }
         owned = file
-        var status = stat()
-        guard unsafe fstat(owned.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
-        (device, inode) = (status.st_dev, status.st_ino)
-        let excess = status.st_size - off_t(2 * ConsoleLog.capacity)
+        status = try owned.borrowed.stat()
+        let excess = off_t(status.size) - off_t(2 * ConsoleLog.capacity)
         if excess > 0 { _ = lseek(owned.rawValue, excess, SEEK_SET) }
     }
 
     var descriptor: FileDescriptor { owned.borrowed }
 
-    static func == (one: LogFile, other: LogFile) -> Bool {
-        (one.device, one.inode) == (other.device, other.inode)
-    }
+    static func == (one: LogFile, other: LogFile) -> Bool { one.status.isSameFile(as: other.status) }
 }

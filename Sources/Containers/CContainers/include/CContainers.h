@@ -27,9 +27,6 @@ int ccontainers_open_in_root(int root, const char *path, int flags);
 /// O_PATH, which the Glibc module does not show.
 static const int ccontainers_path_only = 010000000;
 
-/// Indicates whether a path is on a tmpfs.
-int ccontainers_is_in_memory(const char *path);
-
 /// Indicates whether a file of an overlay's upper folder hides or redirects what is below it, by an attribute.
 int ccontainers_has_overlay_mark(const char *path);
 

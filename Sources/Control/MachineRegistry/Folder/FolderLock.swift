@@ -105,11 +105,8 @@ package final class FolderLock: Sendable {
 
     /// Returns whether `path` names the file of this lock.
     func isNamed(_ path: FilePath) -> Bool {
-        var (opened, named) = (stat(), stat())
-        guard unsafe fstat(owned.rawValue, &opened) == 0,
-            unsafe path.withPlatformString({ unsafe lstat($0, &named) }) == 0
-        else { return false }
-        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev
+        guard let opened = try? owned.borrowed.stat() else { return false }
+        return (try? path.stat(followTargetSymlink: false))?.isSameFile(as: opened) == true
     }
 
     /// - Returns: The lock, or the one in its way; nil for an error.

@@ -42,7 +42,7 @@ extension MachineFolder {
         guard let machine = try? open(), let lock = machine.lock, !lock.isTaken,
             (try? lock.takeForRemoval(at: path(.lock), until: .after(.zero))) == true
         else { return }
-        for socket in [Item.apiSocket, .vsock] { _ = unsafe path(socket).withPlatformString { unsafe unlink($0) } }
+        for socket in [Item.apiSocket, .vsock] { path(socket).removeFile() }
     }
 
     /// Removes a folder and the files in it, whatever they are; folders in it only where they are empty.
@@ -56,9 +56,8 @@ extension MachineFolder {
     }
 
     private static func isFullFolder(_ path: FilePath) -> Bool {
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR && (try? FolderListing.names(in: path.hostText))?.isEmpty != true
+        (try? path.stat(followTargetSymlink: false))?.type == .directory
+            && (try? FolderListing.names(in: path.hostText))?.isEmpty != true
     }
 }
 

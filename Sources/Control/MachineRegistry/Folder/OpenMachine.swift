@@ -150,20 +150,17 @@ package final class OpenMachine {
     }
 
     /// Examines a regular file of the folder; `nil` where there is none.
-    func status(of item: MachineFolder.Item) -> stat? {
+    func status(of item: MachineFolder.Item) -> Stat? {
         guard let file = try? files.open(item.rawValue) else { return nil }
-        var status = stat()
-        return unsafe fstat(file.rawValue, &status) == 0 ? status : nil
+        return try? file.borrowed.stat()
     }
 
     /// Releases the space that a log has reserved and not used.
     func releaseReserve(of item: MachineFolder.Item) {
-        guard let file = try? files.open(item.rawValue, O_WRONLY) else { return }
-        var status = stat()
-        guard unsafe fstat(file.rawValue, &status) == 0, Int64(status.st_blocks) * 512 > status.st_size + 8192 else {
-            return
-        }
-        _ = ftruncate(file.rawValue, status.st_size)
+        guard let file = try? files.open(item.rawValue, O_WRONLY), let status = try? file.borrowed.stat(),
+            status.sizeAllocated > status.size + 8192
+        else { return }
+        _ = ftruncate(file.rawValue, off_t(status.size))
     }
 
     /// Opens a file of the folder for reading.

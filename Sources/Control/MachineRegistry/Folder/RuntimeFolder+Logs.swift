@@ -36,7 +36,7 @@ extension RuntimeFolder {
         }
         for (machine, _) in ended.sorted(by: { $0.time > $1.time }) {
             for item in [MachineFolder.Item.consoleLog, .olderConsoleLog] {
-                guard let size = machine.status(of: item)?.st_size else { continue }
+                guard let size = machine.status(of: item)?.size else { continue }
                 left -= Int(size)
                 if left < 0 { Self.cut(item, of: machine) }
             }
@@ -46,14 +46,14 @@ extension RuntimeFolder {
     private static func cut(_ item: MachineFolder.Item, of machine: OpenMachine) {
         let path = machine.folder.path(item)
         guard item == .consoleLog else {
-            _ = unsafe path.withPlatformString { unsafe unlink($0) }
+            path.removeFile()
             return
         }
-        guard let size = machine.status(of: item)?.st_size, size > off_t(logRest),
-            let file = try? machine.openFile(item), lseek(file.rawValue, size - off_t(logRest), SEEK_SET) >= 0,
+        guard let size = machine.status(of: item)?.size, size > logRest,
+            let file = try? machine.openFile(item), lseek(file.rawValue, off_t(size) - off_t(logRest), SEEK_SET) >= 0,
             let rest = try? FileContents.bytes(of: file.borrowed, limit: logRest)
         else { return }
-        _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        path.removeFile()
         // On a full file system, now is the moment when there is room again.
         if let draft = try? DraftFile(in: machine.folder.path) {
             try? draft.descriptor.write(all: rest)

@@ -34,9 +34,8 @@ package struct RuntimeFolder: Hashable, Sendable {
     }
 
     private static func isPrivate(_ path: FilePath) -> Bool {
-        var status = stat()
-        guard unsafe path.withPlatformString({ unsafe lstat($0, &status) }) == 0 else { return false }
-        return status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid() && status.st_mode & 0o066 == 0
+        guard let status = try? path.stat(followTargetSymlink: false) else { return false }
+        return status.type == .directory && status.userID.rawValue == geteuid() && status.mode.rawValue & 0o066 == 0
     }
 
     // MARK: - Choosing
@@ -61,7 +60,7 @@ package struct RuntimeFolder: Hashable, Sendable {
         package static var current: Surroundings {
             let user = geteuid()
             let session = environment("XDG_RUNTIME_DIR")
-            let isRoot = unsafe user == 0 && access("/run", W_OK) == 0
+            let isRoot = user == 0 && FilePath("/run").allows(W_OK)
             return Surroundings(
                 named: environment(environmentVariable),
                 session: session,
@@ -78,7 +77,7 @@ package struct RuntimeFolder: Hashable, Sendable {
 
         private static func lingers(_ user: uid_t) -> Bool {
             guard let entry = unsafe getpwuid(user) else { return false }
-            return unsafe access("/var/lib/systemd/linger/\(unsafe String(cString: entry.pointee.pw_name))", F_OK) == 0
+            return unsafe FilePath("/var/lib/systemd/linger/\(String(cString: entry.pointee.pw_name))").exists
         }
     }
 

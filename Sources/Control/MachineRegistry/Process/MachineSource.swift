@@ -126,15 +126,10 @@ package struct MachineSource {
 
     /// The name of an open file, where opening that name gives the same file again.
     private static func name(of file: FileDescriptor) -> FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink("/proc/self/fd/\(file.rawValue)", &buffer, buffer.count - 1)
-        guard count > 0, buffer[0] == CChar(UInt8(ascii: "/")) else { return nil }
-        let path = FilePath(platformString: buffer)
-        var (opened, named) = (stat(), stat())
-        guard unsafe fstat(file.rawValue, &opened) == 0,
-            unsafe path.withPlatformString({ unsafe stat($0, &named) }) == 0,
-            opened.st_dev == named.st_dev, opened.st_ino == named.st_ino
+        guard let target = try? FilePath("/proc/self/fd/\(file.rawValue)").linkTarget(), target.hasPrefix("/"),
+            let opened = try? file.stat()
         else { return nil }
-        return path
+        let path = FilePath(hostText: target)
+        return (try? path.stat())?.isSameFile(as: opened) == true ? path : nil
     }
 }

@@ -16,7 +16,7 @@ package enum MonitorProcess {
             folder.appending("martlet-monitor"),
             folder.parent.appending("libexec").appending("martlet").appending("martlet-monitor"),
         ]
-        for place in places where unsafe place.withPlatformString({ unsafe access($0, X_OK) == 0 }) { return place }
+        for place in places where place.allows(X_OK) { return place }
         throw RegistryError("cannot find martlet-monitor: it belongs beside \(own), `make build` builds it")
     }
 

@@ -22,6 +22,11 @@ int chost_stat_again(const char *path, void *status);
 int chost_name_file(int file, const char *path);
 /// Renames a file; -EEXIST where the new name is taken.
 int chost_rename_new(const char *from, const char *to);
+/// Indicates whether the file system of a path is in memory (tmpfs, ramfs): 1 or 0, or -errno.
+int chost_is_in_memory(const char *path);
+/// The two halves of a device number.
+unsigned chost_device_major(unsigned long device);
+unsigned chost_device_minor(unsigned long device);
 /// Gives each of two files or folders the other's name (renameat2(2), RENAME_EXCHANGE).
 int chost_exchange(const char *one, const char *other);
 /// Takes the lock of an open file or folder for as long as it stays open, without waiting: -EWOULDBLOCK (flock(2)).

@@ -22,9 +22,6 @@ int cstorage_device_size(int file, uint64_t *size);
 int cstorage_device_is_read_only(int file);
 /// Logical block, physical block and optimal I/O size in bytes of a block device (BLKSSZGET, BLKPBSZGET, BLKIOOPT).
 int cstorage_device_blocks(int file, uint32_t *logical, uint32_t *physical, uint32_t *optimal);
-/// The two halves of a device number.
-unsigned cstorage_device_major(uint64_t device);
-unsigned cstorage_device_minor(uint64_t device);
 /// The alignment of offsets and of memory for O_DIRECT (statx, STATX_DIOALIGN); 0 for both where the kernel cannot tell.
 int cstorage_direct_alignment(int file, uint32_t *offset, uint32_t *memory);
 

@@ -9,10 +9,6 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +23,7 @@ static void hide_cgroup2(void) {
         umount2("/sys/fs/cgroup/unified", MNT_DETACH);
 }
 
-pid_t ccompare_spawn(const char *program, char *const *arguments, const int *descriptors, bool without_cgroup2) {
+int ccompare_spawn(const char *program, char *const *arguments, const int *descriptors, bool without_cgroup2) {
     // vfork: the child borrows this memory until exec, so it can leave its error here, and starting costs the same
     // whatever this process's size. No signal may come to it before its handlers are gone.
     volatile int error = 0;
@@ -64,11 +60,6 @@ pid_t ccompare_spawn(const char *program, char *const *arguments, const int *des
 
 int ccompare_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
 
-int ccompare_pidfd(pid_t process) {
-    long result = syscall(SYS_pidfd_open, process, 0);  // always closed on exec
-    return result < 0 ? -errno : (int)result;
-}
-
 // MARK: - Signals
 
 static volatile sig_atomic_t first_signal;
@@ -100,18 +91,3 @@ int ccompare_watch_signals(void) {
 
 int ccompare_first_signal(void) { return first_signal; }
 
-// MARK: - Files
-
-int ccompare_is_in_memory(const char *path) {
-    struct statfs system;
-    if (statfs(path, &system) < 0) return -errno;
-    return system.f_type == 0x01021994 /* tmpfs */ || system.f_type == 0x858458f6 /* ramfs */;
-}
-
-int ccompare_device(const char *path, unsigned *major_number, unsigned *minor_number) {
-    struct stat status;
-    if (stat(path, &status) < 0) return -errno;
-    *major_number = major(status.st_dev);
-    *minor_number = minor(status.st_dev);
-    return 0;
-}

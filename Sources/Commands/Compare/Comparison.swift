@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
+import SystemPackage
+
 /// One comparison: finds out what this host offers, measures topic after topic, and leaves nothing behind.
 package struct Comparison {
     private let options: ComparisonOptions
@@ -81,7 +84,8 @@ package struct Comparison {
     }
 
     private func checkPrograms() throws(ComparisonError) {
-        guard Files.isThere("\(options.images)/compare-subject"), Files.isThere("\(options.images)/compare-init") else {
+        let images = FilePath(hostText: options.images)
+        guard images.appending("compare-subject").exists, images.appending("compare-init").exists else {
             throw .unexpected(
                 "the programs that are compared are not in \(options.images): run `make guest-images` where Martlet's source is"
             )

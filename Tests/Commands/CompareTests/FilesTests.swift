@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -14,7 +16,7 @@ import Testing
         for path in ["\(inner)/deep/file", "\(outer)/file"] { try Files.write([1], to: path) }
         #expect(unsafe symlink(outer, "\(inner)/link") == 0)
         Files.remove(inner)
-        #expect(!Files.isThere(inner))
-        #expect(Files.isThere("\(outer)/file"))
+        #expect(!FilePath(inner).exists)
+        #expect(FilePath("\(outer)/file").exists)
     }
 }

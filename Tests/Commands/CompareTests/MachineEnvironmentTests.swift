@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
 import JSON
 import SystemPackage
 import TestSupport
@@ -28,7 +29,7 @@ struct MachineEnvironmentTests {
             case $last in *.json) cat "$last"; echo ;; esac
 
             """
-        try Files.write(script.utf8, to: monitor, mode: 0o755)
+        try Files.write(script.utf8, to: monitor, mode: FilePermissions(rawValue: 0o755))
         for name in ["compare-subject", "compare-init"] { try Files.write("x".utf8, to: "\(folder.path)/\(name)") }
         let work = try WorkFolder()
         environment = try MachineEnvironment(
@@ -96,6 +97,6 @@ struct MachineEnvironmentTests {
         let line = try #require(try lines(Job("disk", .dataFolder, needsData: true)).first)
         let disk = try #require(line.split(separator: " ").first { $0.contains(".ext4") }?.split(separator: ",").first)
         #expect(line.hasSuffix(" -- --data /bin/subject disk /data"))
-        #expect(!Files.isThere(String(disk)))
+        #expect(!FilePath(String(disk)).exists)
     }
 }

@@ -2,6 +2,7 @@
 
 import Glibc
 import Host
+import SystemPackage
 
 /// Control groups, of version 1 and 2.
 enum CGroup {
@@ -63,7 +64,6 @@ enum CGroup {
     }
 
     private static func isFolder(_ path: String) -> Bool {
-        var status = stat()
-        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        (try? FilePath(hostText: path).stat(followTargetSymlink: false))?.type == .directory
     }
 }

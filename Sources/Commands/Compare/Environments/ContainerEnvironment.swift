@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import JSON
+import SystemPackage
 
 /// Programs in containers, by the runtime that works here.
 final class ContainerEnvironment: ComparedEnvironment {
@@ -14,9 +16,6 @@ final class ContainerEnvironment: ComparedEnvironment {
     private var count = 0
 
     private var state: String { "\(folder.path)/runtime" }
-
-    /// Indicates whether a container gets a cgroup of its own.
-    var hasCGroups: Bool { runtime.hasCGroups }
 
     /// Finds a runtime that can run a container, by running one.
     ///
@@ -122,6 +121,6 @@ final class ContainerEnvironment: ComparedEnvironment {
     }
 
     private func isNoted(_ identifier: String) -> Bool {
-        Files.isThere("\(state)/\(identifier)")
+        FilePath(hostText: "\(state)/\(identifier)").exists
     }
 }

@@ -34,14 +34,14 @@ struct ContainerRuntime {
             let name = runtime.split(separator: "/").last.map(String.init) ?? runtime
             let found =
                 runtime.contains("/")
-                ? (Files.isExecutable(runtime) ? runtime : nil) : HostProgram.find(runtime)?.string
+                ? (FilePath(hostText: runtime).allows(X_OK) ? runtime : nil) : HostProgram.find(runtime)?.string
             guard let path = found else { return [] }
             let plain = ContainerRuntime(name: name, path: path)
             var ways = [plain]
             var way = plain
             way.hasSeccomp = false
             guard name == "crun" else { return ways + [way] }
-            if Files.isThere("/sys/fs/cgroup/unified") {
+            if FilePath("/sys/fs/cgroup/unified").exists {
                 var hiding = plain
                 hiding.hidesCGroup2 = true
                 ways.append(hiding)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import JSON
 import Storage
 import SystemPackage
@@ -145,7 +146,7 @@ final class MachineEnvironment: ComparedEnvironment {
         // The newest come last, and look cheaper from there.
         let names = Files.names(in: "/proc/\(process)/fd").compactMap { Int($0) }.sorted(by: >)
         return names.contains {
-            Files.linkTarget("/proc/\(process)/fd/\($0)")?.hasPrefix("anon_inode:kvm-vcpu") == true
+            (try? FilePath("/proc/\(process)/fd/\($0)").linkTarget())?.hasPrefix("anon_inode:kvm-vcpu") == true
         }
     }
 }

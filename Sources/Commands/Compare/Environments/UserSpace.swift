@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SystemPackage
+
 /// The files that are the same in all environments: one program, or two.
 ///
 /// The process runs them where they are, the container has them as its root file system, and the machine in an archive that
@@ -43,7 +45,7 @@ struct UserSpace {
         cpio.addCharacterDevice("dev/console", major: 5, minor: 1)
         cpio.addProgram("init", try Files.bytes("\(images)/compare-init"))
         for (name, bytes) in programs {
-            try Files.write(bytes, to: "\(root)/bin/\(name)", mode: 0o755)
+            try Files.write(bytes, to: "\(root)/bin/\(name)", mode: FilePermissions(rawValue: 0o755))
             cpio.addProgram("bin/\(name)", bytes)
         }
         try Files.write(cpio.finished(), to: archive)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCompare
+import Host
+import SystemPackage
 
 /// The attempts of a program to see and change its host: they really happen, as root inside each environment.
 ///
@@ -66,16 +67,15 @@ struct IsolationProbes {
     ]
 
     private func attempts() throws(ComparisonError) -> [Row] {
-        var numbers: (major: UInt32, minor: UInt32) = (0, 0)
-        // Without numbers the attempt fails, and says so.
-        _ = unsafe ccompare_device(context.folder.path, &numbers.major, &numbers.minor)
+        // Without a number the attempt fails, and says so.
+        let disk = (try? FilePath(context.folder.path).stat())?.deviceID
         return try context.rows(Self.plans) { environment throws(ComparisonError) in
             let place: Job.Word = environment.kind == .machine ? "/tmp" : .dataFolder
             let job = Job(
                 "probes",
                 "compare",
-                "\(numbers.major)",
-                "\(numbers.minor)",
+                "\(disk?.major ?? 0)",
+                "\(disk?.minor ?? 0)",
                 place,
                 needsData: environment.kind != .machine
             )

@@ -10,15 +10,12 @@ enum Files {
     ///
     /// - Throws: `ComparisonError.system`.
     static func bytes(_ path: String) throws(ComparisonError) -> [UInt8] {
-        let file = try checked("opening \(path)", unsafe open(path, O_RDONLY | O_CLOEXEC).orErrno)
-        defer { close(file) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = unsafe read(file, &buffer, buffer.count)
-            try checked("reading \(path)", CInt(clamping: count).orErrno)
-            guard count > 0 else { return bytes }
-            bytes += buffer.prefix(count)
+        do throws(FileContents.Failure) {
+            return try FileContents.bytes(of: FilePath(hostText: path), limit: .max - 1, kind: .any)
+        } catch .system(let errno) {
+            throw .system(operation: "reading \(path)", errno: errno)
+        } catch {
+            throw .unexpected("reading \(path): \(error)")
         }
     }
 
@@ -32,17 +29,16 @@ enum Files {
     /// Makes a file, or replaces what is in it.
     ///
     /// - Throws: `ComparisonError.system`.
-    static func write(_ bytes: some Collection<UInt8>, to path: String, mode: mode_t = 0o644) throws(ComparisonError) {
-        let file = try checked(
-            "making \(path)",
-            unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode).orErrno
-        )
-        defer { close(file) }
-        var rest = Array(bytes)[...]
-        while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
-            try checked("writing \(path)", CInt(clamping: count).orErrno)
-            rest = rest.dropFirst(count)
+    static func write(
+        _ bytes: some Sequence<UInt8>,
+        to path: String,
+        mode: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead]
+    ) throws(ComparisonError) {
+        do throws(Errno) {
+            let file = try OwnedDescriptor(opening: FilePath(hostText: path), O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
+            try file.borrowed.write(all: bytes)
+        } catch {
+            throw .system(operation: "writing \(path)", errno: error)
         }
     }
 
@@ -65,30 +61,9 @@ enum Files {
 
     /// The size of a file or folder on its disk: blocks, so holes do not count.
     static func allocatedByteCount(_ path: String) -> Double {
-        var status = stat()
-        guard unsafe lstat(path, &status) == 0 else { return 0 }
-        let own = Double(status.st_blocks) * 512
-        guard status.st_mode & S_IFMT == S_IFDIR else { return own }
+        guard let status = try? FilePath(hostText: path).stat(followTargetSymlink: false) else { return 0 }
+        let own = Double(status.sizeAllocated)
+        guard status.type == .directory else { return own }
         return names(in: path).reduce(own) { $0 + allocatedByteCount("\(path)/\($1)") }
     }
-
-    static func isThere(_ path: String) -> Bool {
-        unsafe access(path, F_OK) == 0
-    }
-
-    static func isExecutable(_ path: String) -> Bool {
-        unsafe access(path, X_OK) == 0
-    }
-
-    /// The target of a symbolic link, if it is one.
-    static func linkTarget(_ path: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink(path, &buffer, buffer.count)
-        return count > 0 ? String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
-    }
-}
-
-extension CInt {
-    /// The result of a C function that gives -1 and sets errno, as the functions of this package's C parts give it.
-    fileprivate var orErrno: CInt { self < 0 ? -errno : self }
 }

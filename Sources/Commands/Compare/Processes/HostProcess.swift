@@ -2,6 +2,7 @@
 
 import CCompare
 import Glibc
+import Host
 import SystemPackage
 
 /// A program that runs on the host, never longer than the value that stands for it.
@@ -22,15 +23,15 @@ final class HostProcess {
         let maximumResidentByteCount: Double
     }
 
-    let identifier: pid_t
+    var identifier: pid_t { process.id }
     let command: [String]
     /// Just before it was started.
     let started: Moment
 
     private let interruption: Interruption
-    private let input: CInt
-    private let output: CInt
-    private let pidfd: CInt
+    private let process: RunningProcess
+    private let input: OwnedDescriptor
+    private let output: OwnedDescriptor
     private let messages: String
     private var received: [UInt8] = []
     private var lines: [Line] = []
@@ -52,49 +53,48 @@ final class HostProcess {
         interruption: Interruption
     ) throws(ComparisonError) {
         try interruption.check()
-        var toChild: [CInt] = [-1, -1]
-        var fromChild: [CInt] = [-1, -1]
-        try checked("making a pipe", unsafe ccompare_pipe(&toChild))
-        defer { close(toChild[0]) }
-        do throws(ComparisonError) {
-            try checked("making a pipe", unsafe ccompare_pipe(&fromChild))
-        } catch {
-            close(toChild[1])
-            throw error
-        }
-        defer { close(fromChild[1]) }
-        (input, output) = (toChild[1], fromChild[0])
         self.command = command
         self.messages = messages
         self.interruption = interruption
-        let log = unsafe open(messages, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        defer { if log >= 0 { close(log) } }
+        var ends: [CInt] = [-1, -1]
+        try checked("making a pipe", unsafe ccompare_pipe(&ends))
+        let childInput = OwnedDescriptor(adopting: ends[0])
+        input = OwnedDescriptor(adopting: ends[1])
+        try checked("making a pipe", unsafe ccompare_pipe(&ends))
+        output = OwnedDescriptor(adopting: ends[0])
+        let childOutput = OwnedDescriptor(adopting: ends[1])
+        let log: OwnedDescriptor
+        do throws(Errno) {
+            log = try OwnedDescriptor(opening: FilePath(hostText: messages), O_WRONLY | O_CREAT | O_APPEND)
+        } catch {
+            throw .system(operation: "opening \(messages)", errno: error)
+        }
         var arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         defer { unsafe arguments.forEach { unsafe free($0) } }
         started = .now
-        let descriptors = [toChild[0], fromChild[1], log]
+        let descriptors = [childInput.rawValue, childOutput.rawValue, log.rawValue]
         let result = unsafe ccompare_spawn(command[0], &arguments, descriptors, withoutCGroup2)
-        identifier = result
-        pidfd = result > 0 ? ccompare_pidfd(result) : -1
-        guard result > 0 else {
-            ending = Ending(status: 127, time: started, processorSeconds: 0, maximumResidentByteCount: 0)
-            throw .system(operation: "starting \(command[0])", errno: Errno(rawValue: -result))
+        do throws(Errno) {
+            guard result > 0 else { throw Errno(rawValue: -result) }
+            process = try RunningProcess(id: result)
+        } catch {
+            if result > 0 {
+                Glibc.kill(result, SIGKILL)
+                waitpid(result, nil, 0)
+            }
+            throw .system(operation: "starting \(command[0])", errno: error)
         }
     }
 
     deinit {
         kill()
-        close(input)
-        close(output)
-        if pidfd >= 0 { close(pidfd) }
     }
 
     // MARK: - Input and output
 
     /// Writes to its standard input; what it no longer takes is lost.
     func write(_ text: String) {
-        var bytes = Array(text.utf8)
-        _ = unsafe Glibc.write(input, &bytes, bytes.count)
+        _ = try? input.borrowed.writeSome(Array(text.utf8)[...])
     }
 
     /// The next line of its output, without its end.
@@ -115,7 +115,7 @@ final class HostProcess {
             if isLooking, let look { isLooking = !look() }
             let rest = max(0, deadline - .now)
             guard rest > 0 else { throw .late("the output of \(command.joined(separator: " "))") }
-            if try wait(for: output, milliseconds: isLooking ? 1 : CInt(min(rest * 1000 + 1, 1e6))) { receive() }
+            if try wait(for: output.borrowed, isLooking ? .milliseconds(1) : .seconds(rest)) { receive() }
         }
         return lines.removeFirst()
     }
@@ -126,8 +126,8 @@ final class HostProcess {
     /// - Throws: `ComparisonError`, when the user wants the end.
     func skipOutput(forMilliseconds milliseconds: CInt) throws(ComparisonError) {
         if outputHasEnded {
-            _ = try wait(for: pidfd, milliseconds: milliseconds)
-        } else if try wait(for: output, milliseconds: milliseconds) {
+            _ = try wait(for: process.descriptor, .milliseconds(milliseconds))
+        } else if try wait(for: output.borrowed, .milliseconds(milliseconds)) {
             receive()
             lines = []
         }
@@ -135,14 +135,13 @@ final class HostProcess {
 
     /// Takes what is there.
     private func receive() {
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let count = unsafe read(output, &buffer, buffer.count)
+        let bytes = (try? output.borrowed.readSome(limit: 1 << 16)) ?? []
         let time = Moment.now
-        guard count > 0 else {
+        guard !bytes.isEmpty else {
             outputHasEnded = true
             return
         }
-        received += buffer.prefix(count)
+        received += bytes
         while let end = received.firstIndex(of: UInt8(ascii: "\n")) {
             // A terminal line, as a guest's console is, ends lines with both.
             let line = received[..<end].filter { $0 != UInt8(ascii: "\r") }
@@ -152,14 +151,13 @@ final class HostProcess {
     }
 
     /// Returns whether `descriptor` became readable in time.
-    private func wait(for descriptor: CInt, milliseconds: CInt) throws(ComparisonError) -> Bool {
-        var set = [
-            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        let count = unsafe poll(&set, 2, milliseconds)
+    private func wait(for descriptor: FileDescriptor, _ limit: Duration) throws(ComparisonError) -> Bool {
+        let answers = Poll.wait(
+            for: [(descriptor, .readable), (interruption.descriptor, .readable)],
+            timeout: limit
+        )
         try interruption.check()
-        return count > 0 && set[0].revents != 0
+        return !answers[0].isEmpty
     }
 
     // MARK: - The end
@@ -175,20 +173,17 @@ final class HostProcess {
         while ending == nil {
             let rest = max(0, deadline - .now)
             guard rest > 0 else { throw .late("the end of \(command.joined(separator: " "))") }
-            if try wait(for: pidfd, milliseconds: CInt(min(rest * 1000 + 1, 1e6))) { reap() }
+            if try wait(for: process.descriptor, .seconds(rest)) { reap() }
         }
         return ending ?? Ending(status: 127, time: .now, processorSeconds: 0, maximumResidentByteCount: 0)
     }
 
     /// Indicates whether it has ended, reaped or not.
-    var hasEnded: Bool {
-        var set = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-        return unsafe ending != nil || poll(&set, 1, 0) > 0
-    }
+    var hasEnded: Bool { ending != nil || process.hasEnded }
 
     /// Ends it and whatever it started, at once, and waits until those are gone that had its output.
     func kill() {
-        guard ending == nil, identifier > 0 else { return }
+        guard ending == nil else { return }
         // A process that left the process group, as a container's first process does, is only found before its parent ends.
         ProcessTable.kill { ProcessTable.descendants(of: identifier) }
         // The group of a child that was not waited for yet: nobody else can have its number.
@@ -196,8 +191,7 @@ final class HostProcess {
         reap()
         let deadline = Moment.now + 5
         while !outputHasEnded, deadline > .now {
-            var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
-            if unsafe poll(&set, 1, 100) > 0 { receive() }
+            if !Poll.wait(for: output.borrowed, .readable, timeout: .milliseconds(100)).isEmpty { receive() }
         }
     }
 

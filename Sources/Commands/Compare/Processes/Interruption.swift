@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CCompare
+import SystemPackage
 
 /// The wish of user or system that all should end: SIGINT, SIGTERM, SIGHUP or SIGQUIT.
 ///
 /// Signals only make a descriptor readable. Every wait of a comparison waits for it too and throws, and what was started is
 /// ended on the way out, as after any other error.
 package struct Interruption: Sendable {
-    /// Readable from the first signal on; -1 where no signal is watched.
-    let descriptor: CInt
+    /// Readable from the first signal on; `nil` where no signal is watched.
+    let descriptor: FileDescriptor?
 
     /// Never comes: for tests and for cleaning up, which nothing shall interrupt.
-    static let never = Interruption(descriptor: -1)
+    static let never = Interruption(descriptor: nil)
 
-    private init(descriptor: CInt) {
+    private init(descriptor: FileDescriptor?) {
         self.descriptor = descriptor
     }
 
@@ -21,12 +22,12 @@ package struct Interruption: Sendable {
     ///
     /// - Throws: `ComparisonError` where the host has no descriptor left.
     package init() throws(ComparisonError) {
-        descriptor = try checked("watching signals", ccompare_watch_signals())
+        descriptor = FileDescriptor(rawValue: try checked("watching signals", ccompare_watch_signals()))
     }
 
     /// - Throws: `ComparisonError.interrupted`, if the wish is there.
     func check() throws(ComparisonError) {
         let signal = ccompare_first_signal()
-        if descriptor >= 0, signal != 0 { throw .interrupted(signal: signal) }
+        if descriptor != nil, signal != 0 { throw .interrupted(signal: signal) }
     }
 }

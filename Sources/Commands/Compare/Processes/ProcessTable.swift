@@ -40,9 +40,4 @@ enum ProcessTable {
         let words = text[text.index(after: end)...].split(separator: " ")
         return words.count > 1 ? pid_t(words[1]) : nil
     }
-
-    /// The number of the host's processes.
-    static var count: Int {
-        Files.names(in: "/proc").count { Int($0) != nil }
-    }
 }

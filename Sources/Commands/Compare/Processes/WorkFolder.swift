@@ -40,7 +40,7 @@ final class WorkFolder {
     static let prefix = "martlet-compare-"
 
     /// Indicates whether a sync of a file in it reaches no disk.
-    var isInMemory: Bool { unsafe ccompare_is_in_memory(path) == 1 }
+    var isInMemory: Bool { folder.path.isInMemory }
 
     deinit {
         Files.remove(path)

@@ -104,7 +104,7 @@ int64_t chost_seek_hole(int file, int64_t offset) { return lseek(file, offset, S
 // cache, up to 2 MiB. The kernel stays within the mapping, so this function splits the text into many: every other piece gets
 // MADV_DONTDUMP, which changes nothing, because core files leave out text anyway.
 static void divide_text(uintptr_t first, uintptr_t end) {
-    const uintptr_t piece = 16 << 10;
+    const uintptr_t piece = 8 << 10;
     for (uintptr_t at = (first + piece - 1) & -piece; at + piece <= end; at += 2 * piece)
         madvise((void *)at, piece, MADV_DONTDUMP);
 }

@@ -6,7 +6,7 @@ import CHost
 package enum ProcessMemory {
     /// Gives the host back the free heap, and the pages of the program's text and constants.
     ///
-    /// Those were never written, so what is still needed of them comes back from the page cache, at most 16 KiB at a time.
+    /// Those were never written, so what is still needed of them comes back from the page cache, at most 8 KiB at a time.
     package static func giveBack() {
         chost_give_back_memory()
     }

@@ -187,7 +187,11 @@ static void serve_program(const struct agent_request *request) {
         if (is_sending()) {
             long n = send_some();
             if (n < 0 && n != -EAGAIN && n != -EINTR) leave(request);
-            if (!message.count) program.held = 0;
+            if (!message.count) {
+                program.held = 0;
+                // No event tells of what is left in the pipes of a program that has ended.
+                if (program.has_exited) continue;
+            }
         }
         int may_read = !is_sending() && !program.has_exited;
         struct pollfd set[] = {

@@ -65,6 +65,12 @@ struct AgentTests {
         #expect(ending.output.utf8.count == 1_000_000)
     }
 
+    /// The agent stands while the program fills its pipe, and finds both its end and more than a frame of output.
+    @Test func `what an ended program left in its pipe arrives whole`() throws {
+        let script = "kill -STOP $PPID; head -c 60000 /dev/zero; (sleep 0.2; kill -CONT $PPID) &"
+        #expect(try HostedAgent().run(program("sh", "-c", script)).output.utf8.count == 60_000)
+    }
+
     @Test(arguments: [("nosuch", 127), ("/etc", 126), ("/etc/passwd", 126)] as [(String, UInt8)])
     func `a program that cannot be run fails as in a shell`(name: String, status: UInt8) throws {
         let agent = try HostedAgent()

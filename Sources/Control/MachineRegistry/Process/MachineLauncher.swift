@@ -104,13 +104,16 @@ package struct MachineLauncher {
         var settled: SettledMachine?
         defer { Messages.flush() }
         do {
-            return try body { () throws(RegistryError) in
+            let status = try body { () throws(RegistryError) in
                 let machine = try make(name) { (folder, hold) throws(RegistryError) in
                     try SettledMachine(folder, hold, report)
                 }
                 settled = machine
                 return machine
-            } ?? 0
+            }
+            // The guest may have ended before its requests were served.
+            settled?.reportStart([])
+            return status ?? 0
         } catch {
             let reason = "\(error)"
             if let settled { settled.reportFailure(reason) } else { SettledMachine.reportFailure(reason, report) }

@@ -57,7 +57,7 @@ package struct GuestProgram: Hashable, Sendable {
     package var hasTerminal = false
     package var size: Terminal.Size?
     package var hasNoNewPrivileges = false
-    /// Whether the agent may tell of the start together with what it tells next, at the cost of one packet.
+    /// Indicates whether the agent may send the message of the start in one packet with its next message.
     package var mayTellStartLate = false
     package var place = Place.guest
 

@@ -4,7 +4,7 @@ import CHost
 import Glibc
 package import SystemPackage
 
-// What System has no call for; `FilePath.stat` and `FileDescriptor.stat` are there.
+// Calls that System lacks; it has `FilePath.stat` and `FileDescriptor.stat`.
 extension FilePath {
     /// The same file or folder by a path that is absolute and leads through no symbolic link.
     ///

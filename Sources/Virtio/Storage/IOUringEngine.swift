@@ -158,7 +158,7 @@ final class IOUringEngine: StorageEngine {
             waitForCancelled()
             takeFromRing()
         }
-        // What goes on is for the thread that takes completions.
+        // The thread that takes completions handles the requests that go on.
         if !prepared.isEmpty { completionEvent.signal() }
         fallback?.cancel()
     }

@@ -192,15 +192,21 @@ import Virtio
         #expect(try fixture.expect(.readWrite).data == Array("answer".utf8))
     }
 
-    @Test func `what a guest sent before it closed arrives, however slow the reader is`() throws {
-        let (program, hostPort) = try fixture.connected(to: 22)
+    /// Sends from port 22 until the device has no room for more.
+    private static func fill(_ fixture: VsockFixture, _ hostPort: UInt32) throws -> [UInt8] {
         var sent: [UInt8] = []
         var forwarded: UInt32 = 0
         while UInt32(sent.count) &- forwarded < 65536 {
-            try fixture.send(.readWrite, from: 22, to: hostPort, data: Self.bytes(4096))
-            sent += Self.bytes(4096)
+            try fixture.send(.readWrite, from: 22, to: hostPort, data: bytes(4096))
+            sent += bytes(4096)
             while let (packet, _) = try fixture.receive() { forwarded = packet.forwardedCount }
         }
+        return sent
+    }
+
+    @Test func `what a guest sent before it closed arrives, however slow the reader is`() throws {
+        let (program, hostPort) = try fixture.connected(to: 22)
+        let sent = try Self.fill(fixture, hostPort)
         try fixture.send(.shutdown, from: 22, to: hostPort) { $0.flags = VsockPacket.Shutdown.both.rawValue }
         try fixture.expect(.reset)
         var received: [UInt8] = []
@@ -218,13 +224,7 @@ import Virtio
             let fixture = try VsockFixture()
             let (idle, _) = try fixture.connected(to: 21)
             let (program, hostPort) = try fixture.connected(to: 22)
-            var sent: [UInt8] = []
-            var forwarded: UInt32 = 0
-            while UInt32(sent.count) &- forwarded < 65536 {
-                try fixture.send(.readWrite, from: 22, to: hostPort, data: Self.bytes(4096))
-                sent += Self.bytes(4096)
-                while let (packet, _) = try fixture.receive() { forwarded = packet.forwardedCount }
-            }
+            let sent = try Self.fill(fixture, hostPort)
             let device = fixture.device
             try callInSandbox(as: CInt(CHOST_VCPU)) { device.reset() }
             #expect(try idle.read() == nil)

@@ -22,19 +22,28 @@ package enum SuccessorProcess {
             owned = Mutex(OwnedDescriptor(adopting: descriptor))
         }
 
-        /// Indicates whether nothing was told yet.
-        package var isOpen: Bool { owned.withLock { $0 != nil } }
-
         /// Has the other process end, unless it was told before.
         ///
         /// - Parameters:
         ///   - status: Its exit status.
         ///   - messages: What it writes to standard error, without a byte 0.
         ///   - answer: What it writes to standard output.
-        package func tell(status: UInt8 = 0, messages: String = "", answer: String = "") {
-            guard let owned = owned.withLock({ $0.take() }) else { return }
-            // The write fails when the other process has ended, which does not concern this one.
-            try? owned.borrowed.write(all: [status] + Array(messages.utf8) + [0] + Array(answer.utf8))
+        ///   - prepare: What is done before, by the one that tells; others wait for it.
+        /// - Returns: `false` where it was told before.
+        @discardableResult
+        package func tell(
+            status: UInt8 = 0,
+            messages: String = "",
+            answer: String = "",
+            after prepare: () -> Void = {}
+        ) -> Bool {
+            owned.withLock { owned in
+                guard let descriptor = owned.take() else { return false }
+                prepare()
+                // The write fails when the other process has ended, which does not concern this one.
+                try? descriptor.borrowed.write(all: [status] + Array(messages.utf8) + [0] + Array(answer.utf8))
+                return true
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Glibc
 import Host
 import Synchronization
@@ -122,6 +123,25 @@ import Testing
             }
         }
         #expect(result?.standardErrorContent.contains(Array("died".utf8)[...]) == true)
+    }
+
+    @Test func `of those who tell at once the first is heard, and the others wait for it`() async {
+        let result = await #expect(processExitsWith: .exitCode(3), observing: [\.standardErrorContent]) {
+            try SuccessorProcessTests.leave { report in
+                let (begins, tells) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+                DispatchQueue.global().async {
+                    begins.wait()
+                    tells.signal()
+                    _exit(report.tell(status: 4, messages: "second") ? 1 : 2)
+                }
+                report.tell(status: 3, messages: "first") {
+                    begins.signal()
+                    tells.wait()
+                }
+                while true { pause() }
+            }
+        }
+        #expect(result?.standardErrorContent.contains(Array("first".utf8)[...]) == true)
     }
 
     @Test func `an answer that nobody can hear is an error`() async {

@@ -31,14 +31,19 @@ package struct SettledMachine: Sendable {
     }
 
     /// Ends the command that waits, when nothing is left of the machine; the machine's log takes a reason that comes later.
+    ///
+    /// Of threads that fail at once the first gives the reason: what the others miss may be the folder that it removes.
     package func reportFailure(_ reason: String) {
-        guard report.isOpen else { return Messages.write(reason) }
-        try? tenure.removeFolder()
-        Self.reportFailure(reason, report)
+        if !Self.reportFailure(reason, report, after: { try? tenure.removeFolder() }) { Messages.write(reason) }
     }
 
-    static func reportFailure(_ reason: String, _ report: SuccessorProcess.Report) {
-        report.tell(status: 1, messages: "Error: \(printable(reason, keepsLines: true))\n")
+    @discardableResult
+    static func reportFailure(
+        _ reason: String,
+        _ report: SuccessorProcess.Report,
+        after prepare: () -> Void = {}
+    ) -> Bool {
+        report.tell(status: 1, messages: "Error: \(printable(reason, keepsLines: true))\n", after: prepare)
     }
 
     private static func writeMessages(to folder: MachineFolder) throws(RegistryError) {

@@ -12,9 +12,6 @@ enum ACPIUse {
 
     /// Returns whether the kernel has ACPI.
     ///
-    /// - Parameters:
-    ///   - kernel: The kernel, in guest memory.
-    ///   - memory: The guest memory.
     /// - Returns: `true` also where nobody can tell: the image is entered through its own code, which unpacks the kernel.
     /// - Throws: `outOfRange` if the kernel is not in guest memory.
     static func isBuilt(

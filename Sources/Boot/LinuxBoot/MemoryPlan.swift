@@ -22,10 +22,6 @@ struct MemoryPlan {
     let memory: GuestMemory
     private var claims: [Claim]
 
-    /// - Parameters:
-    ///   - memory: The guest's RAM.
-    ///   - commandLine: The command line.
-    ///   - setupDataByteCount: The size of the `setup_data` list.
     init(memory: GuestMemory, commandLine: KernelCommandLine, setupDataByteCount: UInt64) {
         self.memory = memory
         func claim(

@@ -9,10 +9,6 @@ package struct Comparison {
     private let interruption: Interruption
     private let progress: (String) -> Void
 
-    /// - Parameters:
-    ///   - options: What to compare, and with what.
-    ///   - interruption: Ends it early.
-    ///   - progress: Gets a few words at each step.
     package init(
         _ options: ComparisonOptions,
         interruption: Interruption,

@@ -27,9 +27,6 @@ struct DiskOption {
     var isDefault: Bool { drive.path == Self.defaultPath }
 
     /// Reads a disk.
-    ///
-    /// - Parameter argument: The user's text.
-    /// - Throws: `OptionProblem`.
     init(parsing argument: String) throws(OptionProblem) {
         let fields = OptionFields(argument)
         guard !fields.first.isEmpty else { throw OptionProblem("the path of the disk is missing") }

@@ -63,8 +63,6 @@ struct NetworkOptions: ParsableArguments {
     }
 
     /// Chooses free ports of the host where none are given, and prints them.
-    ///
-    /// - Throws: `PortForwardError` where there is none.
     mutating func choosePorts() throws {
         for index in forwards.indices where forwards[index].hostPorts == nil {
             try forwards[index].resolve()
@@ -99,9 +97,6 @@ struct NetworkOptions: ParsableArguments {
 
     /// Sets the host's sides of a saved machine's interfaces, in their order, and of its vsock.
     ///
-    /// - Parameters:
-    ///   - options: The wishes for the machine.
-    ///   - saved: The machine.
     /// - Throws: `ValidationError` where the options do not say where each interface leads.
     func apply(to options: inout RestoreOptions, of saved: MachineConfiguration) throws {
         let (given, known) = (interfaces, saved.networkInterfaces)
@@ -144,7 +139,6 @@ struct NetworkOption {
 
     /// The command line, in which `--net` may stand alone: the parser would take what follows it, such as the kernel.
     ///
-    /// - Parameter arguments: The arguments after the program's name.
     /// - Returns: The same, with `--net=user` for it.
     static func completed(_ arguments: [String]) -> [String] {
         guard arguments.first == "run" else { return arguments }
@@ -166,9 +160,6 @@ struct NetworkOption {
     let interface: NetworkInterface?
 
     /// Reads a network.
-    ///
-    /// - Parameter argument: The user's text.
-    /// - Throws: `OptionProblem`.
     init(parsing argument: String) throws(OptionProblem) {
         let fields = OptionFields(argument)
         let (kind, name) = fields.kind
@@ -232,9 +223,6 @@ struct VsockOption {
     let vsock: Vsock?
 
     /// Reads the option.
-    ///
-    /// - Parameter argument: The user's text.
-    /// - Throws: `OptionProblem`.
     init(parsing argument: String) throws(OptionProblem) {
         let fields = OptionFields(argument)
         guard argument != "none" else {

@@ -24,7 +24,6 @@ struct ReadySnapshots {
 
     let folder: FilePath
 
-    /// - Parameter folder: The folder of the snapshots.
     init(folder: FilePath) { self.folder = folder }
 
     /// Names the folder of this user; `nil` without a home.
@@ -112,9 +111,6 @@ struct ReadySnapshots {
     }
 
     /// Removes the oldest snapshots.
-    ///
-    /// - Parameter count: The number of those that stay.
-    /// - Returns: Those that are gone.
     @discardableResult
     func prune(keeping count: Int) -> [Entry] {
         entries.dropFirst(count).filter { entry in
@@ -129,9 +125,6 @@ struct ReadySnapshots {
 
     /// The name of a machine's snapshot: the same for machines that would be the same after their boot.
     ///
-    /// - Parameters:
-    ///   - configuration: The machine.
-    ///   - images: The files that it boots from.
     /// - Returns: 32 hexadecimal digits; `nil` where an image cannot be looked at.
     static func name(of configuration: MachineConfiguration, images: [FilePath]) -> String? {
         var facts = ["\(SnapshotVersion.current)"]
@@ -179,8 +172,6 @@ extension RunCommand {
 
     /// Runs the default guest from a ready snapshot, or boots it and has one saved.
     ///
-    /// - Parameter configuration: The machine.
-    /// - Returns: The exit status.
     /// - Throws: The reason why it cannot start.
     func runPlain(_ configuration: MachineConfiguration) throws -> ExitCode {
         let isAlone = configuration.networkInterfaces.isEmpty && configuration.vsock == nil

@@ -125,7 +125,6 @@ struct SnapshotVerifyCommand: ParsableCommand {
 
     /// Compares a snapshot's memory with its checksums, and prints differences.
     ///
-    /// - Parameter path: The snapshot.
     /// - Returns: Whether all is as it was saved.
     /// - Throws: `SnapshotError`.
     static func isWhole(_ path: FilePath) throws -> Bool {

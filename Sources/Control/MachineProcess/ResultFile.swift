@@ -36,8 +36,6 @@ package final class ResultFile: Sendable {
     }
 
     /// Writes the result: all of it, or nothing that is taken for one.
-    ///
-    /// - Throws: `Errno`.
     func write(_ result: MachineResult) throws(Errno) {
         var result = result
         let now = Timestamp.now

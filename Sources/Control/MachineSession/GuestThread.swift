@@ -18,7 +18,6 @@ final class GuestThread: Sendable {
     /// Signalled when the machine has ended.
     private let end: EventFD
 
-    /// - Throws: `Errno` where the host has no descriptor left.
     init() throws(Errno) {
         end = try EventFD()
     }
@@ -30,11 +29,6 @@ final class GuestThread: Sendable {
     var endDescriptor: FileDescriptor { end.descriptor }
 
     /// Makes the thread, which waits for the machine's start.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    ///   - body: Called on the thread when the machine has started, with the machine's vsock.
-    /// - Throws: `HostThreadError`.
     func make(_ name: String, _ body: @escaping @Sendable (FilePath) -> Void) throws(HostThreadError) {
         let thread = try HostThread(name) { [self] in
             started.wait()
@@ -44,8 +38,6 @@ final class GuestThread: Sendable {
     }
 
     /// Lets the thread go on: the machine runs, and its guest may still boot.
-    ///
-    /// - Parameter socket: The machine's vsock.
     func start(over socket: FilePath) {
         self.socket.withLock { $0 = socket }
         started.signal()

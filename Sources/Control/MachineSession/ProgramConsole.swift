@@ -24,7 +24,6 @@ final class ProgramConsole: ConsolePort {
         var isFull = false
     }
 
-    /// - Throws: `Errno` where the process has no descriptor left.
     init(_ console: MachineConsole) throws(Errno) {
         self.console = console
         (inputEvent, roomEvent) = (try EventFD(), try EventFD())

@@ -57,7 +57,6 @@ package final class SessionPod: Sendable {
     private let listener: UnixSocket
     private let thread: GuestThread
 
-    /// - Throws: An error where the socket cannot be made, or the process has no descriptor left.
     package init(_ settings: PodSettings) throws {
         self.settings = settings
         listener = try UnixSocket.listen(at: settings.socket)

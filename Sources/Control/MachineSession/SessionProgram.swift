@@ -76,8 +76,6 @@ final class SessionProgram: ServedProgram {
     }
 
     /// Starts the program in the guest, which may still boot.
-    ///
-    /// - Parameter socket: The machine's vsock.
     func start(over socket: FilePath) { thread.start(over: socket) }
 
     /// Waits for the thread, when the machine has ended.

@@ -53,7 +53,6 @@ enum Monitor {
         exit(status)
     }
 
-    /// - Returns: The exit status.
     private static func run(_ options: MonitorOptions) throws -> UInt8 {
         var process = MachineProcess()
         process.settings = options.settings

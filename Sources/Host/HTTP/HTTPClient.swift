@@ -13,8 +13,6 @@ package final class HTTPClient {
     private var buffer = [UInt8](repeating: 0, count: 16 << 10)
 
     /// Makes a client; it connects when the first request is made.
-    ///
-    /// - Parameter path: The server's socket.
     package init(connectingTo path: FilePath) {
         self.path = path
         var limits = HTTPParserLimits()
@@ -25,7 +23,6 @@ package final class HTTPClient {
 
     /// A segment of a path, or a name or value of a query, percent-encoded as it must be in a target.
     ///
-    /// - Parameter text: Any text.
     /// - Returns: ASCII, with nothing in it that has a meaning in a target.
     package static func encoded(_ text: String) -> String { RequestTarget.encoded(text) }
 

@@ -75,10 +75,6 @@ final class HTTPConnection {
     }
 
     /// Makes as much progress as is possible now.
-    ///
-    /// - Parameters:
-    ///   - events: What poll(2) has seen.
-    ///   - buffer: Memory for received data.
     func handle(_ events: CInt, buffer: inout [UInt8]) {
         switch phase {
         case .reading, .lingering: receive(into: &buffer)

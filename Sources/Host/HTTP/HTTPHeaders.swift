@@ -17,10 +17,6 @@ package struct HTTPHeaders: Hashable, Sendable {
     package init() {}
 
     /// Appends a field; one of this name may be there already.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    ///   - value: Its value.
     package mutating func add(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
     }
@@ -40,9 +36,6 @@ package struct HTTPHeaders: Hashable, Sendable {
     }
 
     /// The values of all fields with this name, in order.
-    ///
-    /// - Parameter name: The name, in whatever case.
-    /// - Returns: The values, as they were written.
     package func values(of name: String) -> [String] {
         fields.filter { Self.isSame($0.name, name) }.map(\.value)
     }

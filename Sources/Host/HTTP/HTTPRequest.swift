@@ -16,14 +16,6 @@ package struct HTTPRequest: Hashable, Sendable {
     package let body: [UInt8]
 
     /// Makes a request, as the parser does.
-    ///
-    /// - Parameters:
-    ///   - method: The method.
-    ///   - pathSegments: The segments of the path, decoded.
-    ///   - query: The query, decoded.
-    ///   - version: The version that the client speaks.
-    ///   - headers: The header fields.
-    ///   - body: The body.
     package init(
         method: String,
         pathSegments: [String],
@@ -41,7 +33,6 @@ package struct HTTPRequest: Hashable, Sendable {
 
     /// Returns whether the client would like to go on with another protocol (RFC 9110, 7.8).
     ///
-    /// - Parameter name: The protocol, in whatever case.
     /// - Returns: Whether it is one that the client asks for.
     package func asksForUpgrade(to name: String) -> Bool {
         version == .http11 && headers.list("Connection", contains: "upgrade")

@@ -27,8 +27,6 @@ package struct HTTPRequestParser {
     private var expectsContinue = false
 
     /// Makes a parser at the start of a connection.
-    ///
-    /// - Parameter limits: The limits on a request's size.
     package init(limits: HTTPParserLimits = HTTPParserLimits()) {
         self.limits = limits
     }

@@ -62,8 +62,6 @@ package final class HTTPServer: Sendable {
     package var openConnectionCount: Int { connectionCount.value.load(ordering: .relaxed) }
 
     /// Makes the server's thread, which waits for `start`: for a process that makes no thread later.
-    ///
-    /// - Throws: `HostThreadError`.
     package func makeThread() throws(HostThreadError) {
         guard thread.withLock({ $0 == nil }) else { return }
         let made = try HostThread("http", stackByteCount: Self.stackByteCount, gate: gate) { [self] in

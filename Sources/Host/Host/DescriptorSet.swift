@@ -43,8 +43,6 @@ package final class DescriptorSet: Sendable {
     private let owned: OwnedDescriptor
 
     /// Makes an empty set.
-    ///
-    /// - Throws: `Errno` where the host has no descriptor left.
     package init() throws(Errno) {
         owned = OwnedDescriptor(adopting: try hostCall { chost_epoll() })
     }

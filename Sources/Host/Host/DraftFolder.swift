@@ -9,11 +9,6 @@ package final class DraftFolder: Sendable {
     private let folder: LockedFolder
 
     /// Makes the folder.
-    ///
-    /// - Parameters:
-    ///   - parent: The folder that it is in.
-    ///   - prefix: The beginning of its name, before six characters.
-    /// - Throws: `Errno`.
     package init(in parent: FilePath, prefix: String) throws(Errno) {
         if let open = try? OwnedDescriptor(openingFolder: parent) {
             LockedFolder.forEachAbandoned(in: open, where: { LockedFolder.isName($0, withPrefix: prefix) }) { name, _ in

@@ -8,8 +8,6 @@ package final class EventFD: Sendable {
     private let owned: OwnedDescriptor
 
     /// Makes an event that has not happened.
-    ///
-    /// - Throws: `Errno` where the host has no descriptor left.
     package init() throws(Errno) {
         owned = OwnedDescriptor(adopting: try hostCall { chost_eventfd() })
     }

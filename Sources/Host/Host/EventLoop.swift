@@ -43,9 +43,6 @@ package final class EventLoop: Sendable {
     }
 
     /// Starts to wait; once.
-    ///
-    /// - Parameter gate: Holds the thread before the first handler.
-    /// - Throws: `HostThreadError`.
     package func start(gate: StartGate? = nil) throws(HostThreadError) {
         guard !isStarted.exchange(true, ordering: .relaxed) else { return }
         do throws(HostThreadError) {

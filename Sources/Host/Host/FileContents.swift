@@ -88,30 +88,18 @@ package enum FileContents {
     }
 
     /// Writes a file of this process's own: creates it for its owner alone, or replaces its contents.
-    ///
-    /// - Parameters:
-    ///   - bytes: All that it is to have.
-    ///   - path: The file.
-    /// - Throws: `Errno`.
     package static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
         let file = try OwnedDescriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC)
         try file.borrowed.write(all: bytes)
     }
 
     /// Reads a file as text; bytes that are not UTF-8 are replaced.
-    ///
-    /// - Parameters:
-    ///   - path: The file.
-    ///   - limit: The largest number of bytes.
-    /// - Returns: Its text.
-    /// - Throws: `Failure`.
     package static func text(of path: FilePath, limit: Int) throws(Failure) -> String {
         String(decoding: try bytes(of: path, limit: limit), as: UTF8.self)
     }
 
     /// Identifies a file and its version without reading it.
     ///
-    /// - Parameter path: The file.
     /// - Returns: Its device, number, size and times; `nil` where it cannot be looked at.
     package static func identity(of path: FilePath) -> String? {
         guard let status = try? path.stat() else { return nil }

@@ -23,7 +23,6 @@ extension FileDescriptor {
 
     /// Writes some of `bytes`: at least one, unless there are none.
     ///
-    /// - Returns: The number.
     /// - Throws: `Errno`; `resourceTemporarilyUnavailable` where a non-blocking descriptor takes none now.
     package func writeSome(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
         while true {

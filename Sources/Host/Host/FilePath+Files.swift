@@ -7,8 +7,6 @@ package import SystemPackage
 // Calls that System lacks; it has `FilePath.stat` and `FileDescriptor.stat`.
 extension FilePath {
     /// The same file or folder by a path that is absolute and leads through no symbolic link.
-    ///
-    /// - Throws: `Errno` where it is not there or cannot be reached.
     package func withoutLinks() throws(Errno) -> FilePath {
         guard let real = unsafe withPlatformString({ unsafe realpath($0, nil) }) else { throw Errno(rawValue: errno) }
         defer { unsafe free(real) }
@@ -35,9 +33,6 @@ extension FilePath {
     package var isInMemory: Bool { unsafe withPlatformString { unsafe chost_is_in_memory($0) } == 1 }
 
     /// Checks this process's rights to a file.
-    ///
-    /// - Parameter rights: Those of access(2), such as `R_OK | X_OK`.
-    /// - Returns: Whether the real user has all of them.
     package func allows(_ rights: CInt) -> Bool {
         unsafe withPlatformString { unsafe access($0, rights) } == 0
     }

@@ -7,7 +7,6 @@ package import SystemPackage
 package enum FileUser {
     /// Looks through this user's processes.
     ///
-    /// - Parameter path: The file.
     /// - Returns: The first process that is found, such as `machine 'web' (process 4711)`; `nil` where none can be seen.
     package static func description(of path: FilePath) -> String? {
         guard let wanted = try? path.stat() else { return nil }

@@ -31,9 +31,6 @@ package enum HostProgram {
 
     /// Runs a program to its end, with no input.
     ///
-    /// - Parameters:
-    ///   - program: Its path.
-    ///   - arguments: What follows its name.
     /// - Returns: Its status, 128 + the signal where one ended it, and the first 64 KiB of its output.
     /// - Throws: `Failure` where it cannot be started.
     package static func run(_ program: FilePath, _ arguments: [String]) throws(Failure) -> Ending {
@@ -64,9 +61,6 @@ package enum HostProgram {
 
     /// Becomes a program, with the state that this process had at its own start.
     ///
-    /// - Parameters:
-    ///   - program: Its path.
-    ///   - arguments: What follows its name.
     /// - Returns: The reason why that is not possible; it does not return else.
     package static func replaceThisProcess(by program: FilePath, _ arguments: [String]) -> Errno {
         unsafe withHostCStrings([program.hostText] + arguments) { arguments in

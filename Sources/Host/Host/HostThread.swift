@@ -98,8 +98,6 @@ package final class HostThread: Sendable {
     private static let preparation = Mutex<(@Sendable (String) -> Void)?>(nil)
 
     /// Has each thread that starts from now on call a function first; one that passes a gate, when that is open.
-    ///
-    /// - Parameter body: Gets the name of the thread.
     package static func prepareEach(_ body: @escaping @Sendable (String) -> Void) {
         preparation.withLock { $0 = body }
     }

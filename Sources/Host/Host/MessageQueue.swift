@@ -42,8 +42,6 @@ package final class MessageQueue: Sendable {
     }
 
     /// Writes from now on from a thread of its own; once.
-    ///
-    /// - Throws: `HostThreadError`.
     package func start() throws(HostThreadError) {
         let wasStarted = state.withLock { state in
             defer { state.isStarted = true }

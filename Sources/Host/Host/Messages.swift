@@ -3,8 +3,6 @@
 /// Martlet's own words to the user, on standard error, apart from the guest's output.
 package enum Messages {
     /// Writes one message of one or more lines.
-    ///
-    /// - Parameter text: The message.
     package static func write(_ text: String) {
         MessageQueue.standardError.write(line(text).utf8)
     }

@@ -18,11 +18,6 @@ extension OwnedDescriptor {
     }
 
     /// Opens a folder in another one, but not through a symbolic link.
-    ///
-    /// - Parameters:
-    ///   - name: The folder's name.
-    ///   - folder: The folder that it is in.
-    /// - Throws: `Errno`.
     package init(openingFolder name: String, in folder: borrowing OwnedDescriptor) throws(Errno) {
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
         let descriptor = unsafe openat(folder.rawValue, name.hostCString, flags)

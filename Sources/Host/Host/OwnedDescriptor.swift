@@ -14,9 +14,6 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
 
     /// Makes a copy of `file`, which stays open when that is closed.
     ///
-    /// - Parameters:
-    ///   - file: The file to copy.
-    ///   - minimum: The least number that the copy gets.
     /// - Throws: `Errno`: it is not open, or the host has no descriptor left.
     package init(duplicating file: FileDescriptor, atLeast minimum: CInt = 0) throws(Errno) {
         rawValue = fcntl(file.rawValue, F_DUPFD_CLOEXEC, minimum)

@@ -50,8 +50,6 @@ package enum Poll {
     }
 
     /// Waits for one descriptor.
-    ///
-    /// - Returns: The answer; empty where the time is over.
     package static func wait(
         for descriptor: FileDescriptor,
         _ events: Events,

@@ -38,7 +38,6 @@ package enum ProcessArguments {
 
     /// The value of an environment variable that is set and not empty.
     ///
-    /// - Parameter name: The variable.
     /// - Returns: Its value, as text that may stand for bytes which are not UTF-8.
     package static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }

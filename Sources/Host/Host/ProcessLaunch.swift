@@ -35,8 +35,6 @@ package struct ProcessLaunch {
         case sharingNetwork
 
         /// Tries whether this host lets this process make a jail.
-        ///
-        /// - Throws: `Errno`.
         package static func check() throws(Errno) {
             let result = chost_jail_try()
             guard result == 0 else { throw Errno(rawValue: -result) }
@@ -119,9 +117,6 @@ package final class RunningProcess: Sendable {
     package var hasEnded: Bool { waitUntilEnded(timeout: .zero) }
 
     /// Waits for the end of the process.
-    ///
-    /// - Parameter timeout: The limit; `nil` for as long as it takes.
-    /// - Returns: Whether it has ended.
     package func waitUntilEnded(timeout: Duration?) -> Bool {
         !Poll.wait(for: owned.borrowed, .readable, timeout: timeout).isEmpty
     }

@@ -20,8 +20,6 @@ package struct ProcessRights: Hashable, Sendable {
     /// Examines a process.
     ///
     /// Fails where it is gone, or there is no /proc.
-    ///
-    /// - Parameter process: Its id.
     package init?(of process: Int32) {
         guard let status = try? FileContents.text(of: FilePath("/proc/\(process)/status"), limit: 1 << 16) else {
             return nil

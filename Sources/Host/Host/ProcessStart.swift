@@ -13,8 +13,6 @@ package enum ProcessStart {
     /// - A reader that goes away shows as an error of write(2), not as SIGPIPE.
     ///
     /// Signals that are ignored stay ignored: see `SignalWatch`.
-    ///
-    /// - Throws: `Errno` where the host has no descriptor left.
     package static func prepare() throws(Errno) {
         let result = chost_open_standard_descriptors()
         guard result == 0 else { throw Errno(rawValue: -result) }

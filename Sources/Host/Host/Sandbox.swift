@@ -136,8 +136,6 @@ package final class Sandbox: Sendable {
     /// Restricts the calling thread, which passes the gate before the guest runs.
     ///
     /// A thread that cannot be restricted ends the process.
-    ///
-    /// - Parameter name: Its name.
     package func restrictThread(_ name: String) {
         guard settings.mode != .off else { return }
         let kind = ThreadKind(ofThread: name)
@@ -154,8 +152,6 @@ package final class Sandbox: Sendable {
     }
 
     /// Restricts a thread that is no machine's, as it starts: one that starts a machine later keeps its rights until then.
-    ///
-    /// - Parameter name: Its name.
     package func restrictNewThread(_ name: String) {
         guard settings.mode != .off else { return }
         switch name {

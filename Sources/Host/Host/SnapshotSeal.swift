@@ -11,9 +11,6 @@ package struct SnapshotSeal {
     private let path: FilePath
     private let files: [FilePath]
 
-    /// - Parameters:
-    ///   - folder: The snapshot's folder.
-    ///   - disks: The copies of disks in it.
     package init(of folder: FilePath, disks: [FilePath] = []) {
         path = FilePath(hostText: folder.hostText + ".whole")
         files = ["state", "memory"].map { folder.appending($0) } + disks

@@ -88,7 +88,6 @@ package final class StartGate: Sendable {
 
     /// Waits until all threads are there, or the gate is closed.
     ///
-    /// - Parameter patience: The limit.
     /// - Throws: `HostThreadError`, which names those that are missing.
     package func waitForAll(within patience: Duration) throws(HostThreadError) {
         let milliseconds = Int(patience / .milliseconds(1))

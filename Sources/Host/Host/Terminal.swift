@@ -29,8 +29,6 @@ package enum Terminal {
     }
 
     /// Passes every key through unread from now on, until `restore` or the end of the process, however it ends.
-    ///
-    /// - Throws: `Errno` where `file` is not a terminal.
     package static func enterRawMode(_ file: FileDescriptor) throws(Errno) {
         let result = chost_terminal_enter_raw(file.rawValue)
         guard result == 0 else { throw Errno(rawValue: -result) }

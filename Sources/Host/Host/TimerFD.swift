@@ -8,8 +8,6 @@ package final class TimerFD: Sendable {
     private let owned: OwnedDescriptor
 
     /// Makes a timer that is not armed.
-    ///
-    /// - Throws: `Errno` where the host has no descriptor left.
     package init() throws(Errno) {
         owned = OwnedDescriptor(adopting: try hostCall { chost_timerfd() })
     }

@@ -13,8 +13,6 @@ package final class UnixSocket: Sendable {
     private let file: UnixSocketFile?
 
     /// Takes over a connected socket.
-    ///
-    /// - Parameter descriptor: The socket, as it is.
     package init(adopting descriptor: consuming OwnedDescriptor) {
         owned = descriptor
         file = nil
@@ -151,10 +149,6 @@ package final class UnixSocket: Sendable {
     }
 
     /// Connects to the server at a path if that has place for it now.
-    ///
-    /// - Parameter path: The path, of any length.
-    /// - Returns: The connection, which does not block.
-    /// - Throws: `UnixSocketError`.
     package static func connectWithoutWaiting(to path: FilePath) throws(UnixSocketError) -> UnixSocket {
         let address = try UnixAddress(path)
         let socket = UnixSocket(adopting: try make(path))
@@ -175,9 +169,6 @@ package final class UnixSocket: Sendable {
     }
 
     /// Chooses whether calls wait.
-    ///
-    /// - Parameter isBlocking: Whether they do.
-    /// - Returns: Whether it could be chosen.
     @discardableResult
     package func setBlocking(_ isBlocking: Bool) -> Bool {
         let flags = fcntl(owned.rawValue, F_GETFL)

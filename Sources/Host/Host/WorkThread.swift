@@ -40,9 +40,6 @@ package final class WorkThread: Sendable {
     }
 
     /// Starts the thread; once.
-    ///
-    /// - Parameter gate: Holds the thread before its first work.
-    /// - Throws: `HostThreadError`.
     package func start(gate: StartGate? = nil) throws(HostThreadError) {
         guard core.state.withLock({ $0.isStarted.replace(with: true) }) == false else { return }
         let core = core

@@ -88,7 +88,6 @@ enum JSONPrimitives {
     /// By comparing, because a cast to a protocol makes Swift's runtime look through all conformances of the program, once for
     /// each type that is asked for: some 50 us, which is a third of a snapshot's state.
     ///
-    /// - Parameter type: Any type.
     /// - Returns: The same type; `nil` for a type that is none of them.
     static func type(_ type: Any.Type) -> (any JSONPrimitive.Type)? {
         switch type {
@@ -112,9 +111,6 @@ enum JSONPrimitives {
 
     /// Reads a value without a path for errors, which few values need.
     ///
-    /// - Parameters:
-    ///   - value: The JSON.
-    ///   - type: The wanted type.
     /// - Returns: The value; `nil` where the type is not a primitive, or the JSON has another type.
     static func value<Value>(_ value: JSONValue, as type: Value.Type) -> Value? {
         // Not in one expression: an optional type would take the missing primitive for its nil.

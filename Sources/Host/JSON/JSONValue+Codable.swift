@@ -25,7 +25,6 @@ extension JSONValue {
 
     /// Makes the JSON of an `Encodable` value, with the fields in the order in which the type encodes them.
     ///
-    /// - Parameter value: The value.
     /// - Throws: `JSONError.invalid` for a number that is infinite or none, which JSON cannot say.
     package init(encoding value: some Encodable) throws(JSONError) {
         do {

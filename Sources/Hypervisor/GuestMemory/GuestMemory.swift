@@ -56,8 +56,6 @@ package final class GuestMemory: Sendable {
     }
 
     /// A copy of `byteCount` of the guest's bytes at `address`.
-    ///
-    /// - Throws: `outOfRange`.
     package func read(byteCount: Int, at address: GuestAddress) throws(GuestMemoryError) -> [UInt8] {
         // Checked first, so that no caller allocates a size that a guest made up.
         guard byteCount >= 0, contains(address, byteCount: UInt64(byteCount)) else {
@@ -102,8 +100,6 @@ package final class GuestMemory: Sendable {
     // MARK: - Integers
 
     /// The little-endian integer at `address`, which need not be aligned.
-    ///
-    /// - Throws: `outOfRange`.
     @specialized(where T == UInt8)
     @specialized(where T == UInt64)
     @specialized(where T == UInt128)

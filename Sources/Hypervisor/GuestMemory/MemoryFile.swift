@@ -116,7 +116,6 @@ package final class MemoryFile: Sendable {
 
     /// Reads a part of the memory.
     ///
-    /// - Parameter range: The part, which is in the file.
     /// - Returns: The bytes.
     /// - Throws: `host` where the file cannot be read, `endOfFile` where it is shorter.
     package func bytes(_ range: Range<UInt64>) throws(GuestMemoryError) -> [UInt8] {

@@ -28,10 +28,6 @@ package enum ConsoleCommand: UInt8, CaseIterable, Sendable {
 
     /// Carries the command out.
     ///
-    /// - Parameters:
-    ///   - target: The machine, near or far.
-    ///   - filter: The filter that found the command, for the help.
-    /// - Returns: The message for the user, if any.
     /// - Throws: The target's error.
     package func carryOut(on target: some ConsoleCommandTarget, _ filter: EscapeFilter) throws -> String? {
         switch self {

@@ -22,7 +22,6 @@ extension MachineConsole {
     ///
     /// The descriptor's own flag is shared with every process that has it.
     ///
-    /// - Parameter file: Any file.
     /// - Returns: A descriptor for the caller to close; `nil` for a file that is not a terminal, or cannot be opened.
     static func openTerminal(of file: FileDescriptor) -> FileDescriptor? {
         guard Terminal.isTerminal(file) else { return nil }

@@ -69,8 +69,6 @@ extension MachineConsole {
     }
 
     /// Makes a reader, which begins with earlier output, up to half of the ring.
-    ///
-    /// - Returns: The reader, which the guest waits for from now on.
     package func makeReader() -> Reader {
         let identifier = updateRoom { shared in
             let identifier = shared.makeIdentifier()

@@ -240,7 +240,6 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
     /// Computes anew when the guest must wait, and releases it where it need not wait any more.
     ///
-    /// - Parameter change: The change of the readers' places.
     /// - Returns: The result of `change`.
     @discardableResult
     func updateRoom<R: Sendable>(_ change: (inout Shared) -> R = { _ in }) -> R {
@@ -292,11 +291,6 @@ package final class MachineConsole: SerialOutput, SerialInput {
     }
 
     /// Starts to serve.
-    ///
-    /// - Parameters:
-    ///   - port: The guest's end.
-    ///   - gate: Holds the threads until all of the machine's threads have arrived.
-    /// - Throws: `HostThreadError`.
     package func start(port: any ConsolePort, gate: StartGate? = nil) throws(HostThreadError) {
         shared.withLock { $0.port = port }
         // For earlier input.

@@ -15,7 +15,6 @@ final class DeviceThreadTimer: DeviceTimer {
     private let handler: Handler
     private let timer: WorkThread.Timer
 
-    /// - Parameter thread: Calls the device.
     init(on thread: WorkThread) {
         let handler = Handler()
         (self.handler, timer) = (handler, thread.makeTimer { handler.body.withLock { $0 }?() })

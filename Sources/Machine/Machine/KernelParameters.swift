@@ -28,9 +28,6 @@ package struct KernelParameters: Sendable {
         return ["root=" + (disk.partitionID.map { "PARTUUID=\($0)" } ?? "/dev/vda"), disk.isReadOnly ? "ro" : "rw"]
     }
 
-    /// - Parameters:
-    ///   - configuration: The user's configuration.
-    ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
     package init(for configuration: MachineConfiguration, isHostInterpreting: Bool) {
         let source = configuration.bootSource
         guard source?.isCommandLineComplete != true else {

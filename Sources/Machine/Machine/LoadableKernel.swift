@@ -18,11 +18,6 @@ struct LoadableKernel {
     private let source: BootSource
 
     /// Opens the kernel.
-    ///
-    /// - Parameters:
-    ///   - configuration: The machine's.
-    ///   - isHostInterpreting: Whether KVM interprets guest kernel code here.
-    /// - Throws: `MachineError.configuration` without a kernel, `boot`.
     init(_ configuration: MachineConfiguration, isHostInterpreting: Bool) throws(MachineError) {
         guard let source = configuration.bootSource else {
             throw .configuration(ConfigurationError("boot-source", "is missing"))
@@ -44,10 +39,6 @@ struct LoadableKernel {
 
     /// Writes firmware tables, kernel and initial RAM disk into guest memory.
     ///
-    /// - Parameters:
-    ///   - memory: The guest's.
-    ///   - configuration: The machine's.
-    ///   - virtioDevices: The places of its virtio devices.
     /// - Returns: The state to enter the kernel with.
     /// - Throws: `MachineError.assembly` or `boot`.
     func load(

@@ -25,8 +25,6 @@ extension MachineConfiguration {
     package static var addressedMiB: Int { 1 << 26 }
 
     /// Checks everything that can be checked without opening a file or KVM.
-    ///
-    /// - Throws: `MachineError.configuration`, which names the field.
     package func validateForHost() throws(MachineError) {
         do throws(ConfigurationError) {
             try validate()

@@ -16,7 +16,6 @@ struct MachineFoundation: Sendable {
 
     /// Makes it.
     ///
-    /// - Parameter byteCount: The size of guest memory.
     /// - Throws: The host's error.
     init(memory byteCount: UInt64) throws(MachineError) {
         (system, vm) = try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
@@ -51,8 +50,6 @@ struct MachineFoundation: Sendable {
 
     /// Makes the rest of a machine's vCPUs.
     ///
-    /// - Parameter count: The number of all.
-    /// - Returns: All of them.
     /// - Throws: `KVMError` where KVM has not so many.
     func makeVCPUs(_ count: Int) throws(KVMError) -> [KVMVCPU] {
         let maximum = system.maximumVCPUCount

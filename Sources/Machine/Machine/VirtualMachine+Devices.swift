@@ -41,8 +41,6 @@ extension VirtualMachine {
     }
 
     /// Checks the disks for new sizes, and notifies the guest.
-    ///
-    /// - Returns: The paths of the disks with a new size.
     @discardableResult
     package func rescanDisks() -> [FilePath] {
         disks.filter { $0.rescan() }.map(\.path)
@@ -72,8 +70,6 @@ extension VirtualMachine {
     }
 
     /// Asks the guest to shut down, in the way that its kernel can hear: whether it does is the guest's.
-    ///
-    /// - Returns: The way.
     @discardableResult
     package func requestShutdown() -> ShutdownRequest {
         if parts.guestUsesACPI {

@@ -27,9 +27,6 @@ extension VirtualMachine {
 
 extension MachineStart {
     /// Notes for the user before the guest starts, besides those of the machine's parts: one line each.
-    ///
-    /// - Parameter parts: The machine, as it was assembled.
-    /// - Returns: The notes.
     func notes(for parts: MachineParts) -> [String] {
         switch self {
         case .boot(let configuration):

@@ -153,7 +153,6 @@ package final class VirtualMachine: Sendable {
         try gate.waitForAll(within: Self.startPatience)
     }
 
-    /// - Parameter outcome: The end, where the vCPU itself is its reason.
     private func noteEnd(ofVCPU outcome: MachineOutcome?) {
         if let outcome { end(parts.explained(outcome)) }
         guard runningVCPUCount.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
@@ -175,9 +174,6 @@ package final class VirtualMachine: Sendable {
     }
 
     /// Makes a timer whose function may wait for files and for the machine's threads, as `pause` does.
-    ///
-    /// - Parameter body: Called on the machine's thread for control, up to the end of the machine.
-    /// - Returns: The timer.
     package func makeTimer(_ body: @escaping @Sendable () -> Void) -> WorkThread.Timer {
         control.makeTimer(body)
     }

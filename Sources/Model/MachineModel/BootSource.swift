@@ -76,9 +76,6 @@ public struct BootSource: Codable, Hashable, Sendable {
     }
 
     /// Checks the paths.
-    ///
-    /// - Parameter path: The place of the kernel in a description, for the error.
-    /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at path: String = "boot-source") throws(ConfigurationError) {
         try kernelPath.validateAsPath(at: "\(path).kernel_image_path")
         try initrdPath?.validateAsPath(at: "\(path).initrd_path")

@@ -122,7 +122,6 @@ public struct Drive: Codable, Hashable, Sendable {
 
     /// Checks the disk.
     ///
-    /// - Parameter place: The place of the disk in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "drive") throws(ConfigurationError) {
         try id.validateAsIdentifier(at: "\(place).drive_id")

@@ -18,15 +18,11 @@ package struct DriveChange: Codable, Hashable, Sendable {
     package var isEmpty: Bool { path == nil && rateLimit == nil }
 
     /// Checks the change.
-    ///
-    /// - Throws: `ConfigurationError`, which names the wrong field.
     package func validate() throws(ConfigurationError) {
         try Drive(id, path: path ?? "unchanged").validate()
     }
 
     /// Changes the description of a disk.
-    ///
-    /// - Parameter drive: The disk, whose fields that the change leaves out stay.
     package func apply(to drive: inout Drive) {
         if let path { drive.path = path }
         if let rateLimit { drive.rateLimit = (drive.rateLimit ?? RateLimit()).changed(by: rateLimit) }

@@ -78,9 +78,6 @@ public struct LoggerSettings: HasDefault, Sendable {
 
 extension LoggerSettings {
     /// Checks the path.
-    ///
-    /// - Parameter place: The place of the settings in a description, for the error.
-    /// - Throws: `ConfigurationError`, which names the wrong field.
     package func validate(at place: String = "logger") throws(ConfigurationError) {
         try path?.validateAsPath(at: "\(place).log_path")
     }

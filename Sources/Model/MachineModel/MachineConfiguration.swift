@@ -65,8 +65,6 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     }
 
     /// Adds a disk, or changes the one with the same id.
-    ///
-    /// - Parameter drive: The disk.
     package mutating func set(_ drive: Drive) {
         if let index = drives.firstIndex(where: { $0.id == drive.id }) {
             drives[index] = drive
@@ -76,8 +74,6 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     }
 
     /// Adds a network interface, or changes the one with the same id.
-    ///
-    /// - Parameter interface: The interface.
     package mutating func set(_ interface: NetworkInterface) {
         if let index = networkInterfaces.firstIndex(where: { $0.id == interface.id }) {
             networkInterfaces[index] = interface
@@ -87,8 +83,6 @@ public struct MachineConfiguration: Codable, Hashable, Sendable {
     }
 
     /// Replaces the path of every host file.
-    ///
-    /// - Parameter change: The path that takes the place of another one.
     package mutating func mapPaths(_ change: (String) throws -> String) rethrows {
         if let path = bootSource?.kernelPath { bootSource?.kernelPath = try change(path) }
         if let path = bootSource?.initrdPath { bootSource?.initrdPath = try change(path) }

@@ -121,7 +121,6 @@ public struct MachineSize: HasDefault, Sendable {
 
     /// Checks the size.
     ///
-    /// - Parameter path: The place of the size in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at path: String = "machine-config") throws(ConfigurationError) {
         guard Self.vcpuCounts.contains(vcpuCount) else {

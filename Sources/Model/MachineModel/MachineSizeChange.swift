@@ -26,8 +26,6 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
     package var isEmpty: Bool { self == Self() }
 
     /// Changes a size.
-    ///
-    /// - Parameter size: The size, whose fields that the change leaves out stay.
     package func apply(to size: inout MachineSize) {
         size.vcpuCount = vcpuCount ?? size.vcpuCount
         size.memoryMiB = memoryMiB ?? size.memoryMiB

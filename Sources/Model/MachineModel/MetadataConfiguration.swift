@@ -47,7 +47,6 @@ public struct MetadataConfiguration: Codable, Hashable, Sendable {
 
     /// Checks the description.
     ///
-    /// - Parameter interfaces: The interfaces of the machine.
     /// - Throws: ``ConfigurationError``, with Firecracker's words.
     package func validate(_ interfaces: [NetworkInterface]) throws(ConfigurationError) {
         guard !networkInterfaces.isEmpty else {

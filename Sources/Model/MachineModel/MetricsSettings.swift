@@ -27,9 +27,6 @@ public struct MetricsSettings: Codable, Hashable, Sendable {
 
 extension MetricsSettings {
     /// Checks the path.
-    ///
-    /// - Parameter place: The place of the settings in a description, for the error.
-    /// - Throws: `ConfigurationError`, which names the wrong field.
     package func validate(at place: String = "metrics") throws(ConfigurationError) {
         try path.validateAsPath(at: "\(place).metrics_path")
     }

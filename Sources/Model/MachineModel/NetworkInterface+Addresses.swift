@@ -7,9 +7,6 @@ package struct GuestAddresses: Hashable, Sendable {
     package var nameServer: IPv4Address?
 
     /// The kernel parameter by which the default guest's init sets up an interface.
-    ///
-    /// - Parameter name: The interface, as the guest calls it.
-    /// - Returns: The parameter.
     package func kernelParameter(for name: String) -> String {
         let servers = nameServer.map { ",\($0)" } ?? ""
         return "martlet.net=\(name),\(interface)" + (gateway.map { ",\($0)" } ?? (servers.isEmpty ? "" : ",")) + servers
@@ -28,7 +25,6 @@ extension NetworkInterface {
 
     /// The addresses of the guest's interface.
     ///
-    /// - Parameter place: The place of the interface in a description, for the error.
     /// - Returns: The addresses; `nil` where the guest gets them elsewhere.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func guestAddresses(at place: String = "network-interface") throws(ConfigurationError) -> GuestAddresses? {
@@ -70,8 +66,6 @@ extension NetworkInterface {
 
     /// The ports of the host that lead to the guest.
     ///
-    /// - Parameter place: The place of the interface in a description, for the error.
-    /// - Returns: The ports, in their order.
     /// - Throws: ``ConfigurationError``, which says what is wrong.
     package func portForwards(at place: String = "network-interface") throws(ConfigurationError) -> [PortForward] {
         var result: [PortForward] = []

@@ -159,7 +159,6 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
 
     /// Checks the interface.
     ///
-    /// - Parameter place: The place of the interface in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "network-interface") throws(ConfigurationError) {
         try id.validateAsIdentifier(at: "\(place).iface_id")
@@ -192,7 +191,6 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
 
     /// Checks that the other end is described as its kind needs it.
     ///
-    /// - Parameter place: The place of the interface in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validateAttachment(at place: String) throws(ConfigurationError) {
         switch backend {
@@ -223,9 +221,6 @@ public struct NetworkInterface: Codable, Hashable, Sendable {
 
     /// Checks that neither the name nor the address is another interface's.
     ///
-    /// - Parameters:
-    ///   - others: The interfaces before it.
-    ///   - place: The place of the interface in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validateAsOther(
         than others: some Sequence<NetworkInterface>,

@@ -14,13 +14,9 @@ package struct NetworkInterfaceChange: Codable, Hashable, Sendable {
     }
 
     /// Checks the change.
-    ///
-    /// - Throws: `ConfigurationError`, which names the wrong field.
     package func validate() throws(ConfigurationError) { try id.validateAsIdentifier(at: "network-interface.iface_id") }
 
     /// Changes the description of an interface.
-    ///
-    /// - Parameter interface: The interface, whose fields that the change leaves out stay.
     package func apply(to interface: inout NetworkInterface) {
         if let limit = receiveRateLimit {
             interface.receiveRateLimit = (interface.receiveRateLimit ?? RateLimit()).changed(by: limit)

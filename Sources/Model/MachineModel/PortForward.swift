@@ -16,8 +16,6 @@ package struct PortForward: Hashable, Sendable, CustomStringConvertible {
     package var guestPorts: ClosedRange<UInt16>
 
     /// Reads `[[IP:]HOST:]GUEST[/tcp|udp]`, in which both ports may be ranges.
-    ///
-    /// - Throws: `PortForwardError`.
     package init(_ text: String) throws(PortForwardError) {
         let halves = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         if halves.count == 2 {

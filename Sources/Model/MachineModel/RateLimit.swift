@@ -70,7 +70,6 @@ public struct RateLimit: Codable, Hashable, Sendable {
 
     /// The limit after a PATCH: a bucket that the change leaves out stays, one that limits nothing removes a limit.
     ///
-    /// - Parameter change: The new buckets.
     /// - Returns: This limit with the new buckets in place of its own.
     package func changed(by change: RateLimit) -> RateLimit {
         func bucket(_ new: Bucket?, _ old: Bucket?) -> Bucket? { new.map { $0.isLimiting ? $0 : nil } ?? old }

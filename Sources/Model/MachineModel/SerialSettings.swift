@@ -25,9 +25,6 @@ public struct SerialSettings: Codable, Hashable, Sendable {
 
 extension SerialSettings {
     /// Checks the path.
-    ///
-    /// - Parameter place: The place of the settings in a description, for the error.
-    /// - Throws: `ConfigurationError`, which names the wrong field.
     package func validate(at place: String = "serial") throws(ConfigurationError) {
         try outputPath?.validateAsPath(at: "\(place).serial_out_path")
     }

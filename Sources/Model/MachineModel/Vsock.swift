@@ -37,7 +37,6 @@ public struct Vsock: Codable, Hashable, Sendable {
 
     /// Checks address and path.
     ///
-    /// - Parameter place: The place of the settings in a description, for the error.
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at place: String = "vsock") throws(ConfigurationError) {
         guard Self.guestCIDs.contains(guestCID) || takesReservedCIDs && guestCID <= UInt32.max else {

@@ -66,7 +66,6 @@ package struct ACPITables: Hashable, Sendable {
 
     /// Writes the tables into guest memory, which E820 must reserve there.
     ///
-    /// - Returns: The address of the RSDP.
     /// - Throws: `memory` when the area is not all guest memory; then nothing was written.
     @discardableResult
     package func install(in memory: GuestMemory) throws(FirmwareError) -> GuestAddress {

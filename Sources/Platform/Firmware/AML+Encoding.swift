@@ -2,8 +2,6 @@
 
 extension AML {
     /// The bytes of a list of terms.
-    ///
-    /// - Throws: `AMLError` for a term that AML cannot express.
     package static func encode(_ terms: [AML]) throws(AMLError) -> [UInt8] {
         var bytes: [UInt8] = []
         for term in terms { try term.append(to: &bytes) }

@@ -9,7 +9,6 @@ package struct AMLPath: Hashable, Sendable {
 
     /// Checks and encodes a path.
     ///
-    /// - Parameter text: The path as in ASL.
     /// - Throws: `invalidName` when a segment is empty, longer than four characters or has characters other than A-Z,
     ///   0-9 and underscore, or starts with a digit, or when there are more than 255 segments.
     package init(_ text: String) throws(AMLError) {

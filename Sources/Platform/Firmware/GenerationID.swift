@@ -12,7 +12,6 @@ package enum GenerationID {
 
     /// Gives the machine another number.
     ///
-    /// - Parameter memory: The guest's.
     /// - Throws: `memory` where the place is not guest memory.
     package static func renew(in memory: GuestMemory) throws(FirmwareError) {
         do throws(GuestMemoryError) {

@@ -20,8 +20,6 @@ package enum ResetVector {
     ]
 
     /// Writes the code into guest memory, which E820 must reserve there.
-    ///
-    /// - Throws: `memory` when the place is not guest memory.
     package static func install(in memory: GuestMemory) throws(FirmwareError) {
         do throws(GuestMemoryError) {
             try memory.write(code, at: X86Layout.resetVector)

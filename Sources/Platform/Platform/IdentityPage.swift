@@ -43,15 +43,11 @@ package struct IdentityPage: Sendable {
     }
 
     /// Lets a guest that waits go on as it is.
-    ///
-    /// - Throws: `GuestMemoryError` where there is no such memory.
     package func answer() throws(GuestMemoryError) {
         try increase(at: 8)
     }
 
     /// Tells a guest that boots to get as far as others are to go on from: the machine is saved there.
-    ///
-    /// - Throws: `GuestMemoryError` where there is no such memory.
     package func expectSave() throws(GuestMemoryError) {
         try memory.store(UInt32(1), at: place(128))
     }
@@ -79,8 +75,6 @@ package struct IdentityPage: Sendable {
     }
 
     /// Removes the random numbers, which the guest has taken.
-    ///
-    /// - Throws: `GuestMemoryError` where there is no such memory.
     package func forgetEntropy() throws(GuestMemoryError) {
         try memory.fill(0, byteCount: UInt64(Self.entropyByteCount), at: place(Self.entropyOffset))
     }

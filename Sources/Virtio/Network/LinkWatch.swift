@@ -12,7 +12,6 @@ package final class LinkWatch: Sendable {
     private let index: CInt
     private let events: OwnedDescriptor
 
-    /// - Throws: `NetworkError` where the host has no descriptor left.
     init(index: CInt, name: String) throws(NetworkError) {
         self.index = index
         self.name = name
@@ -33,8 +32,6 @@ package final class LinkWatch: Sendable {
     package var descriptor: FileDescriptor { events.borrowed }
 
     /// Takes pending events, and checks the interface.
-    ///
-    /// - Returns: The interface's state.
     package func takeState() -> State {
         cnetwork_link_events_take(events.rawValue)
         let isUp = cnetwork_interface_is_up(events.rawValue, index)

@@ -16,10 +16,6 @@ package enum NetworkAttachment: Hashable, Sendable {
     case datagrams(FilePath)
 
     /// Opens it.
-    ///
-    /// - Parameter queueCount: The number of queues; only interfaces have more than one.
-    /// - Returns: The connection.
-    /// - Throws: `NetworkError`.
     package func open(queueCount: Int = 1) throws(NetworkError) -> NetworkConnection {
         switch self {
         case .tap(let name): return try NetworkInterface.open(name, queueCount: queueCount)
@@ -34,13 +30,10 @@ package enum NetworkAttachment: Hashable, Sendable {
     }
 
     /// Finds out whether this process may use TAP interfaces at all.
-    ///
-    /// - Throws: `NetworkError.noTAPDevice`.
     package static func checkTAPDevice() throws(NetworkError) { _ = try NetworkInterface.openDevice() }
 
     /// Tries whether a TAP with a single queue can be opened, which is how Firecracker opens all.
     ///
-    /// - Parameter name: The interface.
     /// - Throws: `Errno`, as the kernel's first call that fails gives it.
     package static func probeTAP(_ name: String) throws(Errno) { try NetworkInterface.probe(name) }
 

@@ -12,12 +12,6 @@ enum NetworkInterface {
     private static let pauseMicroseconds: UInt32 = 50_000
 
     /// Opens a TAP that exists; it is never made.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    ///   - queueCount: The number of queues to open.
-    /// - Returns: The connection.
-    /// - Throws: `NetworkError`.
     static func open(_ name: String, queueCount: Int) throws(NetworkError) -> NetworkConnection {
         guard 1...15 ~= name.utf8.count, !name.utf8.contains(UInt8(ascii: "/")), !name.contains(where: \.isWhitespace)
         else { throw .badInterfaceName(name) }
@@ -36,8 +30,6 @@ enum NetworkInterface {
     }
 
     /// Takes over descriptors of one interface, one for each queue.
-    ///
-    /// - Throws: `NetworkError`.
     static func adopt(_ descriptors: [CInt]) throws(NetworkError) -> NetworkConnection {
         var backends: [TAPBackend] = []
         var (name, index) = ("", CInt(0))
@@ -84,8 +76,6 @@ enum NetworkInterface {
     }
 
     /// Opens the queue of an interface that has one, and closes it.
-    ///
-    /// - Throws: `Errno`.
     static func probe(_ name: String) throws(Errno) {
         guard unsafe cnetwork_interface_index(name) > 0 else { throw .operationNotSupportedByDevice }
         let tap = try OwnedDescriptor(opening: "/dev/net/tun", O_RDWR | O_NONBLOCK)

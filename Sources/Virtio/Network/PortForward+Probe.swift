@@ -18,8 +18,6 @@ extension PortForward {
     }
 
     /// Binds a socket to a port for a moment.
-    ///
-    /// - Returns: The port that it got.
     private func probe(_ port: UInt16) throws(PortForwardError) -> UInt16 {
         let type = transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
         let socket = socket(AF_INET, CInt(type.rawValue | SOCK_CLOEXEC.rawValue), 0)

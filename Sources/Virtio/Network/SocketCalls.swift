@@ -39,9 +39,6 @@ package enum SocketCalls {
 
     /// Receives available bytes.
     ///
-    /// - Parameters:
-    ///   - frame: The places for it.
-    ///   - socket: The socket.
     /// - Returns: The number of bytes received, 0 at the end of a connection, or a negative errno.
     package static func receive(into frame: inout FrameVectors, from socket: FileDescriptor) -> Int {
         unsafe frame.withVectors { unsafe receive(socket.rawValue, $0, $1) }

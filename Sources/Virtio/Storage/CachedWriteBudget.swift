@@ -24,10 +24,6 @@ struct CachedWriteBudget {
     }
 
     /// Makes a write, if it may be made now.
-    ///
-    /// - Parameters:
-    ///   - now: Tells the time.
-    ///   - write: Makes it.
     mutating func spend(now: () -> UInt64 = Self.monotonicTime, on write: () -> Void) {
         guard leftToPause == 0 else { return leftToPause -= 1 }
         let start = lastTime ?? now()

@@ -21,12 +21,6 @@ package final class PrivateCopy: Sendable {
 
 extension DiskFile {
     /// Copies an image to a file without a name.
-    ///
-    /// - Parameters:
-    ///   - image: The image, which stays as it is.
-    ///   - folder: A folder with room for the blocks of the image.
-    /// - Returns: The copy, as sparse as the image.
-    /// - Throws: `StorageError.file`.
     package static func privateCopy(of image: FilePath, in folder: FilePath) throws(StorageError) -> PrivateCopy {
         let file: DraftFile
         do throws(Errno) {
@@ -83,7 +77,6 @@ extension DiskFile {
     /// Copies an image's bytes to an empty file.
     ///
     /// - Parameters: as those of `copy(to:named:while:)`; `image` stays as it is.
-    /// - Throws: `StorageError.file`.
     package static func copy(
         _ image: FilePath,
         to copy: CInt,

@@ -8,9 +8,6 @@ import SystemPackage
 extension StorageJob {
     /// Makes all calls, one after the other.
     ///
-    /// - Parameters:
-    ///   - file: The disk's.
-    ///   - isCancelled: Asked before each call.
     /// - Returns: The error that ended it, if any.
     mutating func run(on file: CInt, isCancelled: () -> Bool = { false }) -> Errno? {
         while true {

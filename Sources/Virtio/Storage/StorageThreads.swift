@@ -19,8 +19,6 @@ package final class StorageThreads: Sendable {
     private let state = Mutex(State())
 
     /// Makes a set of threads, which is empty until an engine needs some.
-    ///
-    /// - Parameter name: The disk's name.
     package init(_ name: String) {
         self.name = name
     }

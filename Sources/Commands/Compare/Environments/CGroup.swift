@@ -10,7 +10,6 @@ enum CGroup {
 
     /// The memory that a process's cgroup counts, if it has one that is not the caller's own.
     ///
-    /// - Parameter process: A process in it.
     /// - Returns: Bytes, kernel memory of the group included, or `nil`.
     static func memoryByteCount(of process: pid_t) -> Double? {
         guard let path = memoryPath(of: process), path != memoryPath(of: getpid()) else { return nil }

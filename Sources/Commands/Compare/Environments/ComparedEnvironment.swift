@@ -11,21 +11,12 @@ protocol ComparedEnvironment: AnyObject {
 
     /// Starts a job.
     ///
-    /// - Parameter job: What is to run.
     /// - Returns: It, running; it ends with this value.
-    /// - Throws: `ComparisonError`.
     func launch(_ job: Job) throws(ComparisonError) -> Instance
 }
 
 extension ComparedEnvironment {
     /// Runs a job to its end.
-    ///
-    /// - Parameters:
-    ///   - job: What is to run.
-    ///   - seconds: How long one step may take.
-    ///   - see: Gets each line that the program prints.
-    /// - Returns: The outcome.
-    /// - Throws: `ComparisonError`.
     @discardableResult
     func run(_ job: Job, within seconds: Double, see: (HostProcess.Line) -> Void) throws(ComparisonError) -> Instance {
         let instance = try launch(job)

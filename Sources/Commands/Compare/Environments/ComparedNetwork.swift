@@ -20,12 +20,6 @@ final class ComparedNetwork {
     private let messages: String
 
     /// Makes it.
-    ///
-    /// - Parameters:
-    ///   - userSpace: The programs.
-    ///   - folder: Where messages are.
-    ///   - interruption: Ends every wait.
-    /// - Throws: `ComparisonError`, which says what is missing.
     init(userSpace: UserSpace, folder: WorkFolder, interruption: Interruption) throws(ComparisonError) {
         guard geteuid() == 0 else { throw .unexpected("needs root rights, for network namespaces and interfaces") }
         messages = "\(folder.path)/network.log"

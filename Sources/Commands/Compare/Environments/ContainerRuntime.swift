@@ -56,11 +56,6 @@ struct ContainerRuntime {
     private var rank: Int { (hasSeccomp ? 0 : 1) + (hasCGroups ? 0 : 2) }
 
     /// A command line of this runtime.
-    ///
-    /// - Parameters:
-    ///   - words: The runtime's subcommand and what follows it.
-    ///   - state: The folder in which it keeps what it knows.
-    /// - Returns: The whole command.
     func command(_ words: [String], state: String) -> [String] {
         [path, "--root", state] + (hasCGroups ? [] : ["--cgroup-manager=disabled"]) + words
     }

@@ -4,7 +4,6 @@
 enum ELFProgram {
     /// Returns whether a 64-bit ELF program names a dynamic linker (a program header PT_INTERP).
     ///
-    /// - Parameter bytes: The program.
     /// - Returns: Whether it does; false for any other file.
     static func needsInterpreter(_ bytes: [UInt8]) -> Bool {
         // ELF-64 object file format 1.5: e_phoff at 32, e_phentsize at 54, e_phnum at 56; p_type is first in each.

@@ -40,10 +40,6 @@ final class Instance {
     }
 
     /// The next line that the program prints.
-    ///
-    /// - Parameter seconds: How long to wait at most.
-    /// - Returns: The line, or `nil` at its end.
-    /// - Throws: `ComparisonError`.
     func readLine(within seconds: Double) throws(ComparisonError) -> HostProcess.Line? {
         let look = kind == .machine && processorReady == nil ? lookForProcessor : nil
         while let line = try process.readLine(within: seconds, looking: look) {
@@ -68,12 +64,6 @@ final class Instance {
     }
 
     /// The next line, which must be there.
-    ///
-    /// - Parameters:
-    ///   - text: What it must be, or how it must begin.
-    ///   - seconds: How long to wait at most.
-    /// - Returns: The line.
-    /// - Throws: `ComparisonError`, with the reason where the environment told one.
     @discardableResult
     func expectLine(_ text: String, within seconds: Double) throws(ComparisonError) -> HostProcess.Line {
         guard let line = try readLine(within: seconds) else {
@@ -107,10 +97,6 @@ final class Instance {
     }
 
     /// Waits for the end of all of it.
-    ///
-    /// - Parameter seconds: How long to wait at most.
-    /// - Returns: The exit status of the host's process.
-    /// - Throws: `ComparisonError`.
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> HostProcess.Ending {
         let ending = try process.waitForEnd(within: seconds)

@@ -15,10 +15,6 @@ package struct MachineImages: Sendable {
     /// Kernel parameters that the kernel wants on this host.
     package var parameters: [String]
 
-    /// - Parameters:
-    ///   - monitor: The program `martlet`, of which `martlet run` is the monitor.
-    ///   - kernel: The guest's kernel.
-    ///   - parameters: Kernel parameters that the kernel wants on this host.
     package init(monitor: String, kernel: String, parameters: [String]) {
         self.monitor = monitor
         self.kernel = kernel
@@ -41,7 +37,6 @@ final class MachineEnvironment: ComparedEnvironment {
     private let emptyDisk: String
     private var count = 0
 
-    /// - Throws: `ComparisonError`, which says what keeps machines from running here.
     init(
         images: MachineImages,
         version: String,
@@ -111,13 +106,6 @@ final class MachineEnvironment: ComparedEnvironment {
     static var visibility: [String] { geteuid() == 0 ? [] : ["--sandbox", "off"] }
 
     /// Writes the file that `martlet run --config` takes, of a machine without disks.
-    ///
-    /// - Parameters:
-    ///   - file: The file.
-    ///   - words: Its kernel's command line.
-    ///   - memoryByteCount: The size of its memory.
-    ///   - hasSnapshotPoint: Whether its first process takes part in snapshots.
-    /// - Throws: `ComparisonError.system`.
     func writeConfiguration(
         to file: String,
         _ words: String,
@@ -140,7 +128,6 @@ final class MachineEnvironment: ComparedEnvironment {
 
     /// Returns whether a monitor has made its first vCPU, the last thing before the guest runs.
     ///
-    /// - Parameter process: The monitor's process.
     /// - Returns: Whether it holds such a descriptor now.
     static func hasProcessor(_ process: pid_t) -> Bool {
         // The newest come last, and look cheaper from there.

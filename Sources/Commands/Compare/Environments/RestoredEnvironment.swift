@@ -17,7 +17,6 @@ final class RestoredEnvironment: ComparedEnvironment {
     /// The name of a machine that is to be saved, among those of this comparison.
     private static let name = "point"
 
-    /// - Parameter machine: The machines that boot, which these have been.
     init(of machine: MachineEnvironment) {
         provider = "martlet \(machine.version), from a snapshot taken before the program starts"
         self.machine = machine

@@ -23,12 +23,6 @@ struct UserSpace {
     private static let folders = ["bin", "data", "dev", "proc", "sys", "tmp"]
 
     /// Makes root folder and archive.
-    ///
-    /// - Parameters:
-    ///   - images: The folder with what guest-images/compare.sh built.
-    ///   - workload: The user's program, if there is one.
-    ///   - folder: Where to make them.
-    /// - Throws: `ComparisonError.system`.
     init(images: String, workload: String?, in folder: WorkFolder) throws(ComparisonError) {
         root = "\(folder.path)/rootfs"
         archive = "\(folder.path)/rootfs.cpio"

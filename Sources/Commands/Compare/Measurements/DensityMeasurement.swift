@@ -81,9 +81,6 @@ struct DensityMeasurement {
     }
 
     /// The memory that one more instance takes: the slope of the straight line that fits best (least squares).
-    ///
-    /// - Parameter loads: What so many took.
-    /// - Returns: Bytes for each instance.
     static func slope(_ loads: [Section.Load]) -> Double {
         guard loads.count > 1 else { return loads.first.map { $0.byteCount / Double($0.instances) } ?? 0 }
         let count = Double(loads.count)

@@ -42,11 +42,6 @@ final class MeasurementContext {
     }
 
     /// Adds an environment, or notes why it is missing.
-    ///
-    /// - Parameters:
-    ///   - kind: Which one.
-    ///   - make: Makes it.
-    /// - Throws: `ComparisonError.interrupted` only.
     func add(
         _ kind: EnvironmentKind,
         _ make: () throws(ComparisonError) -> any ComparedEnvironment
@@ -60,9 +55,6 @@ final class MeasurementContext {
     }
 
     /// Makes a network for one instance of each environment.
-    ///
-    /// - Returns: The network.
-    /// - Throws: `ComparisonError`, which says what keeps it from being made.
     func makeNetwork() throws(ComparisonError) -> ComparedNetwork {
         try ComparedNetwork(userSpace: userSpace, folder: folder, interruption: interruption)
     }
@@ -87,11 +79,7 @@ final class MeasurementContext {
 
     /// Fills rows, environment by environment.
     ///
-    /// - Parameters:
-    ///   - plans: The rows.
-    ///   - body: Gives the cells of one environment, one for each row.
     /// - Returns: The rows; where an environment is missing or failed, they say why.
-    /// - Throws: `ComparisonError.interrupted` only.
     func rows(
         _ plans: [Plan],
         _ body: (any ComparedEnvironment) throws(ComparisonError) -> [Cell]
@@ -134,10 +122,6 @@ final class MeasurementContext {
     }
 
     /// Measures a topic.
-    ///
-    /// - Parameter topic: Which one.
-    /// - Returns: The findings.
-    /// - Throws: `ComparisonError.interrupted` only.
     func section(_ topic: Topic) throws(ComparisonError) -> Section {
         kinds = EnvironmentKind.allCases.filter { $0 != .restored || topic.comparesRestoredMachines }
         return switch topic {

@@ -7,8 +7,6 @@ import SystemPackage
 /// The few things that a comparison does with files.
 enum Files {
     /// All bytes of a file; those of `/proc` have no size beforehand.
-    ///
-    /// - Throws: `ComparisonError.system`.
     static func bytes(_ path: String) throws(ComparisonError) -> [UInt8] {
         do throws(FileContents.Failure) {
             return try FileContents.bytes(of: FilePath(hostText: path), limit: .max - 1, kind: .any)
@@ -20,15 +18,11 @@ enum Files {
     }
 
     /// A file as text.
-    ///
-    /// - Throws: `ComparisonError.system`.
     static func text(_ path: String) throws(ComparisonError) -> String {
         String(decoding: try bytes(path), as: UTF8.self)
     }
 
     /// Makes a file, or replaces what is in it.
-    ///
-    /// - Throws: `ComparisonError.system`.
     static func write(
         _ bytes: some Sequence<UInt8>,
         to path: String,
@@ -43,8 +37,6 @@ enum Files {
     }
 
     /// Creates a folder if it is missing.
-    ///
-    /// - Throws: `ComparisonError.system`.
     static func makeFolder(_ path: String) throws(ComparisonError) {
         do throws(Errno) { try FolderTree.make(FilePath(hostText: path)) } catch {
             throw .system(operation: "making the folder \(path)", errno: error)

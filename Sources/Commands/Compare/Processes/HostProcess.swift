@@ -122,7 +122,6 @@ final class HostProcess {
 
     /// Takes output that nobody wants to see.
     ///
-    /// - Parameter milliseconds: How long to wait for it.
     /// - Throws: `ComparisonError`, when the user wants the end.
     func skipOutput(forMilliseconds milliseconds: CInt) throws(ComparisonError) {
         if outputHasEnded {
@@ -163,10 +162,6 @@ final class HostProcess {
     // MARK: - The end
 
     /// Waits until it ends, and takes no more output.
-    ///
-    /// - Parameter seconds: How long to wait at most.
-    /// - Returns: The outcome.
-    /// - Throws: `ComparisonError`, also when the user wants the end.
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> Ending {
         let deadline = Moment.now + seconds

@@ -15,7 +15,6 @@ enum MemoryUse {
 
     /// The part of a monitor's memory that is its guest's.
     ///
-    /// - Parameter process: The monitor.
     /// - Returns: Bytes; 0 where no mapping looks like a guest's memory.
     static func guestByteCount(_ process: pid_t) -> Double {
         var total = 0.0

@@ -6,9 +6,6 @@ import Host
 /// The processes of the host, as `/proc` shows them.
 enum ProcessTable {
     /// A process and all that come from it.
-    ///
-    /// - Parameter process: Where the tree begins.
-    /// - Returns: It and its children, their children after them.
     static func descendants(of process: pid_t) -> [pid_t] {
         var children: [pid_t: [pid_t]] = [:]
         for name in Files.names(in: "/proc") {

@@ -11,8 +11,6 @@ final class WorkFolder {
     private let folder: LockedFolder
 
     /// Makes one in `TMPDIR`, else in `/var/tmp`, which is on a disk where `/tmp` may be in memory.
-    ///
-    /// - Throws: `ComparisonError.system`.
     init() throws(ComparisonError) {
         do throws(Errno) {
             folder = try LockedFolder(prefix: Self.parent.appending("\(Self.prefix)\(getpid())-"))

@@ -6,7 +6,6 @@ import JSON
 package struct JSONReport {
     private let result: ComparisonResult
 
-    /// - Parameter result: What to show.
     package init(_ result: ComparisonResult) {
         self.result = result
     }

@@ -14,7 +14,6 @@ struct Row: Sendable {
 
     /// The factor by which an environment takes more of it than the process does, or gets less.
     ///
-    /// - Parameter kind: The environment.
     /// - Returns: 1 where it is the same, above 1 where it costs more.
     func ratio(_ kind: EnvironmentKind) -> Double? {
         guard hasRatio, let base = cells[.process]?.median, let value = cells[kind]?.median, base > 0, value > 0 else {

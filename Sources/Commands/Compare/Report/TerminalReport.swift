@@ -5,9 +5,6 @@ package struct TerminalReport {
     private let result: ComparisonResult
     private let width: Int
 
-    /// - Parameters:
-    ///   - result: What to show.
-    ///   - width: How many columns there are.
     package init(_ result: ComparisonResult, width: Int) {
         self.result = result
         self.width = min(max(width, 60), 150)

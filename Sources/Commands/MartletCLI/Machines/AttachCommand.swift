@@ -33,8 +33,6 @@ struct AttachCommand: ParsableCommand {
     }
 
     /// Is at the console until the user leaves or the machine ends, and tells which.
-    ///
-    /// - Returns: The exit status.
     static func serve(_ connection: ConsoleConnection, of client: MachineClient, escape: EscapeKey) throws -> ExitCode {
         switch try ConsoleClient(client, connection, escape: escape).run() {
         case .detached:

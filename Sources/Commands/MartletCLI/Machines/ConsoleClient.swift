@@ -36,10 +36,6 @@ final class ConsoleClient {
     /// The reason why standard output takes nothing more.
     private var failure: StandardOutput.Failure?
 
-    /// - Parameters:
-    ///   - machine: Takes commands.
-    ///   - connection: To its console.
-    ///   - escape: The key before commands.
     init(_ machine: MachineClient, _ connection: ConsoleConnection, escape: EscapeKey) {
         (self.machine, self.connection) = (machine, connection)
         let program =
@@ -53,7 +49,6 @@ final class ConsoleClient {
 
     /// Passes bytes on in both directions until the user leaves or the machine ends.
     ///
-    /// - Returns: Which of them.
     /// - Throws: `Errno` where the terminal cannot be set.
     func run() throws -> End {
         if isPlain {

@@ -10,9 +10,6 @@ struct MachineArgument: ParsableArguments {
     var name: String
 
     /// The machine's folder.
-    ///
-    /// - Returns: That of a machine which runs, or has ended and was not removed.
-    /// - Throws: `RegistryError` where there is no such machine.
     func folder() throws -> MachineFolder {
         try RuntimeFolder.ofThisUser().machine(MachineName(argument: name))
     }
@@ -33,8 +30,6 @@ struct MachineArgument: ParsableArguments {
 
 extension MachineName {
     /// Reads a name from the command line.
-    ///
-    /// - Throws: `ValidationError` for a text that breaks the rule.
     init(argument text: String) throws {
         guard let name = MachineName(text) else {
             throw ValidationError("'\(text)' is not a machine's name: \(MachineName.rule).")

@@ -36,10 +36,6 @@ extension RunCommand {
 
     /// Starts the machine in a process of its own, and attaches to it unless that is not wanted.
     ///
-    /// - Parameters:
-    ///   - configuration: The machine.
-    ///   - disk: The default guest's, if it has it.
-    /// - Returns: The exit status.
     /// - Throws: `RegistryError` where it cannot be started.
     func runNamed(_ configuration: MachineConfiguration, disk: DefaultDisk?) throws -> ExitCode {
         var configuration = configuration

@@ -95,8 +95,6 @@ extension RunCommand {
 
     /// Lets a saved machine go on, or several.
     ///
-    /// - Parameter folder: The snapshot.
-    /// - Returns: The exit status.
     /// - Throws: The reason why it cannot be restored.
     func runRestored(_ folder: String) throws -> ExitCode {
         let path = FilePath(hostText: folder).absolute

@@ -17,7 +17,6 @@ package final class MachineClient {
     package let machine: OpenMachine
     private let client: HTTPClient
 
-    /// - Throws: `RegistryError` where the folder is none of a machine's.
     package init(_ folder: MachineFolder) throws(RegistryError) {
         self.folder = folder
         machine = try folder.open()
@@ -83,9 +82,6 @@ package final class MachineClient {
     }
 
     /// Has the machine saved, which may take its time, by a process that answers.
-    ///
-    /// - Parameter body: As of `PUT /martlet/snapshot`.
-    /// - Throws: `RegistryError`.
     package func save(_ body: JSONValue) throws(RegistryError) {
         try checkPresence()
         try request("PUT", "/martlet/snapshot", body, until: .after(.seconds(3600)))
@@ -100,7 +96,6 @@ package final class MachineClient {
 
     /// Waits until the machine has ended: for the end of its process, which takes no place of its API.
     ///
-    /// - Parameter limit: The end of the wait.
     /// - Returns: The outcome; `nil` where it has not ended by then.
     /// - Throws: `RegistryError` where its process died without a word.
     package func waitForEnd(until limit: TimeLimit = .never) throws(RegistryError) -> MachineResult? {
@@ -140,8 +135,6 @@ package final class MachineClient {
     }
 
     /// Ends the machine at once, and its process if it does not answer within a second.
-    ///
-    /// - Throws: `RegistryError` where the machine lives on.
     package func end() throws(RegistryError) {
         // A machine that answers is about to end, and writes its result.
         let isEnding = (try? act("Kill", until: .after(.seconds(1)))) != nil

@@ -52,8 +52,6 @@ package struct MachineFolder: Hashable, Sendable {
     }
 
     /// Opens the machine, to follow it even if its folder is removed.
-    ///
-    /// - Throws: `RegistryError` where this is not a machine's folder.
     package func open() throws(RegistryError) -> OpenMachine {
         do throws(FileFault) {
             return OpenMachine(self, try OpenFolder(path))
@@ -92,11 +90,6 @@ package struct MachineFolder: Hashable, Sendable {
     }
 
     /// Writes the description of a machine, which outlives it but not the host's boot.
-    ///
-    /// - Parameters:
-    ///   - configuration: The description, from which a machine that boots is made.
-    ///   - path: The machine's folder.
-    /// - Throws: `RegistryError`.
     package static func save(_ configuration: MachineConfiguration, in path: FilePath) throws(RegistryError) {
         let path = Self.path(.configuration, in: path)
         do throws(Errno) {
@@ -119,8 +112,6 @@ package struct MachineFolder: Hashable, Sendable {
     }
 
     /// Makes the socket of the machine's process, which answers on it later.
-    ///
-    /// - Throws: `RegistryError`.
     func listen() throws(RegistryError) -> UnixSocket {
         do throws(UnixSocketError) {
             return try UnixSocket.listen(at: path(.apiSocket))
@@ -130,8 +121,6 @@ package struct MachineFolder: Hashable, Sendable {
     }
 
     /// Makes the file of the process's own messages, with room for some: they are needed most where there is none.
-    ///
-    /// - Throws: `Errno`.
     func makeLog() throws(Errno) -> OwnedDescriptor {
         let log = try OwnedDescriptor(opening: path(.monitorLog), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW)
         if chost_reserve(log.rawValue, 16 << 10) == -ENOSPC { throw Errno.noSpace }

@@ -21,9 +21,6 @@ package final class MachineTenure: Sendable {
 
     /// Keeps a folder that this process has made.
     ///
-    /// - Parameters:
-    ///   - hold: Its locks.
-    ///   - path: The machine's folder.
     /// - Throws: `RegistryError` where another process is the owner.
     convenience init(_ hold: MachineFolder.Hold, folder path: FilePath) throws(RegistryError) {
         try self.init(hold.lock, path)

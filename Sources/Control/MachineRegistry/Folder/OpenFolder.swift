@@ -34,12 +34,6 @@ final class OpenFolder: Sendable {
     var descriptor: FileDescriptor { owned.borrowed }
 
     /// Opens a regular file.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    ///   - flags: Such as `O_RDONLY`.
-    /// - Returns: The file, non-blocking and closed on exec.
-    /// - Throws: `FileFault`.
     func open(_ name: String, _ flags: CInt = O_RDONLY) throws(FileFault) -> OwnedDescriptor {
         // A device may do things when it is opened: so its kind is looked at before, and again after.
         var status = stat()
@@ -54,12 +48,6 @@ final class OpenFolder: Sendable {
     }
 
     /// Reads a regular file.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    ///   - limit: The most bytes that it may have.
-    /// - Returns: Its bytes.
-    /// - Throws: `FileFault`, for a larger file too.
     func contents(of name: String, limit: Int = 1 << 20) throws(FileFault) -> [UInt8] {
         let file = try open(name)
         return try Self.contents(of: file, limit: limit)

@@ -48,8 +48,6 @@ package final class OpenMachine {
     }
 
     /// Waits for the monitor's end.
-    ///
-    /// - Returns: Whether it has ended.
     package func waitUntilDead(until limit: TimeLimit) -> Bool {
         while isAlive {
             guard !limit.hasPassed else { return false }
@@ -124,11 +122,6 @@ package final class OpenMachine {
     }
 
     /// A JSON file of the folder; null where there is none.
-    ///
-    /// - Parameters:
-    ///   - item: Which file.
-    ///   - report: Called with the error of an unreadable file.
-    /// - Returns: Its value.
     package func value(of item: MachineFolder.Item, report: (String) -> Void = { _ in }) -> JSONValue {
         guard let bytes = contents(of: item, report: report), bytes.first ?? 0 != 0 else { return .null }
         do {
@@ -185,7 +178,6 @@ package final class OpenMachine {
 extension MachineResult {
     /// Reads the end of a machine from a monitor's answer or file.
     ///
-    /// - Parameter value: The JSON.
     /// - Throws: `RegistryError` where it is not a result.
     init(read value: JSONValue) throws(RegistryError) {
         do throws(JSONError) {

@@ -120,8 +120,6 @@ package struct RuntimeFolder: Hashable, Sendable {
     }
 
     /// The machine with a name.
-    ///
-    /// - Throws: `RegistryError` where there is none.
     package func machine(_ name: MachineName) throws(RegistryError) -> MachineFolder {
         let folder = MachineFolder(name: name, in: path)
         guard folder.isThere else {

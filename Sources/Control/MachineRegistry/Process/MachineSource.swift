@@ -32,8 +32,6 @@ package struct MachineSource {
     package var takesDefaultVsock = true
 
     /// Makes the paths of a description absolute, and resolves those that name a descriptor.
-    ///
-    /// - Parameter configuration: A description whose paths are relative to this process.
     package init(_ configuration: MachineConfiguration) {
         self.configuration = configuration
         var files: [(path: String, file: FileDescriptor)] = []

@@ -7,8 +7,6 @@ package import SystemPackage
 /// Starts the program that is a machine's process.
 package enum MonitorProcess {
     /// `martlet-monitor`, beside this program or where it is installed.
-    ///
-    /// - Throws: `RegistryError` where it is missing.
     package static func program() throws(RegistryError) -> FilePath {
         let own = ProcessArguments.executable ?? FilePath()
         let folder = own.parent
@@ -25,7 +23,6 @@ package enum MonitorProcess {
 
     /// Becomes a monitor.
     ///
-    /// - Parameter arguments: The monitor's.
     /// - Returns: The error; does not return on success.
     /// - Throws: `RegistryError` where there is no monitor.
     package static func replaceThisProcess(_ arguments: [String]) throws(RegistryError) -> RegistryError {

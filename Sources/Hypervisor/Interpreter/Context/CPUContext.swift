@@ -38,9 +38,6 @@ package protocol CPUContext {
 
     /// Copies guest memory out, for any number of bytes, across pages too.
     ///
-    /// - Parameters:
-    ///   - address: A linear address.
-    ///   - bytes: What to fill.
     /// - Throws: The fault, when any byte is not readable at the current privilege.
     mutating func read(at address: UInt64, into bytes: inout MutableRawSpan) throws(MemoryFault)
 
@@ -48,9 +45,6 @@ package protocol CPUContext {
     ///
     /// A naturally aligned write of up to 8 bytes is seen by other CPUs as one write.
     ///
-    /// - Parameters:
-    ///   - address: A linear address.
-    ///   - bytes: What to write.
     /// - Throws: The fault, when any byte is not writable at the current privilege.
     mutating func write(at address: UInt64, from bytes: RawSpan) throws(MemoryFault)
 

@@ -8,10 +8,6 @@ package struct DescriptorTable: Hashable, Sendable {
     package var limit: UInt32
 
     /// Describes a table.
-    ///
-    /// - Parameters:
-    ///   - base: The linear address of the first byte.
-    ///   - limit: The offset of the last byte.
     package init(base: UInt64, limit: UInt32) {
         self.base = base
         self.limit = limit

@@ -16,12 +16,6 @@ package struct ExtendedState: Equatable, Sendable {
         package var isAligned: Bool
 
         /// Describes a component.
-        ///
-        /// - Parameters:
-        ///   - index: The component's number.
-        ///   - standardOffset: The offset in the standard format.
-        ///   - byteCount: Its size.
-        ///   - isAligned: Whether it starts at a multiple of 64 in the compacted format.
         package init(index: Int, standardOffset: Int, byteCount: Int, isAligned: Bool) {
             self.index = index
             self.standardOffset = standardOffset

@@ -22,11 +22,6 @@ package struct MemoryFault: Error, Hashable, Sendable {
     package var cause: Cause
 
     /// Describes a failed access.
-    ///
-    /// - Parameters:
-    ///   - address: The first linear address that failed.
-    ///   - isWrite: Whether the access was a write.
-    ///   - cause: Why it failed.
     package init(address: UInt64, isWrite: Bool, cause: Cause = .notPresent) {
         self.address = address
         self.isWrite = isWrite

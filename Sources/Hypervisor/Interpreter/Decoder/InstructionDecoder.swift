@@ -32,12 +32,6 @@ package struct InstructionDecoder {
     }
 
     /// Decodes the instruction at the start of some bytes.
-    ///
-    /// - Parameters:
-    ///   - code: Bytes from the instruction pointer on; those after the instruction are ignored.
-    ///   - codeSize: The kind of code segment.
-    /// - Returns: The instruction.
-    /// - Throws: The reason why the bytes are not an instruction.
     package static func decode(
         _ code: Span<UInt8>,
         codeSize: CodeSize

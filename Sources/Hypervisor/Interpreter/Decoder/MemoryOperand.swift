@@ -18,18 +18,11 @@ package struct MemoryOperand: Hashable, Sendable {
     package var segment: SegmentRegister = .ds
 
     /// Describes an operand without base, index and displacement.
-    ///
-    /// - Parameter addressWidth: The size of the address.
     package init(addressWidth: OperandWidth) {
         self.addressWidth = addressWidth
     }
 
     /// The offset in the segment.
-    ///
-    /// - Parameters:
-    ///   - registers: The registers before the instruction.
-    ///   - nextRIP: The address of the next instruction.
-    /// - Returns: The effective address.
     package func effectiveAddress(_ registers: Registers, nextRIP: UInt64) -> UInt64 {
         var address = UInt64(bitPattern: displacement)
         if isRIPRelative { address &+= nextRIP }

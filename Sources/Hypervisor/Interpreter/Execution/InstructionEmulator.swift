@@ -8,11 +8,6 @@
 /// guest was told that it exists.
 package enum InstructionEmulator {
     /// Executes the instruction at RIP.
-    ///
-    /// - Parameters:
-    ///   - code: The bytes at RIP, up to 15 of them; those after the instruction are ignored.
-    ///   - context: The virtual CPU.
-    /// - Returns: The outcome of the instruction.
     package static func complete(_ code: Span<UInt8>, on context: inout some CPUContext) -> Outcome {
         let instruction: Instruction
         do throws(DecodeError) {

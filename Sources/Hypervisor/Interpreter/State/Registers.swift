@@ -10,10 +10,6 @@ package struct Registers: Sendable {
     package var rflags: RFlags
 
     /// Makes a register file with every general-purpose register zero.
-    ///
-    /// - Parameters:
-    ///   - rip: The instruction pointer.
-    ///   - rflags: The flags; by default only the bit that is always one.
     package init(rip: UInt64 = 0, rflags: RFlags = .alwaysOne) {
         self.general = [16 of UInt64](repeating: 0)
         self.rip = rip

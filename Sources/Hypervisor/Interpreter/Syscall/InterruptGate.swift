@@ -17,11 +17,6 @@ package struct InterruptGate: Hashable, Sendable {
     package var isUsable: Bool
 
     /// Makes a gate.
-    ///
-    /// - Parameters:
-    ///   - handler: The handler's address.
-    ///   - selector: The handler's code segment.
-    ///   - isUsable: Whether the entry is present and an interrupt or trap gate.
     package init(handler: UInt64, selector: UInt16, isUsable: Bool = true) {
         self.handler = handler
         self.selector = selector

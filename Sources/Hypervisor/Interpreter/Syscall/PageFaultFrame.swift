@@ -21,14 +21,6 @@ package struct PageFaultFrame: Hashable, Sendable {
     package var ss: UInt64
 
     /// Makes a frame from its fields, lowest address first.
-    ///
-    /// - Parameters:
-    ///   - errorCode: The error code.
-    ///   - rip: RIP of the instruction that faulted.
-    ///   - cs: CS.
-    ///   - rflags: RFLAGS.
-    ///   - rsp: RSP.
-    ///   - ss: SS.
     package init(errorCode: UInt64, rip: UInt64, cs: UInt64, rflags: RFlags, rsp: UInt64, ss: UInt64) {
         self.errorCode = errorCode
         self.rip = rip

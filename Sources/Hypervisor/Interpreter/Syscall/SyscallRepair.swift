@@ -20,10 +20,6 @@ package struct SyscallRepair: Hashable, Sendable {
     package var fmask: UInt64
 
     /// Makes the rule for a virtual CPU.
-    ///
-    /// - Parameters:
-    ///   - lstar: IA32_LSTAR.
-    ///   - fmask: IA32_FMASK.
     package init(lstar: UInt64 = 0, fmask: UInt64 = 0) {
         self.lstar = lstar
         self.fmask = fmask
@@ -38,9 +34,6 @@ package struct SyscallRepair: Hashable, Sendable {
     package static let endBranchByteCount = 4
 
     /// Tells whether code begins with ENDBR64, as the handlers of a kernel for indirect branch tracking do: KVM executes it.
-    ///
-    /// - Parameter code: At least ``endBranchByteCount`` bytes.
-    /// - Returns: Whether it does.
     package static func isEndBranch(_ code: RawSpan) -> Bool {
         code.integer(at: 0) == UInt32(0xfa1e_0ff3)
     }

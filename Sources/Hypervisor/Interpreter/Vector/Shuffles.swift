@@ -137,12 +137,6 @@ enum Shuffles {
     }
 
     /// `pmovzx` and `pmovsx`: the lanes at the start of the source, each in a wider lane.
-    ///
-    /// - Parameters:
-    ///   - narrow: The size of a lane of the source.
-    ///   - wide: The size of a lane of the result.
-    ///   - isSigned: Whether lanes are sign-extended.
-    /// - Returns: The function.
     static func extend(_ narrow: OperandWidth, to wide: OperandWidth, isSigned: Bool) -> VectorFunction {
         { operands in
             var result: UInt128 = 0

@@ -189,8 +189,6 @@ extension KVMVCPU {
 
 extension VCPUState {
     /// The CPUID entries that the guest was shown.
-    ///
-    /// - Throws: `state` for an impossible size.
     package func savedCPUID() throws(KVMError) -> [kvm_cpuid_entry2] {
         try cpuid.loadElements(kvm_cpuid_entry2.self, "CPUID entries", maximum: Int(CKVM_CPUID_CAPACITY))
     }

@@ -16,10 +16,6 @@ extension Base64 {
 
     /// The structure that these are the bytes of.
     ///
-    /// - Parameters:
-    ///   - empty: A structure of that kind.
-    ///   - name: The name for messages.
-    /// - Returns: The structure.
     /// - Throws: `state` for another number of bytes.
     func load<T>(into empty: T, _ name: String) throws(KVMError) -> T {
         let expected = MemoryLayout<T>.size

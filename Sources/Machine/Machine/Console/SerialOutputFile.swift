@@ -9,9 +9,6 @@ final class SerialOutputFile: Sendable {
     private let owned: OwnedDescriptor
 
     /// Opens or creates the file, to append the output.
-    ///
-    /// - Parameter path: The file.
-    /// - Throws: `MachineError.consoleFile`.
     init(path: FilePath) throws(MachineError) {
         // A pipe without a reader must not delay the start.
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY

@@ -108,9 +108,6 @@ final class AttachedDevice: Sendable {
     // MARK: - Life
 
     /// Starts the device's thread.
-    ///
-    /// - Parameter gate: Holds the thread until all of the machine's are there.
-    /// - Throws: `HostThreadError`.
     func start(gate: StartGate?) throws(HostThreadError) {
         try loop.start(gate: gate)
     }

@@ -121,9 +121,6 @@ final class DeviceManager: Sendable {
     // MARK: - Life
 
     /// Starts the devices' threads.
-    ///
-    /// - Parameter gate: Holds them until all of the machine's threads are there.
-    /// - Throws: `HostThreadError`.
     func start(gate: StartGate?) throws(HostThreadError) {
         for disk in disks { try disk.start(gate: gate) }
         for device in attached { try device.start(gate: gate) }

@@ -61,9 +61,6 @@ package final class Disk: Sendable {
     }
 
     /// Starts the threads of its engine.
-    ///
-    /// - Parameter gate: Holds them until all of the machine's threads are there.
-    /// - Throws: `HostThreadError`.
     func start(gate: StartGate?) throws(HostThreadError) {
         try threads.start(gate: gate)
     }
@@ -75,8 +72,6 @@ package final class Disk: Sendable {
     package var statistics: BlockStatistics { device.statistics }
 
     /// Limits how fast the disk is from now on.
-    ///
-    /// - Parameter limit: `nil` for no limit.
     package func setRateLimit(_ limit: RateLimit?) {
         device.setLimits(limit.map { RateLimiter($0) })
         self.limit.withLock { $0 = limit }
@@ -129,8 +124,6 @@ package final class Disk: Sendable {
     }
 
     /// Checks the file's size, and notifies the guest.
-    ///
-    /// - Returns: Whether the size has changed.
     @discardableResult
     package func rescan() -> Bool {
         device.resize(toByteCount: file.withLock { $0.byteCount })

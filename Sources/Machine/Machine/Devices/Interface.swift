@@ -80,10 +80,6 @@ package final class Interface: Sendable {
     package var statistics: NetworkStatistics { device.statistics }
 
     /// Limits how fast the interface is from now on.
-    ///
-    /// - Parameters:
-    ///   - receive: The limit for data to the guest; `nil` for none.
-    ///   - send: The limit for data from the guest; `nil` for none.
     package func setRateLimits(receive: RateLimit?, send: RateLimit?) {
         device.setLimits(receive: .some(receive.map { RateLimiter($0) }), send: .some(send.map { RateLimiter($0) }))
         limits.withLock { $0 = (receive, send) }

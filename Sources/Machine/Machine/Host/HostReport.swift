@@ -38,8 +38,6 @@ package struct HostReport: Sendable {
     }
 
     /// Examines this host, which takes a few milliseconds.
-    ///
-    /// - Parameter path: The device of KVM.
     package init(path: String = KVMSystem.defaultPath) {
         addProcessor()
         do throws(KVMError) {

@@ -84,10 +84,6 @@ final class VCPURunner: Sendable {
     }
 
     /// Takes the vCPU's state, while it is paused.
-    ///
-    /// - Parameter registers: The MSRs to take.
-    /// - Returns: The state.
-    /// - Throws: `KVMError`.
     func state(msrs registers: [UInt32]) throws(KVMError) -> VCPUState {
         try vcpu.state(msrs: registers)
     }

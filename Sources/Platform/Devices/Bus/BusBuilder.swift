@@ -36,9 +36,6 @@ package struct BusBuilder: Sendable {
     }
 
     /// Makes the finished bus.
-    ///
-    /// - Parameter faults: Counts and logs accesses that no device claims.
-    /// - Returns: A bus whose table does not change any more.
     package func build(faults: GuestFaultLog) -> Bus {
         let sorted = windows.sorted { $0.window.first < $1.window.first }
         return Bus(windows: sorted.map(\.window), names: sorted.map(\.name), faults: faults)

@@ -10,8 +10,6 @@ extension UART16550 {
     }
 
     /// Takes characters from the host until none fits; a character timeout follows.
-    ///
-    /// - Returns: The number taken.
     mutating func receive(_ bytes: Span<UInt8>) -> Int {
         isHostCalled = false
         let count = min(bytes.count, hostRoom)
@@ -26,8 +24,6 @@ extension UART16550 {
     }
 
     /// Takes one character with its errors.
-    ///
-    /// - Returns: Whether it fitted.
     mutating func receive(_ character: ReceivedCharacter) -> Bool {
         isHostCalled = false
         guard hostRoom > 0 else {

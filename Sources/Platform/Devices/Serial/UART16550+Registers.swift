@@ -44,8 +44,6 @@ extension UART16550 {
     // MARK: - Writes
 
     /// Takes a guest write.
-    ///
-    /// - Returns: Whether this register can be written at all.
     mutating func write(_ value: UInt8, to register: SerialRegister) -> Bool {
         let wasTransmit = lastAccessWasTransmit
         lastAccessWasTransmit = false

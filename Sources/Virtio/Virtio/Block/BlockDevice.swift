@@ -156,7 +156,6 @@ package final class BlockDevice: QueuedDevice {
 
     /// Notifies the driver of the disk's new size (5.2.4): its capacity changes at once.
     ///
-    /// - Parameter byteCount: The size of the disk.
     /// - Returns: Whether the size has changed.
     @discardableResult
     package func resize(toByteCount byteCount: UInt64) -> Bool {

@@ -132,8 +132,6 @@ extension BlockHandler {
     // MARK: - Ranges
 
     /// Checks every range before the first one is touched.
-    ///
-    /// - Returns: The status of a request that is refused.
     private mutating func prepareRanges(
         _ slot: Int,
         needing feature: VirtioFeatures,

@@ -49,7 +49,6 @@ package final class Virtqueue {
 
     /// Takes the next buffer that the driver made available.
     ///
-    /// - Parameter chain: Filled with the buffer's parts.
     /// - Returns: `false` when there is none; then `chain` is as it was.
     /// - Throws: The fault of the queue or the buffer.
     package func pop(into chain: inout DescriptorChain) throws(VirtqueueFault) -> Bool {
@@ -184,7 +183,6 @@ package final class Virtqueue {
     /// Asks the driver for kicks again.
     ///
     /// - Returns: Whether buffers are there already, which no kick will tell.
-    /// - Throws: `badAvailableIndex`.
     package func enableKicks() throws(VirtqueueFault) -> Bool {
         if let fault { throw fault }
         if hasEventIndex {

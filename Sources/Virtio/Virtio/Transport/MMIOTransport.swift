@@ -75,10 +75,6 @@ package final class MMIOTransport: BusDevice {
     /// Restores a state of a transport and its device; the driver sees no reset.
     ///
     /// A state that cannot be, such as one with queues outside RAM, leaves a device that needs a reset.
-    ///
-    /// - Parameters:
-    ///   - state: Of the transport.
-    ///   - own: Of the device.
     package func restore(_ state: MMIOTransportState, device own: VirtioDeviceState) {
         registers.withLock { registers in
             device.reset()

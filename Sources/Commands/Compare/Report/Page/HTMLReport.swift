@@ -4,15 +4,11 @@
 package struct HTMLReport {
     let result: ComparisonResult
 
-    /// - Parameter result: What to show.
     package init(_ result: ComparisonResult) {
         self.result = result
     }
 
     /// Writes the page and the data behind it.
-    ///
-    /// - Parameter folder: Where `index.html` and `comparison.json` go; created if missing.
-    /// - Throws: `ComparisonError.system`.
     package func write(to folder: String) throws(ComparisonError) {
         try Self.prepare(folder)
         try Files.write(text.utf8, to: "\(folder)/index.html")
@@ -20,9 +16,6 @@ package struct HTMLReport {
     }
 
     /// Makes the folder, before minutes of measuring are spent for nothing.
-    ///
-    /// - Parameter folder: Where the page will go.
-    /// - Throws: `ComparisonError.system`, if it cannot be made or written to.
     package static func prepare(_ folder: String) throws(ComparisonError) {
         try Files.makeFolder(folder)
         let trial = "\(folder)/.martlet-compare"

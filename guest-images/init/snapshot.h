@@ -93,6 +93,7 @@ static inline void freeze_user_space(void) {
 static void show_lights(const struct pollfd *keyboards, unsigned count, int is_ready) {
     struct input_event events[] = {
         {.type = EV_LED, .code = LED_NUML, .value = 1},
+        {.type = EV_LED, .code = LED_SCROLLL, .value = 0},  // sent is what changes
         {.type = EV_LED, .code = LED_SCROLLL, .value = is_ready},
         {.type = EV_SYN, .code = SYN_REPORT},
     };
@@ -127,10 +128,16 @@ static void pass_snapshot_point(const struct pollfd *keyboards, unsigned count) 
     struct identity_page page, before;
     if (identity_file < 0 || count == 0 || !read_identity(&before)) return;
     page = before;
+    show_lights(keyboards, count, 1);
     if (page.generation == known_generation) {
-        show_lights(keyboards, count, 1);
-        // Not asleep: a tick is long. Martlet answers at once, or saves the machine, which stands still then.
-        for (int64_t end = milliseconds() + 10000; page.answer == before.answer && milliseconds() < end;) {
+        // Not asleep: a tick is long. Martlet answers at once, or saves the machine, which stands still then. Where the host has no
+        // time for the guest, the keyboard's driver gives up after 200 ms: it is told again.
+        int64_t now = milliseconds(), end = now + 10000, next = now + 300;
+        for (; page.answer == before.answer && now < end; now = milliseconds()) {
+            if (now >= next) {
+                show_lights(keyboards, count, 1);
+                next = now + 300;
+            }
             CALL(sched_yield, 0, 0, 0, 0, 0);
             if (!read_identity(&page)) break;
         }

@@ -105,4 +105,21 @@ import Testing
         point.handle(lights: 2)
         #expect(try (number(at: 32), number(at: 36)) == (0, 0))
     }
+
+    /// The guest's lights, as its driver sends them.
+    private func setLights(_ lights: UInt8) {
+        for byte in [0xed, lights] { keyboard.dataPort.write(byte, at: 0) }
+        point.handle(lights: keyboard.keyboardLights)
+    }
+
+    @Test func `a guest that was let go is not taken for ready, though its light is still to go out`() throws {
+        setLights(3)
+        #expect(try answers == 1)
+        #expect(point.isUsed)
+        #expect(keyboard.keyboardLights == 2)
+        // Saved and restored now: it has to be asked to look for its identity.
+        let restored = I8042(state: keyboard.state, interrupt: RecordingInterruptLine(), onRequest: { _ in })
+        SnapshotPoint(page: IdentityPage(in: memory), keyboard: restored).renewIdentity(time: nil, name: "")
+        #expect(restored.commandPort.read(UInt8.self, at: 0) & 1 == 1)
+    }
 }

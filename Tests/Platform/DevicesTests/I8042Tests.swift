@@ -159,7 +159,7 @@ private struct KeyboardRig {
         #expect(rig.controller.state.keyboard.leds == 0)
     }
 
-    @Test func `the lights of the keyboard are told when they change`() {
+    @Test func `the lights of the keyboard are told each time that the guest sets them`() {
         let rig = KeyboardRig()
         #expect(rig.type(0xed, 0x02) == [0xfa, 0xfa])
         #expect(rig.type(0xed, 0x02) == [0xfa, 0xfa])
@@ -167,7 +167,10 @@ private struct KeyboardRig {
         #expect(rig.type(0xed, 0xee) == [0xfa, 0xee])
         #expect(rig.type(0xed, 0x03) == [0xfa, 0xfa])
         #expect(rig.controller.keyboardLights == 3)
-        #expect(rig.requests.requests == [.keyboardLights(2), .keyboardLights(3)])
+        #expect(rig.requests.requests == [.keyboardLights(2), .keyboardLights(2), .keyboardLights(3)])
+        rig.controller.putOut(1)
+        #expect(rig.controller.keyboardLights == 2)
+        #expect(rig.requests.requests.count == 3)
     }
 
     @Test(

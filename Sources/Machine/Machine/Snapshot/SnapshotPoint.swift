@@ -83,8 +83,15 @@ package final class SnapshotPoint: Sendable {
 
     /// Lets a guest that waits go on as the machine that it was.
     package func letGo() {
+        takeLight()
         try? page.answer()
     }
+
+    /// Ends what the light says, as the guest is about to.
+    ///
+    /// Linux sends the lights at most every 50 ms, and as they are then: a guest that is asked again before that says only that
+    /// it is ready. If it is saved without being asked before that, it is no longer where it looks for another identity.
+    private func takeLight() { keyboard.putOut(Self.isReady) }
 
     /// Gives a restored guest another identity, before it runs.
     ///
@@ -94,6 +101,7 @@ package final class SnapshotPoint: Sendable {
     package func renewIdentity(time: (seconds: Int64, nanoseconds: UInt32)?, name: String) {
         try? page.renew(entropy: (0..<32).map { _ in .random(in: .min ... .max) }, time: time, name: name)
         let isReady = keyboard.keyboardLights & Self.isReady != 0
+        takeLight()
         state.withLock { $0.isReady = isReady }
         // A guest that was saved without being asked is somewhere else now.
         if !isReady { _ = keyboard.pressSleep() }

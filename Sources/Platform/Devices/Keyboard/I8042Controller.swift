@@ -10,7 +10,7 @@ struct I8042Controller {
         var reset = false
         /// The guest did something that this controller does not know.
         var isFault = false
-        /// The keyboard's lights, where the guest has changed them.
+        /// The keyboard's lights, where the guest has set them.
         var lights: UInt8?
     }
 
@@ -170,9 +170,8 @@ struct I8042Controller {
         } else {
             // Sending to the keyboard releases its clock line.
             configuration.remove(.keyboardDisabled)
-            let lights = keyboard.leds
             effects.isFault = !keyboard.receive(value)
-            if keyboard.leds != lights { effects.lights = keyboard.leds }
+            effects.lights = keyboard.takeLights()
         }
         pollKeyboard()
     }
@@ -284,4 +283,6 @@ struct I8042Controller {
         pollKeyboard()
         return isSent
     }
+
+    mutating func putOut(_ lights: UInt8) { keyboard.putOut(lights) }
 }

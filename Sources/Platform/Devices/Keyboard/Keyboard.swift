@@ -62,7 +62,8 @@ struct Keyboard {
     private(set) var output: ByteQueue
     private var isScanning: Bool
     private var scancodeSet: UInt8
-    private(set) var leds: UInt8
+    private(set) var leds: UInt8 { didSet { areLightsSet = true } }
+    private var areLightsSet = false
     private var typematic: UInt8
     private var pendingCommand: Command?
     private var lastSent: UInt8
@@ -127,6 +128,18 @@ struct Keyboard {
             _ = output.append(codes[index])
         }
         return true
+    }
+
+    /// The lights, where the guest has set them since the last call: be it as they were.
+    mutating func takeLights() -> UInt8? {
+        defer { areLightsSet = false }
+        return areLightsSet ? leds : nil
+    }
+
+    /// Takes lights for out, whatever the guest has set.
+    mutating func putOut(_ lights: UInt8) {
+        leds &= ~lights
+        areLightsSet = false
     }
 
     /// Takes a byte from the controller.

@@ -20,12 +20,7 @@ final class InitrdFile {
     ///
     /// An empty file counts as no initrd, as in Linux, where `ramdisk_size` 0 means "none"; a note says so.
     ///
-    /// - Parameters:
-    ///   - plan: Who uses which memory, the kernel included.
-    ///   - last: The highest address that the kernel allows.
-    ///   - notes: Gets the note about an empty file.
-    /// - Returns: Its place, or `nil` for an empty file.
-    /// - Throws: `initrdDoesNotFit`, or a read error.
+    /// `last` is the highest address that the kernel allows. The answer for an empty file is `nil`.
     func load(
         into plan: MemoryPlan,
         last: UInt64,

@@ -21,13 +21,8 @@ enum InitrdSupport {
 
     /// Checks whether a kernel can unpack its initial RAM disk.
     ///
-    /// - Parameters:
-    ///   - start: The first bytes of the initial RAM disk.
-    ///   - path: Its file, for the note.
-    ///   - kernel: The kernel, in guest memory.
-    ///   - memory: The guest memory.
-    /// - Returns: A note for the user; `nil` where the kernel can unpack it, and where nobody can tell.
-    /// - Throws: `outOfRange` if the kernel is not in guest memory.
+    /// `start` is the first bytes of the initial RAM disk. The answer is `nil` where the kernel can unpack it, and where nobody
+    /// can tell.
     static func note(
         on start: ByteReader,
         _ path: FilePath,

@@ -10,7 +10,6 @@ package struct LoadedKernel: Hashable, Sendable {
     /// The physical addresses from the kernel's first to its last byte, bss included.
     package let kernelRange: Range<GuestAddress>
     package let initrdRange: Range<GuestAddress>?
-    /// The memory map that the guest was given.
     package let memoryMap: MemoryMap
     /// Indicates whether the kernel has ACPI and uses it; also where nobody can tell.
     package let usesACPI: Bool

@@ -18,7 +18,6 @@ package struct ComparisonOptions: Sendable {
     package var machine: Result<MachineImages, ComparisonError>
     /// Indicates whether this host's KVM interprets guest kernel code.
     package var interpretsGuestKernels: Bool
-    /// Martlet's version, for the report.
     package var martletVersion: String
 
     /// - Parameters:

@@ -21,11 +21,7 @@ struct JailOptions: ParsableArguments {
 
     /// Checks that this host has a jail for this user.
     ///
-    /// - Parameters:
-    ///   - sandbox: The sandbox that it is a part of.
-    ///   - user: The user that root becomes.
-    ///   - advice: The way to be another user than root.
-    /// - Throws: `ValidationError`.
+    /// `advice` is the way to be another user than root.
     func validate(in sandbox: Sandbox.Mode, user: HostUser?, advice: String = "needs --user") throws {
         guard let jail else { return }
         guard FilePath(hostText: jail).isFolder else {

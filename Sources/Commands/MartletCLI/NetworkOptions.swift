@@ -72,7 +72,6 @@ struct NetworkOptions: ParsableArguments {
 
     private func user(of interfaces: [NetworkInterface]) -> Int? { interfaces.firstIndex { $0.backend == .user } }
 
-    /// Applies the options.
     func apply(to configuration: inout MachineConfiguration) {
         if !networks.isEmpty { configuration.networkInterfaces = interfaces }
         // A port that is still to be chosen has no place in a description.
@@ -222,7 +221,6 @@ struct VsockOption {
     /// `nil` for none.
     let vsock: Vsock?
 
-    /// Reads the option.
     init(parsing argument: String) throws(OptionProblem) {
         let fields = OptionFields(argument)
         guard argument != "none" else {

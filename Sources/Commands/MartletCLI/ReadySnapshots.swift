@@ -11,7 +11,7 @@ import RootImage
 import Snapshot
 import SystemPackage
 
-/// The snapshots of the default guest, and of containers' guests, that `martlet run` restorees instead of booting: in
+/// The snapshots of the default guest, and of containers' guests, that `martlet run` restores instead of booting: in
 /// `~/.cache/martlet/ready`.
 ///
 /// Each has a name that follows from all that decides whether a machine would be the same. So one that does not fit is not
@@ -69,7 +69,6 @@ struct ReadySnapshots {
     ///
     /// Its memory is compared with the checksums once; from then on a file that has changed makes all of it damaged.
     ///
-    /// - Parameter name: See `name(of:)`.
     /// - Returns: The snapshot; `nil` for a boot.
     func snapshot(_ name: String) -> MachineSnapshot? {
         guard let snapshot = try? MachineSnapshot(folder.appending(name)), let memory = try? snapshot.memory() else {
@@ -93,9 +92,6 @@ struct ReadySnapshots {
 
     /// Makes a place for a missing snapshot, where there is room for it.
     ///
-    /// - Parameters:
-    ///   - name: See `name(of:)`.
-    ///   - configuration: The machine.
     /// - Returns: The folder that it is to be saved to; `nil` where it cannot be.
     func place(for name: String, of configuration: MachineConfiguration) -> FilePath? {
         guard (try? FolderTree.make(folder, mode: 0o700)) != nil else { return nil }

@@ -15,9 +15,6 @@ package struct ContainerNetwork {
     package private(set) var guestInterfaces: [GuestContainer.Interface] = []
 
     /// Opens the TAPs that martlet-runtime has made; they end with this process.
-    ///
-    /// - Parameter description: Of each interface, by martlet-runtime.
-    /// - Throws: `RuntimeSpecification.Problem`.
     package init(_ description: JSONValue) throws(RuntimeSpecification.Problem) {
         for (index, value) in description.elements.enumerated() {
             let tap = value["tap"].string ?? ""
@@ -54,7 +51,6 @@ package struct ContainerNetwork {
     ///
     /// The calling thread, and those that it starts, have a network namespace of their own from then on.
     ///
-    /// - Parameter interfaceCount: The number of interfaces.
     /// - Returns: Interfaces on TAPs of this process, as those of `init(_:)` are: a guest sees no difference but in addresses.
     /// - Throws: `RuntimeSpecification.Problem`; it needs CAP_SYS_ADMIN and CAP_NET_ADMIN for any interface.
     package static func nowhere(

@@ -19,8 +19,6 @@ package enum RuntimeSpecification {
     // MARK: - process
 
     /// Reads OCI's `process`.
-    ///
-    /// - Throws: `Problem` for one without arguments, or with an invalid number.
     package static func program(_ process: JSONValue) throws(Problem) -> GuestProgram {
         var program = GuestProgram(strings(process["args"]))
         guard !program.arguments.isEmpty else { throw Problem("process.args is empty: there is no program to run") }

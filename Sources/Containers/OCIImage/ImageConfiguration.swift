@@ -13,7 +13,6 @@ package struct ImageConfiguration: Hashable, Sendable {
 
     package init() {}
 
-    /// - Parameter json: `config` of an image's configuration file.
     package init(_ json: JSONValue) {
         entrypoint = json["Entrypoint"].elements.compactMap(\.string)
         command = json["Cmd"].elements.compactMap(\.string)

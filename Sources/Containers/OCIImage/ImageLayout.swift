@@ -23,11 +23,6 @@ package struct ImageLayout {
     private static let documentLimit = 16 << 20
 
     /// Looks an image up in a folder.
-    ///
-    /// - Parameters:
-    ///   - folder: The layout.
-    ///   - tag: The name of the image there; `nil` where there is one image.
-    /// - Throws: `ImageError`.
     package init(_ folder: FilePath, tag: String?) throws(ImageError) {
         if let archive = try? Self.document(folder.appending("manifest.json"), digest: nil),
             (try? Self.document(folder.appending("index.json"), digest: nil)) == nil

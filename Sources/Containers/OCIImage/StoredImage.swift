@@ -16,11 +16,7 @@ package struct StoredImage: Hashable, Sendable {
 
     /// Finds an image, and makes its file system where that was not done before.
     ///
-    /// - Parameters:
-    ///   - reference: The image.
-    ///   - cache: Keeps file systems.
-    ///   - report: Called with messages about slow steps.
-    /// - Throws: `ImageError` and `RootImageError`.
+    /// `report` gets messages about slow steps.
     package init(_ reference: ImageReference, in cache: ImageCache, report: (String) -> Void = { _ in }) throws {
         switch reference {
         case .folder(let folder):

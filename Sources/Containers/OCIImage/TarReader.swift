@@ -34,8 +34,6 @@ package struct TarReader<Sink: TarSink> {
     }
 
     /// Takes the next bytes of the archive.
-    ///
-    /// - Throws: `ImageError` for anything but an archive, or the sink's error.
     package mutating func append(_ bytes: ArraySlice<UInt8>) throws(ImageError) {
         var rest = bytes
         while !rest.isEmpty {
@@ -77,8 +75,6 @@ package struct TarReader<Sink: TarSink> {
     }
 
     /// Ends the archive.
-    ///
-    /// - Throws: `ImageError` where it is cut short.
     package mutating func finish() throws(ImageError) {
         switch state {
         case .ended: return

@@ -61,9 +61,6 @@ package enum FileSystemImage {
     }
 
     /// Makes an empty ext4 file system for a container's writes.
-    ///
-    /// - Parameter path: The new file.
-    /// - Throws: `RootImageError`.
     static func makeScratch(_ path: FilePath) throws(RootImageError) {
         let full = FilePath(hostText: path.hostText + ".full")
         defer { full.removeFile() }

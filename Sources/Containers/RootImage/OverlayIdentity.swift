@@ -18,8 +18,6 @@ package struct OverlayIdentity: Hashable, Sendable {
     private static let mountsLimit = 16 << 20
 
     /// Examines a folder's mount; `nil` where it is not an overlay, or its folders are not visible from here.
-    ///
-    /// - Parameter folder: A root file system.
     package init?(of folder: FilePath) {
         guard let path = try? folder.withoutLinks().hostText.hostBytes,
             let table = try? FileContents.bytes(of: "/proc/self/mountinfo", limit: Self.mountsLimit)

@@ -72,7 +72,6 @@ struct ContainerState {
 
     /// The number of the container's process.
     ///
-    /// - Parameter origin: Its description.
     /// - Returns: The number, in the namespace of the engine.
     /// - Throws: `RuntimeProblem` where runc has left none.
     func process(of origin: JSONValue) throws(RuntimeProblem) -> pid_t {
@@ -89,7 +88,6 @@ struct ContainerState {
     /// Gives the program that this process becomes something to read, which ends with it.
     ///
     /// - Returns: The path by which that program finds it.
-    /// - Throws: `RuntimeProblem` where it cannot be written.
     func handOver(_ value: JSONValue, as name: String) throws(RuntimeProblem) -> String {
         let path = folder.appending("\(name)-\(getpid()).json")
         try write(value, to: path)

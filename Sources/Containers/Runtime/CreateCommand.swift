@@ -93,8 +93,6 @@ struct CreateCommand {
     private var pidFile: String { options["--pid-file"] ?? state.folder.appending("pid").hostText }
 
     /// The disk for the container's writes: kept in the engine's own folder, if that lasts.
-    ///
-    /// - Returns: The disk, and whether it is the engine's to remove.
     private func makeScratch(_ bundle: FilePath, _ cache: ImageCache) throws -> (FilePath, Bool) {
         let isMemory = bundle.isInMemory
         if isMemory { removeLostScratches(cache) }

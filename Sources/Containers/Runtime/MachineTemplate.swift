@@ -20,8 +20,6 @@ struct MachineTemplate {
     private let guest: [String]
 
     /// The folder of all templates, which this user alone can enter.
-    ///
-    /// - Throws: `RuntimeProblem` where it cannot be made.
     static func folder() throws(RuntimeProblem) -> FilePath {
         let folder = ImageCache.base.appending("templates")
         do throws(Errno) { try FolderTree.make(folder, mode: 0o700) } catch {
@@ -31,10 +29,6 @@ struct MachineTemplate {
     }
 
     /// Names the template of a container's machine; `nil` for one that is to boot.
-    ///
-    /// - Parameters:
-    ///   - origin: The description of the container: see `ContainerState.saveOrigin`.
-    ///   - interfaceCount: The number of its network interfaces.
     init?(for origin: JSONValue, interfaceCount: Int) {
         guard origin["boots"] != true, let memory = origin["memory_mib"].integerValue,
             let vcpus = origin["vcpu_count"].integerValue
@@ -62,7 +56,6 @@ struct MachineTemplate {
 
     /// Tells a container that waits for its start of the template, and has that made where it is not there or damaged.
     ///
-    /// - Parameter state: The container's.
     /// - Throws: `RuntimeProblem` where the container's folder cannot be written to.
     func offer(to state: ContainerState) throws(RuntimeProblem) {
         try state.write(["name": .string(name)], to: state.shared.appending("template.json"))

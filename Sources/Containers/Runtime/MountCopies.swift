@@ -12,7 +12,6 @@ struct MountCopies {
     private let folder: FilePath
     private var files = StagedFiles()
 
-    /// - Parameter folder: Takes the copies.
     init(into folder: FilePath) {
         self.folder = folder
     }

@@ -27,8 +27,6 @@ struct OuterContainer {
     private static let kept: Set<String> = ["/proc", "/dev", "/dev/pts", "/dev/mqueue", "/sys"]
 
     /// The container's `config.json`, with another root, other mounts and another program.
-    ///
-    /// - Throws: `RuntimeProblem`.
     func configuration(for original: JSONValue) throws(RuntimeProblem) -> JSONValue {
         var mounts = original["mounts"].elements.filter {
             Self.kept.contains($0["destination"].string ?? "") && $0["type"] != "bind"

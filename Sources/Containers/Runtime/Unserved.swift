@@ -7,7 +7,6 @@ import SystemPackage
 
 /// The wishes that a machine cannot grant a container, refused before anything is made.
 enum Unserved {
-    /// - Throws: `RuntimeProblem`, with the setting and the reason.
     static func check(_ configuration: JSONValue) throws(RuntimeProblem) {
         guard configuration["linux"] != .null else { throw RuntimeProblem("the container is not for Linux") }
         // A namespace that is named may be the host's too: engines keep a container whose start fails, so it is refused here.

@@ -6,11 +6,8 @@ package import SystemPackage
 extension AgentConnection {
     /// Copies a file or folder of the host into the guest.
     ///
-    /// - Parameters:
-    ///   - source: The file or folder.
-    ///   - target: A folder of the guest that it goes into, or the name it gets there.
-    ///   - container: Whose file system that is, where it has such a container.
-    /// - Throws: `AgentError`.
+    /// `target` is a folder that it goes into, or the name it gets there; `container` has that file system, where the guest has
+    /// such a container.
     package func put(_ source: FilePath, at target: String, in container: String) throws(AgentError) {
         try open(in: container)
         let name = source.lexicallyNormalized().lastComponent.map { "\($0)" } ?? "root"
@@ -29,11 +26,8 @@ extension AgentConnection {
 
     /// Copies a file or folder of the guest to the host.
     ///
-    /// - Parameters:
-    ///   - source: Its path in the guest.
-    ///   - target: A folder of the host that it goes into, or the name it gets there.
-    ///   - container: Whose file system the source is in, where the guest has such a container.
-    /// - Throws: `AgentError`.
+    /// `target` is a folder that it goes into, or the name it gets there; `container` has the source, where the guest has such
+    /// a container.
     package func get(_ source: String, to target: FilePath, in container: String) throws(AgentError) {
         try open(in: container)
         try send(AgentMessage(.get, AgentMessage.bytes(source)))
@@ -62,10 +56,6 @@ extension AgentConnection {
     }
 
     /// Lists the processes of the guest.
-    ///
-    /// - Parameter container: Whose processes, where the guest has such a container.
-    /// - Returns: The processes, in the kernel's order.
-    /// - Throws: `AgentError`.
     package func processes(in container: String) throws(AgentError) -> [ProcessEntry] {
         try open(in: container)
         try send(AgentMessage(.processes))
@@ -82,9 +72,6 @@ extension AgentConnection {
     // MARK: - Pods
 
     /// Tells the guest its time and network, before any container is in it, and waits until it has both.
-    ///
-    /// - Parameter interfaces: The guest's interfaces.
-    /// - Throws: `AgentError`.
     package func setUp(_ interfaces: [GuestContainer.Interface]) throws(AgentError) {
         try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.podVersion)))
         try send(GuestContainer.Time.now.message)
@@ -96,11 +83,6 @@ extension AgentConnection {
     }
 
     /// Asks the guest to tell when it does not use some disks any more; `hasAnswered` takes the answer.
-    ///
-    /// - Parameters:
-    ///   - disks: The guest's names of them.
-    ///   - areEmpty: Whether the guest is also to have seen that they have no contents.
-    /// - Throws: `AgentError`.
     package func awaitEndOfUse(of disks: [String], areEmpty: Bool) throws(AgentError) {
         try send(AgentMessage(.hello, AgentMessage.bytes(AgentMessage.podVersion)))
         var payload = AgentMessage.bytes(UInt32(areEmpty ? 1 : 0))
@@ -127,7 +109,6 @@ extension AgentConnection {
 }
 
 extension AgentConnection.ProcessEntry {
-    /// - Parameter payload: The owner, then `/proc/PID/stat` and `/proc/PID/cmdline`.
     init?(_ payload: [UInt8]) {
         var payload = AgentPayload(payload)
         user = payload.number(UInt32.self)

@@ -48,7 +48,6 @@ package enum WaitStatus: Hashable, Sendable {
     case exited(UInt8)
     case killed(signal: UInt8)
 
-    /// - Parameter raw: The status of wait(2).
     init(_ raw: UInt32) {
         let signal = UInt8(raw & 0x7f)
         self = signal == 0 ? .exited(UInt8(truncatingIfNeeded: raw >> 8)) : .killed(signal: signal)

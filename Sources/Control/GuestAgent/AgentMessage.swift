@@ -55,8 +55,6 @@ package struct AgentMessage: Hashable, Sendable {
     }
 
     /// A string with its NUL.
-    ///
-    /// - Throws: `AgentError.unusable` for text with a NUL in it, or longer than a message.
     static func bytes(_ text: String) throws(AgentError) -> [UInt8] {
         let bytes = text.hostBytes
         guard !bytes.contains(0) else { throw .unusable("\(printable(text)) contains a zero byte") }

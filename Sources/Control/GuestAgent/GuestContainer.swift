@@ -127,7 +127,6 @@ package struct GuestContainer: Hashable, Sendable {
         }
     }
 
-    /// - Parameter base: The guest's disk with the file system.
     package init(base: String) {
         self.base = base
     }

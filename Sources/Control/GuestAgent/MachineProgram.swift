@@ -97,7 +97,6 @@ package final class MachineProgram: Sendable {
 
     /// Takes over a file that another process wrote.
     ///
-    /// - Parameter file: Becomes this value's.
     /// - Throws: `AgentError.unusable` where it does not describe a program.
     package init(adopting file: consuming OwnedDescriptor) throws(AgentError) {
         let borrowed = file.borrowed

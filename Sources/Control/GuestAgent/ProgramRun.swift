@@ -12,7 +12,6 @@ package final class ProgramRun {
         private let waiting = Mutex<[CInt]>([])
         fileprivate let event: EventFD
 
-        /// - Throws: `Errno` where the host has no descriptor left.
         package init() throws(Errno) {
             event = try EventFD()
         }
@@ -69,12 +68,6 @@ package final class ProgramRun {
     }
 
     /// Runs a program to its end.
-    ///
-    /// - Parameters:
-    ///   - program: The program.
-    ///   - onStart: Called when it runs.
-    /// - Returns: The outcome.
-    /// - Throws: `AgentError`.
     package func run(
         _ program: GuestProgram,
         onStart: () -> Void = {}
@@ -91,12 +84,6 @@ package final class ProgramRun {
     }
 
     /// Runs a machine's program to its end.
-    ///
-    /// - Parameters:
-    ///   - program: The program.
-    ///   - onStart: Called when it runs.
-    /// - Returns: The outcome.
-    /// - Throws: `AgentError`.
     package func run(_ program: MachineProgram, onStart: () -> Void = {}) throws(AgentError) -> WaitStatus {
         try program.send(over: connection)
         return try serve(hasTerminal: program.header.hasTerminal, onStart: onStart)

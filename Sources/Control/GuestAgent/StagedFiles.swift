@@ -14,9 +14,6 @@ package struct StagedFiles {
 
     /// Copies a file, or a folder with its contents, following links.
     ///
-    /// - Parameters:
-    ///   - source: The file or folder.
-    ///   - path: The new file with its copy.
     /// - Throws: `AgentError.host`, also where all copies together are too large for a guest.
     package mutating func copy(_ source: FilePath, to path: FilePath) throws(AgentError) {
         let file = try Self.open(path, O_WRONLY | O_CREAT | O_EXCL)

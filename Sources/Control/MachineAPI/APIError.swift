@@ -22,9 +22,6 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
         firecrackerWords = firecracker
     }
 
-    /// - Parameters:
-    ///   - error: The error of a JSON value.
-    ///   - text: The text of the value, for the place of the error.
     init(_ error: JSONError, in text: [UInt8] = []) {
         let beginning = "An error occurred when deserializing the json body of a request: "
         self.init(
@@ -37,9 +34,6 @@ package struct APIError: Error, Hashable, CustomStringConvertible {
         self.init(error.description, firecracker: FirecrackerWords.words(of: error))
     }
 
-    /// - Parameters:
-    ///   - error: The reason why a machine cannot be made.
-    ///   - place: The snapshot that it goes on from.
     init(_ error: MachineError, restoring place: SnapshotPlace?) {
         self.init("\(error)", firecracker: FirecrackerWords.words(of: error, restoring: place))
     }

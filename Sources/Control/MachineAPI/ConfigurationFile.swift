@@ -17,10 +17,7 @@ extension MachineConfiguration {
 
     /// Reads a file as Firecracker's `--config-file` has it: the bodies of the API's requests under the names of their paths.
     ///
-    /// - Parameters:
-    ///   - path: A file or a pipe of limited size.
-    ///   - dialect: Decides whether unknown sections are an error.
-    /// - Throws: `APIError`, which names the file.
+    /// A pipe is read too, up to a limit. `dialect` decides whether unknown sections are an error.
     package init(file path: FilePath, dialect: APIDialect = .martlet) throws(APIError) {
         do throws(APIError) {
             try self.init(parsing: Self.read(path), dialect)
@@ -130,8 +127,6 @@ extension MachineConfiguration {
     }
 
     /// Checks that the files of the description are readable, so that a wrong path is reported before the start.
-    ///
-    /// - Throws: `APIError`, which names the file and what it is for.
     package func checkFiles() throws(APIError) {
         try bootSource?.checkFiles()
         for drive in drives { try drive.checkFile() }
@@ -195,7 +190,6 @@ extension Vsock {
 extension NetworkInterface {
     /// Tries to open a TAP as Firecracker opens it, which happens at the start.
     ///
-    /// - Parameter others: The machine's other interfaces.
     /// - Returns: The error, which names the TAP, where it cannot.
     func problemOfTAP(beside others: [NetworkInterface]) -> APIError? {
         // Other places, and several queues, are Martlet's own.
@@ -218,12 +212,7 @@ extension NetworkInterface {
 
 /// Checks that a file can be read.
 ///
-/// - Parameters:
-///   - path: A file, or a folder that files can be made in.
-///   - what: Its purpose, for the error.
-///   - isFolder: Whether it is a folder.
-///   - words: Makes Firecracker's words of those of the cause.
-/// - Throws: `APIError`, which names the file.
+/// A folder must let files be made in it. `words` makes Firecracker's words of those of the cause.
 private func checkReadable(
     _ path: String,
     _ what: String,

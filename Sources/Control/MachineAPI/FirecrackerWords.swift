@@ -13,9 +13,6 @@ import SystemPackage
 enum FirecrackerWords {
     /// Words the error of a JSON body as the library serde_json does.
     ///
-    /// - Parameters:
-    ///   - error: The error.
-    ///   - text: The text that the body was read from.
     /// - Returns: The words; `nil` where Martlet's own stay.
     static func words(of error: JSONError, in text: [UInt8]) -> String? {
         switch error {
@@ -179,9 +176,6 @@ enum FirecrackerWords {
 
     /// Says what keeps a machine from being made.
     ///
-    /// - Parameters:
-    ///   - error: The error.
-    ///   - place: The snapshot that the machine goes on from.
     /// - Returns: The words; `nil` where those of ours stay.
     static func words(of error: MachineError, restoring place: SnapshotPlace?) -> String? {
         let state = "Failed to get snapshot state from file: "

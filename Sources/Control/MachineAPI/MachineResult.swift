@@ -24,10 +24,6 @@ package struct MachineResult: Codable, Hashable, Sendable {
     }
 
     /// Describes the end of a machine.
-    ///
-    /// - Parameters:
-    ///   - outcome: The end.
-    ///   - machine: The machine.
     package init(_ outcome: MachineOutcome, of machine: VirtualMachine) {
         (self.outcome, exitStatus, message) = (outcome.name, outcome.exitStatus, outcome.message)
         notes = machine.closingNotes

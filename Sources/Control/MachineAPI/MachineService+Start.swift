@@ -51,11 +51,6 @@ extension MachineService {
     }
 
     /// Restores a saved machine and starts it.
-    ///
-    /// - Parameters:
-    ///   - snapshot: The saved machine.
-    ///   - options: The options of the restore; paths of disks may stand for descriptors.
-    /// - Throws: `APIError`, in words.
     package func start(
         restoring snapshot: MachineSnapshot,
         _ options: RestoreOptions = RestoreOptions()

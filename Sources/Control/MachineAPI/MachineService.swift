@@ -133,9 +133,6 @@ package final class MachineService: Sendable {
     }
 
     /// Replaces the whole description.
-    ///
-    /// - Parameter configuration: The description.
-    /// - Throws: `APIError`, in words.
     package func configure(_ configuration: MachineConfiguration) throws(APIError) {
         try inAPITerms { () throws(ConfigurationError) in try configuration.validate() }
         try resolved(configuration).checkFiles()

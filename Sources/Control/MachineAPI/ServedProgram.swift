@@ -13,13 +13,11 @@ package protocol ServedProgram: Sendable {
 
     /// Sets the size of the program's terminal, which is the machine's console; once it runs, where it does not yet.
     ///
-    /// - Parameter size: The size.
     /// - Returns: False where the program has no terminal there.
     func resizeTerminal(to size: Terminal.Size) -> Bool
 
     /// Called when the machine has ended.
     ///
-    /// - Parameter result: The end of the machine.
     /// - Returns: The end of the program, where it has one, in its place.
     func end(with result: MachineResult) -> MachineResult
 }

@@ -15,9 +15,7 @@ package struct RegistryError: Error, Hashable, CustomStringConvertible {
 
     /// The failure of a call on a file of the machines', with a way out where their file system is full.
     ///
-    /// - Parameters:
-    ///   - operation: The operation and its object: `make /run/x`.
-    ///   - errno: The cause.
+    /// `operation` names the call and its object: `make /run/x`.
     init(cannot operation: String, _ errno: Errno) {
         let isFull = errno == .noSpace || errno.rawValue == EDQUOT
         let hint = "; `martlet rm --all` frees the space of machines that have ended"

@@ -22,7 +22,6 @@ final class GuestThread: Sendable {
         end = try EventFD()
     }
 
-    /// Indicates whether the machine has ended.
     var hasMachineEnded: Bool { isOver.load(ordering: .acquiring) }
 
     /// Readable when the machine has ended.
@@ -57,12 +56,6 @@ final class GuestThread: Sendable {
     }
 
     /// Connects to the agent.
-    ///
-    /// - Parameters:
-    ///   - path: The machine's vsock.
-    ///   - patience: The time that it may take.
-    /// - Returns: The connection.
-    /// - Throws: `AgentError.unreachable`.
     func connect(
         over path: FilePath,
         patience: Duration = GuestThread.patience

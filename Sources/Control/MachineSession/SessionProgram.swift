@@ -25,10 +25,7 @@ final class SessionProgram: ServedProgram {
 
     /// Prepares a run.
     ///
-    /// - Parameters:
-    ///   - program: The program.
-    ///   - console: The console that its streams are; `nil` for this process's streams and signals.
-    /// - Throws: An error where the process has no descriptor or thread left.
+    /// `console` is the one that the program's streams are; `nil` for this process's streams and signals.
     init(_ program: MachineProgram, console: MachineConsole?) throws {
         (self.program, signals, thread) = (program, try ProgramRun.Signals(), try GuestThread())
         self.console = try console.map { console throws(Errno) in try ProgramConsole(console) }
@@ -59,10 +56,8 @@ final class SessionProgram: ServedProgram {
 
     /// Makes the thread that serves the program, which waits for the machine's start.
     ///
-    /// - Parameters:
-    ///   - prepare: Called on the thread when the machine has started.
-    ///   - onEnd: Called when the program has ended, or cannot run: the machine is to end.
-    /// - Throws: `HostThreadError`.
+    /// `prepare` is called on the thread when the machine has started; `onEnd` when the program has ended or cannot run: the
+    /// machine is to end.
     func makeThread(
         prepare: @escaping @Sendable () -> Void,
         onEnd: @escaping @Sendable () -> Void

@@ -34,7 +34,6 @@ package struct SessionSettings: Sendable {
     package var audience = Audience.user
     /// Indicates whether the log tells more than warnings, unless the configuration chooses a level.
     package var isVerbose = false
-    /// The path of the API's socket; `nil` for no socket.
     package var apiSocket: FilePath?
     /// A socket that listens already, at `apiSocket`.
     package var listeningDescriptor: CInt?

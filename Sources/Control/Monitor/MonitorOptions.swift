@@ -18,7 +18,6 @@ struct MonitorOptions {
     var resultFile: FilePath?
     /// The lock of the machine's folder, inherited.
     var lockDescriptor: CInt?
-    /// The machine's folder, where it has one.
     var machineFolder: FilePath?
     /// The descriptor that the description of the machine's program is read from, by its name among the session's.
     var program: String?

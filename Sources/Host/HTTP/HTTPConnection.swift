@@ -42,7 +42,6 @@ final class HTTPConnection {
     private var phase = Phase.reading {
         didSet { phaseStart = .now }
     }
-    /// The start of the phase.
     private var phaseStart = SuspendingClock.now
     private var parser: HTTPRequestParser
     private var current = Current()
@@ -94,7 +93,6 @@ final class HTTPConnection {
         }
     }
 
-    /// Sends the handler's response.
     func send(_ response: HTTPResponse) {
         guard case .handling = phase else { return }
         let response =

@@ -10,7 +10,6 @@ package struct HTTPHeaders: Hashable, Sendable {
         package let value: String
     }
 
-    /// All fields, in order.
     package private(set) var fields: [Field] = []
 
     /// No header fields.
@@ -42,10 +41,7 @@ package struct HTTPHeaders: Hashable, Sendable {
 
     /// Returns whether a field that is a list has an element.
     ///
-    /// - Parameters:
-    ///   - name: The name of the field, in whatever case.
-    ///   - element: The element, in whatever case.
-    /// - Returns: Whether one of the fields with this name has it.
+    /// Upper and lower case are the same.
     package func list(_ name: String, contains element: String) -> Bool {
         values(of: name).contains { value in
             value.utf8.split(separator: UInt8(ascii: ",")).contains { part in

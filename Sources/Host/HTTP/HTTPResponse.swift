@@ -2,9 +2,7 @@
 
 /// A response, whole.
 package struct HTTPResponse: Hashable, Sendable {
-    /// The status code.
     package var status: Int
-    /// The header fields.
     package var headers: HTTPHeaders
     /// The body; empty where there is none.
     package var body: [UInt8]

@@ -17,7 +17,6 @@ package struct HTTPServerLimits: Sendable {
     package var responseTime = Duration.seconds(10)
     /// The time for which `stop()` waits for responses to be taken.
     package var stopTime = Duration.seconds(1)
-    /// The limits on the size of a request.
     package var request = HTTPParserLimits()
 
     /// The time that a client that was refused may go on sending, so that it sees why.

@@ -7,9 +7,7 @@ struct HeaderSection {
     /// The rest of the limit for the head, in bytes; the empty line at the end is free.
     private var allowance: Int
 
-    /// - Parameters:
-    ///   - limits: The limits on the head's size.
-    ///   - used: The number of bytes of the start line.
+    /// `used` is the number of bytes of the start line.
     init(limits: HTTPParserLimits, used: Int) {
         self.limits = limits
         allowance = limits.headByteCount - used

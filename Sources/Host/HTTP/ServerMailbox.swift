@@ -40,7 +40,6 @@ final class ServerMailbox: Sendable {
         event.signal()
     }
 
-    /// Takes all messages.
     func take() -> [Message] {
         event.take()
         return state.withLock { state in

@@ -47,7 +47,6 @@ package struct Base64: Hashable, Sendable, Codable {
         self.bytes = bytes
     }
 
-    /// The text.
     package var text: String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)

@@ -8,7 +8,6 @@ package import SystemPackage
 package final class DraftFolder: Sendable {
     private let folder: LockedFolder
 
-    /// Makes the folder.
     package init(in parent: FilePath, prefix: String) throws(Errno) {
         if let open = try? OwnedDescriptor(openingFolder: parent) {
             LockedFolder.forEachAbandoned(in: open, where: { LockedFolder.isName($0, withPrefix: prefix) }) { name, _ in

@@ -32,13 +32,7 @@ package enum FileContents {
 
     /// Reads a file to its end.
     ///
-    /// - Parameters:
-    ///   - path: The file.
-    ///   - limit: The largest number of bytes.
-    ///   - kind: The kinds of file that are accepted.
-    ///   - followsLinks: Whether the last component may be a symbolic link.
-    /// - Returns: All of its bytes.
-    /// - Throws: `Failure`.
+    /// `followsLinks` is for the last component.
     package static func bytes(
         of path: FilePath,
         limit: Int,
@@ -60,13 +54,6 @@ package enum FileContents {
     }
 
     /// Reads an open file from where it stands to its end.
-    ///
-    /// - Parameters:
-    ///   - file: The file.
-    ///   - limit: The largest number of bytes.
-    ///   - kind: The kinds of file that are accepted.
-    /// - Returns: All of its bytes.
-    /// - Throws: `Failure`.
     package static func bytes(of file: FileDescriptor, limit: Int, kind: Kind = .regular) throws(Failure) -> [UInt8] {
         if kind == .regular {
             let type: FileType
@@ -111,11 +98,7 @@ package enum FileContents {
 extension OwnedDescriptor {
     /// Opens a file, to be closed on exec.
     ///
-    /// - Parameters:
-    ///   - path: The file.
-    ///   - flags: Those of open(2).
-    ///   - mode: The permissions of a file that is made, whatever the umask is.
-    /// - Throws: `Errno`.
+    /// `flags` are those of open(2). A file that is made has the permissions `mode`, whatever the umask is.
     package init(opening path: FilePath, _ flags: CInt, mode: FilePermissions = .ownerReadWrite) throws(Errno) {
         self.init(
             adopting: try hostCall {

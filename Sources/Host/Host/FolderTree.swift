@@ -7,10 +7,7 @@ package import SystemPackage
 package enum FolderTree {
     /// Makes a folder, and those above it that are not there.
     ///
-    /// - Parameters:
-    ///   - path: The folder's; one that is there is left as it is.
-    ///   - mode: The permissions of each that is made, less the umask.
-    /// - Throws: `Errno` of `mkdir`.
+    /// An existing folder is left as it is. The umask takes bits away from `mode`.
     package static func make(_ path: FilePath, mode: CInterop.Mode = 0o755) throws(Errno) {
         guard unsafe path.withPlatformString({ unsafe mkdir($0, mode) }) != 0, errno != EEXIST else { return }
         let error = Errno(rawValue: errno)

@@ -14,7 +14,6 @@ package import SystemPackage
 private let escapes: ClosedRange<UInt32> = 0x10fe80...0x10feff
 
 extension String {
-    /// Makes the text of bytes.
     package init(hostBytes bytes: [UInt8]) {
         // Most bytes are UTF-8 without 0xf4, the first byte of an escape, and decode to their text in one step.
         self.init(decoding: bytes, as: UTF8.self)

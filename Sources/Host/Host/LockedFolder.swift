@@ -38,10 +38,7 @@ package final class LockedFolder: Sendable {
     /// It follows no symbolic link: in a folder that everybody may write, such as /tmp, somebody else may have made
     /// whatever has the name of an abandoned one.
     ///
-    /// - Parameters:
-    ///   - parent: The folder that they are in.
-    ///   - isMeant: Tells by its name whether a folder is meant.
-    ///   - body: Gets the name, and the folder, which stays locked meanwhile.
+    /// `isMeant` tells by its name whether a folder is meant; `body` gets it locked.
     package static func forEachAbandoned(
         in parent: borrowing OwnedDescriptor,
         where isMeant: (String) -> Bool,

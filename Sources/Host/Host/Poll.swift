@@ -49,7 +49,6 @@ package enum Poll {
         }
     }
 
-    /// Waits for one descriptor.
     package static func wait(
         for descriptor: FileDescriptor,
         _ events: Events,

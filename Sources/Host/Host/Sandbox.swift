@@ -23,7 +23,6 @@ package final class Sandbox: Sendable {
     /// The wishes for a process.
     package struct Settings: Sendable {
         package var mode = Mode.on
-        /// Indicates whether system calls are filtered.
         package var filtersCalls = true
         /// The user to become; `nil` to stay.
         package var user: HostUser?
@@ -49,9 +48,7 @@ package final class Sandbox: Sendable {
 
     /// Makes a sandbox that is still to be entered.
     ///
-    /// - Parameters:
-    ///   - settings: The wishes.
-    ///   - opensFiles: Whether requests and the machine's own threads may open files by their path after the start.
+    /// `opensFiles` lets requests and the machine's own threads open files by their path after the start.
     package init(_ settings: Settings, opensFiles: Bool) {
         (self.settings, self.opensFiles) = (settings, opensFiles)
     }

@@ -13,7 +13,6 @@ package final class StartGate: Sendable {
     package struct Ticket: Sendable {
         fileprivate let number: Int
         fileprivate let isBorrowed: Bool
-        /// The thread's name.
         package let name: String
     }
 
@@ -51,10 +50,7 @@ package final class StartGate: Sendable {
 
     /// Announces a thread.
     ///
-    /// - Parameters:
-    ///   - name: Its name, for the message where it does not come.
-    ///   - isBorrowed: Whether it is Dispatch's, and serves others after this machine.
-    /// - Returns: The thread's ticket for `enter`.
+    /// `isBorrowed` marks a thread of Dispatch's, which serves others after this machine. The ticket is for `enter`.
     package func expect(_ name: String, isBorrowed: Bool = false) -> Ticket {
         state.withLock { state in
             defer { state.expectedCount += 1 }

@@ -121,11 +121,7 @@ package final class UnixSocket: Sendable {
 
     /// Connects to the server at a path.
     ///
-    /// - Parameters:
-    ///   - path: The path, of any length.
-    ///   - timeout: The time that the server may take to have room for it.
-    /// - Returns: The connection, which blocks.
-    /// - Throws: `UnixSocketError`.
+    /// The path may have any length; the connection blocks. `timeout` is the time that the server may take to have room for it.
     package static func connect(
         to path: FilePath,
         timeout: Duration = .seconds(10)

@@ -28,9 +28,7 @@ package final class WorkThread: Sendable {
 
     /// Makes a thread that is still to be started.
     ///
-    /// - Parameters:
-    ///   - name: At most 15 bytes.
-    ///   - stackByteCount: The size of its stack.
+    /// `name` has at most 15 bytes.
     package init(_ name: String, stackByteCount: Int = HostThread.stackByteCount) {
         (self.name, self.stackByteCount) = (name, stackByteCount)
     }

@@ -4,7 +4,6 @@
 ///
 /// Two objects are equal if they have equal members, in whatever order.
 package struct JSONObject: Sendable {
-    /// The names in order.
     package private(set) var names: [String] = []
     private var values: [String: JSONValue] = [:]
 

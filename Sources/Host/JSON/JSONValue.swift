@@ -8,9 +8,7 @@ package enum JSONValue: Hashable, Sendable {
     case bool(Bool)
     /// A number that is written without fraction and exponent.
     case integer(Int64)
-    /// Any other number.
     case number(Double)
-    /// A text.
     case string(String)
     /// Values in order.
     case array([JSONValue])

@@ -5,12 +5,7 @@ import Synchronization
 extension GuestMemory {
     /// Atomically replaces the 8 bytes at `address` by `desired` where they are `expected`.
     ///
-    /// - Parameters:
-    ///   - address: A multiple of 8.
-    ///   - expected: The expected value.
-    ///   - desired: The value to store when it is found.
-    /// - Returns: The value that was there.
-    /// - Throws: `outOfRange`, also for an address that is not aligned.
+    /// `address` is a multiple of 8; `outOfRange` is thrown for others too. Returns the value that was there.
     @discardableResult
     package func compareExchange(
         at address: GuestAddress,
@@ -30,12 +25,7 @@ extension GuestMemory {
 
     /// Atomically replaces the 16 bytes at `address` by `desired` where they are `expected`.
     ///
-    /// - Parameters:
-    ///   - address: A multiple of 16.
-    ///   - expected: The expected value.
-    ///   - desired: The value to store when it is found.
-    /// - Returns: The value that was there.
-    /// - Throws: `outOfRange`, also for an address that is not aligned.
+    /// `address` is a multiple of 16; `outOfRange` is thrown for others too. Returns the value that was there.
     @discardableResult
     package func compareExchange(
         at address: GuestAddress,

@@ -21,10 +21,7 @@ extension GuestMemory {
     /// The one way by which addresses leave: input and output at the speed of the disk allows no second copy. Nobody may
     /// follow them, since the guest may change the bytes at any time; and they are valid only while this memory is.
     ///
-    /// - Parameters:
-    ///   - range: The bytes.
-    ///   - vectors: Where one vector is added for each region that the range touches.
-    /// - Throws: `outOfRange`; then nothing was added.
+    /// One vector is added for each region that the range touches; none where it throws.
     @unsafe
     package func appendHostVectors(of range: GuestRange, to vectors: inout [HostVector]) throws(GuestMemoryError) {
         if let vector = unsafe hostVector(of: range) { return unsafe vectors.append(vector) }

@@ -7,11 +7,7 @@ extension GuestMemory {
     ///
     /// Searches copies of a piece each, so that the guest may write meanwhile and a pattern may lie in two regions.
     ///
-    /// - Parameters:
-    ///   - pattern: The bytes to find; an empty pattern is everywhere.
-    ///   - range: Where to look.
-    /// - Returns: Whether it is there as a whole.
-    /// - Throws: `outOfRange`, when a part of the range is not guest memory.
+    /// An empty pattern is everywhere. Throws `outOfRange` where a part of the range is not guest memory.
     package func contains(
         _ pattern: [UInt8],
         in range: Range<GuestAddress>

@@ -166,11 +166,7 @@ package final class GuestMemory: Sendable {
 
     /// Calls `body` for each part of the range that lies in one region, after all of it was found to be guest RAM.
     ///
-    /// - Parameters:
-    ///   - address: The start of the range.
-    ///   - byteCount: The size of the range.
-    ///   - body: Gets the part's host pointer, its offset in the range and its size in bytes.
-    /// - Throws: `outOfRange`, or what `body` throws.
+    /// `body` gets the part's host pointer, its offset in the range and its size in bytes.
     private func forEachPiece(
         at address: GuestAddress,
         byteCount: UInt64,

@@ -82,10 +82,7 @@ package final class GuestMemoryRegion: Sendable {
     /// The file's data is mapped lazily: what nobody writes is shared with all who map the file, and the file never changes. Its
     /// holes stay as they are: a touched hole of a mapped file would fill the host's page cache with zeros.
     ///
-    /// - Parameters:
-    ///   - file: The file; once.
-    ///   - offset: Where in the file the region lies; page aligned.
-    /// - Throws: `host` when the host has no room, `endOfFile` for a file that is too short.
+    /// `offset` is page aligned. Throws `host` where the host has no room, `endOfFile` for a file that is too short.
     package func begin(with file: MemoryFile, at offset: UInt64 = 0) throws(GuestMemoryError) {
         let extents = try file.dataExtents(at: offset, byteCount: byteCount)
         for extent in extents { try unsafe file.map(extent, of: base, at: offset) }

@@ -23,7 +23,6 @@ package struct MemoryChecksum: Hashable, Sendable {
         value = unsafe chost_crc32c(value, page, Self.pageByteCount)
     }
 
-    /// Returns whether a page is all zeros.
     static func isZero(_ page: UnsafeRawPointer) -> Bool {
         // Each byte is the one before it, and the first is 0; `memcmp` is as fast as the processor can read.
         unsafe page.load(as: UInt64.self) == 0 && memcmp(page, page + 8, pageByteCount - 8) == 0

@@ -65,10 +65,7 @@ package final class MemoryFile: Sendable {
 
     /// Asks the file system for the parts of a range that have data, in whole pages, relative to its start.
     ///
-    /// - Parameters:
-    ///   - file: Any regular file.
-    ///   - range: The range; whole pages.
-    /// - Returns: The parts in order, at most `maximumExtentCount`, with no small hole between them.
+    /// The range is whole pages. The answer has at most `maximumExtentCount` parts, in order, with no small hole between them.
     package static func dataExtents(of file: FileDescriptor, in range: Range<UInt64>) -> [Range<UInt64>] {
         let (offset, end) = (range.lowerBound, range.upperBound)
         var extents: [Range<UInt64>] = []

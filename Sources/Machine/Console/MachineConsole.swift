@@ -106,7 +106,6 @@ package final class MachineConsole: SerialOutput, SerialInput {
     let wake: EventFD
     /// Wakes the output's thread.
     let work = DispatchSemaphore(value: 0)
-    /// Indicates whether the output was abandoned.
     let abandonment: EventFD
     let connected = Mutex(Connected())
     private let threads = Mutex<[HostThread]>([])
@@ -290,7 +289,6 @@ package final class MachineConsole: SerialOutput, SerialInput {
         }
     }
 
-    /// Starts to serve.
     package func start(port: any ConsolePort, gate: StartGate? = nil) throws(HostThreadError) {
         shared.withLock { $0.port = port }
         // For earlier input.
@@ -394,6 +392,5 @@ package enum ConsoleEvent: Sendable {
     case command(ConsoleCommand)
     /// The input's terminal has hung up.
     case hangUp
-    /// Writing to the output failed.
     case outputFailed(Errno)
 }

@@ -11,10 +11,7 @@ struct ReplayRing {
 
     /// Makes a ring.
     ///
-    /// - Parameters:
-    ///   - capacity: The number of bytes that it keeps.
-    ///   - bytes: The last bytes of a stream that continues.
-    ///   - end: The length of that stream in bytes.
+    /// `bytes` are the last ones of a stream that continues, `end` is its length.
     init(capacity: Int, bytes: [UInt8] = [], end: UInt64 = 0) {
         self.capacity = capacity
         self.bytes = Array(bytes.suffix(capacity))
@@ -41,10 +38,7 @@ struct ReplayRing {
 
     /// Copies bytes, so that the ring can be written meanwhile.
     ///
-    /// - Parameters:
-    ///   - position: Between `start` and `end`.
-    ///   - limit: The greatest number of bytes.
-    ///   - buffer: Gets the bytes, in the place of its contents.
+    /// `position` lies between `start` and `end`. The bytes take the place of the buffer's contents.
     func copy(from position: UInt64, limit: Int, into buffer: inout [UInt8]) {
         buffer.removeAll(keepingCapacity: true)
         var index = oldest + Int(position - start)

@@ -5,7 +5,6 @@ package import MachineModel
 
 /// The kernel parameters that Martlet adds to the user's.
 package struct KernelParameters: Sendable {
-    /// All of them, in order.
     package let values: [String]
     /// Indicates whether a warm reset of the guest means a panic: see `warmResetOnPanic`.
     let reportsPanicByReset: Bool

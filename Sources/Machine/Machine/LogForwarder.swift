@@ -10,10 +10,7 @@ package struct LogForwarder: LogHandler {
 
     /// A logger with such a handler.
     ///
-    /// - Parameters:
-    ///   - level: The least that is forwarded.
-    ///   - body: Called on the thread that logs.
-    /// - Returns: Martlet's logger.
+    /// `body` is called on the thread that logs.
     package static func logger(
         level: Logger.Level,
         _ body: @escaping @Sendable (LogEvent) -> Void

@@ -28,7 +28,6 @@ package enum MachineError: Error, Hashable, CustomStringConvertible {
     case snapshot(SnapshotError)
     /// The host has no descriptor for the machine itself: its purpose, and the reason.
     case descriptor(String, Errno)
-    /// The host gives no thread.
     case threads(HostThreadError)
     /// The firmware tables do not fit or devices collide: a bug of Martlet's.
     case assembly(String)

@@ -58,7 +58,6 @@ extension VirtualMachine {
         _ = parts.devices.legacy.keyboardController.pressCtrlAltDelete()
     }
 
-    /// Presses the power button.
     package func pressPowerButton() {
         parts.devices.legacy.power.pressPowerButton()
     }

@@ -212,7 +212,6 @@ package final class VirtualMachine: Sendable {
         if let outcome { body(outcome) }
     }
 
-    /// The machine's current phase.
     package var phase: MachinePhase {
         state.withLock { state in
             if state.outcome != nil { return .ended }
@@ -221,7 +220,6 @@ package final class VirtualMachine: Sendable {
         }
     }
 
-    /// Indicates whether the machine is ending.
     package var isEnding: Bool {
         state.withLock { $0.reason != nil && $0.outcome == nil }
     }

@@ -61,9 +61,7 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
 
     /// Compares a file with the checksums.
     ///
-    /// - Parameter file: The snapshot's memory.
     /// - Returns: The parts of guest memory, of 2 MiB each, that are not as they were saved.
-    /// - Throws: `GuestMemoryError` where the file cannot be read.
     package func damage(in file: MemoryFile) throws(GuestMemoryError) -> [Range<UInt64>] {
         let found = MemoryDescription(byteCount: byteCount, checksums: try file.checksums()).checksums.bytes
         let saved = checksums.bytes

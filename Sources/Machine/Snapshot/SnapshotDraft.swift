@@ -91,12 +91,6 @@ package final class SnapshotDraft {
     }
 
     /// Writes the page that ends a memory file.
-    ///
-    /// - Parameters:
-    ///   - file: The memory file, with `byteCount` bytes of memory in it.
-    ///   - byteCount: The number of them.
-    ///   - id: The snapshot's id.
-    /// - Throws: `file`.
     package func finishMemory(
         _ file: borrowing OwnedDescriptor,
         byteCount: UInt64,

@@ -17,7 +17,6 @@ package final class SnapshotFolder: Sendable {
 
     /// Opens a snapshot that is a folder.
     ///
-    /// - Parameter path: The folder.
     /// - Throws: `notASnapshot` for something else, `file` for one that cannot be opened.
     package convenience init(_ path: FilePath) throws(SnapshotError) {
         try self.init(SnapshotPlace(folder: path))
@@ -25,7 +24,6 @@ package final class SnapshotFolder: Sendable {
 
     /// Opens the folders of a snapshot's files.
     ///
-    /// - Parameter place: The paths of its files.
     /// - Throws: `notASnapshot` where they are in something else than folders, `file` where these cannot be opened.
     package init(_ place: SnapshotPlace) throws(SnapshotError) {
         self.place = place
@@ -48,8 +46,6 @@ package final class SnapshotFolder: Sendable {
 
     /// Reads the state.
     ///
-    /// - Parameter type: The type of the value in it.
-    /// - Returns: The value.
     /// - Throws: The errors of `StateFile.bytes` and `StateFile.value`, and `file`.
     package func state<Value: Decodable>(as type: Value.Type) throws(SnapshotError) -> Value {
         try StateFile.value(of: bytes(of: .json), as: type, path: place.state)
@@ -157,8 +153,6 @@ package final class SnapshotFolder: Sendable {
 
     /// Opens the copy of a disk, whatever its size.
     ///
-    /// - Parameter id: The disk's name in the description.
-    /// - Returns: The file.
     /// - Throws: `damaged` where it is missing or no regular file, `file` where it cannot be opened.
     package func disk(_ id: String) throws(SnapshotError) -> OpenFile {
         // Not through a link either: the folder of disks is one of the snapshot's own.

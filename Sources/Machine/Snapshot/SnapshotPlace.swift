@@ -14,17 +14,11 @@ package struct SnapshotPlace: Hashable, Sendable {
     package let disks: FilePath
 
     /// Names the files of a snapshot that is a folder.
-    ///
-    /// - Parameter folder: The folder.
     package init(folder: FilePath) {
         self.init(state: folder.appending(SnapshotFile.state), memory: folder.appending(SnapshotFile.memory))
     }
 
     /// Names two files, as Firecracker's API does; copies of disks are in a folder beside the state.
-    ///
-    /// - Parameters:
-    ///   - state: The file of the state.
-    ///   - memory: The file of memory.
     package init(state: FilePath, memory: FilePath) {
         (self.state, self.memory) = (state, memory)
         let name = state.lastName

@@ -32,8 +32,6 @@ package enum StateFile {
 
     /// Reads which version a file has, be it one that this Martlet reads or not.
     ///
-    /// - Parameter path: The file.
-    /// - Returns: The version.
     /// - Throws: `notASnapshot`, also where the file cannot be read.
     package static func version(of path: FilePath) throws(SnapshotError) -> SnapshotVersion {
         let text: [UInt8]

@@ -71,8 +71,6 @@ struct StateHeader {
     }
 
     /// The version of a file, which may come from anybody.
-    ///
-    /// - Throws: `notASnapshot`.
     static func version(_ start: [UInt8], _ path: FilePath) throws(SnapshotError) -> SnapshotVersion {
         try version(text(start).split(separator: " ", omittingEmptySubsequences: false), path)
     }

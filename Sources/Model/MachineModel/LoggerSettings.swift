@@ -21,7 +21,6 @@ public struct LoggerSettings: HasDefault, Sendable {
     public enum Level: String, CaseIterable, HasDefault, Sendable {
         /// No messages at all.
         case off = "Off"
-        /// Errors.
         case error = "Error"
         /// Warnings and errors.
         case warning = "Warning"

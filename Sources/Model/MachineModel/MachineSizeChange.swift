@@ -25,7 +25,6 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
     /// Indicates whether the change says nothing.
     package var isEmpty: Bool { self == Self() }
 
-    /// Changes a size.
     package func apply(to size: inout MachineSize) {
         size.vcpuCount = vcpuCount ?? size.vcpuCount
         size.memoryMiB = memoryMiB ?? size.memoryMiB

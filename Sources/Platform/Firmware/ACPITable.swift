@@ -10,10 +10,7 @@ package struct ACPITable: Hashable, Sendable {
 
     /// Puts a header in front of `body`.
     ///
-    /// - Parameters:
-    ///   - signature: Four ASCII characters.
-    ///   - revision: The revision of the table's own format.
-    ///   - body: All that follows the header.
+    /// `signature` is four ASCII characters, `revision` that of the table's own format.
     init(signature: StaticString, revision: UInt8, body: [UInt8]) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.headerByteCount + body.count)

@@ -11,11 +11,6 @@ extension MetadataService {
     private static let lifetimeHeaders = ["X-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token-ttl-seconds"]
 
     /// Answers a request of the guest.
-    ///
-    /// - Parameters:
-    ///   - request: The request.
-    ///   - now: The time.
-    /// - Returns: The answer.
     package func answer(_ request: HTTPRequest, now: ContinuousClock.Instant = .now) -> HTTPResponse {
         state.withLock { state in
             switch request.method {

@@ -43,8 +43,6 @@ package final class MetadataService: Sendable {
     }
 
     /// Replaces the data.
-    ///
-    /// - Throws: `MetadataError.tooLarge`.
     package func replace(by value: JSONValue) throws(MetadataError) {
         try state.withLock { state throws(MetadataError) in
             guard value.text.utf8.count <= state.limit else { throw .tooLarge }

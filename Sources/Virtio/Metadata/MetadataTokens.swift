@@ -14,12 +14,6 @@ struct MetadataTokens {
     private var ends: [String: ContinuousClock.Instant] = [:]
 
     /// Makes a token.
-    ///
-    /// - Parameters:
-    ///   - seconds: The time for which it is valid.
-    ///   - now: The time.
-    /// - Returns: The token.
-    /// - Throws: `MetadataError.badLifetime`.
     mutating func make(seconds: UInt32, now: ContinuousClock.Instant) throws(MetadataError) -> String {
         guard Self.lifetimes.contains(seconds) else { throw .badLifetime(seconds) }
         if ends.count >= Self.countMaximum {

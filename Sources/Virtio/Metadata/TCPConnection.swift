@@ -71,9 +71,6 @@ struct TCPConnection {
 
     /// Takes a segment of the guest.
     ///
-    /// - Parameters:
-    ///   - segment: The segment.
-    ///   - answer: Gives the answer to a request.
     /// - Returns: Whether the connection continues.
     mutating func take(_ segment: TCPSegment, _ answer: (HTTPRequest) -> HTTPResponse) -> Fate {
         if segment.flags.contains(.rst) { return segment.sequence == receiveNext ? .ended : .goesOn }

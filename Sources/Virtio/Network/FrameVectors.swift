@@ -44,10 +44,7 @@ package struct FrameVectors {
 
     /// Points to a part of other places.
     ///
-    /// - Parameters:
-    ///   - other: The other places.
-    ///   - offset: The first byte of the part.
-    ///   - count: The size of the part, at most as much as there is.
+    /// `count` is at most as much as there is.
     package mutating func replace(by other: borrowing FrameVectors, from offset: Int, count: Int) {
         removeAll()
         unsafe other.forEachPiece(from: offset, count: count) { place, _, count in
@@ -108,9 +105,7 @@ package struct FrameVectors {
 
     /// Writes bytes to the places.
     ///
-    /// - Parameters:
-    ///   - bytes: The bytes.
-    ///   - offset: The start, counted through all places; bytes without a place are dropped.
+    /// `offset` is counted through all places; bytes without a place are dropped.
     @unsafe
     package func copy(_ bytes: UnsafeRawBufferPointer, to offset: Int = 0) {
         unsafe forEachPiece(from: offset, count: bytes.count) { place, position, count in
@@ -128,11 +123,7 @@ package struct FrameVectors {
 
     /// Compares bytes in their place.
     ///
-    /// - Parameters:
-    ///   - bytes: Eight bytes at most, the first one lowest.
-    ///   - count: The number of bytes.
-    ///   - offset: The start, counted through all places.
-    /// - Returns: Whether they are there.
+    /// `bytes` are eight at most, the first one lowest; `offset` is counted through all places.
     package func have(_ bytes: UInt64, count: Int, at offset: Int) -> Bool {
         // A driver's frames mostly lie in one place.
         if let place = unsafe vectors.last, unsafe first == vectors.count - 1, unsafe place.iov_len >= offset + 8,

@@ -15,7 +15,6 @@ package enum NetworkAttachment: Hashable, Sendable {
     /// A program that listens on a socket of datagrams; each is a frame.
     case datagrams(FilePath)
 
-    /// Opens it.
     package func open(queueCount: Int = 1) throws(NetworkError) -> NetworkConnection {
         switch self {
         case .tap(let name): return try NetworkInterface.open(name, queueCount: queueCount)

@@ -8,9 +8,6 @@ package import SystemPackage
 package enum SocketCalls {
     /// Sends as much as the socket takes.
     ///
-    /// - Parameters:
-    ///   - frame: The places of the bytes.
-    ///   - socket: The socket.
     /// - Returns: The number of bytes taken, or a negative errno.
     package static func send(_ frame: inout FrameVectors, to socket: FileDescriptor) -> Int {
         unsafe frame.withVectors { unsafe send(socket.rawValue, $0, $1) }
@@ -18,9 +15,6 @@ package enum SocketCalls {
 
     /// Sends as much as the socket takes.
     ///
-    /// - Parameters:
-    ///   - bytes: The bytes.
-    ///   - socket: The socket.
     /// - Returns: The number of bytes taken, or a negative errno.
     package static func send(_ bytes: ArraySlice<UInt8>, to socket: FileDescriptor) -> Int {
         unsafe bytes.withUnsafeBytes { bytes in

@@ -27,7 +27,6 @@ struct StorageJob {
     private(set) var step: Step
     private(set) var offset: UInt64
     private var left: UInt64
-    /// The first vector that is not done.
     private var firstVector = 0
     /// The disk's block: a file that ends within one reads as zeros from there to the block's end.
     private let blockByteCount: UInt64
@@ -61,7 +60,6 @@ struct StorageJob {
         }
     }
 
-    /// Indicates whether it reads from the disk.
     var isRead: Bool {
         if case .read = request.operation { true } else { false }
     }

@@ -39,7 +39,6 @@ package struct StorageRequest {
 
 /// The result of a request: complete, with or without an error of the host.
 package struct StorageCompletion: Sendable {
-    /// The slot of the request.
     package let slot: Int
     /// The error, or `nil` when all of it was done; data that ends early, as in a truncated file, is `ioError`.
     package let error: Errno?

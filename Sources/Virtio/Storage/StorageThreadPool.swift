@@ -71,11 +71,7 @@ final class StorageThreadPool: Sendable {
     /// The number of threads that work for what is offered: the engine's has a processor of its own.
     private let helperMaximum = max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)) - 1)
 
-    /// - Parameters:
-    ///   - file: The file of the jobs.
-    ///   - capacity: The greatest number of jobs.
-    ///   - event: What happens when there are completions.
-    ///   - threads: Those of the disk.
+    /// `event` happens when there are completions.
     init(file: DiskFile, capacity: Int, event: EventFD, threads: StorageThreads?) {
         self.file = file
         self.event = event
@@ -89,14 +85,11 @@ final class StorageThreadPool: Sendable {
         )
     }
 
-    /// Indicates whether there is any thread.
     var hasThreads: Bool { !workers.isEmpty }
 
     /// Gives jobs to the threads, of which there are some.
     ///
-    /// - Parameters:
-    ///   - jobs: The remaining jobs.
-    ///   - mayBeTakenBack: Whether `takeBack` may give those that read, as long as no thread has begun them.
+    /// `mayBeTakenBack` lets `takeBack` give those that read, as long as no thread has begun them.
     func run(_ jobs: some Sequence<StorageJob>, mayBeTakenBack: Bool) {
         let started = state.withLock { state in
             var started: [Int] = []

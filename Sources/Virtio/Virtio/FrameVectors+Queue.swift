@@ -6,10 +6,6 @@ package import Network
 /// Places in guest memory, for back ends and sockets.
 extension FrameVectors {
     /// Points to all bytes that the driver wants sent by a chain.
-    ///
-    /// - Parameters:
-    ///   - slot: The slot of the chain.
-    ///   - queues: The virtqueues, of a device that a driver has started.
     mutating func fill(readableIn slot: Int, of queues: borrowing ServedQueues) {
         removeAll()
         guard let memory = queues.memory else { return }
@@ -28,11 +24,7 @@ extension FrameVectors {
 
     /// Points to bytes that are reserved of a virtqueue.
     ///
-    /// - Parameters:
-    ///   - byteCount: The number of bytes.
-    ///   - offset: The first of them.
-    ///   - queue: The index of the virtqueue.
-    ///   - queues: The virtqueues.
+    /// `offset` is that of the first byte.
     package mutating func fill(
         _ byteCount: Int,
         from offset: Int = 0,

@@ -14,7 +14,6 @@ struct ByteReader: Hashable, Sendable {
         self.bytes = bytes
     }
 
-    /// The integer of type `T` at `offset`.
     func load<T: FixedWidthInteger>(_ type: T.Type = T.self, at offset: UInt64) throws(OutOfBytes) -> T {
         let start = try self.offset(of: offset, byteCount: MemoryLayout<T>.size)
         var value: T = 0
@@ -24,7 +23,6 @@ struct ByteReader: Hashable, Sendable {
         return value
     }
 
-    /// The `byteCount` bytes at `offset`.
     func slice(at offset: UInt64, byteCount: UInt64) throws(OutOfBytes) -> [UInt8] {
         guard let count = Int(exactly: byteCount) else { throw OutOfBytes(needed: .max) }
         let start = try self.offset(of: offset, byteCount: count)

@@ -10,7 +10,6 @@ struct ELFImage: Hashable, Sendable {
         let physicalAddress: UInt64
         let memoryByteCount: UInt64
 
-        /// The bytes in the file.
         var fileRange: Range<UInt64> { fileOffset..<fileOffset + fileByteCount }
         /// The physical addresses, bss included.
         var physicalRange: Range<UInt64> { physicalAddress..<physicalAddress + memoryByteCount }
@@ -38,11 +37,7 @@ struct ELFImage: Hashable, Sendable {
 
     /// Reads the program headers.
     ///
-    /// - Parameters:
-    ///   - header: The file's header.
-    ///   - table: The bytes of the program header table.
-    ///   - byteCount: The size of the file, or the most that it can unpack to.
-    /// - Throws: The fault of the program headers.
+    /// `byteCount` is the size of the file, or the most that it can unpack to.
     init(_ header: ELFHeader, table: ByteReader, byteCount: UInt64) throws(KernelProblem) {
         var segments: [Segment] = []
         var notes: [NoteSegment] = []

@@ -60,10 +60,7 @@ struct SetupHeader: Hashable, Sendable {
 
     /// Reads and checks the header.
     ///
-    /// - Parameters:
-    ///   - start: The first bytes of the file, at least 0x290 where it has as many.
-    ///   - fileByteCount: The size of the file.
-    /// - Throws: The fault of the image.
+    /// `start` is the first bytes of the file, at least 0x290 where it has as many.
     init(_ start: ByteReader, fileByteCount: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: start, fileByteCount: fileByteCount)

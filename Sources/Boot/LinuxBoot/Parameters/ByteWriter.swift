@@ -18,7 +18,6 @@ struct ByteWriter {
         }
     }
 
-    /// Copies `source` to `offset`.
     mutating func store(_ source: [UInt8], at offset: Int) {
         bytes.replaceSubrange(offset..<offset + source.count, with: source)
     }

@@ -15,7 +15,6 @@ struct SetupData {
     /// More randomness than the kernel's pool holds serves nobody.
     static let seedLimit = 4096
 
-    /// Indicates whether the identity page is there.
     var hasIdentityPage = false
     let rngSeed: [UInt8]
 

@@ -39,7 +39,6 @@ struct ContainerBundle {
     ]
     private static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
-    /// The contents of config.json.
     var configuration: JSONValue {
         let capabilities = JSONValue.strings(Self.capabilities)
         let isRoot = geteuid() == 0

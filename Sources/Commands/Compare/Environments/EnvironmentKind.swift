@@ -6,7 +6,6 @@ package enum EnvironmentKind: String, CaseIterable, Sendable {
     case process
     /// An OCI container.
     case container
-    /// A virtual machine.
     case machine
     /// A virtual machine that is restored from a snapshot, taken before its program started.
     case restored

@@ -96,7 +96,6 @@ final class Instance {
         kind.isMachine ? event("e").map { CInt($0.number) } : process.ending?.status
     }
 
-    /// Waits for the end of all of it.
     @discardableResult
     func waitForEnd(within seconds: Double) throws(ComparisonError) -> HostProcess.Ending {
         let ending = try process.waitForEnd(within: seconds)

@@ -14,7 +14,6 @@ struct UserSpace {
 
     /// The root folder, for containers.
     let root: String
-    /// The archive, for machines.
     let archive: String
     /// The folders of the root folder that hold programs.
     var programs: String { "\(root)/bin" }

@@ -14,7 +14,6 @@ struct Samples: Hashable, Sendable {
 
     var isEmpty: Bool { values.isEmpty }
 
-    /// The median.
     var median: Double {
         let sorted = values.sorted()
         guard !sorted.isEmpty else { return .nan }

@@ -17,7 +17,6 @@ enum Files {
         }
     }
 
-    /// A file as text.
     static func text(_ path: String) throws(ComparisonError) -> String {
         String(decoding: try bytes(path), as: UTF8.self)
     }

@@ -15,7 +15,6 @@ struct Moment: Comparable, Sendable {
 
     static func < (left: Moment, right: Moment) -> Bool { left.seconds < right.seconds }
 
-    /// The seconds from `right` to `left`.
     static func - (left: Moment, right: Moment) -> Double { left.seconds - right.seconds }
 
     static func + (moment: Moment, seconds: Double) -> Moment { Moment(seconds: moment.seconds + seconds) }

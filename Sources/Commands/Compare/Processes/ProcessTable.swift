@@ -30,7 +30,6 @@ enum ProcessTable {
         for handle in handles where remaining.contains(handle.id) { try? handle.send(SIGKILL) }
     }
 
-    /// The parent of a process, if it is there.
     static func parent(of process: pid_t) -> pid_t? {
         // "pid (name) state parent": the name may hold anything, also parentheses.
         guard let text = try? Files.text("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return nil }

@@ -39,7 +39,6 @@ struct ContainerTemplate {
 
     /// The template, with what is the machine's own.
     ///
-    /// - Parameter configuration: The machine.
     /// - Returns: `nil` where there is no template yet.
     func restoration(of configuration: MachineConfiguration) -> (snapshot: MachineSnapshot, options: RestoreOptions)? {
         ready.snapshot(name).map { ($0, RestoreOptions(hostSidesOf: configuration)) }
@@ -57,8 +56,6 @@ struct ContainerTemplate {
 
 extension RestoreOptions {
     /// Gives a template the disks, networks and socket of a machine.
-    ///
-    /// - Parameter configuration: The machine.
     init(hostSidesOf configuration: MachineConfiguration) {
         self.init()
         for drive in configuration.drives { drives[drive.id] = FilePath(hostText: drive.path) }

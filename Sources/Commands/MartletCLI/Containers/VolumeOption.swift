@@ -15,7 +15,6 @@ struct VolumeOption {
 
     /// Reads the option.
     ///
-    /// - Parameter argument: The user's text.
     /// - Throws: `OptionProblem`, for what would need a folder that the host and the guest share.
     init(parsing argument: String) throws(OptionProblem) {
         let parts = argument.split(separator: ":", omittingEmptySubsequences: false).map(String.init)

@@ -9,7 +9,6 @@ struct MachineArgument: ParsableArguments {
     @Argument(help: "The name of the machine.", completion: .machineNames)
     var name: String
 
-    /// The machine's folder.
     func folder() throws -> MachineFolder {
         try RuntimeFolder.ofThisUser().machine(MachineName(argument: name))
     }

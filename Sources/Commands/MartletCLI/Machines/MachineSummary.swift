@@ -20,7 +20,6 @@ struct MachineSummary: Sendable {
     var startedAt: Timestamp?
     var exitStatus: Int64?
 
-    /// Indicates whether the machine has not ended.
     var isThereStill: Bool { !["ended", "died", "broken"].contains(state) }
 
     /// Asks the machine; one that has ended is looked up in its folder.

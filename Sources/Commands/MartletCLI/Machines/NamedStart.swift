@@ -23,11 +23,7 @@ struct NamedStart {
 
     /// Starts a machine in a process of its own, and attaches to it unless that is not wanted.
     ///
-    /// - Parameters:
-    ///   - source: The machine.
-    ///   - name: Its name; `nil` for one that is free.
-    /// - Returns: The exit status.
-    /// - Throws: `RegistryError` where it cannot be started.
+    /// `name` is `nil` for one that is free.
     func launch(_ source: MachineSource, name: MachineName?) throws -> ExitCode {
         let runtime = try RuntimeFolder.ofThisUser()
         let launcher = MachineLauncher(in: runtime, sandbox: sandbox)

@@ -115,11 +115,7 @@ extension RunCommand {
 
     /// The names of machines that are started together: NAME, or NAME-1, NAME-2, ...
     ///
-    /// - Parameters:
-    ///   - name: The name; `nil` for names that are free.
-    ///   - count: The number of machines; `nil` for one, with this name.
-    /// - Returns: A name for each.
-    /// - Throws: `ValidationError` where a name is too long.
+    /// `name` is `nil` for names that are free, `count` for one machine with this name.
     static func names(_ name: String?, count: Int?) throws -> [MachineName?] {
         try (1...(count ?? 1)).map { number in
             try name.map { try MachineName(argument: count == nil ? $0 : "\($0)-\(number)") }

@@ -53,10 +53,6 @@ extension MachineService {
 /// The first data of a metadata service.
 package enum MetadataFile {
     /// Reads a file, as the body of `PUT /mmds`.
-    ///
-    /// - Parameter path: A file of JSON.
-    /// - Returns: The data.
-    /// - Throws: `APIError`, which names the file.
     package static func value(of path: FilePath) throws(APIError) -> JSONValue {
         let service = MetadataService()
         try service.read(path, limit: MetadataService.usualLimit)

@@ -51,10 +51,8 @@ package struct Route: Sendable {
 
     /// The request with the parameters of its path, if it is for this route.
     ///
-    /// - Parameters:
-    ///   - received: The request.
-    ///   - allowsMore: Whether empty segments, and those after the route's path, are ignored.
-    /// - Returns: `nil` where it is for another route.
+    /// `allowsMore` ignores empty segments, and those after the route's path. The answer is `nil` for a request of another
+    /// route.
     func match(_ received: ReceivedRequest, allowsMore: Bool) -> RoutedRequest? {
         var path = received.request.pathSegments
         if allowsMore {
@@ -99,10 +97,6 @@ struct RoutedRequest {
 
     /// Decodes the body of a request, which must have one.
     ///
-    /// - Parameters:
-    ///   - type: The type of the body.
-    ///   - name: The name of the body in errors.
-    /// - Returns: The body.
     /// - Throws: `APIError`, which names the field that is wrong.
     func body<Body: Decodable>(_ type: Body.Type = Body.self, named name: String) throws(APIError) -> Body {
         guard !request.body.isEmpty else { throw APIError("Empty \(request.method) request.") }

@@ -49,12 +49,6 @@ final class MetricsFile: Sendable {
     }
 
     /// Writes what was counted since the last line.
-    ///
-    /// - Parameters:
-    ///   - statistics: All that was counted.
-    ///   - configuration: The machine's.
-    ///   - requests: Takes what requests there were.
-    ///   - metadata: The counters of the metadata service.
     func write(
         _ statistics: MachineStatistics,
         of configuration: MachineConfiguration,

@@ -129,7 +129,6 @@ extension MetricsReport {
 
     /// A group with every field at 0.
     ///
-    /// - Parameter name: The name of the group.
     /// - Returns: Its fields; none for a group that Firecracker has not.
     static func zeros(named name: String) -> JSONObject {
         zeros(of: groups.first { $0.name == name }?.fields ?? "")
@@ -146,10 +145,6 @@ extension MetricsReport {
 
 extension JSONObject {
     /// Gives fields of a group values in place of those that it has; fields that it lacks are left out.
-    ///
-    /// - Parameters:
-    ///   - fields: The new values.
-    ///   - group: The name of the group.
     mutating func set(_ fields: JSONObject, in group: String) {
         guard case .object(var object)? = self[group] else { return }
         for name in fields.names where object[name] != nil { object[name] = fields[name] }

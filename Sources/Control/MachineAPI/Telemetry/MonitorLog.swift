@@ -44,8 +44,6 @@ package final class MonitorLog: Sendable {
     }
 
     /// Writes why the process ends into the log, where that is not on standard error, for those who do not see it there.
-    ///
-    /// - Parameter text: The error.
     package func reportFailure(_ text: String) {
         if lines !== MessageQueue.standardError || state.withLock({ $0.file != nil }) { logger.error("\(text)") }
     }

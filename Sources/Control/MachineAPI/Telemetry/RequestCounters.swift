@@ -35,8 +35,6 @@ final class RequestCounters: Sendable {
     ]
 
     /// Takes what was counted, and begins anew.
-    ///
-    /// - Returns: The groups with their fields.
     func take() -> [(group: String, fields: JSONObject)] {
         for (signal, name) in Self.signals { add(SignalWatch.takeCount(of: signal), to: name, in: "signals") }
         return counts.withLock { counts in

@@ -19,11 +19,7 @@ extension MachineClient {
 
     /// Connects to a port of the guest, by its vsock.
     ///
-    /// - Parameters:
-    ///   - port: The port.
-    ///   - limit: By when the guest must have taken the connection: one waits until the guest has a driver for it.
-    /// - Returns: The connection, which blocks.
-    /// - Throws: `RegistryError` where the machine has no vsock, or its guest refuses.
+    /// It waits until the guest has a driver for the connection, which blocks.
     package func connect(
         toPort port: UInt32,
         until limit: TimeLimit = .after(patience)

@@ -33,7 +33,6 @@ final class OpenFolder: Sendable {
 
     var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Opens a regular file.
     func open(_ name: String, _ flags: CInt = O_RDONLY) throws(FileFault) -> OwnedDescriptor {
         // A device may do things when it is opened: so its kind is looked at before, and again after.
         var status = stat()

@@ -57,10 +57,7 @@ package struct MachineSource {
 
     /// Describes a machine that is restored from a snapshot.
     ///
-    /// - Parameters:
-    ///   - snapshot: The saved machine.
-    ///   - folder: The snapshot's folder, as an absolute path.
-    ///   - options: The caller's options, whose paths are relative to this process.
+    /// `folder` is an absolute path; the paths of `options` are relative to this process.
     package init(restoring snapshot: MachineSnapshot, from folder: FilePath, _ options: RestoreOptions) {
         // Only the caller's networks and socket are given: those of the snapshot are shown and not opened.
         var given = MachineConfiguration()

@@ -12,9 +12,7 @@ package protocol CPUContext {
     var codeSize: CodeSize { get }
     /// CPL: 0 to 3.
     var currentPrivilegeLevel: UInt8 { get }
-    /// CR0.
     var cr0: CR0 { get }
-    /// CR4.
     var cr4: CR4 { get }
 
     /// The base address of a segment. In 64-bit code it is asked for FS and GS only.

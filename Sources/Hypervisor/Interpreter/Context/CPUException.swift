@@ -33,10 +33,7 @@ package struct CPUException: Error, Hashable, Sendable {
 
     /// Describes an exception.
     ///
-    /// - Parameters:
-    ///   - vector: The exception's vector.
-    ///   - errorCode: The error code to push, if the exception has one.
-    ///   - payload: CR2 for #PF, the bits to set in DR6 for #DB.
+    /// `payload` is CR2 for #PF, the bits to set in DR6 for #DB.
     package init(_ vector: Vector, errorCode: UInt32? = nil, payload: UInt64? = nil) {
         self.vector = vector
         self.errorCode = errorCode

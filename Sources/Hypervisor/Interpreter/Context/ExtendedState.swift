@@ -26,7 +26,6 @@ package struct ExtendedState: Equatable, Sendable {
 
     /// An XSAVE area in the standard format; the XSTATE_BV field of its header tells what is in use.
     package var area: [UInt8]
-    /// XCR0.
     package var xcr0: UInt64
     /// IA32_XSS.
     package var xss: UInt64
@@ -62,7 +61,6 @@ package struct ExtendedState: Equatable, Sendable {
         set { area.storeInteger(newValue, at: Self.headerOffset) }
     }
 
-    /// MXCSR.
     var mxcsr: UInt32 {
         get { unsafe area.span.bytes.integer(at: 24) }
         set { area.storeInteger(newValue, at: 24) }

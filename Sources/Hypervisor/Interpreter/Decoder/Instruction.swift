@@ -4,7 +4,6 @@
 package struct Instruction: Hashable, Sendable {
     /// The number of bytes, 1 to 15.
     package var length = 0
-    /// The prefixes.
     package var prefixes: Prefixes = []
     /// The last segment override, if there is one.
     package var segmentOverride: SegmentRegister?
@@ -16,7 +15,6 @@ package struct Instruction: Hashable, Sendable {
     package var isVector256 = false
     /// VEX.vvvv, not inverted: 0 when the encoding has 1111.
     package var vexRegister: UInt8 = 0
-    /// The opcode map.
     package var map: OpcodeMap = .primary
     /// The opcode's last byte.
     package var opcode: UInt8 = 0

@@ -2,9 +2,7 @@
 
 /// The parts that form the address of an instruction's memory operand.
 package struct MemoryOperand: Hashable, Sendable {
-    /// The base register.
     package var base: GeneralRegister?
-    /// The index register.
     package var index: GeneralRegister?
     /// The shift of the index: 0 to 3.
     package var scale: UInt8 = 0

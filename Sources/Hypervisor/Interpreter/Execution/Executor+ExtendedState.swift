@@ -129,12 +129,8 @@ extension Executor {
 
     /// Checks the header of an area to be restored (Intel SDM volume 1, 13.8 and 13.12, on #GP).
     ///
-    /// - Parameters:
-    ///   - area: The area.
-    ///   - enabled: The components that are enabled.
-    ///   - requiresCompacted: Whether the standard format is an error.
-    /// - Returns: Whether the area has the compacted format.
-    /// - Throws: #GP for a bad header.
+    /// `requiresCompacted` makes the standard format an error. Returns whether the area has the compacted format; throws #GP
+    /// for a bad header.
     private func checkHeader(
         _ area: [UInt8],
         enabled: UInt64,

@@ -16,7 +16,6 @@ package struct FloatingPointState: Sendable {
     package var lastInstructionPointer: UInt64 = 0
     /// FDP.
     package var lastDataPointer: UInt64 = 0
-    /// MXCSR.
     package var mxcsr: UInt32 = Self.initialMXCSR
     /// The MXCSR bits that exist; 0 stands for `0xFFBF`.
     package var mxcsrMask: UInt32 = 0xFFFF

@@ -6,7 +6,6 @@ package struct Registers: Sendable {
 
     /// RIP: the address of the instruction to execute, relative to the code segment.
     package var rip: UInt64
-    /// RFLAGS.
     package var rflags: RFlags
 
     /// Makes a register file with every general-purpose register zero.

@@ -6,7 +6,6 @@
 package struct InterruptGate: Hashable, Sendable {
     /// The size of an entry.
     package static let byteCount = 16
-    /// The vector of page faults.
     package static let pageFaultVector = 14
 
     /// The handler's address.

@@ -12,7 +12,6 @@ struct IntegerOperands {
     let vexRegister: UInt64
     /// ModRM.rm: a register or memory, zero-extended.
     let source: UInt64
-    /// The immediate byte.
     let immediate: UInt8
     /// The flags, which the function may change.
     var flags: RFlags

@@ -6,7 +6,6 @@ struct VectorOperands {
     var destination = Vector128()
     /// The second operand, zero-extended if it is smaller than a register.
     var source = Vector128()
-    /// The immediate byte.
     var immediate: UInt8 = 0
     /// XMM0, which a few instructions use without naming it.
     var implicit = Vector128()

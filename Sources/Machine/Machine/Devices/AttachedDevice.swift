@@ -14,7 +14,6 @@ package import Virtio
 final class AttachedDevice: Sendable {
     /// The resources that the machine has given the device.
     struct Resources: Hashable, Sendable {
-        /// The address of its registers.
         let window: GuestAddress
         /// Its interrupt line.
         let gsi: UInt32
@@ -107,7 +106,6 @@ final class AttachedDevice: Sendable {
 
     // MARK: - Life
 
-    /// Starts the device's thread.
     func start(gate: StartGate?) throws(HostThreadError) {
         try loop.start(gate: gate)
     }

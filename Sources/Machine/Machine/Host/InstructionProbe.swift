@@ -9,7 +9,6 @@ import SystemPackage
 struct InstructionProbe {
     /// The result of an instruction.
     enum Result: Hashable, Sendable {
-        /// It was executed.
         case executed
         /// KVM's emulator lacks it.
         case notEmulated

@@ -59,11 +59,7 @@ package struct PageWalk: Sendable {
     /// The guest physical address of `linear`, after the rights of the access were checked and the accessed and
     /// dirty bits set.
     ///
-    /// - Parameters:
-    ///   - linear: A canonical address.
-    ///   - isWrite: Whether the access is a write.
-    /// - Returns: The address, and the number of bytes from there to the end of the page.
-    /// - Throws: `MemoryFault`, as the processor would fault.
+    /// `linear` is canonical. Returns the address, and the number of bytes from there to the end of the page.
     package func translate(
         _ linear: UInt64,
         isWrite: Bool

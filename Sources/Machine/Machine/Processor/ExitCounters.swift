@@ -13,7 +13,6 @@ struct ExitCounters: ~Copyable, Sendable {
     private let kicks = Atomic<UInt64>(0)
     private let others = Atomic<UInt64>(0)
 
-    /// Counts one exit.
     func count(_ exit: VCPUExit) {
         switch exit {
         case .portRead: Self.increment(portReads)

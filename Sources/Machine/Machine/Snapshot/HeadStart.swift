@@ -91,7 +91,6 @@ package final class HeadStart: Sendable {
 
     /// Waits for the machine, which gets its state from `restore` meanwhile.
     ///
-    /// - Parameter byteCount: The size of its memory.
     /// - Returns: The machine, once; `nil` where none of that size is being made.
     /// - Throws: The host's error.
     func takeFoundation(memory byteCount: UInt64) throws(MachineError) -> MachineFoundation? {

@@ -15,17 +15,11 @@ package struct MachineSnapshot: Sendable {
     package let machine: SavedMachine
 
     /// Opens a snapshot that is a folder.
-    ///
-    /// - Parameter path: The folder.
-    /// - Throws: `SnapshotError`.
     package init(_ path: FilePath) throws(SnapshotError) {
         try self.init(SnapshotPlace(folder: path))
     }
 
     /// Opens a snapshot.
-    ///
-    /// - Parameter place: The paths of its files.
-    /// - Throws: `SnapshotError`.
     package init(_ place: SnapshotPlace) throws(SnapshotError) {
         folder = try SnapshotFolder(place)
         machine = try folder.state(as: SavedMachine.self)
@@ -51,7 +45,6 @@ package struct MachineSnapshot: Sendable {
 
     /// Opens the memory.
     ///
-    /// - Returns: The file, to be mapped.
     /// - Throws: The errors of `SnapshotFolder.memory`, and `differences` for a differential snapshot.
     package func memory() throws(SnapshotError) -> MemoryFile {
         guard machine.memory.base == nil else { throw .differences(folder.path) }
@@ -95,7 +88,6 @@ package struct MachineSnapshot: Sendable {
 
     /// The description of the machine for display, with the paths that the caller gave.
     ///
-    /// - Parameter options: The caller's wishes.
     /// - Returns: The description; a private copy of a disk has the path of its original, after `private-copy:`.
     package func description(_ options: RestoreOptions) -> MachineConfiguration {
         var configuration = machine.configuration.saved

@@ -35,7 +35,6 @@ package struct BusBuilder: Sendable {
         windows.append((Bus.Window(first: range.start, last: last, device: device), name))
     }
 
-    /// Makes the finished bus.
     package func build(faults: GuestFaultLog) -> Bus {
         let sorted = windows.sorted { $0.window.first < $1.window.first }
         return Bus(windows: sorted.map(\.window), names: sorted.map(\.name), faults: faults)

@@ -47,7 +47,6 @@ package final class PCIHostBridge: BusDevice {
         return state
     }
 
-    /// Restores a state.
     package func restore(_ state: PCIHostBridgeState) {
         address.withLock { $0 = state.address & Self.addressBits }
     }

@@ -52,7 +52,6 @@ package final class Pvpanic: ByteWideDevice {
         return state
     }
 
-    /// Restores a state.
     package func restore(_ state: PvpanicState) {
         announced.withLock { $0 = state.announced.intersection(.supported) }
     }

@@ -65,7 +65,6 @@ package final class SerialPort: ByteWideDevice {
         self.faults = faults
     }
 
-    /// The state for a snapshot.
     package var state: SerialPortState { uart.withLock { $0.state } }
 
     /// Restores a state, once the machine can take interrupts.

@@ -11,7 +11,6 @@ package import SystemPackage
 /// Data goes directly between guest memory and the disk. No request of the host waits for the device's lock:
 /// statistics, limits, a new size and a new disk are atomics and orders that the device's thread carries out.
 package final class BlockDevice: QueuedDevice {
-    /// The size of each virtqueue.
     package static let queueSize: UInt16 = 256
     /// The number of requests that may be in flight; further ones wait in their virtqueue.
     package static let requestCapacity = 256
@@ -137,10 +136,7 @@ package final class BlockDevice: QueuedDevice {
     ///
     /// Properties that the driver knows already stay as they are: block size, read-only, discard.
     ///
-    /// - Parameters:
-    ///   - disk: The other disk.
-    ///   - makeEngine: Makes its engine, which must use the given completion event.
-    /// - Throws: The errors of `makeEngine`; nothing has changed then.
+    /// `makeEngine` must use the given completion event. Where it throws, nothing has changed.
     package func replace(
         by disk: DiskProperties,
         engine makeEngine: (EventFD) throws(StorageError) -> sending any StorageEngine

@@ -45,7 +45,6 @@ final class BlockCounters: Sendable {
         return statistics
     }
 
-    /// Counts a request that is answered.
     func count(_ kind: BlockRequest.Kind?, byteCount: UInt64, _ status: BlockRequest.Status) {
         let byteCount = status == .ok ? byteCount : 0
         if status != .ok { Self.add(1, to: failures) }

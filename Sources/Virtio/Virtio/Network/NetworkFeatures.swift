@@ -28,13 +28,11 @@ extension VirtioFeatures {
     package static let networkGuestUDP6 = Self(rawValue: 1 << 55)
     package static let networkHostUDP = Self(rawValue: 1 << 56)
 
-    /// The offloads for the driver.
     private static let guestOffloads: [(Self, NetworkOffloads)] = [
         (.networkGuestChecksum, .checksum), (.networkGuestTCP4, .tcp4), (.networkGuestTCP6, .tcp6),
         (.networkGuestCongestion, .tcpCongestion), (.networkGuestUDPFragments, .udpFragments),
         (.networkGuestUDP4, .udp4), (.networkGuestUDP6, .udp6),
     ]
-    /// The offloads for the device.
     private static let hostOffloads: [(Self, NetworkOffloads)] = [
         (.networkChecksum, .checksum), (.networkHostTCP4, .tcp4), (.networkHostTCP6, .tcp6),
         (.networkHostCongestion, .tcpCongestion), (.networkHostUDPFragments, .udpFragments),

@@ -101,10 +101,7 @@ extension ServedQueues {
 
     /// Writes to the reserved buffers of `queue`.
     ///
-    /// - Parameters:
-    ///   - bytes: The bytes.
-    ///   - offset: The start, counted through all buffers.
-    ///   - queue: The index of the virtqueue.
+    /// `offset` is counted through all buffers.
     func writeReserved(_ bytes: RawSpan, to offset: Int = 0, in queue: Int) {
         unsafe bytes.withUnsafeBytes { bytes in unsafe reserved[queue].places.copy(bytes, to: offset) }
     }

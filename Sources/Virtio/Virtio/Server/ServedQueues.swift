@@ -12,7 +12,6 @@ package struct ServedQueues: ~Copyable {
     package private(set) var memory: GuestMemory?
     /// The features that both sides agreed upon.
     package private(set) var features: VirtioFeatures = []
-    /// The chains by slot.
     package private(set) var chains: [DescriptorChain]
     /// The rate limits, by the numbers that `admit` gets.
     package internal(set) var limiters: [RateLimiter?]
@@ -54,10 +53,6 @@ package struct ServedQueues: ~Copyable {
 
     /// Asks whether the chain in `slot` may move `byteCount` bytes now, and counts them where it may.
     ///
-    /// - Parameters:
-    ///   - slot: The slot of the chain.
-    ///   - byteCount: The number of bytes to move, by this or another thread.
-    ///   - limiter: The number of the limiter.
     /// - Returns: The time that the chain must wait, or `nil` where it may start.
     package mutating func admit(_ slot: Int, byteCount: Int, limiter: Int = 0) -> Duration? {
         if let delay = admit(byteCount: byteCount, limiter: limiter) { return delay }
@@ -68,9 +63,6 @@ package struct ServedQueues: ~Copyable {
 
     /// Asks whether `byteCount` bytes from the host may be moved now, and counts them where they may.
     ///
-    /// - Parameters:
-    ///   - byteCount: The number of bytes to move at once.
-    ///   - limiter: The number of the limiter.
     /// - Returns: The time that they must wait, or `nil` where they may be moved.
     package mutating func admit(byteCount: Int, limiter: Int = 0) -> Duration? {
         if limiters[limiter] != nil,

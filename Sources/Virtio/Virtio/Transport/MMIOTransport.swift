@@ -59,7 +59,6 @@ package final class MMIOTransport: BusDevice {
     /// Indicates whether a driver has ever set `DRIVER_OK`.
     package var wasActivated: Bool { activated.load(ordering: .relaxed) }
 
-    /// The state for a snapshot.
     package var state: MMIOTransportState {
         registers.withLock { registers in
             var state = MMIOTransportState()

@@ -15,12 +15,7 @@ struct ELFEntry: Hashable {
 
     /// Chooses the entry point.
     ///
-    /// - Parameters:
-    ///   - image: The image.
-    ///   - pvhEntry: The PVH entry point that a note names.
-    ///   - start: The first bytes of the image, where a multiboot header may lie.
-    ///   - choice: The user's choice.
-    /// - Throws: `entryNotOffered`, or why the entry point is of no use.
+    /// `start` is the first bytes of the image, where a multiboot header may lie.
     init(_ image: ELFImage, pvhEntry: UInt64?, start: ByteReader, choice: EntryChoice) throws(KernelProblem) {
         switch choice {
         case .automatic:

@@ -20,11 +20,6 @@ package struct ComparisonOptions: Sendable {
     package var interpretsGuestKernels: Bool
     package var martletVersion: String
 
-    /// - Parameters:
-    ///   - images: The folder with what guest-images/compare.sh built.
-    ///   - machine: The virtual machine, or why there is none.
-    ///   - interpretsGuestKernels: Whether this host's KVM interprets guest kernel code.
-    ///   - martletVersion: Martlet's version, for the report.
     package init(
         images: String,
         machine: Result<MachineImages, ComparisonError>,

@@ -5,10 +5,8 @@ import Synchronization
 
 /// Calls a function that waits, for many values at once.
 ///
-/// - Parameters:
-///   - inputs: The values.
-///   - transform: Called on up to 64 threads, the caller's among them: fewer where the host has no more.
-/// - Returns: The results, in the order of the inputs.
+/// `transform` is called on up to 64 threads, the caller's among them: fewer where the host has no more. The results are in the
+/// order of the inputs.
 func inParallel<Input: Sendable, Output: Sendable>(
     _ inputs: [Input],
     _ transform: @escaping @Sendable (Input) -> Output

@@ -37,10 +37,7 @@ package enum ContainerDefaults {
 
     /// The files that tell a container its name and its way to others.
     ///
-    /// - Parameters:
-    ///   - hostName: Its name.
-    ///   - resolver: The contents of /etc/resolv.conf.
-    /// - Returns: Files that the program can change, for itself.
+    /// The program can change them, for itself.
     package static func files(hostName: String, resolver: [UInt8]) -> [GuestContainer.Mount] {
         let hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t\(hostName)\n"
         return [

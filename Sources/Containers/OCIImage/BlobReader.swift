@@ -12,11 +12,7 @@ enum BlobReader {
 
     /// Passes the unpacked bytes on in order.
     ///
-    /// - Parameters:
-    ///   - path: A plain, gzip or zstd file.
-    ///   - digest: The SHA-256 of the file as it is, in hexadecimal; `nil` for one that nothing vouches for.
-    ///   - sink: Takes the bytes.
-    /// - Throws: `ImageError`.
+    /// `digest` is the SHA-256 of the file as it is, in hexadecimal; `nil` for one that nothing vouches for.
     static func read(
         _ path: FilePath,
         digest: String? = nil,

@@ -14,12 +14,7 @@ package enum FileSystemImage {
 
     /// Makes an ext4 file system with the files of a folder, which is never written to.
     ///
-    /// - Parameters:
-    ///   - path: The new file.
-    ///   - folder: The folder.
-    ///   - listing: Its contents.
-    ///   - owners: Owners that differ from the folder's.
-    /// - Throws: `RootImageError`.
+    /// `owners` are those that differ from the folder's.
     package static func make(
         _ path: FilePath,
         of folder: FilePath,

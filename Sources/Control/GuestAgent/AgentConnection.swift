@@ -17,11 +17,7 @@ package final class AgentConnection {
 
     /// Connects over a machine's vsock socket, which is Firecracker's: `CONNECT PORT`, then `OK PORT`.
     ///
-    /// - Parameters:
-    ///   - path: The socket.
-    ///   - patience: The time that a guest may take to boot.
-    ///   - isAlive: Asked while nobody answers, whether the machine still runs.
-    /// - Throws: `AgentError.unreachable`.
+    /// `patience` is the time that a guest may take to boot; `isAlive` is asked meanwhile whether the machine still runs.
     package convenience init(
         to path: FilePath,
         patience: Duration = .seconds(120),

@@ -53,12 +53,7 @@ package final class MachineProgram: Sendable {
 
     /// Writes a program down, with the files that its container gets copies of.
     ///
-    /// - Parameters:
-    ///   - program: The program, in a container of its own.
-    ///   - image: The image, as its user calls it.
-    ///   - hasInput: Whether the program gets standard input.
-    ///   - stopSignal: The signal that asks it to end.
-    /// - Throws: `AgentError` where a file cannot be read, or something has no place in a message.
+    /// `image` is the name that its user calls it by.
     package init(
         _ program: GuestProgram,
         image: String = "",

@@ -193,10 +193,7 @@ package final class MachineService: Sendable {
 
     /// Replaces a disk's file while the guest runs, for this process itself: the description stays.
     ///
-    /// - Parameters:
-    ///   - index: The place of the disk among those of the configuration.
-    ///   - path: The file.
-    /// - Throws: `APIError`; the disk stays as it is then.
+    /// `index` is the place among the disks of the configuration. Where it throws, the disk stays as it is.
     package func replaceDisk(at index: Int, by path: FilePath) throws(APIError) {
         let disks = try startedMachine().disks
         guard disks.indices.contains(index) else { throw APIError("There is no disk \(index).") }

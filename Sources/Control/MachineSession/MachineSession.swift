@@ -35,10 +35,8 @@ package final class MachineSession: Sendable {
 
     /// Prepares a run.
     ///
-    /// - Parameters:
-    ///   - settings: The way of the run.
-    ///   - onEnd: Called when the machine has ended, before its clients learn it.
-    ///   - onExit: Called when its clients have learned it, as the last act of the process; with `nil` where there was no machine.
+    /// `onEnd` is called when the machine has ended, before its clients learn it; `onExit` when they have, as the last act of
+    /// the process, with `nil` where there was no machine.
     package init(
         _ settings: SessionSettings,
         onEnd: @escaping @Sendable (MachineResult) -> Void = { _ in },

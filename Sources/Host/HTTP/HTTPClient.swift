@@ -28,14 +28,8 @@ package final class HTTPClient {
 
     /// Makes a request and waits for the answer.
     ///
-    /// - Parameters:
-    ///   - method: Such as GET.
-    ///   - target: The path and the query, percent-encoded.
-    ///   - headers: Header fields besides Host, Content-Length and Content-Type.
-    ///   - body: JSON, unless `headers` has another Content-Type; nil for none.
-    ///   - timeout: The limit for the whole request.
-    /// - Returns: The response, of whatever status; its body has at most 16 MiB.
-    /// - Throws: `HTTPClientError`.
+    /// `headers` are fields besides Host, Content-Length and Content-Type; without the last one the body is JSON. `timeout` is
+    /// for the whole request. The response may have any status; its body has at most 16 MiB.
     package func request(
         _ method: String,
         _ target: String,
@@ -54,14 +48,7 @@ package final class HTTPClient {
 
     /// Asks the server to go on with another protocol.
     ///
-    /// - Parameters:
-    ///   - target: The path and the query, percent-encoded.
-    ///   - name: The protocol.
-    ///   - method: Such as GET.
-    ///   - headers: Header fields besides Host, Connection and Upgrade.
-    ///   - timeout: The limit for the answer.
-    /// - Returns: The connection, which is not this client's any more.
-    /// - Throws: `HTTPClientError`, such as `upgradeRefused`.
+    /// `headers` are fields besides Host, Connection and Upgrade. The connection is not this client's any more.
     package func upgrade(
         _ target: String,
         to name: String,

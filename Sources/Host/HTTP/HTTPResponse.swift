@@ -9,10 +9,8 @@ package struct HTTPResponse: Hashable, Sendable {
 
     /// Makes a response.
     ///
-    /// - Parameters:
-    ///   - status: The status code.
-    ///   - headers: Further header fields; the server itself adds Server, Connection and Content-Length.
-    ///   - body: The body; JSON, unless `headers` has another Content-Type.
+    /// The server itself adds Server, Connection and Content-Length. The body is JSON, unless `headers` has another Content-
+    /// Type.
     package init(_ status: Int, headers: HTTPHeaders = [:], body: [UInt8] = []) {
         (self.status, self.headers, self.body) = (status, headers, body)
     }

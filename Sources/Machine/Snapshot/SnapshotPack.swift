@@ -32,10 +32,7 @@ package enum SnapshotPack {
 
     /// Packs a snapshot.
     ///
-    /// - Parameters:
-    ///   - folder: The snapshot's folder.
-    ///   - pack: The file to be made; nothing is replaced.
-    /// - Throws: `SnapshotError`; no file is left then.
+    /// Nothing is replaced; where it throws, no file is left.
     package static func pack(_ folder: FilePath, to pack: FilePath) throws(SnapshotError) {
         let snapshot = try SnapshotFolder(folder)
         try snapshot.check()
@@ -91,10 +88,7 @@ package enum SnapshotPack {
 
     /// Makes a snapshot of a pack, which may come from anybody.
     ///
-    /// - Parameters:
-    ///   - pack: The file.
-    ///   - folder: The snapshot's folder, in one that exists; nothing is replaced.
-    /// - Throws: `SnapshotError`; no snapshot is left then.
+    /// Nothing is replaced; where it throws, no snapshot is left.
     package static func unpack(_ pack: FilePath, to folder: FilePath) throws(SnapshotError) {
         let draft = try SnapshotDraft(folder, replacing: false)
         do {

@@ -16,11 +16,7 @@ package enum StateFile {
 
     /// Makes the text of a value.
     ///
-    /// - Parameters:
-    ///   - value: Anything that JSON can say.
-    ///   - console: The last bytes that the guest sent.
-    /// - Returns: The text.
-    /// - Throws: `JSONError` for a value that JSON cannot say.
+    /// `console` is the last bytes that the guest sent.
     package static func text(of value: some Encodable, console: [UInt8] = []) throws(JSONError) -> [UInt8] {
         let json = Array(try JSONValue(encoding: value).text.utf8)
         let header = StateHeader(json: .init(json), console: .init(console))
@@ -86,12 +82,7 @@ package enum StateFile {
 
     /// Reads the value in the JSON of a file.
     ///
-    /// - Parameters:
-    ///   - json: May come from anybody.
-    ///   - type: The type of the value.
-    ///   - path: The file, for messages.
-    /// - Returns: The value.
-    /// - Throws: `damaged`.
+    /// `json` may come from anybody; `path` is for messages.
     package static func value<Value: Decodable>(
         of json: [UInt8],
         as type: Value.Type,

@@ -17,10 +17,7 @@ package final class GuestFaultLog: Sendable {
     private let level: Logger.Level
     private let total = Atomic<UInt64>(0)
 
-    /// - Parameters:
-    ///   - device: The device's name in the log.
-    ///   - logger: Where messages go; its own level decides whether they are written.
-    ///   - level: The level of every message.
+    /// Messages go to `logger` with `level`; its own level decides whether they are written.
     package init(
         device: String,
         logger: Logger = Logger(label: "martlet.devices"),

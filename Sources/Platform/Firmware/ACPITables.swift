@@ -30,11 +30,8 @@ package struct ACPITables: Hashable, Sendable {
 
     /// Makes the tables.
     ///
-    /// - Parameters:
-    ///   - description: The machine.
-    ///   - address: The start of the tables, with the RSDP; 16-byte aligned, since that is how the RSDP is searched for.
-    ///   - capacity: The size of the area.
-    /// - Throws: `tooLarge` when the tables do not fit, or an error of `FirmwareDescription`.
+    /// `address` is 16-byte aligned, because the RSDP lies there and is searched for so. Throws `tooLarge` when the tables do
+    /// not fit, or an error of `FirmwareDescription`.
     package init(
         _ description: FirmwareDescription,
         at address: GuestAddress = X86Layout.acpiTables,

@@ -20,11 +20,7 @@ package struct MPTable: Hashable, Sendable {
     ///
     /// Processors with an APIC id of 255 or more are left out: the table's ids have eight bits, and 255 is the broadcast.
     ///
-    /// - Parameters:
-    ///   - description: The machine.
-    ///   - address: The place of the floating pointer; 16-byte aligned.
-    ///   - capacity: The size of the area; 1 KiB holds 38 processors beside all devices.
-    /// - Throws: `tooLarge` when the tables do not fit, or an error of `FirmwareDescription`.
+    /// `address` is that of the floating pointer, 16-byte aligned. A capacity of 1 KiB holds 38 processors beside all devices.
     package init(
         _ description: FirmwareDescription,
         at address: GuestAddress = X86Layout.mpTable,

@@ -34,10 +34,7 @@ extension DiskFile {
 
     /// Copies an image to a new file, which has its name when the copy is whole and on stable storage.
     ///
-    /// - Parameters:
-    ///   - image: The image, which stays as it is.
-    ///   - path: A name that is free; an interrupted copy leaves it free.
-    /// - Throws: `StorageError.file`, with `Errno.fileExists` where something has the name.
+    /// `path` is a name that is free; an interrupted copy leaves it free. `Errno.fileExists` tells that something has the name.
     package static func copy(of image: FilePath, to path: FilePath) throws(StorageError) {
         // Looked at first to save a copy for nothing; publishing replaces nothing in any case.
         var status = stat()
@@ -60,11 +57,8 @@ extension DiskFile {
 
     /// Copies this disk to an empty file.
     ///
-    /// - Parameters:
-    ///   - file: Open for writing.
-    ///   - path: The name of that file, for messages.
-    ///   - isWanted: Asked now and then whether to go on.
-    /// - Throws: `StorageError.file`, with `Errno.canceled` where the copy is not wanted any more.
+    /// `path` is the name of the file, for messages. `isWanted` is asked now and then whether to go on; `Errno.canceled` tells
+    /// that it was not.
     package func copy(
         to file: FileDescriptor,
         named path: FilePath,

@@ -37,11 +37,7 @@ package final class DiskFile: Sendable {
 
     /// Opens and locks `path`.
     ///
-    /// - Parameters:
-    ///   - path: A regular file or a block device.
-    ///   - isReadOnly: Whether it is opened for reading only, and others may read it too.
-    ///   - isDirect: Whether the page cache is passed by (`O_DIRECT`).
-    /// - Throws: `StorageError`, in words.
+    /// `isReadOnly` opens it for reading only, and lets others read it too. `isDirect` passes the page cache by (`O_DIRECT`).
     package init(path: FilePath, isReadOnly: Bool, isDirect: Bool) throws(StorageError) {
         // A pipe would wait for its other end; and a device may do things when it is opened. So look first.
         let kind = try Self.status(of: path).st_mode & S_IFMT

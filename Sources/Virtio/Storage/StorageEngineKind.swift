@@ -12,14 +12,8 @@ package enum StorageEngineKind: String, CaseIterable, Sendable {
 
     /// Makes an engine.
     ///
-    /// - Parameters:
-    ///   - file: The disk.
-    ///   - capacity: The number of requests that it takes at a time.
-    ///   - completionEvent: That of an engine in whose place this one comes; `nil` for one of its own.
-    ///   - threads: The disk's threads, which start later; `nil` for some of its own, which run at once.
-    ///   - report: Called with the messages of a working engine.
-    /// - Returns: The engine, for one owner.
-    /// - Throws: `ioUringUnavailable` where io_uring was asked for and there is none.
+    /// `completionEvent` is that of an engine in whose place this one comes; `nil` for one of its own. `threads` start later;
+    /// `nil` for some of its own, which run at once. `report` is called with the messages of a working engine.
     package func makeEngine(
         for file: DiskFile,
         capacity: Int,

@@ -33,11 +33,7 @@ final class ThreadPoolEngine: StorageEngine {
 
     /// Makes an engine.
     ///
-    /// - Parameters:
-    ///   - file: The disk.
-    ///   - capacity: The number of requests that it takes at a time.
-    ///   - completionEvent: Happens when threads have completed something.
-    ///   - threads: The disk's; without any, the caller's thread does everything.
+    /// `completionEvent` happens when threads have completed something. Without `threads` the caller's does everything.
     init(file: DiskFile, capacity: Int, completionEvent: EventFD, threads: StorageThreads?) {
         self.file = file
         self.capacity = capacity

@@ -26,10 +26,7 @@ struct ELFHeader: Hashable, Sendable {
 
     /// Reads the header at the start of `bytes` and refuses anything but an x86 executable.
     ///
-    /// - Parameters:
-    ///   - bytes: The start of the file.
-    ///   - available: The size of the whole file, for messages.
-    /// - Throws: The actual kind of the file, or its fault.
+    /// `available` is the size of the whole file, for messages.
     init(_ bytes: ByteReader, available: UInt64) throws(KernelProblem) {
         do {
             try self.init(unchecked: bytes)

@@ -9,10 +9,7 @@ enum ELFNotes {
     ///
     /// A note that does not fit into its segment ends the search: it is optional, so the image stays usable without it.
     ///
-    /// - Parameters:
-    ///   - bytes: The segment's bytes.
-    ///   - alignment: The segment's alignment; 8 pads names and values to 8 bytes, anything else to 4.
-    /// - Returns: The address, or `nil`.
+    /// An alignment of 8 pads names and values to 8 bytes, anything else to 4.
     static func pvhEntry(in bytes: [UInt8], alignment: UInt64) -> UInt64? {
         let reader = ByteReader(bytes)
         let padding: UInt64 = alignment == 8 ? 8 : 4

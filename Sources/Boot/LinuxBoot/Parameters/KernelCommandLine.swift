@@ -18,10 +18,8 @@ package struct KernelCommandLine: Hashable, Sendable, CustomStringConvertible {
     /// The user's come last, because the last of several values wins and because everything after `--` goes to init.
     /// Bytes beyond ASCII pass as they are, as they do in the kernel.
     ///
-    /// - Parameters:
-    ///   - defaults: Martlet's parameters.
-    ///   - user: The user's text; white space around it is dropped.
-    /// - Throws: `commandLineCharacter` for a NUL, a line break or another control character than a tab.
+    /// White space around `user` is dropped. Throws `commandLineCharacter` for a NUL, a line break or another control character
+    /// than a tab.
     package init(defaults: [String] = [], user: String = "") throws(BootError) {
         var parts = defaults
         parts.append(Self.trimmed(user))

@@ -21,11 +21,8 @@ package final class MonitorLog: Sendable {
 
     /// Makes a log without a file.
     ///
-    /// - Parameters:
-    ///   - identifier: The machine's, which begins each line.
-    ///   - isVerbose: Whether more than warnings are written, until a level is chosen.
-    ///   - lines: The stream that takes lines while there is no file.
-    ///   - output: Takes messages while there is no file; `nil` for lines.
+    /// `identifier` begins each line. `isVerbose` has more than warnings written, until a level is chosen. While there is no
+    /// file, `output` takes messages, or `lines` their lines.
     package init(
         identifier: String,
         isVerbose: Bool = false,

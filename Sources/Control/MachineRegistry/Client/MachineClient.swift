@@ -25,13 +25,7 @@ package final class MachineClient {
 
     /// Makes a request that must succeed.
     ///
-    /// - Parameters:
-    ///   - method: Such as GET.
-    ///   - path: The path, with its query.
-    ///   - body: The body of the request.
-    ///   - limit: By when the machine must have answered.
-    /// - Returns: The body of the response; null where there is none.
-    /// - Throws: `RegistryError` with the machine's error, or the reason why it does not answer.
+    /// The answer is null where the response has no body. Throws the machine's error, or the reason why it does not answer.
     @discardableResult
     package func request(
         _ method: String,
@@ -105,11 +99,7 @@ package final class MachineClient {
 
     /// Connects to the console.
     ///
-    /// - Parameters:
-    ///   - isWatching: Whether only to watch.
-    ///   - limit: By when the machine must have answered.
-    /// - Returns: The connection, and whether its input reaches the guest.
-    /// - Throws: `RegistryError`.
+    /// `limit` is the moment by which the machine must have answered.
     package func attach(
         isWatching: Bool,
         until limit: TimeLimit = .after(patience)

@@ -85,10 +85,7 @@ package struct MachineSource {
 
     /// Has an open file stand for a path, for a file that has no name.
     ///
-    /// - Parameters:
-    ///   - file: The file, which stays the caller's.
-    ///   - path: Its path in this process.
-    ///   - label: The path in the description.
+    /// `file` stays the caller's; in the description, `label` takes the place of `path`.
     package mutating func pass(_ file: FileDescriptor, at path: FilePath, as label: String) {
         files.removeAll { $0.file.rawValue == file.rawValue }
         files.append((label, file))

@@ -10,10 +10,7 @@ import Virtio
 extension VsockDevice {
     /// Makes the device of a description, and its socket if it has one.
     ///
-    /// - Parameters:
-    ///   - configuration: Validated.
-    ///   - logger: The log of guest errors.
-    /// - Throws: `MachineError.vsock` where the socket cannot be made, `descriptor`.
+    /// `configuration` is validated.
     convenience init(_ configuration: Vsock, logger: Logger) throws(MachineError) {
         let path = configuration.path.map { FilePath(hostText: $0) }
         let listener: UnixSocket?

@@ -75,15 +75,8 @@ extension BlockHandler {
 
     /// Checks a read or write, and fills its order.
     ///
-    /// - Parameters:
-    ///   - slot: Of the request.
-    ///   - sector: Where on the disk.
-    ///   - ranges: The part of the chain that has the data.
-    ///   - skipped: The number of bytes before the data.
-    ///   - byteCount: The size of the data.
-    ///   - features: What both sides agreed upon.
-    ///   - memory: The guest's.
-    /// - Returns: The status of a request that is refused.
+    /// `ranges` is the part of the chain that has the data, behind `skipped` bytes. Returns the status of a request that is
+    /// refused.
     private mutating func prepareTransfer(
         _ slot: Int,
         _ sector: UInt64,

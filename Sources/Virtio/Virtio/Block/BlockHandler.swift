@@ -137,12 +137,8 @@ struct BlockHandler: QueueHandler, ~Copyable {
 
     /// Writes the status byte, the last one of the buffer.
     ///
-    /// - Parameters:
-    ///   - slot: Of a request that is not in flight.
-    ///   - status: The outcome.
-    ///   - writtenByteCount: The number of bytes written before the status byte.
-    ///   - queues: The virtqueues.
-    /// - Returns: The used length: with a gap before the status byte it ends where the gap begins (virtio 1.2, 2.7.8.2).
+    /// `writtenByteCount` is without the status byte. Returns the used length: with a gap before the status byte it ends where
+    /// the gap begins (virtio 1.2, 2.7.8.2).
     func answer(
         _ slot: Int,
         _ status: BlockRequest.Status,

@@ -74,10 +74,7 @@ struct NetworkHandler: QueueHandler {
 
     /// Adapts to the features that a driver has accepted.
     ///
-    /// - Parameters:
-    ///   - features: What both sides agreed upon.
-    ///   - mtu: The size of the largest packet, where it is known.
-    /// - Throws: `NetworkError` where a back end refuses the offloads.
+    /// `mtu` is the size of the largest packet, where it is known. Throws where a back end refuses the offloads.
     mutating func start(_ features: VirtioFeatures, mtu: UInt16?) throws(NetworkError) {
         isMergeable = features.contains(.networkMergeableBuffers)
         // 5.1.6.3.1: the least that a driver must give where a frame lies in one buffer; a larger one gets larger frames.

@@ -67,12 +67,8 @@ struct ReservedBuffers {
 extension ServedQueues {
     /// Takes buffers of `queue` until they have `byteCount` writable bytes together; requests a kick if there are too few.
     ///
-    /// - Parameters:
-    ///   - byteCount: The most that may arrive at once.
-    ///   - queue: The index of the virtqueue.
-    ///   - needsOneBuffer: Whether the first buffer alone must hold them (a network device without mergeable buffers).
-    /// - Returns: Whether they have.
-    /// - Throws: The fault of the queue or a buffer.
+    /// `needsOneBuffer` has the first buffer alone hold them (a network device without mergeable buffers). Returns whether they
+    /// have.
     package mutating func reserve(
         _ byteCount: Int,
         in queue: Int,
@@ -121,10 +117,7 @@ extension ServedQueues {
     /// The used index is stored once, after all of them: Linux drops a frame over several mergeable buffers of which it
     /// sees only some (`receive_mergeable` in virtio_net.c).
     ///
-    /// - Parameters:
-    ///   - byteCount: The number of bytes written to them; at most those reserved.
-    ///   - queue: The index of the virtqueue.
-    /// - Returns: The number of buffers returned.
+    /// The bytes are at most those reserved. Returns the number of buffers.
     @discardableResult
     package mutating func commit(byteCount: Int, in queue: Int) -> Int {
         guard let virtqueue = virtqueue(queue) else { return 0 }

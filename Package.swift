@@ -202,8 +202,7 @@ let package = Package(
             uses: ["CContainers", "CNetwork", "GuestAgent", "Host", "JSON", "RootImage", systemPackage]
         ),
 
-        .c("Sources/Commands/CCompare"),
-        .swift("Sources/Commands/Compare", uses: ["CCompare", "Host", "JSON", "Storage", systemPackage]),
+        .swift("Sources/Commands/Compare", uses: ["Host", "JSON", "Storage", systemPackage]),
         .program(
             "Sources/Commands/MartletCLI",
             uses: [
@@ -327,7 +326,7 @@ let package = Package(
         ),
         .tests(
             "Tests/Commands/CompareTests",
-            uses: ["CCompare", "Compare", "Host", "JSON", "TestSupport", systemPackage]
+            uses: ["Compare", "Host", "JSON", "TestSupport", systemPackage]
         ),
         .tests(
             "Tests/Commands/MartletCLITests",

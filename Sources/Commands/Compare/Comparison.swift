@@ -28,7 +28,11 @@ package struct Comparison {
         WorkFolder.removeLeftovers()
         let folder = try WorkFolder()
         defer { withExtendedLifetime(folder) {} }
-        let userSpace = try UserSpace(images: options.images, workload: options.workload, in: folder)
+        let place = Workplace(
+            userSpace: try UserSpace(images: options.images, workload: options.workload, in: folder),
+            folder: folder,
+            interruption: interruption
+        )
         let host = HostDescription(
             martletVersion: options.martletVersion,
             interpretsGuestKernels: options.interpretsGuestKernels,
@@ -37,31 +41,22 @@ package struct Comparison {
         let context = MeasurementContext(
             options: options,
             host: host,
-            folder: folder,
-            userSpace: userSpace,
-            interruption: interruption,
+            place: place,
             progress: progress
         )
         try context.add(.process) { () throws(ComparisonError) in
-            ProcessEnvironment(userSpace: userSpace, folder: folder, interruption: interruption)
+            ProcessEnvironment(place)
         }
         progress("looking for a container runtime")
         try context.add(.container) { () throws(ComparisonError) in
-            try ContainerEnvironment(
-                wanted: options.runtime,
-                userSpace: userSpace,
-                folder: folder,
-                interruption: interruption
-            )
+            try ContainerEnvironment(wanted: options.runtime, place)
         }
         let machine = Result { () throws(ComparisonError) in
             try MachineEnvironment(
                 images: try options.machine.get(),
                 version: options.martletVersion,
                 emptyDisk: "\(options.images)/compare-data.ext4",
-                userSpace: userSpace,
-                folder: folder,
-                interruption: interruption
+                place
             )
         }
         try context.add(.machine) { () throws(ComparisonError) in try machine.get() }

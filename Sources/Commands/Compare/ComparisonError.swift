@@ -22,16 +22,3 @@ package enum ComparisonError: Error, Hashable, CustomStringConvertible {
         }
     }
 }
-
-/// The value of a system call's result, or its error.
-///
-/// - Parameters:
-///   - operation: What is done to what, in words.
-///   - result: What the call gave: at least 0, or -errno.
-/// - Returns: The same result, unless it is an error.
-/// - Throws: `ComparisonError.system`.
-@discardableResult
-func checked(_ operation: @autoclosure () -> String, _ result: CInt) throws(ComparisonError) -> CInt {
-    guard result >= 0 else { throw .system(operation: operation(), errno: Errno(rawValue: -result)) }
-    return result
-}

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +48,8 @@ void chost_restore_broken_pipes(void) {
 }
 
 int chost_broken_pipes_were_ignored(void) { return atomic_load(&broken_pipes_were_ignored) == 1; }
+
+int chost_pipe(int *ends) { return chost_result(pipe2(ends, O_CLOEXEC)); }
 
 // Between fork and exec nothing is called that is not async-signal-safe: other threads of this process may hold any lock.
 
@@ -96,6 +101,13 @@ static void become(const struct chost_launch *launch, const struct chost_jail_ma
         fail(report);
     }
     if (launch->starts_session && setsid() < 0) fail(report);
+    if (launch->ends_with) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != launch->ends_with) _exit(127);
+    }
+    if (launch->hidden_mount && unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        umount2(launch->hidden_mount, MNT_DETACH);
     if (launch->folder && chdir(launch->folder) < 0) fail(report);
     reset_signals();
     execve(launch->program, launch->arguments, launch->environment);

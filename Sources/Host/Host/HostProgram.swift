@@ -34,11 +34,12 @@ package enum HostProgram {
     /// - Returns: Its status, 128 + the signal where one ended it, and the first 64 KiB of its output.
     /// - Throws: `Failure` where it cannot be started.
     package static func run(_ program: FilePath, _ arguments: [String]) throws(Failure) -> Ending {
-        var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { throw Failure(description: "no pipe: \(Errno(rawValue: errno))") }
-        let reader = OwnedDescriptor(adopting: ends[0])
-        _ = (fcntl(ends[0], F_SETFD, FD_CLOEXEC), fcntl(ends[1], F_SETFD, FD_CLOEXEC))
-        let child = try start(program, arguments, output: OwnedDescriptor(adopting: ends[1]))
+        let ends: (reading: CInt, writing: CInt)
+        do throws(Errno) { ends = try OwnedDescriptor.makePipe() } catch {
+            throw Failure(description: "no pipe: \(error)")
+        }
+        let reader = OwnedDescriptor(adopting: ends.reading)
+        let child = try start(program, arguments, output: OwnedDescriptor(adopting: ends.writing))
         var said: [UInt8] = []
         while let bytes = try? reader.borrowed.readSome(limit: 4096), !bytes.isEmpty {
             if said.count < 64 << 10 { said += bytes }

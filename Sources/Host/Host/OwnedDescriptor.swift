@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 package import SystemPackage
 
@@ -23,6 +24,13 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
     /// The descriptor for one call; it stays owned here.
     package var borrowed: FileDescriptor {
         FileDescriptor(rawValue: rawValue)
+    }
+
+    /// Makes a pipe whose ends are closed on exec; both are to be adopted.
+    package static func makePipe() throws(Errno) -> (reading: CInt, writing: CInt) {
+        var ends: [CInt] = [-1, -1]
+        _ = try hostCall { unsafe chost_pipe(&ends) }
+        return (ends[0], ends[1])
     }
 
     deinit {

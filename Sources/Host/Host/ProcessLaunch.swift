@@ -22,6 +22,12 @@ package struct ProcessLaunch {
     package var environment: [String]?
     /// Indicates whether the child leads a session of its own, which no terminal ends.
     package var startsSession = false
+    /// Indicates whether the child leads a process group of its own and is killed when the calling thread ends.
+    ///
+    /// Not a session: where the kernel schedules by sessions (sched_autogroup), a new one waits a turn at first.
+    package var endsWithThisThread = false
+    /// A mount that the child does not have, where this process may give it a mount namespace; `nil` for none.
+    package var hiddenMount: FilePath?
     /// The child's working folder; `nil` for this process's.
     package var folder: FilePath?
     /// Indicates whether the child is in a jail: alone in namespaces of its own, with the right to make its root.
@@ -29,15 +35,13 @@ package struct ProcessLaunch {
 
     /// The namespaces of a child in a jail.
     package enum Jail: Sendable {
-        /// All kinds.
         case full
         /// All but the network's, for a program that has interfaces of the host's.
         case sharingNetwork
 
         /// Tries whether this host lets this process make a jail.
         package static func check() throws(Errno) {
-            let result = chost_jail_try()
-            guard result == 0 else { throw Errno(rawValue: -result) }
+            _ = try hostCall { chost_jail_try() }
         }
     }
 
@@ -55,23 +59,23 @@ package struct ProcessLaunch {
         var pidfd: CInt = -1
         let process = unsafe withHostCStrings([program.string] + arguments) { arguments in
             unsafe withEnvironment { environment in
-                unsafe Self.withOptionalString(folder) { folder in
-                    unsafe program.withPlatformString { program in
-                        unsafe numbers.withUnsafeBufferPointer { numbers in
-                            // Only an array without entries has no address, and it has no entry to look at either.
-                            guard let first = numbers.baseAddress else { return -EINVAL }
-                            var launch = unsafe CHost.chost_launch(
-                                program: program,
-                                arguments: arguments,
-                                environment: environment,
-                                descriptors: first,
-                                descriptor_count: CInt(numbers.count),
-                                starts_session: startsSession ? 1 : 0,
-                                folder: folder,
-                                namespaces: jail.map { chost_jail_namespaces($0 == .sharingNetwork ? 1 : 0) } ?? 0
-                            )
-                            return unsafe chost_start_process(&launch, &pidfd)
-                        }
+                unsafe withPaths { program, folder, hiddenMount in
+                    unsafe numbers.withUnsafeBufferPointer { numbers in
+                        // Only an array without entries has no address, and it has no entry to look at either.
+                        guard let first = numbers.baseAddress else { return -EINVAL }
+                        var launch = unsafe CHost.chost_launch(
+                            program: program,
+                            arguments: arguments,
+                            environment: environment,
+                            descriptors: first,
+                            descriptor_count: CInt(numbers.count),
+                            starts_session: startsSession ? 1 : 0,
+                            folder: folder,
+                            namespaces: jail.map { chost_jail_namespaces($0 == .sharingNetwork ? 1 : 0) } ?? 0,
+                            ends_with: endsWithThisThread ? getpid() : 0,
+                            hidden_mount: hiddenMount
+                        )
+                        return unsafe chost_start_process(&launch, &pidfd)
                     }
                 }
             }
@@ -85,9 +89,18 @@ package struct ProcessLaunch {
         return unsafe withHostCStrings(environment, body)
     }
 
-    private static func withOptionalString<R>(_ path: FilePath?, _ body: (UnsafePointer<CChar>?) -> R) -> R {
-        guard let path else { return body(nil) }
-        return unsafe path.withPlatformString { unsafe body($0) }
+    private func withPaths<R>(
+        _ body: (_ program: UnsafePointer<CChar>, UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> R
+    ) -> R {
+        func withOptional(_ path: FilePath?, _ body: (UnsafePointer<CChar>?) -> R) -> R {
+            guard let path else { return body(nil) }
+            return unsafe path.withPlatformString { unsafe body($0) }
+        }
+        return unsafe program.withPlatformString { program in
+            unsafe withOptional(folder) { folder in
+                unsafe withOptional(hiddenMount) { unsafe body(program, folder, $0) }
+            }
+        }
     }
 }
 
@@ -113,10 +126,8 @@ package final class RunningProcess: Sendable {
     /// Readable when the process has ended.
     package var descriptor: FileDescriptor { owned.borrowed }
 
-    /// Indicates whether the process has ended.
     package var hasEnded: Bool { waitUntilEnded(timeout: .zero) }
 
-    /// Waits for the end of the process.
     package func waitUntilEnded(timeout: Duration?) -> Bool {
         !Poll.wait(for: owned.borrowed, .readable, timeout: timeout).isEmpty
     }

@@ -36,9 +36,11 @@ struct MachineEnvironmentTests {
             images: MachineImages(monitor: monitor, kernel: "/vmlinux", parameters: ["noapic"]),
             version: "0",
             emptyDisk: "\(folder.path)/compare-init",
-            userSpace: try UserSpace(images: folder.path, workload: nil, in: work),
-            folder: work,
-            interruption: .never
+            Workplace(
+                userSpace: try UserSpace(images: folder.path, workload: nil, in: work),
+                folder: work,
+                interruption: .never
+            )
         )
         restoredEnvironment = RestoredEnvironment(of: environment)
     }

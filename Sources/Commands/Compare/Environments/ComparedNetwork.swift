@@ -17,25 +17,19 @@ final class ComparedNetwork {
     private let server: HostProcess
     /// A program that does nothing in the container's namespace.
     private let container: HostProcess
-    private let messages: String
 
-    /// Makes it.
-    init(userSpace: UserSpace, folder: WorkFolder, interruption: Interruption) throws(ComparisonError) {
+    init(_ place: Workplace) throws(ComparisonError) {
         guard geteuid() == 0 else { throw .unexpected("needs root rights, for network namespaces and interfaces") }
-        messages = "\(folder.path)/network.log"
-        let subject = "\(userSpace.programs)/\(UserSpace.subject)"
+        let subject = "\(place.userSpace.programs)/\(UserSpace.subject)"
         let unshare = ["/usr/bin/unshare", "--net"]
         let tap = Self.tap
         let setUp = """
             ip link set lo up && ip tuntap add \(tap) mode tap && ip addr add \(Self.address(.machine, 1))/24 dev \(tap) \
             && ip link set \(tap) up && exec "$0" serve \(Self.port)
             """
-        server = try HostProcess(
-            unshare + ["/bin/sh", "-c", setUp, subject],
-            messages: messages,
-            interruption: interruption
-        )
-        container = try HostProcess(unshare + [subject, "idle"], messages: messages, interruption: interruption)
+        let messages = "network.log"
+        server = try place.start(unshare + ["/bin/sh", "-c", setUp, subject], messages: messages)
+        container = try place.start(unshare + [subject, "idle"], messages: messages)
         for process in [server, container] {
             guard try process.readLine(within: 30)?.text == "ready" else {
                 throw .unexpected(process.lastMessage ?? "the network's server did not start")
@@ -48,7 +42,7 @@ final class ComparedNetwork {
             (container, "ip link set lo up && ip addr add \(inner)/24 dev eth0 && ip link set eth0 up"),
         ] {
             let command = Self.entering(process) + ["/bin/sh", "-c", line]
-            let step = try HostProcess(command, messages: messages, interruption: interruption)
+            let step = try place.start(command, messages: messages)
             guard try step.waitForEnd(within: 30).status == 0 else {
                 throw .unexpected("the network cannot be made: \(step.lastMessage ?? line)")
             }
@@ -68,7 +62,6 @@ final class ComparedNetwork {
     /// The address of the server, as an environment sees it.
     static func serverAddress(_ kind: EnvironmentKind) -> String { kind == .process ? "127.0.0.1" : address(kind, 1) }
 
-    /// The machine's own address.
     static let machineAddress = address(.machine, 2)
 
     private static func address(_ kind: EnvironmentKind, _ number: Int) -> String {

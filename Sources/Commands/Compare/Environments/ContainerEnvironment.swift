@@ -10,30 +10,19 @@ final class ContainerEnvironment: ComparedEnvironment {
     let kind = EnvironmentKind.container
     private(set) var provider = ""
     private var runtime: ContainerRuntime
-    private let userSpace: UserSpace
-    private let folder: WorkFolder
-    private let interruption: Interruption
+    private let place: Workplace
     private var count = 0
 
-    private var state: String { "\(folder.path)/runtime" }
+    private var state: String { "\(place.folder.path)/runtime" }
 
     /// Finds a runtime that can run a container, by running one.
     ///
     /// - Parameters:
     ///   - wanted: The only one to try, a name or a path; `nil` for all that are known.
-    ///   - userSpace: What containers have for their root file system.
-    ///   - folder: Where bundles and the runtime's state are.
-    ///   - interruption: Ends every wait.
+    ///   - place: The files of containers, and the folder of bundles and of the runtime's state.
     /// - Throws: `ComparisonError`, which says what keeps containers from running here.
-    init(
-        wanted: String?,
-        userSpace: UserSpace,
-        folder: WorkFolder,
-        interruption: Interruption
-    ) throws(ComparisonError) {
-        self.userSpace = userSpace
-        self.folder = folder
-        self.interruption = interruption
+    init(wanted: String?, _ place: Workplace) throws(ComparisonError) {
+        self.place = place
         let names = wanted.map { [$0] } ?? ContainerRuntime.known
         let candidates = ContainerRuntime.candidates(names)
         guard let first = candidates.first else {
@@ -63,26 +52,24 @@ final class ContainerEnvironment: ComparedEnvironment {
     /// "crun version 1.8.1" and more lines.
     private func version() -> String {
         guard
-            let process = try? HostProcess([runtime.path, "--version"], messages: log, interruption: interruption),
+            let process = try? place.start([runtime.path, "--version"], messages: "container.log"),
             let line = try? process.readLine(within: 10)
         else { return runtime.name }
         return line.text.split(separator: " ").filter { $0 != "version" }.joined(separator: " ")
     }
 
-    private var log: String { "\(folder.path)/container.log" }
-
-    var ownFiles: [(name: String, path: String)] { [("its root file system", userSpace.root)] }
+    var ownFiles: [(name: String, path: String)] { [("its root file system", place.userSpace.root)] }
     var sharedFiles: [(name: String, path: String)] { [("the runtime, \(runtime.name)", runtime.path)] }
 
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
         count += 1
         let identifier = "\(WorkFolder.prefix)\(getpid())-\(count)"
-        let bundle = "\(folder.path)/container\(count)"
+        let bundle = "\(place.folder.path)/container\(count)"
         try Files.makeFolder(bundle)
         let data = job.needsData ? "\(bundle)/data" : nil
         if let data { try Files.makeFolder(data) }
         let configuration = ContainerBundle(
-            root: userSpace.root,
+            root: place.userSpace.root,
             command: job.command(kind, programsIn: "/bin", dataFolder: "/data"),
             dataFolder: data,
             limits: runtime.hasCGroups ? job.limits : Job.Limits(),
@@ -90,11 +77,10 @@ final class ContainerEnvironment: ComparedEnvironment {
             networkNamespace: job.network?.containerNamespace
         )
         try Files.write(configuration.configuration.text.utf8, to: "\(bundle)/config.json")
-        let process = try HostProcess(
+        let process = try place.start(
             (job.network?.launcher ?? []) + runtime.command(["run", "--bundle", bundle, identifier], state: state),
-            messages: "\(bundle).log",
-            withoutCGroup2: runtime.hidesCGroup2,
-            interruption: interruption
+            messages: "container\(count).log",
+            withoutCGroup2: runtime.hidesCGroup2
         )
         return Instance(kind: kind, process: process) { [self, weak process] in
             if let process { remove(identifier, process) }
@@ -110,7 +96,7 @@ final class ContainerEnvironment: ComparedEnvironment {
         if isNoted(identifier) {
             let delete = try? HostProcess(
                 runtime.command(["delete", "--force", identifier], state: state),
-                messages: log,
+                messages: "\(place.folder.path)/container.log",
                 withoutCGroup2: runtime.hidesCGroup2,
                 interruption: .never
             )

@@ -10,7 +10,6 @@ import SystemPackage
 package struct MachineImages: Sendable {
     /// The program `martlet`, of which `martlet run` is the monitor.
     package var monitor: String
-    /// The guest's kernel.
     package var kernel: String
     /// Kernel parameters that the kernel wants on this host.
     package var parameters: [String]
@@ -31,9 +30,7 @@ final class MachineEnvironment: ComparedEnvironment {
     let provider: String
     let version: String
     let images: MachineImages
-    let userSpace: UserSpace
-    let folder: WorkFolder
-    let interruption: Interruption
+    let place: Workplace
     private let emptyDisk: String
     private var count = 0
 
@@ -41,17 +38,13 @@ final class MachineEnvironment: ComparedEnvironment {
         images: MachineImages,
         version: String,
         emptyDisk: String,
-        userSpace: UserSpace,
-        folder: WorkFolder,
-        interruption: Interruption
+        _ place: Workplace
     ) throws(ComparisonError) {
         provider = "martlet \(version), one vCPU, \(Self.memoryByteCount >> 20) MiB"
         self.version = version
         self.images = images
         self.emptyDisk = emptyDisk
-        self.userSpace = userSpace
-        self.folder = folder
-        self.interruption = interruption
+        self.place = place
         guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else {
             throw .unexpected(
                 "/dev/kvm cannot be used (martlet doctor says why): \(unsafe String(cString: strerror(errno)))"
@@ -59,14 +52,14 @@ final class MachineEnvironment: ComparedEnvironment {
         }
     }
 
-    var ownFiles: [(name: String, path: String)] { [("its archive", userSpace.archive)] }
+    var ownFiles: [(name: String, path: String)] { [("its archive", place.userSpace.archive)] }
     var sharedFiles: [(name: String, path: String)] {
         [("the monitor, martlet", images.monitor), ("the guest's kernel", images.kernel)]
     }
 
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
         count += 1
-        let identity = "\(folder.path)/machine\(count)"
+        let identity = "\(place.folder.path)/machine\(count)"
         var words = job.command(kind, programsIn: "/bin", dataFolder: "/data")
         var disk: String?
         if job.needsData {
@@ -89,14 +82,14 @@ final class MachineEnvironment: ComparedEnvironment {
             try writeConfiguration(to: file, parameters, memoryByteCount: memory)
             command += ["--config", file] + Self.visibility
         } else {
-            command += [images.kernel, "--initrd", userSpace.archive, "--memory", "\(memory >> 20)M"]
+            command += [images.kernel, "--initrd", place.userSpace.archive, "--memory", "\(memory >> 20)M"]
             // Past the host's page cache, so that host and guest do not both keep the data, and reads reach the disk.
-            if let disk { command += ["--disk", folder.isInMemory ? disk : "\(disk),direct"] }
+            if let disk { command += ["--disk", place.folder.isInMemory ? disk : "\(disk),direct"] }
             if job.network != nil { command.append("--net=tap:\(ComparedNetwork.tap)") }
             command += ["--cmdline", parameters]
         }
         command.insert(contentsOf: job.network?.launcher ?? [], at: 0)
-        let process = try HostProcess(command, messages: "\(identity).log", interruption: interruption)
+        let process = try place.start(command, messages: "machine\(count).log")
         return Instance(kind: kind, process: process) {
             Files.remove("\(identity).ext4")
         }
@@ -116,7 +109,7 @@ final class MachineEnvironment: ComparedEnvironment {
         if hasSnapshotPoint { size["martlet"] = ["snapshot_point": true] }
         let description: JSONValue = [
             "boot-source": [
-                "kernel_image_path": .string(images.kernel), "initrd_path": .string(userSpace.archive),
+                "kernel_image_path": .string(images.kernel), "initrd_path": .string(place.userSpace.archive),
                 "boot_args": .string(words),
             ],
             "machine-config": .object(size),

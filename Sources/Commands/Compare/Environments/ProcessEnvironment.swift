@@ -4,27 +4,22 @@
 final class ProcessEnvironment: ComparedEnvironment {
     let kind = EnvironmentKind.process
     let provider = "this host's kernel"
-    private let userSpace: UserSpace
-    private let folder: WorkFolder
-    private let interruption: Interruption
+    private let place: Workplace
 
-    init(userSpace: UserSpace, folder: WorkFolder, interruption: Interruption) {
-        self.userSpace = userSpace
-        self.folder = folder
-        self.interruption = interruption
+    init(_ place: Workplace) {
+        self.place = place
     }
 
-    var ownFiles: [(name: String, path: String)] { [("the program", "\(userSpace.programs)/\(UserSpace.subject)")] }
+    var ownFiles: [(name: String, path: String)] {
+        [("the program", "\(place.userSpace.programs)/\(UserSpace.subject)")]
+    }
     var sharedFiles: [(name: String, path: String)] { [] }
 
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
-        let data = "\(folder.path)/process-data"
+        let data = "\(place.folder.path)/process-data"
         if job.needsData { try Files.makeFolder(data) }
-        let process = try HostProcess(
-            (job.network?.launcher ?? []) + job.command(kind, programsIn: userSpace.programs, dataFolder: data),
-            messages: "\(folder.path)/process.log",
-            interruption: interruption
-        )
+        let command = job.command(kind, programsIn: place.userSpace.programs, dataFolder: data)
+        let process = try place.start((job.network?.launcher ?? []) + command, messages: "process.log")
         return Instance(kind: kind, process: process)
     }
 }

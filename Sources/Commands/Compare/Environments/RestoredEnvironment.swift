@@ -28,11 +28,10 @@ final class RestoredEnvironment: ComparedEnvironment {
     func launch(_ job: Job) throws(ComparisonError) -> Instance {
         let snapshot = try snapshot(job)
         count += 1
-        let process = try HostProcess(
+        let process = try machine.place.start(
             [machine.images.monitor, "run", "--escape", "none", "--restore", snapshot]
                 + (job.isOneOfMany ? MachineEnvironment.visibility : []),
-            messages: "\(machine.folder.path)/restored\(count).log",
-            interruption: machine.interruption
+            messages: "restored\(count).log"
         )
         return Instance(kind: kind, process: process)
     }
@@ -41,7 +40,8 @@ final class RestoredEnvironment: ComparedEnvironment {
     private func snapshot(_ job: Job) throws(ComparisonError) -> String {
         let words = job.command(kind, programsIn: "/bin", dataFolder: "/data")
         if let snapshot = snapshots[words] { return snapshot }
-        let snapshot = "\(machine.folder.path)/snapshot\(snapshots.count)"
+        let name = "snapshot\(snapshots.count)"
+        let snapshot = "\(machine.place.folder.path)/\(name)"
         let machines = "\(snapshot).machines"
         let file = "\(snapshot).json"
         let parameters = (machine.images.parameters + ["--", "--point"] + words).joined(separator: " ")
@@ -51,18 +51,16 @@ final class RestoredEnvironment: ComparedEnvironment {
         let command = ["/usr/bin/env", "MARTLET_RUNTIME_DIR=\(machines)", machine.images.monitor]
         let booted = Instance(
             kind: .machine,
-            process: try HostProcess(
+            process: try machine.place.start(
                 command + ["run", "--escape", "none", "--name", Self.name, "--config", file],
-                messages: "\(snapshot).log",
-                interruption: machine.interruption
+                messages: "\(name).log"
             )
         )
         defer { booted.end() }
         try booted.expectLine("point", within: MeasurementContext.interpretedPatience)
-        let save = try HostProcess(
+        let save = try machine.place.start(
             command + ["snapshot", "save", Self.name, snapshot, "--stop"],
-            messages: "\(snapshot).save.log",
-            interruption: machine.interruption
+            messages: "\(name).save.log"
         )
         guard try save.waitForEnd(within: 120).status == 0 else {
             throw .unexpected("the machine was not saved: \(save.lastMessage ?? "nothing says why")")

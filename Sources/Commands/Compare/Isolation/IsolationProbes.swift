@@ -68,7 +68,7 @@ struct IsolationProbes {
 
     private func attempts() throws(ComparisonError) -> [Row] {
         // Without a number the attempt fails, and says so.
-        let disk = (try? FilePath(context.folder.path).stat())?.deviceID
+        let disk = (try? FilePath(context.place.folder.path).stat())?.deviceID
         return try context.rows(Self.plans) { environment throws(ComparisonError) in
             let place: Job.Word = environment.kind == .machine ? "/tmp" : .dataFolder
             let job = Job(

@@ -15,29 +15,23 @@ final class MeasurementContext {
 
     let options: ComparisonOptions
     let host: HostDescription
-    let folder: WorkFolder
+    let place: Workplace
     private(set) var environments: [EnvironmentKind: any ComparedEnvironment] = [:]
     private var problems: [EnvironmentKind: String] = [:]
     var heading = ""
     /// The environments of the topic that is measured.
     private var kinds = EnvironmentKind.allCases
-    private let userSpace: UserSpace
-    private let interruption: Interruption
     private let progress: (String) -> Void
 
     init(
         options: ComparisonOptions,
         host: HostDescription,
-        folder: WorkFolder,
-        userSpace: UserSpace,
-        interruption: Interruption,
+        place: Workplace,
         progress: @escaping (String) -> Void
     ) {
         self.options = options
         self.host = host
-        self.folder = folder
-        self.userSpace = userSpace
-        self.interruption = interruption
+        self.place = place
         self.progress = progress
     }
 
@@ -56,7 +50,7 @@ final class MeasurementContext {
 
     /// Makes a network for one instance of each environment.
     func makeNetwork() throws(ComparisonError) -> ComparedNetwork {
-        try ComparedNetwork(userSpace: userSpace, folder: folder, interruption: interruption)
+        try ComparedNetwork(place)
     }
 
     var columns: [ComparisonResult.Column] {
@@ -121,7 +115,6 @@ final class MeasurementContext {
         }
     }
 
-    /// Measures a topic.
     func section(_ topic: Topic) throws(ComparisonError) -> Section {
         kinds = EnvironmentKind.allCases.filter { $0 != .restored || topic.comparesRestoredMachines }
         return switch topic {

@@ -8,16 +8,16 @@ struct TimedWork {
     private struct Kind {
         let name: String
         let plan: MeasurementContext.Plan
+
+        init(_ name: String, _ title: String, _ unit: Unit = .seconds) {
+            self.name = name
+            plan = .init(title: title, unit: unit, involvesGuestKernel: true, largerIsBetter: unit == .bytesPerSecond)
+        }
     }
 
     /// User-mode work.
     func processor() throws(ComparisonError) -> Section {
-        let kinds = [
-            Kind(
-                name: "cpu",
-                plan: .init(title: "fifty million steps of arithmetic", unit: .seconds, involvesGuestKernel: true)
-            )
-        ]
+        let kinds = [Kind("cpu", "fifty million steps of arithmetic")]
         return Section(
             topic: .cpu,
             explanation: """
@@ -29,18 +29,11 @@ struct TimedWork {
         )
     }
 
-    /// Calls into the kernel.
     func systemCalls() throws(ComparisonError) -> Section {
         let kinds = [
-            Kind(name: "getppid", plan: .init(title: "getppid", unit: .seconds, involvesGuestKernel: true)),
-            Kind(
-                name: "open",
-                plan: .init(title: "open and close a folder", unit: .seconds, involvesGuestKernel: true)
-            ),
-            Kind(
-                name: "fork",
-                plan: .init(title: "start a process and wait for it", unit: .seconds, involvesGuestKernel: true)
-            ),
+            Kind("getppid", "getppid"),
+            Kind("open", "open and close a folder"),
+            Kind("fork", "start a process and wait for it"),
         ]
         return Section(
             topic: .syscalls,
@@ -52,31 +45,11 @@ struct TimedWork {
         )
     }
 
-    /// Files.
     func disk() throws(ComparisonError) -> Section {
         let kinds = [
-            Kind(
-                name: "fsync",
-                plan: .init(title: "write 4 KiB and fdatasync", unit: .seconds, involvesGuestKernel: true)
-            ),
-            Kind(
-                name: "write",
-                plan: .init(
-                    title: "write and fsync, in sequence",
-                    unit: .bytesPerSecond,
-                    involvesGuestKernel: true,
-                    largerIsBetter: true
-                )
-            ),
-            Kind(
-                name: "read",
-                plan: .init(
-                    title: "read, in sequence",
-                    unit: .bytesPerSecond,
-                    involvesGuestKernel: true,
-                    largerIsBetter: true
-                )
-            ),
+            Kind("fsync", "write 4 KiB and fdatasync"),
+            Kind("write", "write and fsync, in sequence", .bytesPerSecond),
+            Kind("read", "read, in sequence", .bytesPerSecond),
         ]
         return Section(
             topic: .disk,
@@ -91,14 +64,11 @@ struct TimedWork {
 
     /// TCP to a server of the host.
     func network() throws(ComparisonError) -> Section {
-        func plan(_ title: String, _ unit: Unit) -> MeasurementContext.Plan {
-            .init(title: title, unit: unit, involvesGuestKernel: true, largerIsBetter: unit == .bytesPerSecond)
-        }
         let kinds = [
-            Kind(name: "connect", plan: plan("connect, and get a byte", .seconds)),
-            Kind(name: "request", plan: plan("send 64 bytes and get them back", .seconds)),
-            Kind(name: "send", plan: plan("send in sequence", .bytesPerSecond)),
-            Kind(name: "receive", plan: plan("receive in sequence", .bytesPerSecond)),
+            Kind("connect", "connect, and get a byte"),
+            Kind("request", "send 64 bytes and get them back"),
+            Kind("send", "send in sequence", .bytesPerSecond),
+            Kind("receive", "receive in sequence", .bytesPerSecond),
         ]
         return Section(
             topic: .network,

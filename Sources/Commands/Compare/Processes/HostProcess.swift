@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCompare
 import Glibc
 import Host
 import SystemPackage
@@ -56,32 +55,20 @@ final class HostProcess {
         self.command = command
         self.messages = messages
         self.interruption = interruption
-        var ends: [CInt] = [-1, -1]
-        try checked("making a pipe", unsafe ccompare_pipe(&ends))
-        let childInput = OwnedDescriptor(adopting: ends[0])
-        input = OwnedDescriptor(adopting: ends[1])
-        try checked("making a pipe", unsafe ccompare_pipe(&ends))
-        output = OwnedDescriptor(adopting: ends[0])
-        let childOutput = OwnedDescriptor(adopting: ends[1])
-        let log: OwnedDescriptor
         do throws(Errno) {
-            log = try OwnedDescriptor(opening: FilePath(hostText: messages), O_WRONLY | O_CREAT | O_APPEND)
+            let (inputEnds, outputEnds) = (try OwnedDescriptor.makePipe(), try OwnedDescriptor.makePipe())
+            let childInput = OwnedDescriptor(adopting: inputEnds.reading)
+            input = OwnedDescriptor(adopting: inputEnds.writing)
+            output = OwnedDescriptor(adopting: outputEnds.reading)
+            let childOutput = OwnedDescriptor(adopting: outputEnds.writing)
+            let log = try OwnedDescriptor(opening: FilePath(hostText: messages), O_WRONLY | O_CREAT | O_APPEND)
+            var launch = ProcessLaunch(FilePath(command[0]), arguments: Array(command.dropFirst()))
+            launch.descriptors = [childInput.borrowed, childOutput.borrowed, log.borrowed]
+            launch.endsWithThisThread = true
+            launch.hiddenMount = withoutCGroup2 ? "/sys/fs/cgroup/unified" : nil
+            started = .now
+            process = try launch.start()
         } catch {
-            throw .system(operation: "opening \(messages)", errno: error)
-        }
-        var arguments = unsafe command.map { unsafe strdup($0) } + [nil]
-        defer { unsafe arguments.forEach { unsafe free($0) } }
-        started = .now
-        let descriptors = [childInput.rawValue, childOutput.rawValue, log.rawValue]
-        let result = unsafe ccompare_spawn(command[0], &arguments, descriptors, withoutCGroup2)
-        do throws(Errno) {
-            guard result > 0 else { throw Errno(rawValue: -result) }
-            process = try RunningProcess(id: result)
-        } catch {
-            if result > 0 {
-                Glibc.kill(result, SIGKILL)
-                waitpid(result, nil, 0)
-            }
             throw .system(operation: "starting \(command[0])", errno: error)
         }
     }
@@ -132,7 +119,6 @@ final class HostProcess {
         }
     }
 
-    /// Takes what is there.
     private func receive() {
         let bytes = (try? output.borrowed.readSome(limit: 1 << 16)) ?? []
         let time = Moment.now

@@ -1,9 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCompare
 import Glibc
 import Host
 import SystemPackage
+
+/// The means that all environments of a comparison share.
+struct Workplace {
+    let userSpace: UserSpace
+    let folder: WorkFolder
+    /// Ends every wait.
+    let interruption: Interruption
+
+    /// Starts a program whose messages go to a file of the folder.
+    func start(
+        _ command: [String],
+        messages name: String,
+        withoutCGroup2: Bool = false
+    ) throws(ComparisonError) -> HostProcess {
+        try HostProcess(
+            command,
+            messages: "\(folder.path)/\(name)",
+            withoutCGroup2: withoutCGroup2,
+            interruption: interruption
+        )
+    }
+}
 
 /// The folder of one comparison: everything that it writes is in it, and it is gone in the end.
 final class WorkFolder {

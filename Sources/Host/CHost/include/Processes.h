@@ -20,6 +20,9 @@ void chost_restore_broken_pipes(void);
 /// Indicates whether `chost_ignore_broken_pipes` found SIGPIPE ignored: by whoever started this process.
 int chost_broken_pipes_were_ignored(void);
 
+/// A pipe whose ends are closed on exec: [0] to read from, [1] to write to.
+int chost_pipe(int *ends);
+
 struct chost_launch {
     const char *_Nonnull program;
     /// Both end with NULL.
@@ -34,6 +37,10 @@ struct chost_launch {
     const char *_Nullable folder;
     /// Namespaces that the child has to itself: see chost_jail_namespaces.
     int namespaces;
+    /// The id of this process for a child that leads a process group and gets SIGKILL when the calling thread ends; 0 for others.
+    pid_t ends_with;
+    /// A mount that the child does not have, in a mount namespace of its own; NULL for none. Without the right to that, it has it.
+    const char *_Nullable hidden_mount;
 };
 
 /// Starts a program with no signal blocked or ignored.

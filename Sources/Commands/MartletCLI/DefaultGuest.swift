@@ -81,11 +81,6 @@ struct DefaultGuest {
     /// The parameters in a file of one line, if there is one.
     private static func parameters(in path: FilePath) throws -> [String] {
         guard path.allows(R_OK) else { return [] }
-        let file = try FileDescriptor.open(path, .readOnly)
-        return try file.closeAfter {
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.read(into: $0) }
-            return String(decoding: buffer.prefix(count), as: UTF8.self).split { $0.isWhitespace }.map(String.init)
-        }
+        return try FileContents.text(of: path, limit: 4096).split { $0.isWhitespace }.map(String.init)
     }
 }

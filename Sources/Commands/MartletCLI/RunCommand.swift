@@ -169,11 +169,7 @@ struct RunCommand: ParsableCommand {
         // With a kernel that the file, or the default guest, gives later.
         var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: kernel ?? "kernel"))
         apply(to: &configuration)
-        do throws(MachineError) {
-            try configuration.validateForHost()
-        } catch {
-            throw ValidationError(Self.inTermsOfOptions(error))
-        }
+        try Self.validate(configuration)
     }
 
     mutating func run() throws {
@@ -246,7 +242,6 @@ struct RunCommand: ParsableCommand {
         return (configuration, disk)
     }
 
-    /// Applies the options.
     private func apply(to configuration: inout MachineConfiguration) {
         if let kernel {
             configuration.bootSource = configuration.bootSource ?? BootSource(kernelPath: kernel)
@@ -278,8 +273,17 @@ struct RunCommand: ParsableCommand {
         }
     }
 
+    /// Checks a description, and names options in errors.
+    static func validate(_ configuration: MachineConfiguration) throws {
+        do throws(MachineError) {
+            try configuration.validateForHost()
+        } catch {
+            throw ValidationError(inTermsOfOptions(error))
+        }
+    }
+
     /// The names of options in place of the names that their fields have in a file.
-    static func inTermsOfOptions(_ error: MachineError) -> String {
+    private static func inTermsOfOptions(_ error: MachineError) -> String {
         guard case .configuration(let error) = error else { return "\(error)" }
         let options = [
             "machine-config.vcpu_count": "--cpus", "machine-config.mem_size_mib": "--memory",

@@ -234,7 +234,7 @@ struct SnapshotListCommand: ParsableCommand {
             let size = "\((entry.byteCount + (1 << 20) - 1) >> 20) MiB"
             table.append(entry.path.string, RunCommand.age(seconds: Int64(time(nil)) - entry.time), size)
         }
-        print(table.description)
+        printAnswer(table)
     }
 }
 
@@ -254,7 +254,7 @@ struct SnapshotPruneCommand: ParsableCommand {
     }
 
     func run() throws {
-        for entry in ReadySnapshots.all.flatMap({ $0.prune(keeping: keep) }) { print(entry.path.string) }
+        for entry in ReadySnapshots.all.flatMap({ $0.prune(keeping: keep) }) { printAnswer(entry.path.string) }
     }
 }
 

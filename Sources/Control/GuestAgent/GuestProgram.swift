@@ -22,7 +22,9 @@ package struct GuestProgram: Hashable, Sendable {
         package var otherGroups: [UInt32] = []
         package var umask: UInt32?
 
-        package init() {}
+        package init(id: UInt32 = 0, group: UInt32 = 0, otherGroups: [UInt32] = []) {
+            (self.id, self.group, self.otherGroups) = (id, group, otherGroups)
+        }
     }
 
     /// Sets of capabilities, bit n for capability n of capabilities(7).

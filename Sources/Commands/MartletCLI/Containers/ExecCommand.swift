@@ -55,14 +55,9 @@ struct ExecCommand: ParsableCommand {
         program.hasTerminal = options.tty
         if let user = options.user {
             let numbers = user.split(separator: ":").compactMap { UInt32($0) }
-            var value = GuestProgram.User()
-            value.id = numbers.first ?? 0
-            value.group = numbers.last ?? 0
-            program.user = value
+            program.user = GuestProgram.User(id: numbers.first ?? 0, group: numbers.last ?? 0)
         } else if let main {
-            var value = GuestProgram.User()
-            (value.id, value.group) = (main.user, main.group)
-            program.user = value
+            program.user = GuestProgram.User(id: main.user, group: main.group)
         }
         if main != nil { program.capabilities = ContainerDefaults.capabilities(of: program.user?.id ?? 0) }
         throw try Self.run(input: options.input) {

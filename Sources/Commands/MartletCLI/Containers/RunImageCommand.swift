@@ -138,11 +138,7 @@ struct RunImageCommand: ParsableCommand {
         guard memory.byteCount % (1 << 20) == 0 else { throw ValidationError("--memory takes whole MiB.") }
         var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "kernel"))
         describe(&configuration)
-        do throws(MachineError) {
-            try configuration.validateForHost()
-        } catch {
-            throw ValidationError(RunCommand.inTermsOfOptions(error))
-        }
+        try RunCommand.validate(configuration)
     }
 
     mutating func run() throws {
@@ -268,9 +264,7 @@ struct RunImageCommand: ParsableCommand {
         var program = GuestProgram(start + rest)
         guard !program.arguments.isEmpty else { throw ImageError("the image names no program: name one after it") }
         let user = try image.users.user(options.user ?? defaults.user)
-        var identity = GuestProgram.User()
-        (identity.id, identity.group, identity.otherGroups) = (user.id, user.group, user.otherGroups)
-        program.user = identity
+        program.user = GuestProgram.User(id: user.id, group: user.group, otherGroups: user.otherGroups)
         program.capabilities = ContainerDefaults.capabilities(of: user.id)
         program.environment = [ContainerDefaults.path, "HOSTNAME=\(hostname)", "HOME=\(user.home)"]
             .merging(options.terminalType)

@@ -63,7 +63,7 @@ final class ConsoleClient {
         }
         defer { Terminal.restore() }
         connection.socket.setBlocking(false)
-        show(connection.received[...])
+        show(connection.received)
         while end == nil { step() }
         if let failure {
             Terminal.restore()
@@ -95,33 +95,27 @@ final class ConsoleClient {
 
     private func step() {
         let wantsInput = isInputOpen && unsent.count < Self.sendLimit
-        var socketEvents = POLLIN
-        if !unsent.isEmpty { socketEvents |= POLLOUT }
-        var polled = [
-            pollfd(fd: connection.socket.descriptor.rawValue, events: Int16(socketEvents), revents: 0),
-            // A negative descriptor is one that poll leaves out.
-            pollfd(fd: wantsInput ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
-        ]
-        guard unsafe poll(&polled, 2, -1) >= 0 else { return }
-        if polled[0].revents & Int16(POLLOUT) != 0 { send() }
-        if polled[1].revents != 0 { readInput() }
-        if polled[0].revents & ~Int16(POLLOUT) != 0 { receive() }
+        let events = Poll.wait(for: [
+            (connection.socket.descriptor, unsent.isEmpty ? .readable : [.readable, .writable]),
+            (wantsInput ? .standardInput : nil, .readable),
+        ])
+        if events[0].contains(.writable) { send() }
+        if !events[1].isEmpty { readInput() }
+        if !events[0].subtracting(.writable).isEmpty { receive() }
     }
 
     // MARK: - From the guest
 
     private func receive() {
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let socket = connection.socket.descriptor.rawValue
-        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(socket, $0.baseAddress, $0.count) }
-        if count > 0 {
-            show(buffer.prefix(count))
-        } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
-            end = end ?? .closed
+        do throws(Errno) {
+            let bytes = try connection.socket.descriptor.readSome(limit: 1 << 16)
+            if bytes.isEmpty { end = end ?? .closed } else { show(bytes) }
+        } catch {
+            if error != .wouldBlock { end = end ?? .closed }
         }
     }
 
-    private func show(_ bytes: ArraySlice<UInt8>) {
+    private func show(_ bytes: [UInt8]) {
         do throws(StandardOutput.Failure) {
             try StandardOutput.write(bytes)
         } catch {
@@ -133,16 +127,19 @@ final class ConsoleClient {
     // MARK: - To the guest
 
     private func readInput() {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(STDIN_FILENO, $0.baseAddress, $0.count) }
-        guard count > 0 else {
-            if count < 0, errno == EINTR || errno == EAGAIN { return }
+        var bytes: [UInt8] = []
+        do throws(Errno) {
+            bytes = try FileDescriptor.standardInput.readSome(limit: 4096)
+        } catch {
+            if error == .wouldBlock { return }
+        }
+        guard !bytes.isEmpty else {
             isInputOpen = false
             // A terminal has no end: it is gone.
             if !isPlain, filter.prefix != nil || Terminal.isTerminal(.standardInput) { end = .detached }
             return send()
         }
-        for byte in buffer.prefix(count) {
+        for byte in bytes {
             switch filter.process(byte) {
             case .byte(let byte): if connection.isTyping { unsent.append(byte) }
             case .command(let command): carryOut(command)
@@ -155,16 +152,12 @@ final class ConsoleClient {
     private func send() {
         guard !unsent.isEmpty else {
             // The program's input ends with this one.
-            if isPlain, !isInputOpen { shutdown(connection.socket.descriptor.rawValue, CInt(SHUT_WR)) }
+            if isPlain, !isInputOpen { connection.socket.finishSending() }
             return
         }
-        let count = unsafe unsent.withUnsafeBytes { bytes in
-            let socket = connection.socket.descriptor.rawValue
-            return unsafe Glibc.send(socket, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
-        }
-        if count > 0 { unsent.removeFirst(count) }
-        if unsent.isEmpty, !isInputOpen { send() }
         // Input that the machine no longer takes shows when the console's end is read.
+        unsent.removeFirst((try? connection.socket.send(unsent[...])) ?? 0)
+        if unsent.isEmpty, !isInputOpen { send() }
     }
 
     private func carryOut(_ command: ConsoleCommand) {

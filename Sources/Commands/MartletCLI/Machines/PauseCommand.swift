@@ -15,9 +15,16 @@ struct PauseCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        let client = try machine.client()
+        try machine.change(to: "Paused")
+    }
+}
+
+extension MachineArgument {
+    /// Pauses or resumes the machine.
+    fileprivate func change(to state: JSONValue) throws {
+        let client = try client()
         try client.checkPresence()
-        try client.request("PATCH", "/vm", ["state": "Paused"], until: .after(.seconds(10)))
+        try client.request("PATCH", "/vm", ["state": state], until: .after(.seconds(10)))
     }
 }
 
@@ -31,8 +38,6 @@ struct ResumeCommand: ParsableCommand {
     @OptionGroup var machine: MachineArgument
 
     func run() throws {
-        let client = try machine.client()
-        try client.checkPresence()
-        try client.request("PATCH", "/vm", ["state": "Resumed"], until: .after(.seconds(10)))
+        try machine.change(to: "Resumed")
     }
 }

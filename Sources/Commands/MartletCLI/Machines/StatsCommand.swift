@@ -20,55 +20,31 @@ struct StatsCommand: ParsableCommand {
     func run() throws {
         let stats = try machine.client().request("GET", "/martlet/stats", until: .after(.seconds(2)))
         if json { return printAnswer(stats.prettyText) }
-        var vcpus = TextTable("VCPU", "IO IN", "IO OUT", "MMIO READ", "MMIO WRITE", "EMULATION", "KICK", "OTHER")
-        for (index, vcpu) in stats["vcpus"].elements.enumerated() {
-            func count(_ name: String) -> String { Self.text(vcpu["exits"][name]) }
-            vcpus.append(
-                "\(index)",
-                count("io_in"),
-                count("io_out"),
-                count("mmio_read"),
-                count("mmio_write"),
-                count("emulation"),
-                count("kick"),
-                count("other")
-            )
-        }
-        printAnswer(vcpus)
-        let drives = stats["drives"].elements
-        if !drives.isEmpty {
-            var table = TextTable("DISK", "READS", "WRITES", "FLUSHES", "BYTES READ", "BYTES WRITTEN", "FAILURES")
-            for drive in drives {
-                table.append(
-                    drive["drive_id"].string ?? "",
-                    Self.text(drive["reads"]),
-                    Self.text(drive["writes"]),
-                    Self.text(drive["flushes"]),
-                    Self.text(drive["bytes_read"]),
-                    Self.text(drive["bytes_written"]),
-                    Self.text(drive["failures"])
-                )
-            }
-            printAnswer("\n\(table)")
-        }
-        let interfaces = stats["network_interfaces"].elements
-        if !interfaces.isEmpty {
-            var table = TextTable("NETWORK", "FRAMES IN", "BYTES IN", "FRAMES OUT", "BYTES OUT", "FAILURES")
-            for interface in interfaces {
-                table.append(
-                    interface["iface_id"].string ?? "",
-                    Self.text(interface["rx_packets_count"]),
-                    Self.text(interface["rx_bytes_count"]),
-                    Self.text(interface["tx_packets_count"]),
-                    Self.text(interface["tx_bytes_count"]),
-                    Self.text(interface["tx_fails"])
-                )
-            }
-            printAnswer("\n\(table)")
-        }
+        let vcpus = stats["vcpus"].elements.enumerated().map { ("\($0)", $1["exits"]) }
+        show(
+            vcpus,
+            [
+                "VCPU": "", "IO IN": "io_in", "IO OUT": "io_out", "MMIO READ": "mmio_read", "MMIO WRITE": "mmio_write",
+                "EMULATION": "emulation", "KICK": "kick", "OTHER": "other",
+            ]
+        )
+        show(
+            stats["drives"].elements.map { ($0["drive_id"].string ?? "", $0) },
+            [
+                "DISK": "", "READS": "reads", "WRITES": "writes", "FLUSHES": "flushes", "BYTES READ": "bytes_read",
+                "BYTES WRITTEN": "bytes_written", "FAILURES": "failures",
+            ]
+        )
+        show(
+            stats["network_interfaces"].elements.map { ($0["iface_id"].string ?? "", $0) },
+            [
+                "NETWORK": "", "FRAMES IN": "rx_packets_count", "BYTES IN": "rx_bytes_count",
+                "FRAMES OUT": "tx_packets_count", "BYTES OUT": "tx_bytes_count", "FAILURES": "tx_fails",
+            ]
+        )
         if case .object = stats["vsock"] {
             printAnswer(
-                "\nvsock: \(Self.text(stats["vsock"]["conns_added"])) connections, "
+                "vsock: \(Self.text(stats["vsock"]["conns_added"])) connections, "
                     + "\(Self.text(stats["vsock"]["rx_bytes_count"])) bytes in, "
                     + "\(Self.text(stats["vsock"]["tx_bytes_count"])) bytes out"
             )
@@ -76,11 +52,21 @@ struct StatsCommand: ParsableCommand {
         func mebibytes(_ value: JSONValue) -> String {
             value.integer.map { "\($0 >> 20).\(($0 & 0xfffff) * 10 >> 20) MiB" } ?? "unknown"
         }
-        printAnswer("\nconsole: \(Self.text(stats["console"]["bytes_sent"])) bytes sent")
+        printAnswer("console: \(Self.text(stats["console"]["bytes_sent"])) bytes sent")
         printAnswer(
             "memory: \(mebibytes(stats["memory"]["guest_resident_bytes"])) of the guest's are resident, "
                 + "\(mebibytes(stats["memory"]["overhead_bytes"])) of the process beside it"
         )
+    }
+
+    /// Prints a table of devices of a kind, if there is any; each column is a field, the first one the name.
+    private func show(_ devices: [(name: String, fields: JSONValue)], _ columns: KeyValuePairs<String, String>) {
+        guard !devices.isEmpty else { return }
+        var table = TextTable(columns.map(\.key))
+        for (name, fields) in devices {
+            table.append([name] + columns.dropFirst().map { Self.text(fields[$0.value]) })
+        }
+        printAnswer("\(table)\n")
     }
 
     private static func text(_ value: JSONValue) -> String {

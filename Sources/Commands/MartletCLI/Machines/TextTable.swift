@@ -4,8 +4,16 @@
 struct TextTable: CustomStringConvertible {
     private var rows: [[String]]
 
-    init(_ headings: String...) {
+    init(_ headings: [String]) {
         rows = [headings]
+    }
+
+    init(_ headings: String...) {
+        self.init(headings)
+    }
+
+    mutating func append(_ row: [String]) {
+        rows.append(row)
     }
 
     mutating func append(_ row: String...) {

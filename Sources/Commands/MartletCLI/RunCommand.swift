@@ -182,11 +182,7 @@ struct RunCommand: ParsableCommand {
 
     /// Runs the machine in this process.
     ///
-    /// - Parameters:
-    ///   - start: The beginning of the machine.
-    ///   - prepare: Called when the machine is made, just before its guest runs.
-    /// - Returns: The exit status.
-    /// - Throws: The reason why it cannot start.
+    /// `prepare` is called when the machine is made, just before its guest runs.
     func runHere(
         _ start: MachineStart,
         prepare: (@Sendable (VirtualMachine) -> Void)? = nil

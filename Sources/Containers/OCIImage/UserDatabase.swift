@@ -47,14 +47,11 @@ package struct UserDatabase: Hashable, Sendable {
     }
 
     private static func contents(of path: String, in root: FilePath) -> String {
-        let folder = unsafe root.withPlatformString { unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard folder >= 0 else { return "" }
-        let owned = OwnedDescriptor(adopting: folder)
-        let raw = unsafe ccontainers_open_in_root(owned.rawValue, path.hostCString, O_RDONLY | O_NONBLOCK)
+        guard let folder = try? OwnedDescriptor(openingFolder: root) else { return "" }
+        let raw = unsafe ccontainers_open_in_root(folder.rawValue, path.hostCString, O_RDONLY | O_NONBLOCK)
         guard raw >= 0 else { return "" }
         let file = OwnedDescriptor(adopting: raw)
-        let own = FilePath("/proc/self/fd/\(file.rawValue)")
-        return (try? FileContents.bytes(of: own, limit: limit)).map { String(hostBytes: $0) } ?? ""
+        return (try? FileContents.bytes(of: file.borrowed, limit: limit)).map { String(hostBytes: $0) } ?? ""
     }
 
     /// Finds a user as images and `-u` name them: `name`, `id`, `name:group`, `id:id`.

@@ -32,7 +32,6 @@ package struct ImageCache: Sendable {
 
     /// The folder of an entry, marked as used now.
     ///
-    /// - Parameter key: The digest of its contents.
     /// - Returns: `nil` where it must be made.
     package func entry(_ key: String) -> FilePath? {
         let path = self.path(key)
@@ -54,20 +53,17 @@ package struct ImageCache: Sendable {
         defer { withExtendedLifetime(draft) {} }
         try fill(draft.path)
         let path = path(key)
-        let result = unsafe draft.path.withPlatformString { from in
-            unsafe path.withPlatformString { unsafe rename(from, $0) }
-        }
-        // Not empty: another process has made the same.
-        guard result == 0 || errno == ENOTEMPTY || errno == EEXIST else {
-            throw RootImageError("cannot name \(path): \(Errno(rawValue: errno))")
+        do throws(Errno) { try draft.path.rename(to: path) } catch {
+            // Not empty: another process has made the same.
+            guard [ENOTEMPTY, EEXIST].contains(error.rawValue) else {
+                throw RootImageError("cannot name \(path): \(error)")
+            }
         }
         removeOldest(but: path)
         return path
     }
 
     /// Makes an empty folder for work in progress.
-    ///
-    /// - Throws: `RootImageError`.
     package func makeDraft() throws(RootImageError) -> DraftFolder {
         do throws(Errno) {
             return try DraftFolder(in: folder, prefix: ".draft-")
@@ -122,12 +118,7 @@ package struct ImageCache: Sendable {
         let name = entry.lastComponent?.string ?? ""
         guard unsafe draft.withPlatformString({ draft in unsafe name.withCString { unsafe symlink($0, draft) } }) == 0
         else { return }
-        let path = path(key)
-        withExtendedLifetime(folder) {
-            unsafe draft.withPlatformString { draft in
-                _ = unsafe path.withPlatformString { unsafe rename(draft, $0) }
-            }
-        }
+        withExtendedLifetime(folder) { try? draft.rename(to: path(key)) }
     }
 
     // MARK: - What containers use
@@ -136,7 +127,6 @@ package struct ImageCache: Sendable {
     ///
     /// A folder that an engine has mounted is known by its layers; the files of any other one are looked at.
     ///
-    /// - Parameter folder: A root file system.
     /// - Returns: The ext4 file.
     /// - Throws: `RootImageError`.
     package func base(of folder: FilePath) throws -> FilePath {

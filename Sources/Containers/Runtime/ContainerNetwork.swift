@@ -16,9 +16,7 @@ enum ContainerNetwork {
 
     /// Ties the interfaces of a container that has been created and not started.
     ///
-    /// - Parameter process: Its process.
     /// - Returns: A description of each; none where the container has the loopback interface alone.
-    /// - Throws: `RuntimeProblem`.
     static func tie(of process: pid_t) throws(RuntimeProblem) -> [JSONValue] {
         let own = try openNamespace("/proc/thread-self/ns/net")
         let other = try openNamespace("/proc/\(process)/ns/net")
@@ -139,11 +137,9 @@ enum ContainerNetwork {
     // MARK: - Namespaces
 
     private static func openNamespace(_ path: String) throws(RuntimeProblem) -> OwnedDescriptor {
-        let raw = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard raw >= 0 else {
-            throw RuntimeProblem("cannot open the container's network namespace \(path): \(Errno(rawValue: errno))")
+        do throws(Errno) { return try OwnedDescriptor(opening: FilePath(hostText: path), O_RDONLY) } catch {
+            throw RuntimeProblem("cannot open the container's network namespace \(path): \(error)")
         }
-        return OwnedDescriptor(adopting: raw)
     }
 
     private static func number(of namespace: borrowing OwnedDescriptor) throws(RuntimeProblem) -> UInt {

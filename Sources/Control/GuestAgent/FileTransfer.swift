@@ -38,12 +38,7 @@ enum FileTransfer {
 
     /// Sends a file, or a folder with all files, links and folders in it; sockets, pipes and devices are left out.
     ///
-    /// - Parameters:
-    ///   - path: The file or folder.
-    ///   - budget: What may be sent.
-    ///   - links: The links that are followed: none, the path itself where it is one, or all.
-    ///   - send: Takes each message.
-    /// - Throws: `AgentError.host`.
+    /// `links` are those that are followed: none, the path itself where it is one, or all.
     static func send(
         _ path: FilePath,
         within budget: inout Budget,
@@ -148,11 +143,9 @@ extension FileTransfer {
                 name = target.lastComponent.map { "\($0)" } ?? name
                 folder = target.parent
             }
-            let raw = unsafe folder.withPlatformString {
-                unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            do throws(Errno) { root = try OwnedDescriptor(openingFolder: folder) } catch {
+                throw .host("cannot open \(folder): \(error)")
             }
-            guard raw >= 0 else { throw .host("cannot open \(folder): \(Errno(rawValue: errno))") }
-            root = OwnedDescriptor(adopting: raw)
             self.name = name
         }
 

@@ -60,10 +60,6 @@ package struct DraftFile: ~Copyable, Sendable {
         }
         guard isDurable else { return }
         // The name is as durable as the bytes, as far as the file system can do that.
-        let parent = unsafe path.parent.withPlatformString {
-            unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        }
-        guard parent >= 0 else { return }
-        _ = fsync(OwnedDescriptor(adopting: parent).rawValue)
+        if let parent = try? OwnedDescriptor(openingFolder: path.parent) { _ = fsync(parent.rawValue) }
     }
 }

@@ -41,6 +41,14 @@ extension FilePath {
     package func removeFile() {
         _ = unsafe withPlatformString { unsafe unlink($0) }
     }
+
+    /// Gives the file or folder another name, in place of a file or an empty folder that has it.
+    package func rename(to other: FilePath) throws(Errno) {
+        let result = unsafe withPlatformString { from in
+            unsafe other.withPlatformString { unsafe Glibc.rename(from, $0) }
+        }
+        guard result == 0 else { throw Errno(rawValue: errno) }
+    }
 }
 
 extension DeviceID {

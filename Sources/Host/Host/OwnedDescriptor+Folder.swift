@@ -5,16 +5,8 @@ package import SystemPackage
 
 extension OwnedDescriptor {
     /// Opens a folder.
-    ///
-    /// - Parameters:
-    ///   - path: The folder's path.
-    ///   - followsLinks: Whether the path may be a symbolic link to a folder.
-    /// - Throws: `Errno`.
     package init(openingFolder path: FilePath, followsLinks: Bool = true) throws(Errno) {
-        let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followsLinks ? 0 : O_NOFOLLOW)
-        let descriptor = unsafe path.withPlatformString { unsafe open($0, flags) }
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        self.init(adopting: descriptor)
+        try self.init(opening: path, O_RDONLY | O_DIRECTORY | (followsLinks ? 0 : O_NOFOLLOW))
     }
 
     /// Opens a folder in another one, but not through a symbolic link.

@@ -14,8 +14,7 @@ package enum ProcessStart {
     ///
     /// Signals that are ignored stay ignored: see `SignalWatch`.
     package static func prepare() throws(Errno) {
-        let result = chost_open_standard_descriptors()
-        guard result == 0 else { throw Errno(rawValue: -result) }
+        _ = try hostCall { chost_open_standard_descriptors() }
         chost_ignore_broken_pipes()
         chost_share_heap()
     }

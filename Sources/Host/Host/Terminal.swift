@@ -6,7 +6,6 @@ package import SystemPackage
 
 /// The terminal that this process runs on.
 package enum Terminal {
-    /// Returns whether `file` is a terminal.
     package static func isTerminal(_ file: FileDescriptor) -> Bool {
         isatty(file.rawValue) == 1
     }
@@ -30,8 +29,7 @@ package enum Terminal {
 
     /// Passes every key through unread from now on, until `restore` or the end of the process, however it ends.
     package static func enterRawMode(_ file: FileDescriptor) throws(Errno) {
-        let result = chost_terminal_enter_raw(file.rawValue)
-        guard result == 0 else { throw Errno(rawValue: -result) }
+        _ = try hostCall { chost_terminal_enter_raw(file.rawValue) }
     }
 
     /// Puts the terminal back as it was; nothing where it is not in raw mode.

@@ -72,10 +72,7 @@ package struct ConsoleLog: ~Copyable, Sendable {
     }
 
     private mutating func rotate() throws(Errno) {
-        let result = unsafe path.withPlatformString { from in
-            unsafe olderPath.withPlatformString { unsafe rename(from, $0) }
-        }
-        guard result == 0 else { throw Errno(rawValue: errno) }
+        try path.rename(to: olderPath)
         file = try Self.create(path)
         byteCount = 0
     }

@@ -11,10 +11,7 @@ package import SystemPackage
 package enum SnapshotRemoval {
     /// Removes the remains of interrupted saves to a path.
     ///
-    /// - Parameters:
-    ///   - parent: The folder that the path is in.
-    ///   - prefix: The beginning of their names, before six characters.
-    ///   - empty: Removes the contents of one of them.
+    /// `prefix` is the beginning of their names, before six characters; `empty` removes the contents of one of them.
     static func removeAbandoned(
         in parent: FilePath,
         prefix: String,
@@ -25,11 +22,6 @@ package enum SnapshotRemoval {
     }
 
     /// Removes folders of this user's that no process has locked: the one that is still being written has its lock taken.
-    ///
-    /// - Parameters:
-    ///   - parent: The folder that they are in.
-    ///   - isMeant: Tells by its name whether a folder is meant.
-    ///   - empty: Removes the contents of one of them.
     static func removeAbandoned(
         in parent: borrowing OwnedDescriptor,
         where isMeant: (String) -> Bool,
@@ -42,23 +34,13 @@ package enum SnapshotRemoval {
     }
 
     /// Removes a snapshot so that whatever interrupts this leaves it whole, or something that the next save removes.
-    ///
-    /// - Parameter path: The snapshot.
-    /// - Throws: `notASnapshot`, `file`.
     package static func removeWhole(_ path: FilePath) throws(SnapshotError) {
         try check(path)
         do throws(Errno) {
             let partial = try LockedFolder(prefix: FilePath(hostText: path.hostText + ".partial-"))
             // The empty folder of that name goes.
-            let result = unsafe path.withPlatformString { from in
-                unsafe partial.path.withPlatformString { unsafe rename(from, $0) }
-            }
-            guard result == 0 else {
-                let error = Errno(rawValue: errno)
-                remove(partial.path)
-                throw error
-            }
-            remove(partial.path)
+            defer { remove(partial.path) }
+            try path.rename(to: partial.path)
         } catch {
             throw .file(operation: "remove", path, error)
         }
@@ -66,7 +48,6 @@ package enum SnapshotRemoval {
 
     /// Makes sure that a path is a snapshot's and that nothing else is in the folder, before it is removed or replaced.
     ///
-    /// - Parameter path: The folder.
     /// - Throws: `notASnapshot` for a folder with other files, whose owner would miss them, and for a symbolic link.
     static func check(_ path: FilePath) throws(SnapshotError) {
         var status = stat()
@@ -101,11 +82,6 @@ package enum SnapshotRemoval {
     }
 
     /// Removes a folder of copies of disks.
-    ///
-    /// - Parameters:
-    ///   - name: The folder's name.
-    ///   - parent: The folder that it is in.
-    ///   - isCopy: Tells by its name whether a file is a copy.
     static func removeDisks(_ name: String, in parent: borrowing OwnedDescriptor, where isCopy: (String) -> Bool) {
         guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { return }
         for name in names(in: folder) where isCopy(name) { _ = unsafe unlinkat(folder.rawValue, name.hostCString, 0) }

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import GuestMemory
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import GuestMemory
+import Host
+import SystemPackage
 
 /// A regular file, open for reading, that closes itself.
 ///
@@ -15,7 +11,7 @@ import Musl
 struct ImageFile: ~Copyable, Sendable {
     let role: ImageRole
     let path: String
-    let descriptor: FileDescriptor
+    private let owned: OwnedDescriptor
     /// The size at the time of opening.
     let byteCount: UInt64
 
@@ -23,45 +19,33 @@ struct ImageFile: ~Copyable, Sendable {
     init(_ path: FilePath, role: ImageRole) throws(BootError) {
         let name = path.string
         func failure(_ problem: FileProblem) -> BootError { .file(role, path: name, problem) }
-        let raw = unsafe path.withPlatformString { text in
-            unsafe open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        }
-        guard raw >= 0 else {
+        let owned: OwnedDescriptor
+        do throws(Errno) { owned = try OwnedDescriptor(opening: path, O_RDONLY | O_NONBLOCK | O_NOCTTY) } catch {
             // The error of open for a socket, "no such device or address", would help nobody.
-            guard errno != ENXIO else { throw failure(.notRegular(kind: "a socket or a device without a driver")) }
-            throw failure(.system(operation: "open", Errno(rawValue: errno)))
+            guard error.rawValue != ENXIO else {
+                throw failure(.notRegular(kind: "a socket or a device without a driver"))
+            }
+            throw failure(.system(operation: "open", error))
         }
-        let descriptor = FileDescriptor(rawValue: raw)
-        var status = stat()
-        let result = unsafe fstat(raw, &status)
-        let errorNumber = errno
-        guard result == 0, status.st_mode & S_IFMT == S_IFREG else {
-            try? descriptor.close()
-            guard result == 0 else { throw failure(.system(operation: "examine", Errno(rawValue: errorNumber))) }
-            throw failure(.notRegular(kind: Self.kind(of: status.st_mode)))
+        let status: Stat
+        do throws(Errno) { status = try owned.borrowed.stat() } catch {
+            throw failure(.system(operation: "examine", error))
         }
-        self.role = role
-        self.path = name
-        self.descriptor = descriptor
-        byteCount = UInt64(clamping: status.st_size)
+        guard status.type == .regular else { throw failure(.notRegular(kind: Self.kind(of: status.type))) }
+        byteCount = UInt64(clamping: status.size)
+        (self.role, self.path) = (role, name)
+        self.owned = owned
     }
 
-    deinit {
-        try? descriptor.close()
-    }
+    var descriptor: FileDescriptor { owned.borrowed }
 
-    /// An error about this file.
     borrowing func failure(_ problem: FileProblem) -> BootError {
         .file(role, path: path, problem)
     }
 
     /// Up to `byteCount` bytes from `offset` on; fewer only at the end of the file.
     ///
-    /// - Parameters:
-    ///   - byteCount: Bounded by the caller; that much is allocated.
-    ///   - offset: Where to begin.
-    /// - Returns: The bytes.
-    /// - Throws: `file` for an I/O error.
+    /// The caller bounds `byteCount`, which is allocated.
     borrowing func read(upTo byteCount: Int, at offset: UInt64) throws(BootError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         var elements = bytes.mutableSpan
@@ -110,13 +94,13 @@ struct ImageFile: ~Copyable, Sendable {
         }
     }
 
-    private static func kind(of mode: mode_t) -> String {
-        switch mode & S_IFMT {
-        case S_IFDIR: "a directory"
-        case S_IFIFO: "a FIFO"
-        case S_IFSOCK: "a socket"
-        case S_IFBLK: "a block device"
-        case S_IFCHR: "a character device"
+    private static func kind(of type: FileType) -> String {
+        switch type {
+        case .directory: "a directory"
+        case .fifo: "a FIFO"
+        case .socket: "a socket"
+        case .blockSpecial: "a block device"
+        case .characterSpecial: "a character device"
         default: "not a regular file"
         }
     }

@@ -17,10 +17,7 @@ final class ContainerEnvironment: ComparedEnvironment {
 
     /// Finds a runtime that can run a container, by running one.
     ///
-    /// - Parameters:
-    ///   - wanted: The only one to try, a name or a path; `nil` for all that are known.
-    ///   - place: The files of containers, and the folder of bundles and of the runtime's state.
-    /// - Throws: `ComparisonError`, which says what keeps containers from running here.
+    /// `wanted` is the only one to try, a name or a path; `nil` for all that are known.
     init(wanted: String?, _ place: Workplace) throws(ComparisonError) {
         self.place = place
         let names = wanted.map { [$0] } ?? ContainerRuntime.known

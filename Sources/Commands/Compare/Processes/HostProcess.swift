@@ -39,12 +39,8 @@ final class HostProcess {
 
     /// Starts a program.
     ///
-    /// - Parameters:
-    ///   - command: The program's path and its arguments.
-    ///   - messages: A file for what it says on standard error.
-    ///   - withoutCGroup2: In a mount namespace without the second of two cgroup hierarchies.
-    ///   - interruption: Ends every wait.
-    /// - Throws: `ComparisonError`.
+    /// `messages` is a file for what it says on standard error. `withoutCGroup2` hides the second of two cgroup hierarchies
+    /// from it.
     init(
         _ command: [String],
         messages: String,
@@ -86,11 +82,8 @@ final class HostProcess {
 
     /// The next line of its output, without its end.
     ///
-    /// - Parameters:
-    ///   - seconds: How long to wait at most.
-    ///   - look: Called each millisecond until it returns true, for what nothing announces.
-    /// - Returns: The line, or `nil` at the output's end.
-    /// - Throws: `ComparisonError`, also when the user wants the end.
+    /// `look` is called each millisecond until it returns true, for what nothing announces. The answer is `nil` at the output's
+    /// end.
     func readLine(within seconds: Double, looking look: (() -> Bool)? = nil) throws(ComparisonError) -> Line? {
         let deadline = Moment.now + seconds
         var isLooking = look != nil

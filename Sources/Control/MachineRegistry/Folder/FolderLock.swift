@@ -34,13 +34,8 @@ package final class FolderLock: Sendable {
 
     private let owned: OwnedDescriptor
 
-    /// Makes the lock's file.
     init(creating path: FilePath) throws(Errno) {
-        let raw = unsafe path.withPlatformString {
-            unsafe open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        }
-        guard raw >= 0 else { throw Errno(rawValue: errno) }
-        owned = OwnedDescriptor(adopting: raw)
+        owned = try OwnedDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
     }
 
     /// Takes over a descriptor of the lock's file.

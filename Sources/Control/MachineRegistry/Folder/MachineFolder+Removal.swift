@@ -30,10 +30,9 @@ extension MachineFolder {
             )
         }
         let grave = path.parent.hidden("old")
-        let result = unsafe path.withPlatformString { from in
-            unsafe grave.withPlatformString { unsafe rename(from, $0) }
+        do throws(Errno) { try path.rename(to: grave) } catch {
+            throw RegistryError("cannot remove \(path): \(error)")
         }
-        guard result == 0 else { throw RegistryError("cannot remove \(path): \(Errno(rawValue: errno))") }
         removeAll(grave)
     }
 

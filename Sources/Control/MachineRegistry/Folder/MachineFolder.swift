@@ -40,7 +40,6 @@ package struct MachineFolder: Hashable, Sendable {
 
     package func path(_ item: Item) -> FilePath { Self.path(item, in: path) }
 
-    /// The path of a file in the folder of a machine.
     package static func path(_ item: Item, in folder: FilePath) -> FilePath { folder.appending(item.rawValue) }
 
     /// Indicates whether there is something with this name, be it a machine that has ended.
@@ -63,10 +62,7 @@ package struct MachineFolder: Hashable, Sendable {
 
     /// Gives the folder to the user that the machine's process becomes; what is in it stays.
     ///
-    /// - Parameters:
-    ///   - user: The user.
-    ///   - isReached: Whether the process can reach it whatever the folders above allow.
-    /// - Throws: `RegistryError` where that user could not reach it.
+    /// `isReached` tells whether the process can reach it whatever the folders above allow.
     func give(to user: HostUser, isReached: Bool) throws(RegistryError) {
         guard unsafe path.withPlatformString({ unsafe lchown($0, user.userID, user.groupID) }) == 0 else {
             throw RegistryError(cannot: "give \(path) to the user \(user.userID)", Errno(rawValue: errno))
@@ -163,21 +159,21 @@ package struct MachineFolder: Hashable, Sendable {
         _ = flock(hold.folder.descriptor.rawValue, LOCK_EX | LOCK_NB)
         // The files for the machine's end exist from the start.
         for item in [Item.result] + (isRemovedAtEnd ? [.removal] : []) {
-            let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-            let file = unsafe draft.appending(item.rawValue).withPlatformString { unsafe Glibc.open($0, flags, 0o600) }
-            guard file >= 0 else { throw RegistryError(cannot: "make a file in \(draft)", Errno(rawValue: errno)) }
-            Glibc.close(file)
+            let file = draft.appending(item.rawValue)
+            do throws(Errno) { _ = try OwnedDescriptor(opening: file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW) } catch
+            {
+                throw RegistryError(cannot: "make a file in \(draft)", error)
+            }
         }
         // Fails where there is a folder that is not empty, and there is none that is.
-        let result = unsafe draft.withPlatformString { from in
-            unsafe machine.path.withPlatformString { unsafe rename(from, $0) }
-        }
-        guard result == 0 else {
-            switch errno {
+        do throws(Errno) {
+            try draft.rename(to: machine.path)
+        } catch {
+            switch error.rawValue {
             case EEXIST, ENOTEMPTY: break
             case ENOTDIR:
                 throw RegistryError("\(machine.path) exists and is not a machine's folder; remove it by hand")
-            default: throw RegistryError(cannot: "make \(machine.path)", Errno(rawValue: errno))
+            default: throw RegistryError(cannot: "make \(machine.path)", error)
             }
             throw RegistryError(
                 machine.isAlive

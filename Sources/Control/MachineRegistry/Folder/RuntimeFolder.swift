@@ -71,8 +71,7 @@ package struct RuntimeFolder: Hashable, Sendable {
         }
 
         private static func environment(_ name: String) -> FilePath? {
-            guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-            return unsafe FilePath(platformString: value)
+            ProcessArguments.environment(name).map { FilePath(hostText: $0) }
         }
 
         private static func lingers(_ user: uid_t) -> Bool {
@@ -119,7 +118,6 @@ package struct RuntimeFolder: Hashable, Sendable {
         try names().compactMap(MachineName.init).sorted().map { MachineFolder(name: $0, in: path) }
     }
 
-    /// The machine with a name.
     package func machine(_ name: MachineName) throws(RegistryError) -> MachineFolder {
         let folder = MachineFolder(name: name, in: path)
         guard folder.isThere else {

@@ -61,9 +61,7 @@ private final class HostRandomFile: Sendable {
     private let descriptor: OwnedDescriptor
 
     init() throws(Errno) {
-        let opened = unsafe Glibc.open("/dev/urandom", O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw Errno(rawValue: errno) }
-        descriptor = OwnedDescriptor(adopting: opened)
+        descriptor = try OwnedDescriptor(opening: "/dev/urandom", O_RDONLY)
     }
 
     var source: EntropyDevice.RandomSource {

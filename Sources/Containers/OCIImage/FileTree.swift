@@ -11,6 +11,8 @@ package import SystemPackage
 package struct FileTree: TarSink {
     /// The most bytes that an image may have unpacked.
     package static let byteLimit: Int64 = 64 << 30
+    /// The most bytes of a folder's path, with links resolved: its files are listed, copied and removed by whole paths.
+    private static let pathLimit = 3 << 10
 
     private final class Handle {
         let descriptor: OwnedDescriptor
@@ -23,7 +25,7 @@ package struct FileTree: TarSink {
     /// The owners of files, where this user cannot give files away.
     package private(set) var owners: [String: (user: UInt32, group: UInt32)] = [:]
     /// The names of the current layer: whiteouts hide only files of lower layers.
-    private var ofThisLayer: Set<String> = []
+    private var ofThisLayer: Set<[UInt8]> = []
     private var byteCount: Int64 = 0
     private let byteLimit: Int64
     private var file: Handle?
@@ -53,27 +55,27 @@ package struct FileTree: TarSink {
 
     package mutating func begin(_ entry: TarEntry) throws(ImageError) {
         file = nil
-        let components = entry.path.split(separator: "/").filter { $0 != "." }
+        let components = Self.components(entry.path)
         path = components.joined(separator: "/")
         guard !components.contains("..") else { throw ImageError("a layer has the path '\(printable(entry.path))'") }
-        guard let last = components.last.map(String.init) else {
+        guard let last = components.last else {
             // The root itself: its mode and owner count.
             return try set(entry, of: root.descriptor.borrowed, named: ".")
         }
         let parentPath = components.dropLast().joined(separator: "/")
         let parent = try folder(at: parentPath)
-        if hasLayers, last.hasPrefix(".wh.") {
-            let hidden = String(last.dropFirst(4))
+        if hasLayers, last.utf8.starts(with: ".wh.".utf8) {
+            let hidden = String(decoding: last.utf8.dropFirst(4), as: UTF8.self)
             if hidden == ".wh..opq" { return try removeLower(in: parent.descriptor.borrowed, parentPath) }
             guard !["", ".", ".."].contains(hidden) else {
                 throw ImageError("a layer hides '\(printable(entry.path))'")
             }
-            if !ofThisLayer.contains((parentPath.isEmpty ? "" : parentPath + "/") + hidden) {
+            if !ofThisLayer.contains(Array((parentPath.isEmpty ? hidden : parentPath + "/" + hidden).utf8)) {
                 try removeAll(hidden, in: parent.descriptor.borrowed, depth: 0)
             }
             return
         }
-        ofThisLayer.insert(path)
+        ofThisLayer.insert(Array(path.utf8))
         try make(entry, last, in: parent.descriptor.borrowed)
     }
 
@@ -123,12 +125,12 @@ package struct FileTree: TarSink {
     }
 
     private func link(to target: String, _ name: FilePath, in parent: FileDescriptor) throws(ImageError) {
-        let components = target.split(separator: "/").filter { $0 != "." }
+        let components = Self.components(target)
         guard let last = components.last, !components.contains("..") else {
             throw ImageError("a layer has a link to '\(printable(target))'")
         }
         let folder = try folder(at: components.dropLast().joined(separator: "/"))
-        let result = unsafe FilePath(hostText: String(last)).withPlatformString { last in
+        let result = unsafe FilePath(hostText: last).withPlatformString { last in
             unsafe name.withPlatformString {
                 unsafe linkat(folder.descriptor.rawValue, last, parent.rawValue, $0, 0)
             }
@@ -179,23 +181,32 @@ package struct FileTree: TarSink {
         let flags = O_RDONLY | O_DIRECTORY
         var raw = unsafe ccontainers_open_in_root(root.descriptor.rawValue, path.hostCString, flags)
         if raw == -ENOENT {
-            let components = path.split(separator: "/")
+            let components = Self.components(path)
             let parent = try folder(at: components.dropLast().joined(separator: "/"))
-            let name = FilePath(hostText: String(components.last ?? ""))
+            let name = FilePath(hostText: components.last ?? "")
             _ = unsafe name.withPlatformString { unsafe mkdirat(parent.descriptor.rawValue, $0, 0o755) }
             raw = unsafe ccontainers_open_in_root(root.descriptor.rawValue, path.hostCString, flags)
         }
         guard raw >= 0 else {
             throw ImageError("a layer's folder '\(printable(path))' cannot be opened: \(Errno(rawValue: -raw))")
         }
-        return Handle(OwnedDescriptor(adopting: raw))
+        let folder = Handle(OwnedDescriptor(adopting: raw))
+        let place = try? FilePath("/proc/self/fd/\(raw)").linkTarget()
+        guard let place, place.utf8.count <= Self.pathLimit else {
+            throw ImageError("a layer's folder '\(printable(path))' is nested too deeply")
+        }
+        return folder
+    }
+
+    private static func components(_ path: String) -> [String] {
+        path.pathComponents.filter { !["", "."].contains($0) }
     }
 
     /// Removes a folder's files of lower layers.
     private func removeLower(in folder: FileDescriptor, _ path: String) throws(ImageError) {
         for name in try names(in: folder) {
             let child = path.isEmpty ? name : path + "/" + name
-            guard ofThisLayer.contains(child) else {
+            guard ofThisLayer.contains(Array(child.utf8)) else {
                 try removeAll(name, in: folder, depth: 0)
                 continue
             }

@@ -139,11 +139,13 @@ package struct ImageLayout {
     }
 
     private static func file(_ value: JSONValue, in folder: FilePath) throws(ImageError) -> FilePath {
-        guard let name = value.string, !name.isEmpty, !name.hasPrefix("/"), !name.split(separator: "/").contains("..")
+        guard let name = value.string, !name.isEmpty, let root = try? folder.withoutLinks(),
+            // An archive can have links, which `docker save` makes for layers that several images have.
+            let file = try? root.pushing(FilePath(hostText: name)).withoutLinks(), file != root, file.starts(with: root)
         else {
-            throw ImageError("\(folder): the image names a file that cannot be")
+            throw ImageError("\(folder): the image names a file that it does not have")
         }
-        return folder.pushing(FilePath(hostText: name))
+        return file
     }
 
     // MARK: - Documents

@@ -26,6 +26,8 @@ package struct TarReader<Sink: TarSink> {
     private var buffer: [UInt8] = []
     private var collected: [UInt8] = []
     private var extensions: [String: [UInt8]] = [:]
+    /// The bytes that describe the next entry so far.
+    private var extensionByteCount: Int64 = 0
     private var entryCount = 0
     private let entryLimit: Int
 
@@ -94,7 +96,10 @@ package struct TarReader<Sink: TarSink> {
         let padding = Int((512 - byteCount % 512) % 512)
         let type = block[156]
         if [UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K")].contains(type) {
-            guard byteCount <= Self.extensionLimit else { throw ImageError("a file's name or attributes are too long") }
+            guard byteCount <= Self.extensionLimit - extensionByteCount else {
+                throw ImageError("a file's name or attributes are too long")
+            }
+            extensionByteCount += byteCount
             collected = []
             state = .extensionData(type, byteCount, padding: padding)
             if byteCount == 0 {
@@ -105,7 +110,7 @@ package struct TarReader<Sink: TarSink> {
         }
         entryCount += 1
         guard entryCount <= entryLimit else { throw ImageError("more than \(entryLimit) files") }
-        defer { extensions = [:] }
+        defer { (extensions, extensionByteCount) = ([:], 0) }
         try begin(block, type, byteCount)
     }
 
@@ -119,12 +124,15 @@ package struct TarReader<Sink: TarSink> {
         if isUSTAR, block[345] != 0 { path = text(block[345..<500]) + "/" + path }
         path = extensions["path"].map { String(hostBytes: $0) } ?? path
         let target = extensions["linkpath"].map { String(hostBytes: $0) } ?? text(block[157..<257])
+        guard !path.utf8.contains(0), !target.utf8.contains(0) else {
+            throw ImageError("'\(printable(path))' has a zero byte in its name")
+        }
         let major = UInt32(truncatingIfNeeded: try number(block[329..<337]))
         let minor = UInt32(truncatingIfNeeded: try number(block[337..<345]))
         let kind: TarEntry.Kind? =
             switch type {
             // Old archives mark a folder by its name.
-            case 0, UInt8(ascii: "0"), UInt8(ascii: "7"): path.hasSuffix("/") ? .folder : .file
+            case 0, UInt8(ascii: "0"), UInt8(ascii: "7"): path.utf8.last == UInt8(ascii: "/") ? .folder : .file
             case UInt8(ascii: "1"): .hardLink(to: target)
             case UInt8(ascii: "2"): .symbolicLink(to: target)
             case UInt8(ascii: "3"): .characterDevice(major: major, minor: minor)

@@ -13,8 +13,8 @@ enum LostCgroup {
     ///
     /// - Parameter path: `linux.cgroupsPath` of its configuration; systemd removes those that it names in its own way.
     static func remove(_ path: String) {
-        let parts = path.split(separator: "/")
-        guard path.hasPrefix("/"), !parts.isEmpty, !parts.contains("..") else { return }
+        let parts = path.pathComponents.dropFirst()
+        guard path.utf8.first == UInt8(ascii: "/"), !parts.allSatisfy(\.isEmpty), !parts.contains("..") else { return }
         let name = parts.joined(separator: "/")
         // Version 2 has one tree, version 1 one for each controller.
         let trees = [folder] + ((try? FolderListing.names(in: folder.hostText)) ?? []).map { folder.appending($0) }

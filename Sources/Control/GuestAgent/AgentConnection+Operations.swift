@@ -60,10 +60,12 @@ extension AgentConnection {
         try open(in: container)
         try send(AgentMessage(.processes))
         var entries: [ProcessEntry] = []
+        var room = 16 << 20
         while let answer = try receive() {
             try Self.check(answer)
             if answer.kind == .end { return entries }
-            guard answer.kind == .process, entries.count < 1 << 16 else { throw .malformed("an endless list") }
+            room -= 64 + answer.payload.count
+            guard answer.kind == .process, room > 0 else { throw .malformed("it sent an endless list of processes") }
             if let entry = ProcessEntry(answer.payload) { entries.append(entry) }
         }
         throw .hungUp
@@ -114,14 +116,17 @@ extension AgentConnection.ProcessEntry {
         user = payload.number(UInt32.self)
         let (stat, line) = (payload.string(), payload.string())
         // The name is in parentheses and may have any character in it.
-        guard let open = stat.firstIndex(of: "("), let close = stat.lastIndex(of: ")"), open < close,
+        let scalars = stat.unicodeScalars
+        guard let open = scalars.firstIndex(of: "("), let close = scalars.lastIndex(of: ")"), open < close,
             let id = Int(stat[..<open].filter { $0 != " " })
         else { return nil }
-        let fields = stat[stat.index(after: close)...].split(separator: " ")
-        guard fields.count > 21, let parent = Int(fields[1]), let user = Int(fields[11]), let system = Int(fields[12]),
-            let pages = Int(fields[21])
+        let fields = stat[scalars.index(after: close)...].split(separator: " ")
+        // Small enough to be counted on with.
+        func number(_ index: Int) -> Int? { Int(fields[index]).flatMap { (0..<1 << 48).contains($0) ? $0 : nil } }
+        guard fields.count > 21, let parent = number(1), let user = number(11), let system = number(12),
+            let pages = number(21)
         else { return nil }
-        (self.id, self.parent, state, ticks, residentPages) = (id, parent, String(fields[0]), user &+ system, pages)
-        command = line.isEmpty ? "[\(stat[stat.index(after: open)..<close])]" : line
+        (self.id, self.parent, state, ticks, residentPages) = (id, parent, String(fields[0]), user + system, pages)
+        command = line.isEmpty ? "[\(stat[scalars.index(after: open)..<close])]" : line
     }
 }

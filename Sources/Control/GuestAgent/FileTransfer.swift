@@ -170,10 +170,9 @@ extension FileTransfer {
             let mode = payload.number(UInt32.self)
             _ = (payload.number(UInt64.self), payload.number(Int64.self))  // owners and times are the guest's own
             let (relative, target) = (payload.string(), payload.string())
-            let components = [name] + relative.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-            let path = relative.isEmpty ? [name] : components
+            let path = [name] + (relative.isEmpty ? [] : relative.pathComponents)
             guard payload.isWhole, path.count <= FileTransfer.depthLimit + 1,
-                !path.contains(where: { ["", ".", ".."].contains($0) || $0.contains("/") })
+                !path.contains(where: ["", ".", ".."].contains)
             else { throw .malformed("it sent a file with the path '\(printable(relative))'") }
             let error = make(path[...], in: root.borrowed, mode, target)
             guard error == 0 else {

@@ -114,8 +114,10 @@ package final class ProgramRun {
 
     private func handle(_ message: AgentMessage, _ onStart: () -> Void) throws(AgentError) -> WaitStatus? {
         try AgentConnection.check(message)
-        guard hasStarted || message.kind == .started else {
-            throw .malformed("it sent \(message.kind) of a program that it did not start")
+        guard hasStarted == (message.kind != .started) else {
+            throw .malformed(
+                "it sent \(message.kind) of a program that it \(hasStarted ? "had started" : "did not start")"
+            )
         }
         var payload = AgentPayload(message.payload)
         switch message.kind {

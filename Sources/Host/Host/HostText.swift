@@ -58,6 +58,13 @@ extension String {
         }
     }
 
+    /// The components of a path, also empty ones: what lies between its bytes `/`.
+    ///
+    /// Characters are no measure of it. A slash and a combining mark behind it are one character, and divide a path nevertheless.
+    package var pathComponents: [String] {
+        utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(Substring($0)) }
+    }
+
     /// The C string that the text stands for, for `posix_spawn` and its like.
     package var hostCString: [CChar] { hostBytes.map(CChar.init(bitPattern:)) + [0] }
 }

@@ -102,6 +102,45 @@ import Testing
         #expect(try replaced.text("here") == "x")
     }
 
+    @Test(arguments: ["", "../"])
+    func `a combining mark behind a slash makes no other character of it`(up: String) throws {
+        let outside = try TemporaryFolder()
+        let hostile = layer {
+            $0.add("link", type: "2", target: outside.path)
+            $0.add("\(up.isEmpty ? "link/" : up)\u{338}file", contents: [1])
+        }
+        #expect(throws: ImageError.self) { try unpack([hostile]) }
+        #expect(try FolderListing.names(in: outside.path).isEmpty)
+    }
+
+    @Test func `folders that links nest beyond the length of a path are refused`() throws {
+        let deep = String(repeating: "d/", count: 1000)
+        #expect(throws: ImageError.self) {
+            try unpack([
+                layer {
+                    $0.addRecords([("path", deep)])
+                    $0.add("deep", type: "5", mode: 0o755)
+                    $0.addRecords([("linkpath", deep)])
+                    $0.add("link", type: "2")
+                    $0.addRecords([("path", "link/" + deep)])
+                    $0.add("deeper", type: "5", mode: 0o755)
+                    $0.add("link/d/d/d/file")
+                }
+            ])
+        }
+    }
+
+    @Test func `names that differ in how a letter is composed are two files`() throws {
+        let result = try unpack([
+            layer { $0.add("\u{e9}") },
+            layer {
+                $0.add("e\u{301}")
+                $0.add(".wh.\u{e9}")
+            },
+        ])
+        #expect(try FolderListing.names(in: result.folder.path).map { $0.hostBytes } == ["e\u{301}".hostBytes])
+    }
+
     @Test(arguments: ["../evil", "a/../../evil", "/../evil", "..", "a/.wh..", "a/.wh..."])
     func `a path that leads up is refused`(path: String) {
         #expect(throws: ImageError.self) { try unpack([layer { $0.add(path, contents: [1]) }]) }

@@ -180,15 +180,31 @@ struct StoredImageTests {
         #expect(try listing(image.root, "ls -p /").contains("/owned/"))
     }
 
-    @Test(arguments: ["../../etc/passwd", "/etc/passwd"])
+    @Test(arguments: ["../../etc/passwd", "/etc/passwd", "link", "folder/config.json", ""])
     func `an archive that names files outside of itself is refused`(path: String) throws {
+        try write(Array("{}".utf8), "config.json")
         var archive = TarArchive()
+        archive.add("link", type: "2", target: "\(work.path)/config.json")
+        archive.add("folder", type: "2", target: work.path)
         let manifest: JSONValue = [["Config": .string(path), "Layers": []]]
         archive.add("manifest.json", contents: Array(manifest.text.utf8))
         try write(archive.whole, "saved.tar")
-        #expect(throws: ImageError.self) {
+        let problem = #expect(throws: ImageError.self) {
             try StoredImage(ImageReference("docker-archive:\(work.path)/saved.tar"), in: cache)
         }
+        #expect(problem?.description.hasSuffix("the image names a file that it does not have") == true)
+    }
+
+    @Test func `a layer that docker save has as a link to another image's is found`() throws {
+        var archive = TarArchive()
+        archive.add("one/layer.tar", contents: lower)
+        archive.add("two/layer.tar", type: "2", target: "../one/layer.tar")
+        archive.add("config.json", contents: Array("{}".utf8))
+        let manifest: JSONValue = [["Config": "config.json", "Layers": ["two/layer.tar"]]]
+        archive.add("manifest.json", contents: Array(manifest.text.utf8))
+        try write(archive.whole, "saved.tar")
+        let image = try StoredImage(ImageReference("docker-archive:\(work.path)/saved.tar"), in: cache)
+        #expect(try listing(image.root, "ls -p /").contains("/owned/"))
     }
 
     @Test func `users are found by name and number, with their groups`() throws {

@@ -67,6 +67,23 @@ import Testing
         #expect(throws: ImageError.self) { try read(sparse.whole) }
     }
 
+    @Test(arguments: ["path", "linkpath"])
+    func `a name with a zero byte, behind which the kernel reads nothing, is refused`(name: String) {
+        var archive = TarArchive()
+        archive.addRecords([(name, "..\0x")])
+        archive.add("file", type: "2")
+        #expect(throws: ImageError("'\(name == "path" ? "..^@x" : "file")' has a zero byte in its name")) {
+            try read(archive.whole)
+        }
+    }
+
+    @Test func `descriptions of a file that never comes are not kept without end`() {
+        var archive = TarArchive()
+        for number in 0..<20 { archive.addRecords([("name\(number)", String(repeating: "a", count: 100_000))]) }
+        archive.add("file")
+        #expect(throws: ImageError("a file's name or attributes are too long")) { try read(archive.whole) }
+    }
+
     @Test(arguments: ["5 a=b\n", "99 a=b\n", "x a=b\n", "6 a=b", "0 a=b\n", "7 ab \n", "-1 a=b\n"])
     func `damaged pax records are refused`(records: String) {
         var archive = TarArchive()

@@ -21,7 +21,7 @@ import Testing
         try AgentConnection(pair.one).get("/data", to: FilePath(target), in: "none")
     }
 
-    @Test(arguments: ["..", "../evil", "a/../../evil", "/etc", "a//b", ".", "a/./b"])
+    @Test(arguments: ["..", "../evil", "a/../../evil", "/etc", "a//b", ".", "a/./b", "../\u{338}evil"])
     func `a path that leads out of the folder is refused`(path: String) throws {
         let folder = try TemporaryFolder()
         #expect(throws: AgentError.self) { try get([entry(0o040755, ""), entry(0o100644, path)], into: folder.path) }
@@ -29,11 +29,12 @@ import Testing
         #expect(try FolderListing.names(in: folder.path).isEmpty)
     }
 
-    @Test func `nothing is written through a link that the guest made`() throws {
+    @Test(arguments: ["link/file", "link/\u{338}file"])
+    func `nothing is written through a link that the guest made`(path: String) throws {
         let (folder, elsewhere) = (try TemporaryFolder(), try TemporaryFolder())
         #expect(throws: AgentError.self) {
             try get(
-                [entry(0o040755, ""), entry(0o120777, "link", elsewhere.path), entry(0o100644, "link/file")],
+                [entry(0o040755, ""), entry(0o120777, "link", elsewhere.path), entry(0o100644, path)],
                 into: folder.path
             )
         }
@@ -83,6 +84,45 @@ import Testing
             let isMissing = (try? result.get()) == nil
             #expect(isMissing == (answers == [missing]))
         }
+    }
+
+    private func process(_ pages: String, command: [UInt8] = []) -> AgentMessage {
+        let stat = "1 (\u{338}a) S 0 " + String(repeating: "\(pages) ", count: 30)
+        return AgentMessage(.process, [0, 0, 0, 0] + Array(stat.utf8) + [0] + command + [0])
+    }
+
+    @Test func `a list of processes has no number that cannot be counted on with`() throws {
+        let pair = try UnixSocketPair()
+        let answers = [process("9223372036854775807"), process("-1"), process("7"), AgentMessage(.end)]
+        try pair.other.borrowed.write(all: answers.flatMap(\.bytes))
+        #expect(try AgentConnection(pair.one).processes(in: "none").map(\.residentPages) == [7])
+    }
+
+    @Test(arguments: ["1", "none"])
+    func `a list of processes that does not end is refused before it takes the memory of the host`(pages: String) throws
+    {
+        let pair = try UnixSocketPair()
+        let message = process(pages, command: [UInt8](repeating: 97, count: 60_000)).bytes
+        let guest = try HostThread("guest") { [other = pair.other.borrowed] in
+            for _ in 0..<1000 { guard (try? other.write(all: message)) != nil else { return } }
+        }
+        #expect(throws: AgentError.malformed("it sent an endless list of processes")) {
+            try AgentConnection(pair.one).processes(in: "none")
+        }
+        shutdown(pair.one.descriptor.rawValue, CInt(SHUT_RDWR))
+        guest.join()
+    }
+
+    @Test func `a program starts once`() throws {
+        let pair = try UnixSocketPair()
+        let started = AgentMessage(.started, [1, 0, 0, 0])
+        try pair.other.borrowed.write(all: (started.bytes + started.bytes))
+        let run = ProgramRun(AgentConnection(pair.one), input: nil, signals: try ProgramRun.Signals())
+        var count = 0
+        #expect(throws: AgentError.malformed("it sent started of a program that it had started")) {
+            try run.run(GuestProgram(["true"])) { count += 1 }
+        }
+        #expect(count == 1)
     }
 
     @Test(arguments: [[AgentMessage(.output, [65])], [AgentMessage(.exit)], [AgentMessage(.hello)]])

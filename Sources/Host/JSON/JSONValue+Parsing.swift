@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension JSONValue {
-    /// The greatest depth of nested arrays and objects.
-    package static let depthLimit = 64
+    /// The greatest depth of nested arrays and objects: that of serde_json, by which Firecracker's clients store metadata.
+    package static let depthLimit = 127
 
     /// Parses a whole JSON text, strictly.
     ///

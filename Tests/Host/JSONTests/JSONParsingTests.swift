@@ -57,13 +57,13 @@ import Testing
     }
 
     @Test(arguments: [("[", "]"), ("{\"[\\\"[\":", "}")])
-    func `values lie at most 64 deep`(open: String, close: String) throws {
+    func `values lie at most 127 deep`(open: String, close: String) throws {
         func text(_ depth: Int) -> [UInt8] {
             Array((String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)).utf8)
         }
-        _ = try JSONValue(parsing: text(64))
-        let error = #expect(throws: JSONError.self) { try JSONValue(parsing: text(65)) }
-        #expect(error?.description.contains("line 1, column \(64 * open.utf8.count + 1): more than 64") == true)
+        _ = try JSONValue(parsing: text(127))
+        let error = #expect(throws: JSONError.self) { try JSONValue(parsing: text(128)) }
+        #expect(error?.description.contains("line 1, column \(127 * open.utf8.count + 1): more than 127") == true)
         // What a recursive parser would not survive.
         #expect(throws: JSONError.self) { try JSONValue(parsing: text(1_000_000)) }
     }

@@ -131,6 +131,25 @@ import Virtio
         try fixture.expect(.reset)
     }
 
+    @Test func `sockets are closed as soon as both sides are done, though the guest takes no packets`() throws {
+        let fixture = try VsockFixture(givesBuffers: false)
+        let program = try fixture.connect()
+        program.write("CONNECT 22\n")
+        fixture.device.handleEvents()
+        #expect(fixture.device.connectionCount == 1)
+        let listener = try UnixSocket.listen(at: FilePath("\(fixture.path)_8101"))
+        for port in UInt32(1)...3 {
+            try fixture.send(.request, from: port, to: 8101)
+            let server = HostProgram(try #require(try listener.accept()))
+            #expect(try server.read() == "")
+            try fixture.send(.reset, from: port, to: 8101)
+            #expect(try server.read() == nil)
+        }
+        // The one that waits does not lose its turn.
+        try fixture.giveBuffers(4)
+        try fixture.expect(.request)
+    }
+
     // MARK: - From the guest
 
     @Test func `a port of the guest connects to the socket that has the host's port in its name`() throws {

@@ -27,6 +27,13 @@ struct RingQueue<Element> {
         return elements[first].take()
     }
 
+    /// Takes elements out of the middle.
+    mutating func remove(where isGone: (Element) -> Bool) {
+        for _ in 0..<count {
+            if let element = popFirst(), !isGone(element) { append(element) }
+        }
+    }
+
     mutating func removeAll() {
         elements.removeAll()
         (first, count) = (0, 0)

@@ -181,8 +181,6 @@ struct VsockMuxer {
         }
         guard let connection = listed.popFirst() else { return nil }
         connection.isListed = false
-        // It was removed since it was listed.
-        guard keys[connection.key] === connection else { return nil }
         let packet = nextPacket(of: connection, &place)
         if packet != nil { statistics.receivedPackets += 1 }
         if keys[connection.key] === connection { list(connection) }
@@ -254,6 +252,13 @@ struct VsockMuxer {
         listed.append(connection)
     }
 
+    /// Forgets what a connection has for the guest: one that takes no packets must not keep sockets that are done with.
+    private mutating func unlist(_ connection: VsockConnection) {
+        guard connection.isListed else { return }
+        connection.isListed = false
+        listed.remove { $0 === connection }
+    }
+
     // MARK: - Ends
 
     /// Answers an invalid packet: only its connection ends, if there is one.
@@ -278,11 +283,13 @@ struct VsockMuxer {
     private mutating func detach(_ connection: VsockConnection) {
         guard !connection.isFlushed else { return remove(connection) }
         // Its socket was full: an event tells of room.
+        unlist(connection)
         keys[connection.key] = nil
         connection.state = .lingering
     }
 
     mutating func remove(_ connection: VsockConnection) {
+        unlist(connection)
         if keys[connection.key] === connection { keys[connection.key] = nil }
         guard connections.removeValue(forKey: connection.token) != nil else { return }
         set.remove(connection.socket.descriptor)

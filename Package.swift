@@ -298,7 +298,7 @@ let package = Package(
             "Tests/Control/MachineAPITests",
             uses: [
                 "Console", "HTTP", "Host", "JSON", "LinuxBoot", "Machine", "MachineAPI", "MachineModel",
-                "Metadata", "Snapshot", "TestSupport", logging,
+                "Metadata", "Snapshot", "TestSupport", "Virtio", logging,
                 systemPackage, .product(name: "Yams", package: "Yams"),
             ]
         ),

@@ -3,9 +3,12 @@
 import Glibc
 import JSON
 import Logging
-import MachineAPI
+@testable import Machine
+@testable import MachineAPI
+import MachineModel
 import TestSupport
 import Testing
+import Virtio
 
 /// Where messages and counters go.
 struct TelemetryTests {
@@ -72,5 +75,16 @@ struct TelemetryTests {
         defer { close(reader) }
         var buffer = [UInt8](repeating: 0, count: 100)
         #expect(unsafe read(reader, &buffer, buffer.count) > 0)
+    }
+
+    @Test func `a write to a program that is gone counts like the signal that Firecracker gets`() throws {
+        var now = MachineStatistics(vcpus: [], disks: [])
+        now.vsock = .init()
+        now.vsock?.brokenPipes = 1
+        let last = now
+        now.vsock?.brokenPipes = 3
+        let frame = MetricsReport.Frame(requests: [("signals", ["sigpipe": 4])])
+        let line = MetricsReport.line(now, since: last, of: MachineConfiguration(), frame)
+        #expect(try JSONValue(parsing: Array(line.utf8))["signals"]["sigpipe"] == 6)
     }
 }

@@ -263,9 +263,11 @@ import Virtio
         program = nil
         let shutdown = try fixture.expect(.shutdown).packet
         #expect(shutdown.flags == VsockPacket.Shutdown.both.rawValue)
+        #expect(fixture.device.statistics.brokenPipes == 0)
         try fixture.send(.readWrite, from: 22, to: hostPort, data: [1])
         try fixture.expect(.reset)
         #expect(fixture.device.connectionCount == 0)
+        #expect(fixture.device.statistics.brokenPipes == 1)
     }
 
     // MARK: - Credit

@@ -150,4 +150,10 @@ extension JSONObject {
         for name in fields.names where object[name] != nil { object[name] = fields[name] }
         self[group] = .object(object)
     }
+
+    /// Adds to a number of a group.
+    mutating func add(_ count: UInt64, to name: String, in group: String) {
+        guard case .object(let object)? = self[group], case .integer(let before)? = object[name] else { return }
+        set([name: .integer(before &+ Int64(clamping: count))], in: group)
+    }
 }

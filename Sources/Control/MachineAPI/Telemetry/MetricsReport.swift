@@ -99,7 +99,11 @@ enum MetricsReport {
             network = network.plus(counters)
         }
         object.set(network.json(), in: "net")
-        if let vsock = now.vsock { object.set(vsock.counters.minus(last?.vsock?.counters).json(), in: "vsock") }
+        if let vsock = now.vsock {
+            object.set(vsock.counters.minus(last?.vsock?.counters).json(), in: "vsock")
+            // Firecracker's process gets a signal with each, and its tests wait for one.
+            object.add(vsock.brokenPipes &- (last?.vsock?.brokenPipes ?? 0), to: "sigpipe", in: "signals")
+        }
         let lost = last?.console.droppedByteCount ?? 0
         object.set(
             [

@@ -21,7 +21,7 @@ extension VsockMuxer {
             }
         case .established:
             let wasBlocked = !connection.isFlushed
-            guard !event.isWritable || connection.flush() else { return resetAndRemove(connection) }
+            guard !event.isWritable || connection.flush() else { return breakPipe(connection) }
             finishIfFlushed(connection)
             // A guest may wait for the whole of the buffer, and nothing later would tell of the last bytes.
             if connection.isCreditDue || wasBlocked && connection.isFlushed { connection.pending.insert(.creditUpdate) }

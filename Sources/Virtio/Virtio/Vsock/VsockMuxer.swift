@@ -122,7 +122,7 @@ struct VsockMuxer {
             return kill(connection.key, "\(data.byteCount) bytes more than there is room for")
         }
         statistics.sentBytes += UInt64(data.byteCount)
-        guard connection.write(&data) else { return resetAndRemove(connection) }
+        guard connection.write(&data) else { return breakPipe(connection) }
         if connection.isCreditDue { connection.pending.insert(.creditUpdate) }
     }
 
@@ -272,6 +272,12 @@ struct VsockMuxer {
 
     mutating func reset(_ key: VsockKey) {
         if resets.count < Self.resetMaximum { resets.append(key) }
+    }
+
+    /// Ends a connection whose program of the host was found gone by a write.
+    mutating func breakPipe(_ connection: VsockConnection) {
+        statistics.brokenPipes += 1
+        resetAndRemove(connection)
     }
 
     mutating func resetAndRemove(_ connection: VsockConnection) {

@@ -14,6 +14,8 @@ package struct VsockStatistics: Hashable, Sendable {
     package var sentBytes: UInt64 = 0
     package var sentPackets: UInt64 = 0
     package var sendFailures: UInt64 = 0
+    /// Writes to a program of the host that was gone.
+    package var brokenPipes: UInt64 = 0
     package var receiveKicks: UInt64 = 0
     package var sendKicks: UInt64 = 0
     package var eventKicks: UInt64 = 0

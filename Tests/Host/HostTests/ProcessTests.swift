@@ -129,11 +129,13 @@ import Testing
         let result = await #expect(processExitsWith: .exitCode(3), observing: [\.standardErrorContent]) {
             try SuccessorProcessTests.leave { report in
                 let (begins, tells) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-                DispatchQueue.global().async {
+                // Not one of Dispatch's: those that it counts are the other process's.
+                let other = try? HostThread("other") {
                     begins.wait()
                     tells.signal()
                     _exit(report.tell(status: 4, messages: "second") ? 1 : 2)
                 }
+                defer { withExtendedLifetime(other) {} }
                 report.tell(status: 3, messages: "first") {
                     begins.signal()
                     tells.wait()

@@ -2,8 +2,6 @@
 
 #include "CHost.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <nmmintrin.h>
@@ -12,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 __attribute__((target("sse4.2"))) static uint32_t crc32c_by_instruction(
@@ -38,17 +35,6 @@ static uint32_t crc32c_by_bit(uint32_t crc, const unsigned char *bytes, size_t l
 uint32_t chost_crc32c(uint32_t crc, const void *bytes, size_t length) {
     // Every processor with hardware virtualisation since 2011 has the instruction.
     return ~(__builtin_cpu_supports("sse4.2") ? crc32c_by_instruction : crc32c_by_bit)(~crc, bytes, length);
-}
-
-int chost_pipe_of_page(void *page) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
-    struct iovec bytes = {page, 1};
-    int error = vmsplice(ends[1], &bytes, 1, 0) < 0 ? errno : 0;
-    close(ends[1]);
-    if (!error) return ends[0];
-    close(ends[0]);
-    return -error;
 }
 
 enum { GUARD_COUNT = 64, MESSAGE_SIZE = 1024 };

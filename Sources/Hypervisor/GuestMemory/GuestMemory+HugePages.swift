@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHost
 import Glibc
-import Host
-import Synchronization
 
 extension GuestMemory {
     /// The largest number of used small pages for which a huge page is not worth its memory.
@@ -21,42 +18,27 @@ extension GuestMemory {
             let address = GuestAddress(rawValue: start)
             guard let extent = extents.first(where: { $0.contiguousByteCount(from: address) >= step }) else { continue }
             // SAFETY: the huge page lies in the extent, whose region this object keeps.
-            guard let small = unsafe Self.replaceIfSparse(extent.pointer(to: address)) else { continue }
-            smallPages.withLock { $0.append(small) }
+            unsafe Self.replaceIfSparse(extent.pointer(to: address))
         }
     }
 
-    /// - Returns: What keeps the host from making one page of the small ones again, which khugepaged does within minutes.
     @unsafe
-    private static func replaceIfSparse(_ base: UnsafeMutableRawPointer) -> SmallPages? {
+    private static func replaceIfSparse(_ base: UnsafeMutableRawPointer) {
         let (byteCount, pageByteCount) = (GuestMemoryRegion.hugePageByteCount, MemoryChecksum.pageByteCount)
-        guard UInt(bitPattern: base) % UInt(byteCount) == 0 else { return nil }
+        guard UInt(bitPattern: base) % UInt(byteCount) == 0 else { return }
         var used: [(offset: Int, bytes: [UInt8])] = []
         for offset in stride(from: 0, to: byteCount, by: pageByteCount)
         where unsafe !MemoryChecksum.isZero(base + offset) {
-            guard used.count < sparsePageMaximum else { return nil }
+            guard used.count < sparsePageMaximum else { return }
             let page = unsafe UnsafeRawBufferPointer(start: base + offset, count: pageByteCount)
             used.append((offset, unsafe [UInt8](page)))
         }
         // A host that refuses the advice has no huge pages, so no memory is wasted.
         guard unsafe madvise(base, byteCount, CInt(MADV_NOHUGEPAGE)) == 0,
             unsafe madvise(base, byteCount, CInt(MADV_DONTNEED)) == 0
-        else { return nil }
+        else { return }
         for page in used { unsafe memcpy(base + page.offset, page.bytes, pageByteCount) }
         // The small pages stay, and the memory is one mapping again, by whose size Firecracker's tools know it.
         unsafe madvise(base, byteCount, CInt(MADV_HUGEPAGE))
-        return used.first.flatMap { unsafe SmallPages(around: base + $0.offset) }
-    }
-}
-
-/// A pipe that refers to one page of memory: the host moves no such page, and makes no huge page of it and its neighbours.
-final class SmallPages: Sendable {
-    private let pipe: OwnedDescriptor
-
-    @unsafe
-    fileprivate init?(around page: UnsafeMutableRawPointer) {
-        let raw = unsafe chost_pipe_of_page(page)
-        guard raw >= 0 else { return nil }
-        pipe = OwnedDescriptor(adopting: raw)
     }
 }

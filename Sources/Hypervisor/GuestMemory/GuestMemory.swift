@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Synchronization
 package import SystemPackage
 
 /// All RAM of one guest: disjoint regions, sorted by address.
@@ -15,7 +14,6 @@ package final class GuestMemory: Sendable {
     ///
     /// A look-up here counts no references, and each request of a disk needs several.
     package let extents: [GuestMemoryExtent]
-    let smallPages = Mutex<[SmallPages]>([])
 
     /// Puts regions together to the memory of a guest.
     ///

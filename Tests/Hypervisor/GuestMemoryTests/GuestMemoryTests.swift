@@ -57,12 +57,6 @@ import Testing
         memory.replaceSparseHugePages(in: 0x1000..<2 * step + 1)
         #expect(try (0..<4).map { try residentPageCount(of: region, at: $0 * step) } == [pageCount, 2, 0, pageCount])
         #expect(try mappingCount(of: region) == 1)
-        // The host's thread that collapses small pages does this now and then.
-        let collapse: CInt = 25  // MADV_COLLAPSE, which the C library's headers lack
-        unsafe region.withUnsafeHostPointer(at: GuestAddress(rawValue: step), byteCount: step) {
-            _ = unsafe madvise($0, Int(step), collapse)
-        }
-        #expect(try residentPageCount(of: region, at: step) == 2)
         #expect(try memory.load(UInt8.self, at: 0x20_0000) == 7)
         #expect(try memory.load(UInt8.self, at: 0x3f_ffff) == 9)
         #expect(try memory.read(byteCount: Int(step), at: 0) == [UInt8](repeating: 1, count: Int(step)))

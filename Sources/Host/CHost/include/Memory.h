@@ -12,9 +12,6 @@
 /// CRC-32C (Castagnoli; RFC 3720, 12.1) of what `crc` is the CRC of, followed by `length` bytes; 0 for nothing yet.
 uint32_t chost_crc32c(uint32_t crc, const void *bytes, size_t length);
 
-/// Makes a pipe that refers to a page of this process's memory for as long as it is open. Its end for reading, or -errno.
-int chost_pipe_of_page(void *page);
-
 /// From now on, an access to the range that finds its file shorter than the mapping (SIGBUS) writes `message` to standard
 /// error and ends the process with status 1. Returns a number for `chost_unguard_mapping`, or -errno: -ENOSPC for too many.
 int chost_guard_mapping(const void *start, size_t length, const char *message);

@@ -129,6 +129,29 @@ static inline bool below_end_and_mapped(u64 start, u64 end, enum e820_type type)
 #define set_memory_rw(start, pages) (rodata_enabled ? set_memory_rw(start, pages) : 0)
 #endif
 
+#ifdef FAULT_AROUND_PARAMETER
+/* A page fault of a file maps 16 pages around it, if they are in memory. To map and unmap one that nobody uses is half of what a page fault
+ * takes where both are interpreted. Without debugfs nobody could set how many bytes these are: init does, by a parameter of memory.c. */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <asm/page.h>
+static unsigned long fault_around_bytes;
+static int set_fault_around(const char *text, const struct kernel_param *parameter)
+{
+	unsigned long bytes;
+	int error = kstrtoul(text, 0, &bytes);
+	if (error)
+		return error;
+	if (bytes < PAGE_SIZE || bytes > 65536 || bytes & (bytes - 1))
+		return -EINVAL;
+	fault_around_bytes = bytes;
+	return 0;
+}
+static const struct kernel_param_ops fault_around_operations = { .set = set_fault_around, .get = param_get_ulong };
+module_param_cb(fault_around_bytes, &fault_around_operations, &fault_around_bytes, 0644);
+#endif
+
 #ifdef SHORT_DECODING
 /* Whether a place that is patched has a nop is asked by decoding it, 250 instructions. Most of them have one instruction of a kind
  * whose length the first bytes tell: calls, jumps, STAC, CLAC, fences. */

@@ -45,7 +45,7 @@ skipped_checks=(cmd_check_local_export=: CONFIG_OBJTOOL=)
 # cost an interpreter as much as what small functions do: inline more of them.
 # A variable on make's command line names an object, in whichever folder it is. (core.o is not here: it has flags in kernel/bpf.)
 hot_objects=(
-    memblock mm_init sparse-vmemmap slab slab_common util percpu filemap memory mmap readahead swap rmap memcontrol vmstat
+    memblock mm_init sparse-vmemmap slab slab_common util percpu filemap mmap readahead swap rmap memcontrol vmstat
     vsprintf xarray idr radix-tree kobject klist rbtree find_bit bitmap blake2s-generic chacha cmdline
     dir file group symlink proc_sysctl namei dcache super buffer inode
     workqueue printk printk_ringbuffer main fork fair build_policy build_utility timekeeping tick-sched tick-common timer
@@ -69,6 +69,7 @@ object_flags+=("CFLAGS_set_memory.o=-O3")
 object_flags+=("CFLAGS_string.o=-ffreestanding -fno-stack-protector -O3 -funroll-all-loops -DSCANNING_STRLEN")
 object_flags+=(AFLAGS_mem{set,cpy}_64.o=-DREP_STRINGS)
 object_flags+=(CFLAGS_{lbr,xstate,process,process_64,signal,regset,tlb,bugs,aperfmperf,tsx}.o=-DPLAIN_FEATURE_TESTS)
+object_flags+=("CFLAGS_memory.o=${hot_flags[*]} -DFAULT_AROUND_PARAMETER")
 # What they do many times at boot, and need not.
 object_flags+=("CFLAGS_kobject_uevent.o=${hot_flags[*]} -DEVENTS_FOR_PROCESSES" "CFLAGS_params.o=${hot_flags[*]} -DPARAMETERS_AT_ONCE")
 object_flags+=("CFLAGS_init_64.o=${hot_flags[*]} -DEND_OF_MEMORY_FIRST" "CFLAGS_init.o=${hot_flags[*]} -DNOTHING_READ_ONLY")

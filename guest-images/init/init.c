@@ -314,6 +314,7 @@ __attribute__((noreturn, used)) static void start(long *stack) {
     sys_reboot(LINUX_REBOOT_CMD_CAD_OFF);  // Ctrl-Alt-Del: a signal to us instead of an immediate reset
 
     mount_all();
+    map_fewer_pages();
     int has_shell = !has_word(command_line, "martlet.shell=off");
     if (has_shell) read_shell_ahead();
     set_up_network_identity();

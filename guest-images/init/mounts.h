@@ -65,6 +65,13 @@ static void mount_all(void) {
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++) CALL(symlink, links[i][0], links[i][1], 0, 0, 0);
 }
 
+/// Has a page fault of a file map four pages instead of sixteen where the host interprets the kernel, by the word that Martlet adds then: a
+/// short program touches one in five of those around it, and each is mapped and unmapped at the price of half a page fault. Kernels
+/// other than the default guest's do not let this be set.
+static void map_fewer_pages(void) {
+    if (has_word(command_line, "clearcpuid=erms,fsrm,popcnt")) write_text("/sys/module/memory/parameters/fault_around_bytes", "16384");
+}
+
 /// Has the kernel read, while the rest of the boot goes on, what a shell needs of Debian's busybox on a disk up to its prompt: 285 of its
 /// 484 pages. Without this, page faults read 388 pages in three times as many requests, and wait for each.
 ///

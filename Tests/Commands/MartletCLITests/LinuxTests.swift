@@ -32,6 +32,11 @@ struct LinuxTests {
             try shell.press("\u{3}")
             _ = try shell.awaitPrompt()
             #expect(try shell.run("echo on") == "on")
+            // Where the kernel is interpreted, init lets page faults map fewer pages.
+            #expect(
+                try shell.run("cat /sys/module/memory/parameters/fault_around_bytes")
+                    == shell.run("grep -q clearcpuid= /proc/cmdline && echo 16384 || echo 65536")
+            )
             try shell.martlet.input.write("poweroff\n")
             #expect(try shell.martlet.end(within: LinuxShell.patience).termination == .exited(0))
         }

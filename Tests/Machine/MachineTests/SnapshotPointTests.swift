@@ -94,6 +94,19 @@ import Testing
         #expect(try answers == 1)
     }
 
+    @Test func `a guest that has lost the key is asked again`() throws {
+        func isKeyThere() -> Bool { keyboard.commandPort.read(UInt8.self, at: 0) & 1 == 1 }
+        let asked = Counter()
+        try timers.start()
+        defer { timers.finish() }
+        point.ask(on: timers) { asked.add() }
+        while isKeyThere() { _ = keyboard.dataPort.read(UInt8.self, at: 0) }
+        try Deadline.wait(for: "the key") { isKeyThere() }
+        #expect(asked.value == 0)
+        point.handle(lights: 3)
+        #expect(asked.value == 1)
+    }
+
     @Test func `a restored guest that was not ready is asked, and its random numbers are forgotten when it has them`()
         throws
     {

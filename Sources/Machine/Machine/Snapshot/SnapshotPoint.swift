@@ -18,8 +18,8 @@ package final class SnapshotPoint: Sendable {
 
     private static let takesPart: UInt8 = 1 << 1
     private static let isReady: UInt8 = 1 << 0
-    /// The time that a guest may take to get ready: it must freeze its user space.
-    private static let patience = Duration.seconds(5)
+    /// A guest that gets ready must freeze its user space: it may take ten intervals.
+    private static let (attemptCount, interval) = (10, Duration.milliseconds(500))
 
     private let page: IdentityPage
     private let keyboard: I8042
@@ -67,7 +67,10 @@ package final class SnapshotPoint: Sendable {
     package func ask(on timers: WorkThread, _ body: @escaping @Sendable () -> Void) {
         let once = Once(body)
         state.withLock { $0.waiters.append(once) }
-        once.call(after: Self.patience, on: timers)
+        once.call(after: Self.attemptCount, every: Self.interval, on: timers) { [keyboard] in
+            // Linux drops the keys that it reads while it waits for the answer to a command, such as one that sets lights.
+            _ = keyboard.pressSleep()
+        }
         // A keyboard that is disabled or full cannot carry the request.
         if !keyboard.pressSleep() { _ = once.call() }
     }
@@ -113,16 +116,36 @@ package final class SnapshotPoint: Sendable {
             var body: (@Sendable () -> Void)?
             /// Held until the call; it holds this object.
             var timer: WorkThread.Timer?
+            var attemptsLeft = 0
         }
 
         private let state: Mutex<State>
 
         init(_ body: @escaping @Sendable () -> Void) { state = Mutex(State(body: body)) }
 
-        func call(after delay: Duration, on timers: WorkThread) {
-            let timer = timers.makeTimer { [self] in _ = call() }
-            state.withLock { $0.timer = timer }
-            timer.schedule(after: delay)
+        /// Makes the call when some time is over.
+        ///
+        /// `attempt` is called between its intervals, as long as the call is still to be made.
+        func call(
+            after count: Int,
+            every interval: Duration,
+            on timers: WorkThread,
+            attempt: @escaping @Sendable () -> Void
+        ) {
+            let timer = timers.makeTimer { [self] in
+                let timer = state.withLock { state in
+                    state.attemptsLeft -= 1
+                    return state.attemptsLeft > 0 ? state.timer : nil
+                }
+                guard let timer else {
+                    _ = call()
+                    return
+                }
+                attempt()
+                timer.schedule(after: interval)
+            }
+            state.withLock { ($0.timer, $0.attemptsLeft) = (timer, count) }
+            timer.schedule(after: interval)
         }
 
         /// Makes the call.

@@ -5,8 +5,8 @@
     Benchmarks/restore/save.py [ROUNDS]        after `make build guest-images`, on a quiet machine; docs/performance.md has results
 
 `command` is `martlet snapshot save`, with the guest's way to its snapshot point; `paused` the time from the request to pause to the
-answer to the one to resume, over the API, with a save between them; `dd` writes the memory file's blocks, and syncs them. MARTLET
-names another command.
+answer to the one to resume, over the API, with a save between them; `dd` writes as many bytes as the files of that save have on the
+disk, and syncs them. MARTLET names another command.
 """
 
 import http.client, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
@@ -65,7 +65,7 @@ try:
         times["command"].append(milliseconds(lambda: run("snapshot", "save", "web", f"{folder}/snapshot")))
         os.mkdir(f"{folder}/paused")
         times["paused"].append(milliseconds(lambda: save_paused(connection)))
-        count = os.stat(f"{folder}/paused/memory").st_blocks * 512
+        count = sum(os.stat(f"{place}/{name}").st_blocks * 512 for place, _, names in os.walk(f"{folder}/paused") for name in names)
         times["dd"].append(milliseconds(lambda: write(count)))
         os.remove(f"{folder}/zeros")
         for name in ["snapshot", "paused"]:

@@ -65,9 +65,9 @@ static void mount_all(void) {
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++) CALL(symlink, links[i][0], links[i][1], 0, 0, 0);
 }
 
-/// Has a page fault of a file map four pages instead of sixteen where the host interprets the kernel, by the word that Martlet adds then: a
-/// short program touches one in five of those around it, and each is mapped and unmapped at the price of half a page fault. Kernels
-/// other than the default guest's do not let this be set.
+/// Lowers the kernel's fault-around from sixteen pages to four on hosts that interpret the guest's kernel; Martlet adds the parameter below
+/// there. A short program uses one in five of the pages that a fault maps around it, and to map and unmap one costs half a page fault.
+/// Other kernels than the default guest's lack the file, and the write fails.
 static void map_fewer_pages(void) {
     if (has_word(command_line, "clearcpuid=erms,fsrm,popcnt")) write_text("/sys/module/memory/parameters/fault_around_bytes", "16384");
 }

@@ -93,7 +93,7 @@ static inline void freeze_user_space(void) {
 static void show_lights(const struct pollfd *keyboards, unsigned count, int is_ready) {
     struct input_event events[] = {
         {.type = EV_LED, .code = LED_NUML, .value = 1},
-        {.type = EV_LED, .code = LED_SCROLLL, .value = 0},  // sent is what changes
+        {.type = EV_LED, .code = LED_SCROLLL, .value = 0},  // the input core sends changes alone
         {.type = EV_LED, .code = LED_SCROLLL, .value = is_ready},
         {.type = EV_SYN, .code = SYN_REPORT},
     };
@@ -130,8 +130,8 @@ static void pass_snapshot_point(const struct pollfd *keyboards, unsigned count) 
     page = before;
     show_lights(keyboards, count, 1);
     if (page.generation == known_generation) {
-        // Not asleep: a tick is long. Martlet answers at once, or saves the machine, which stands still then. Where the host has no
-        // time for the guest, the keyboard's driver gives up after 200 ms: it is told again.
+        // Not asleep: a tick is long. Martlet answers at once, or saves the machine, which stands still then. On a busy host the
+        // keyboard's driver may give the command up after 200 ms, so it gets the light again.
         int64_t now = milliseconds(), end = now + 10000, next = now + 300;
         for (; page.answer == before.answer && now < end; now = milliseconds()) {
             if (now >= next) {

@@ -62,7 +62,7 @@ package final class DescriptorSet: Sendable {
         for interest: Interest,
         token: UInt64
     ) throws(Errno) {
-        _ = try hostCall { chost_epoll_set(owned.rawValue, 1, descriptor.rawValue, interest.rawValue, token) }
+        try hostCall { chost_epoll_set(owned.rawValue, 1, descriptor.rawValue, interest.rawValue, token) }
     }
 
     /// Changes the events of a descriptor; those that are pending are reported again.
@@ -71,7 +71,7 @@ package final class DescriptorSet: Sendable {
         to interest: Interest,
         token: UInt64
     ) throws(Errno) {
-        _ = try hostCall { chost_epoll_set(owned.rawValue, 0, descriptor.rawValue, interest.rawValue, token) }
+        try hostCall { chost_epoll_set(owned.rawValue, 0, descriptor.rawValue, interest.rawValue, token) }
     }
 
     /// Removes a descriptor that is still open; nothing where it is not in the set.

@@ -52,7 +52,7 @@ package struct DraftFile: ~Copyable, Sendable {
     /// - Throws: `Errno`, such as `fileExists`: nothing is replaced.
     package func publish(as path: FilePath, isDurable: Bool = true) throws(Errno) {
         guard !isDurable || fsync(owned.rawValue) == 0 else { throw Errno(rawValue: errno) }
-        _ = try hostCall {
+        try hostCall {
             unsafe path.withPlatformString { name in
                 guard let temporaryPath else { return unsafe chost_name_file(owned.rawValue, name) }
                 return unsafe temporaryPath.withPlatformString { unsafe chost_rename_new($0, name) }

@@ -18,7 +18,7 @@ package final class EventSet: Sendable {
         precondition(descriptors.count <= 64, "each descriptor has a bit")
         owned = OwnedDescriptor(adopting: try hostCall { chost_epoll() })
         for (index, descriptor) in descriptors.enumerated() {
-            _ = try hostCall { chost_epoll_add(owned.rawValue, descriptor.rawValue, CUnsignedInt(index)) }
+            try hostCall { chost_epoll_add(owned.rawValue, descriptor.rawValue, CUnsignedInt(index)) }
         }
     }
 

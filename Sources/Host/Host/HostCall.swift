@@ -3,6 +3,7 @@
 import SystemPackage
 
 /// Turns the result of a C function, at least 0 or -errno, into a value or an error; calls it again after `EINTR`.
+@discardableResult
 func hostCall(_ call: () -> CInt) throws(Errno) -> CInt {
     while true {
         let result = call()

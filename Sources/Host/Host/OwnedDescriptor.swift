@@ -29,7 +29,7 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
     /// Makes a pipe whose ends are closed on exec; both are to be adopted.
     package static func makePipe() throws(Errno) -> (reading: CInt, writing: CInt) {
         var ends: [CInt] = [-1, -1]
-        _ = try hostCall { unsafe chost_pipe(&ends) }
+        try hostCall { unsafe chost_pipe(&ends) }
         return (ends[0], ends[1])
     }
 

@@ -41,7 +41,7 @@ package struct ProcessLaunch {
 
         /// Tries whether this host lets this process make a jail.
         package static func check() throws(Errno) {
-            _ = try hostCall { chost_jail_try() }
+            try hostCall { chost_jail_try() }
         }
     }
 
@@ -146,6 +146,6 @@ package final class RunningProcess: Sendable {
     ///
     /// - Throws: `Errno`: `noSuchProcess` where the process has ended, `notPermitted` where it is another user's.
     package func send(_ signal: CInt) throws(Errno) {
-        _ = try hostCall { chost_pidfd_signal(owned.rawValue, signal) }
+        try hostCall { chost_pidfd_signal(owned.rawValue, signal) }
     }
 }

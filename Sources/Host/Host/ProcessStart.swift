@@ -14,7 +14,7 @@ package enum ProcessStart {
     ///
     /// Signals that are ignored stay ignored: see `SignalWatch`.
     package static func prepare() throws(Errno) {
-        _ = try hostCall { chost_open_standard_descriptors() }
+        try hostCall { chost_open_standard_descriptors() }
         chost_ignore_broken_pipes()
         chost_share_heap()
     }

@@ -48,7 +48,7 @@ package struct SignalWatch: Sendable {
             // Kept for good: the signal's handler knows its descriptor.
             _ = unsafe Unmanaged.passRetained(event)
             let descriptor = event.descriptor.rawValue
-            _ = try hostCall {
+            try hostCall {
                 faults[signal].map { chost_watch_fault(signal, descriptor, $0) }
                     ?? chost_watch_signal(signal, descriptor)
             }

@@ -29,7 +29,7 @@ package enum Terminal {
 
     /// Passes every key through unread from now on, until `restore` or the end of the process, however it ends.
     package static func enterRawMode(_ file: FileDescriptor) throws(Errno) {
-        _ = try hostCall { chost_terminal_enter_raw(file.rawValue) }
+        try hostCall { chost_terminal_enter_raw(file.rawValue) }
     }
 
     /// Puts the terminal back as it was; nothing where it is not in raw mode.

@@ -32,7 +32,7 @@ struct LinuxTests {
             try shell.press("\u{3}")
             _ = try shell.awaitPrompt()
             #expect(try shell.run("echo on") == "on")
-            // Where the kernel is interpreted, init lets page faults map fewer pages.
+            // Init lowers the kernel's fault-around from 64 KiB to 16 KiB on hosts that interpret the guest's kernel.
             #expect(
                 try shell.run("cat /sys/module/memory/parameters/fault_around_bytes")
                     == shell.run("grep -q clearcpuid= /proc/cmdline && echo 16384 || echo 65536")

@@ -129,7 +129,7 @@ import Testing
         let result = await #expect(processExitsWith: .exitCode(3), observing: [\.standardErrorContent]) {
             try SuccessorProcessTests.leave { report in
                 let (begins, tells) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-                // Not one of Dispatch's: those that it counts are the other process's.
+                // Dispatch counts the worker threads of the parent, and would wait for them: this process does not have them.
                 let other = try? HostThread("other") {
                     begins.wait()
                     tells.signal()

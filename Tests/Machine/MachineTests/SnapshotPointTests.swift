@@ -130,7 +130,7 @@ import Testing
         #expect(try answers == 1)
         #expect(point.isUsed)
         #expect(keyboard.keyboardLights == 2)
-        // Saved and restored now: it has to be asked to look for its identity.
+        // A machine restored from this state gets the sleep key, which makes the guest look for its identity.
         let restored = I8042(state: keyboard.state, interrupt: RecordingInterruptLine(), onRequest: { _ in })
         SnapshotPoint(page: IdentityPage(in: memory), keyboard: restored).renewIdentity(time: nil, name: "")
         #expect(restored.commandPort.read(UInt8.self, at: 0) & 1 == 1)

@@ -168,7 +168,7 @@ private struct KeyboardRig {
         #expect(rig.type(0xed, 0x03) == [0xfa, 0xfa])
         #expect(rig.controller.keyboardLights == 3)
         #expect(rig.requests.requests == [.keyboardLights(2), .keyboardLights(2), .keyboardLights(3)])
-        rig.controller.putOut(1)
+        rig.controller.turnOff(1)
         #expect(rig.controller.keyboardLights == 2)
         #expect(rig.requests.requests.count == 3)
     }

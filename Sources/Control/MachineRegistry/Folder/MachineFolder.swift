@@ -160,8 +160,9 @@ package struct MachineFolder: Hashable, Sendable {
         // The files for the machine's end exist from the start.
         for item in [Item.result] + (isRemovedAtEnd ? [.removal] : []) {
             let file = draft.appending(item.rawValue)
-            do throws(Errno) { _ = try OwnedDescriptor(opening: file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW) } catch
-            {
+            do throws(Errno) {
+                _ = try OwnedDescriptor(opening: file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+            } catch {
                 throw RegistryError(cannot: "make a file in \(draft)", error)
             }
         }

@@ -18,7 +18,7 @@ package final class SnapshotPoint: Sendable {
 
     private static let takesPart: UInt8 = 1 << 1
     private static let isReady: UInt8 = 1 << 0
-    /// A guest that gets ready must freeze its user space: it may take ten intervals.
+    /// A guest has five seconds to freeze its user space; the sleep key is pressed at the start of each interval.
     private static let (attemptCount, interval) = (10, Duration.milliseconds(500))
 
     private let page: IdentityPage
@@ -86,15 +86,15 @@ package final class SnapshotPoint: Sendable {
 
     /// Lets a guest that waits go on as the machine that it was.
     package func letGo() {
-        takeLight()
+        turnOffReadyLight()
         try? page.answer()
     }
 
-    /// Ends what the light says, as the guest is about to.
+    /// Turns Scroll Lock off in the keyboard before the guest's driver does, which may take it 50 ms.
     ///
-    /// Linux sends the lights at most every 50 ms, and as they are then: a guest that is asked again before that says only that
-    /// it is ready. If it is saved without being asked before that, it is no longer where it looks for another identity.
-    private func takeLight() { keyboard.putOut(Self.isReady) }
+    /// In that time the guest runs, so a snapshot must not say that it waits. And the driver sends the last state alone: if the
+    /// guest becomes ready again, it sends that the light is on, and never that it was off.
+    private func turnOffReadyLight() { keyboard.turnOff(Self.isReady) }
 
     /// Gives a restored guest another identity, before it runs.
     ///
@@ -104,7 +104,7 @@ package final class SnapshotPoint: Sendable {
     package func renewIdentity(time: (seconds: Int64, nanoseconds: UInt32)?, name: String) {
         try? page.renew(entropy: (0..<32).map { _ in .random(in: .min ... .max) }, time: time, name: name)
         let isReady = keyboard.keyboardLights & Self.isReady != 0
-        takeLight()
+        turnOffReadyLight()
         state.withLock { $0.isReady = isReady }
         // A guest that was saved without being asked is somewhere else now.
         if !isReady { _ = keyboard.pressSleep() }

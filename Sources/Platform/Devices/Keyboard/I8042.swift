@@ -62,10 +62,10 @@ package final class I8042: Sendable {
     /// The lights of the keyboard: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
     package var keyboardLights: UInt8 { controller.withLock { $0.state.keyboard.leds } }
 
-    /// Puts lights of the keyboard out, which the guest cannot see.
+    /// Turns lights of the keyboard off, which the guest cannot read.
     ///
     /// - Parameter lights: Bits as in `keyboardLights`.
-    package func putOut(_ lights: UInt8) { controller.withLock { $0.putOut(lights) } }
+    package func turnOff(_ lights: UInt8) { controller.withLock { $0.turnOff(lights) } }
 
     // MARK: - Ports
 

@@ -284,5 +284,5 @@ struct I8042Controller {
         return isSent
     }
 
-    mutating func putOut(_ lights: UInt8) { keyboard.putOut(lights) }
+    mutating func turnOff(_ lights: UInt8) { keyboard.turnOff(lights) }
 }

@@ -130,14 +130,14 @@ struct Keyboard {
         return true
     }
 
-    /// The lights, where the guest has set them since the last call: be it as they were.
+    /// The lights if the guest has set them since the last call, even to the same value; else `nil`.
     mutating func takeLights() -> UInt8? {
         defer { areLightsSet = false }
         return areLightsSet ? leds : nil
     }
 
-    /// Takes lights for out, whatever the guest has set.
-    mutating func putOut(_ lights: UInt8) {
+    /// Turns lights off without the guest.
+    mutating func turnOff(_ lights: UInt8) {
         leds &= ~lights
         areLightsSet = false
     }

@@ -15,7 +15,7 @@ package enum GuestRequest: Hashable, Sendable, CustomStringConvertible {
     case panicked
     /// The guest's kernel has panicked and continues in its crash kernel (pvpanic).
     case crashLoaded
-    /// The guest has set the lights of its keyboard, be it as they were: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
+    /// The guest has set the lights of its keyboard, perhaps to the same value: bits 2:0 are Caps Lock, Num Lock, Scroll Lock.
     case keyboardLights(UInt8)
     /// The guest is about to turn itself off, in good order (pvpanic).
     case shutDown

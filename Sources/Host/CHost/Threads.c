@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,3 +61,12 @@ void chost_thread_set_name(const char *name) { prctl(PR_SET_NAME, name); }
 void chost_thread_get_name(char *name16) { prctl(PR_GET_NAME, name16); }
 
 const char *chost_program_name(void) { return program_invocation_short_name; }
+
+void chost_thread_leave_first_processor(void) {
+    cpu_set_t allowed, others;
+    if (sched_getcpu() != 0 || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+    others = allowed;
+    CPU_CLR(0, &others);
+    // Once elsewhere, nothing brings it back while it runs.
+    if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others)) sched_setaffinity(0, sizeof allowed, &allowed);
+}

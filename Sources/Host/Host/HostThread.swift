@@ -102,6 +102,14 @@ package final class HostThread: Sendable {
         preparation.withLock { $0 = body }
     }
 
+    // MARK: - Processors
+
+    /// Moves the calling thread from the first processor to another, where it is there and may.
+    ///
+    /// That one runs what the kernel calls at the end of a grace period of SRCU (read-copy-update), for which KVM waits when memory or
+    /// interrupt routes change: a thread of a real-time class that keeps it busy holds up the thread that asks for them.
+    package static func leaveFirstProcessor() { chost_thread_leave_first_processor() }
+
     // MARK: - Names
 
     /// Returns whether the calling thread has this name.

@@ -29,6 +29,39 @@ import Testing
         #expect(!result.fails)
     }
 
+    /// The processors that the kernel lets the calling thread run on, as a bit mask, and the one that it ran on last.
+    private static var processors: (allowed: String, last: String)? {
+        guard let status = try? FileContents.text(of: "/proc/thread-self/status", limit: 1 << 16),
+            let stat = try? FileContents.text(of: "/proc/thread-self/stat", limit: 4096),
+            let allowed = status.split(separator: "\n").first(where: { $0.hasPrefix("Cpus_allowed:") }),
+            let name = stat.lastIndex(of: ")")
+        else { return nil }
+        // The name, in parentheses, can have spaces; processor(39) in proc(5).
+        return (String(allowed), String(stat[name...].split(separator: " ")[37]))
+    }
+
+    @Test func `a thread leaves the first processor for another, and may come back`() throws {
+        typealias SetAffinity = @convention(c) (pid_t, Int, UnsafePointer<UInt>) -> CInt
+        let address = try unsafe #require(dlsym(nil, "sched_setaffinity"))
+        let setAffinity = unsafe unsafeBitCast(address, to: SetAffinity.self)
+        let seen = Mutex<(before: String?, after: String?, isElsewhere: Bool)?>(nil)
+        let thread = try HostThread("test") {
+            let before = Self.processors?.allowed
+            // The kernel may bring it back at once, rarely.
+            let isElsewhere = (0..<100).contains { _ in
+                unsafe _ = setAffinity(0, 8, [1])
+                unsafe _ = setAffinity(0, 8, [.max])
+                HostThread.leaveFirstProcessor()
+                return Self.processors?.last != "0"
+            }
+            seen.withLock { $0 = (before, Self.processors?.allowed, isElsewhere) }
+        }
+        thread.join()
+        let result = try #require(seen.withLock { $0 })
+        #expect(result.before != nil && result.before == result.after)
+        #expect(result.isElsewhere || result.before?.hasSuffix("\t1") == true)
+    }
+
     @Test func `what a thread captured is gone when it has ended`() throws {
         final class Captured: Sendable {}
         var captured: Captured? = Captured()

@@ -24,6 +24,9 @@ void chost_thread_set_name(const char *name);
 /// Copies the calling thread's name, with its zero.
 void chost_thread_get_name(char *name16);
 
+/// Moves the calling thread from the first processor to another of those that it may use, where it is there.
+void chost_thread_leave_first_processor(void);
+
 /// The name under which this program was started, without its folder.
 const char *chost_program_name(void);
 

@@ -60,6 +60,7 @@ package final class HeadStart: Sendable {
         let byteCount = place.memoryByteCount ?? 0
         let work = Work(memory: byteCount)
         self.work = work
+        HostThread.leaveFirstProcessor()
         thread = (1...limit).contains(byteCount) ? try? HostThread("kvm") { work.perform() } : nil
     }
 

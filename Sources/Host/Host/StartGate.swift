@@ -27,8 +27,10 @@ package final class StartGate: Sendable {
     private let state = Mutex(State())
     /// Is entered for each thread that is missing.
     private let arrivals = DispatchGroup()
-    /// Is entered until the gate is open or closed.
-    private let decision = DispatchGroup()
+    /// Are entered until the gate is open or closed.
+    ///
+    /// That of borrowed threads is left first: they still have to prepare themselves, and the guest waits for them.
+    private let (decision, decisionForBorrowed) = (DispatchGroup(), DispatchGroup())
     /// Is entered for each borrowed thread that is there and not prepared.
     private let preparation = DispatchGroup()
     private let prepare: @Sendable (String) -> Void
@@ -40,6 +42,7 @@ package final class StartGate: Sendable {
     package init(prepare: @escaping @Sendable (String) -> Void = { _ in }) {
         self.prepare = prepare
         decision.enter()
+        decisionForBorrowed.enter()
     }
 
     deinit {
@@ -73,7 +76,7 @@ package final class StartGate: Sendable {
         // All have entered before the gate opens.
         if ticket.isBorrowed { preparation.enter() }
         arrivals.leave()
-        decision.wait()
+        (ticket.isBorrowed ? decisionForBorrowed : decision).wait()
         let isOpen = state.withLock { $0.isOpen }
         guard ticket.isBorrowed else { return isOpen }
         if isOpen { prepare(ticket.name) }
@@ -119,7 +122,10 @@ package final class StartGate: Sendable {
             body(&state)
             return true
         }
-        if isFirst { decision.leave() }
+        if isFirst {
+            decisionForBorrowed.leave()
+            decision.leave()
+        }
         return isFirst
     }
 }

@@ -19,6 +19,7 @@ package final class HeadStart: Sendable {
         let order = Mutex<Order?>(nil)
         let hasOrder = DispatchSemaphore(value: 0)
         let vcpus = Mutex<Result<[KVMVCPU], MachineError>?>(nil)
+        let isDone = DispatchSemaphore(value: 0)
 
         init(memory byteCount: UInt64) {
             memoryByteCount = byteCount
@@ -30,6 +31,7 @@ package final class HeadStart: Sendable {
         }
 
         func perform() {
+            defer { isDone.signal() }
             let foundation = Result { () throws(MachineError) in try MachineFoundation(memory: memoryByteCount) }
             self.foundation.withLock { $0 = foundation }
             hasFoundation.signal()
@@ -109,7 +111,9 @@ package final class HeadStart: Sendable {
     func takeVCPUs() throws(MachineError) -> [KVMVCPU]? {
         // Without an order, the thread does not wait.
         work.hasOrder.signal()
-        thread?.join()
+        // To join the thread would be to wait for its stack to go as well.
+        if thread != nil { work.isDone.wait() }
+        defer { work.isDone.signal() }
         return try work.vcpus.withLock { $0.take() }?.get()
     }
 }

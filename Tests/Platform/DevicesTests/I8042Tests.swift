@@ -189,6 +189,21 @@ private struct KeyboardRig {
         #expect(!rig.controller.pressSleep())
     }
 
+    @Test func `an answer comes before keys, and no key while a command waits for its parameter`() {
+        let rig = KeyboardRig()
+        #expect(rig.controller.pressSleep())
+        // One byte of the key was on its way already.
+        #expect(rig.data.read(UInt8.self, at: 0) == 0xe0)
+        rig.send(0xf4)
+        #expect(rig.drain() == [0x5f, 0xfa, 0xe0, 0xdf])
+        rig.send(0xed)
+        #expect(rig.drain() == [0xfa])
+        #expect(rig.controller.pressSleep())
+        #expect(rig.drain() == [])
+        rig.send(0x02)
+        #expect(rig.drain() == [0xfa, 0xe0, 0x5f, 0xe0, 0xdf])
+    }
+
     @Test func `a command instead of a parameter is a command`() {
         let rig = KeyboardRig()
         #expect(rig.type(0xed, 0xee) == [0xfa, 0xee])

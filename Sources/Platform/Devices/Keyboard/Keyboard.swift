@@ -59,7 +59,11 @@ struct Keyboard {
     private static let sleep1: [4 of UInt8] = [0xe0, 0x5f, 0xe0, 0xdf]
     private static let sleep3: [3 of UInt8] = [0x7f, 0xf0, 0x7f]
 
-    private(set) var output: ByteQueue
+    private var replies: ByteQueue
+    /// What was pressed; the driver may take a key that comes before a reply for the reply.
+    private var keys = ByteQueue()
+    /// Both share one buffer.
+    private var room: Int { keys.room - replies.count }
     private var isScanning: Bool
     private var scancodeSet: UInt8
     private(set) var leds: UInt8 { didSet { areLightsSet = true } }
@@ -69,7 +73,7 @@ struct Keyboard {
     private var lastSent: UInt8
 
     init(_ state: KeyboardState) {
-        output = ByteQueue(state.output)
+        replies = ByteQueue(state.output)
         isScanning = state.isScanning
         scancodeSet = (1...3).contains(state.scancodeSet) ? state.scancodeSet : 2
         leds = state.leds & 0x07
@@ -80,7 +84,7 @@ struct Keyboard {
 
     var state: KeyboardState {
         var state = KeyboardState()
-        state.output = output.bytes
+        state.output = replies.bytes + keys.bytes
         state.isScanning = isScanning
         state.scancodeSet = scancodeSet
         state.leds = leds
@@ -90,9 +94,9 @@ struct Keyboard {
         return state
     }
 
-    /// The next byte for the controller.
+    /// The next byte for the controller: replies come before keys, and no key while a command waits for its parameter.
     mutating func send() -> UInt8? {
-        guard let byte = output.popFirst() else { return nil }
+        guard let byte = replies.popFirst() ?? (pendingCommand == nil ? keys.popFirst() : nil) else { return nil }
         lastSent = byte
         return byte
     }
@@ -123,9 +127,9 @@ struct Keyboard {
     }
 
     private mutating func enqueue(_ codes: Span<UInt8>) -> Bool {
-        guard output.room >= codes.count else { return false }
+        guard room >= codes.count else { return false }
         for index in codes.indices {
-            _ = output.append(codes[index])
+            _ = keys.append(codes[index])
         }
         return true
     }
@@ -189,7 +193,8 @@ struct Keyboard {
         case .reset:
             setDefaults()
             isScanning = true
-            output.removeAll()
+            replies.removeAll()
+            keys.removeAll()
             reply(Reply.acknowledge)
             reply(Reply.selfTestPassed)
         }
@@ -223,5 +228,7 @@ struct Keyboard {
         leds = 0
     }
 
-    private mutating func reply(_ byte: UInt8) { _ = output.append(byte) }
+    private mutating func reply(_ byte: UInt8) {
+        if room > 0 { _ = replies.append(byte) }
+    }
 }

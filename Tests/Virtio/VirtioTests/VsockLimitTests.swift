@@ -57,6 +57,16 @@ import Virtio
         _ = program
     }
 
+    @Test func `a program that asks for a port and ends in one event is forgotten, and the guest not asked`() throws {
+        var program: HostProgram? = try fixture.connect()
+        fixture.device.handleEvents()
+        #expect(fixture.device.connectionCount == 1)
+        program?.write("CONNECT 22\n")
+        program = nil
+        #expect(try fixture.receive() == nil)
+        #expect(fixture.device.connectionCount == 0)
+    }
+
     @Test func `packets that break the rules cost their own connection at most`() throws {
         let (program, hostPort) = try fixture.connected(to: 22)
         try fixture.send(.readWrite, from: 22, to: hostPort, data: [1]) { $0.sourceCID = 8 }

@@ -11,8 +11,10 @@ extension VsockMuxer {
         guard event.token != Self.listenerToken else { return accept() }
         // It may have been removed after the event was taken.
         guard let connection = connections[event.token] else { return }
+        // One event may tell of the greeting and of the program's end.
+        if connection.state == .greeting { readGreeting(of: connection) }
         switch connection.state {
-        case .greeting: readGreeting(of: connection)
+        case .greeting: break
         case .requested:
             // Its program gave up, or writes already.
             if connection.isPeerGone {

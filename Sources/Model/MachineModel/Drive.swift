@@ -19,7 +19,8 @@ public struct Drive: Codable, Hashable, Sendable {
     /// Indicates whether the guest can only read it.
     @DefaultWhenAbsent public var isReadOnly: Bool
 
-    /// The cache of the disk as Firecracker has it; without effect, as a flush of the guest's always reaches the host's disk.
+    /// The cache of the disk as Firecracker has it; without effect, as a flush of the guest's always reaches the host's disk, except
+    /// under the name `firecracker`.
     public var cacheType: CacheType?
 
     /// The way in which the host reads and writes the file; `nil` for io_uring where the host allows it, else threads.

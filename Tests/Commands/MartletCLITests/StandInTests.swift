@@ -126,6 +126,27 @@ struct StandInTests {
         }
     }
 
+    @Test(arguments: [("Unsafe", 0), ("Writeback", 1)] as [(String, UInt8)])
+    func `a disk offers flushes if its cache is Writeback`(cache: String, flush: UInt8) throws {
+        // Of the first device: which it is, and the features of which bit 9 is VIRTIO_BLK_F_FLUSH.
+        let code: [GuestCode] = [
+            .write("device "), .copy(doublewordAt: 0xd000_0008, to: 0x20_0000), .dump(0x20_0000, byteCount: 1),
+            .copy(doublewordAt: 0xd000_0010, to: 0x20_0000), .dump(0x20_0001, byteCount: 1), .powerOff, .spin,
+        ]
+        let kernel = try folder.write(TinyELF(code).bytes, to: "kernel")
+        let disk = try folder.write([UInt8](repeating: 0, count: 4096), to: "disk")
+        let text = """
+            {"boot-source": {"kernel_image_path": "\(kernel)"},
+             "drives": [{"drive_id": "d", "path_on_host": "\(disk)", "is_root_device": false, "cache_type": "\(cache)"}]}
+            """
+        let file = try folder.write(Array(text.utf8), to: "machine.json")
+        #expect(try run("--no-api", "--config-file", file) == .exited(0))
+        let bytes = try folder.read("output")
+        let start = try #require(bytes.firstRange(of: Array("device ".utf8))?.upperBound)
+        #expect(bytes[start] == 2)
+        #expect(bytes[start + 1] >> 1 & 1 == flush)
+    }
+
     @Test func `the version of snapshots is told, and that of a snapshot`() throws {
         #expect(try run("--snapshot-version") == .exited(0))
         #expect(try output() == "v1.1\n")

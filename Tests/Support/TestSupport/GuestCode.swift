@@ -169,6 +169,12 @@ package struct GuestCode: Sendable {
         GuestCode([0xb8] + littleEndian(address) + [0xc7, 0x00] + littleEndian(value))
     }
 
+    /// Copies 32 bits, or a register, from anywhere below 4 GiB to memory below 2 GiB.
+    package static func copy(doublewordAt address: UInt32, to other: UInt32) -> GuestCode {
+        // mov eax, address; mov eax, [rax]; mov [other], eax
+        GuestCode([0xb8] + littleEndian(address) + [0x8b, 0x00, 0x89, 0x04, 0x25] + littleEndian(other))
+    }
+
     // MARK: - Ends
 
     /// ACPI soft-off: SLP_EN and sleep type 5.

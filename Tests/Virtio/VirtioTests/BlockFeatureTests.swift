@@ -88,6 +88,14 @@ import Virtio
         #expect(fixture.disk.log.last == "write(isDurable: true) 0+512")
     }
 
+    @Test func `a driver that is offered no flushes gets writes that are complete when the host has them`() throws {
+        let fixture = try BlockFixture { $0.canFlush = false }
+        #expect(fixture.device.features.isDisjoint(with: [.blockFlush, .blockConfigurableWriteback]))
+        fixture.setWriteback(0)
+        _ = try fixture.write(Self.sector, sector: 0)
+        #expect(fixture.disk.log == ["write(isDurable: false) 0+512"])
+    }
+
     @Test func `a driver may turn the write cache off and on, and a reset turns it on`() throws {
         let fixture = try BlockFixture()
         fixture.setWriteback(0)

@@ -145,6 +145,8 @@ extension DiskProperties {
         physicalBlockByteCount = UInt32(clamping: file.physicalBlockSize)
         optimalIOByteCount = UInt32(clamping: file.optimalIOSize)
         canDiscard = file.canDiscard
+        // As Firecracker's disks are, whose users expect no flush to be waited for.
+        canFlush = configuration.cacheType == .writeback || !ProcessArguments.standsInForFirecracker
         identifier = configuration.serial ?? ""
     }
 }

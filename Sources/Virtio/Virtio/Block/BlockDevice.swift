@@ -44,8 +44,9 @@ package final class BlockDevice: QueuedDevice {
         precondition(Self.queueCounts.contains(queueCount), "a block device has 1 to 16 virtqueues")
         var features: VirtioFeatures = [
             .version1, .ringIndirectDescriptors, .ringEventIndex, .blockSizeMaximum, .blockSegmentMaximum,
-            .blockBlockSize, .blockTopology, .blockFlush, .blockConfigurableWriteback, .blockMultiqueue,
+            .blockBlockSize, .blockTopology, .blockMultiqueue,
         ]
+        if disk.canFlush { features.formUnion([.blockFlush, .blockConfigurableWriteback]) }
         if disk.isReadOnly { features.insert(.blockReadOnly) }
         if disk.canDiscard, !disk.isReadOnly { features.formUnion([.blockDiscard, .blockWriteZeroes]) }
         self.features = features
@@ -86,10 +87,11 @@ package final class BlockDevice: QueuedDevice {
     }
 
     package func accept(_ features: VirtioFeatures) {
-        // 5.2.5.1: without either feature the driver cannot request a flush, so each write must be durable.
-        let isConfigurable = features.contains(.blockConfigurableWriteback)
-        registers.canSetWriteback.store(isConfigurable, ordering: .relaxed)
-        registers.isWriteback.store(isConfigurable || features.contains(.blockFlush), ordering: .relaxed)
+        registers.canSetWriteback.store(features.contains(.blockConfigurableWriteback), ordering: .relaxed)
+        // 5.2.5.1: a driver that takes neither feature cannot request a flush, so each write must be durable.
+        let flushing: VirtioFeatures = [.blockFlush, .blockConfigurableWriteback]
+        let isDurable = self.features.isSuperset(of: flushing) && features.isDisjoint(with: flushing)
+        registers.isWriteback.store(!isDurable, ordering: .relaxed)
     }
 
     package func reset() {

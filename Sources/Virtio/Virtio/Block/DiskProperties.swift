@@ -13,6 +13,8 @@ package struct DiskProperties: Hashable, Sendable {
     package var optimalIOByteCount: UInt32 = 0
     /// Indicates whether ranges can be given back, and zeroed without writing.
     package var canDiscard = false
+    /// Indicates whether the driver is offered flushes; where it is not, a write is complete when the host's kernel has it.
+    package var canFlush = true
     /// The disk's serial number for the driver; at most 20 bytes, the rest is cut off.
     package var identifier = ""
 

@@ -35,6 +35,7 @@ extension MachineSession {
     var attachment: ConsoleAttachment {
         guard settings.console == .standard else { return ConsoleAttachment() }
         var attachment = ConsoleAttachment(output: .standardOutput, input: .standardInput)
+        attachment.dropsOutput = settings.dialect == .firecracker
         // Data from a pipe is all the guest's.
         if takesKeys { attachment.filter = settings.escape }
         return attachment

@@ -17,6 +17,8 @@ package struct ConsoleAttachment: Sendable {
     package var port: (any ConsolePort)?
     /// The number of bytes that the guest may send; further ones are dropped.
     package var outputLimit: RateLimit.Bucket?
+    /// Indicates whether the guest waits for no reader of the output: one that takes nothing for a moment loses what comes until it does.
+    package var dropsOutput = false
 
     package init(output: FileDescriptor? = nil, input: FileDescriptor? = nil, console: MachineConsole? = nil) {
         self.output = output

@@ -10,8 +10,12 @@ import SystemPackage
 ///
 /// A pipe's reader may stall for any time, as with any program. A terminal that takes nothing for `terminalPatience` counts
 /// as absent: the guest, which may be a kernel that only waits for its console, continues as if there were
-/// room, until the terminal takes bytes again.
+/// room, until the terminal takes bytes again. With `ConsoleAttachment.dropsOutput` every output is one whose patience is short, and
+/// that loses what it did not take, as Firecracker's does.
 extension MachineConsole {
+    /// The time without progress after which an output that drops is given up.
+    private static let dropPatience = Duration.milliseconds(100)
+
     private enum Next {
         case write
         case sleep
@@ -56,19 +60,24 @@ extension MachineConsole {
 
     private func write(_ bytes: ArraySlice<UInt8>, to file: FileDescriptor, isTerminal: Bool) throws(Errno) {
         var rest = bytes
+        let isDropping = shared.withLock { $0.places[.output]?.isDropping ?? false }
+        let patience: Duration? = isDropping ? Self.dropPatience : isTerminal ? terminalPatience : nil
+        var isStalled = false
         while !rest.isEmpty {
             // Waits here and not in write(2), so that the wait can be cancelled.
             let ready = Poll.wait(
                 for: [(file, .writable), (abandonment.descriptor, .readable)],
-                timeout: isTerminal ? terminalPatience : nil
+                timeout: isStalled ? nil : patience
             )
             if !ready[1].isEmpty { throw .canceled }
             guard !ready[0].isEmpty else {
                 // Nor does the end of the machine wait for it.
                 if shared.withLock({ $0.isClosing }) { throw .canceled }
                 updateRoom { $0.places[.output]?.mark = nil }
+                isStalled = isDropping
                 continue
             }
+            if isStalled { return updateRoom { $0.dropOutput() } }
             do throws(Errno) {
                 let count = try file.writeSome(rest)
                 rest = rest.dropFirst(count)

@@ -44,6 +44,11 @@ package final class MachineConsole: SerialOutput, SerialInput {
         var mark: UInt64?
         /// The number of bytes that were overwritten before they were read.
         var lostByteCount: UInt64 = 0
+        /// Indicates whether it loses what comes while it takes nothing.
+        var isDropping = false
+
+        /// Indicates whether it loses what comes now.
+        var isStalled: Bool { isDropping && mark == nil }
     }
 
     /// The readers that the guest waits for.
@@ -285,7 +290,11 @@ package final class MachineConsole: SerialOutput, SerialInput {
         updateRoom { shared in
             shared.limit = attachment.outputLimit.flatMap(TokenBucket.init)
             guard attachment.output != nil else { return }
-            shared.places[.output] = Place(position: shared.ring.end, mark: Self.outputMark)
+            shared.places[.output] = Place(
+                position: shared.ring.end,
+                mark: Self.outputMark,
+                isDropping: attachment.dropsOutput
+            )
         }
     }
 
@@ -323,12 +332,13 @@ package final class MachineConsole: SerialOutput, SerialInput {
 
     /// Writes the remaining output to the output, the log, and viewers that take it soon; then ends the threads.
     ///
-    /// Waits for a stalled output until `abandonOutput` is called.
+    /// Waits for a stalled output until `abandonOutput` is called, unless it drops what it does not take.
     package func finish() {
-        let waiters = shared.withLock { shared in
+        let (waiters, isStalled) = shared.withLock { shared in
             shared.isClosing = true
-            return shared.takeWaiters()
+            return (shared.takeWaiters(), shared.places[.output]?.isStalled ?? false)
         }
+        if isStalled { abandonOutput() }
         wake.signal()
         work.signal()
         for thread in threads.withLock({ $0 }) { thread.join() }
@@ -347,7 +357,7 @@ package final class MachineConsole: SerialOutput, SerialInput {
     package var droppedByteCount: UInt64 {
         shared.withLock { shared in
             guard let place = shared.places[.output] else { return 0 }
-            let isOver = shared.outputFailure != nil || shared.isClosing
+            let isOver = shared.outputFailure != nil || shared.isClosing || place.isStalled
             return place.lostByteCount + (isOver ? shared.ring.end - place.position : 0)
         }
     }
@@ -357,6 +367,14 @@ extension MachineConsole.Shared {
     mutating func takeWaiters() -> [UInt64: MachineConsole.Waiter] {
         defer { waiters = [:] }
         return waiters
+    }
+
+    /// What the output did not take is lost; from now on it gets what comes.
+    mutating func dropOutput() {
+        guard var place = places[.output] else { return }
+        place.lostByteCount += ring.end - place.position
+        (place.position, place.mark) = (ring.end, MachineConsole.outputMark)
+        places[.output] = place
     }
 
     mutating func makeIdentifier() -> UInt64 {

@@ -18,11 +18,13 @@ import Testing
         let failures: Mutex<[Errno]>
         private let writeEnd: FileDescriptor
 
-        init(_ pipe: TestSupport.Pipe) throws {
+        init(_ pipe: TestSupport.Pipe, dropsOutput: Bool = false) throws {
             writeEnd = FileDescriptor(rawValue: pipe.writeEnd)
             let link = FailureLink()
             output = try MachineConsole(replays: false)
-            try output.connect(ConsoleAttachment(output: writeEnd)) { event in
+            var attachment = ConsoleAttachment(output: writeEnd)
+            attachment.dropsOutput = dropsOutput
+            try output.connect(attachment) { event in
                 if case .outputFailed(let errno) = event { link.rig.withLock { $0 }?.note(errno) }
             }
             port = SerialPort(interrupt: line, output: output)
@@ -124,6 +126,33 @@ import Testing
         let hasLast = reader.received.suffix(kept.count) == kept[...]
         let hasFirst = isCount(Array(reader.received.prefix(piped)))
         #expect(hasLast && hasFirst)
+    }
+
+    @Test func `an output that drops keeps no guest waiting, and gets what comes once it is read again`() throws {
+        let pipe = try TestSupport.Pipe()
+        let rig = try Rig(pipe, dropsOutput: true)
+        let reader = try ByteStream(input: pipe.readEnd, output: nil)
+        let first = try fill(rig, reader)
+        let sent = first + 2 * Int(MachineConsole.outputMark)
+        rig.send(sent - first, from: first)
+        try Deadline.wait(for: "room") { rig.output.hasRoom && rig.output.droppedByteCount > 0 }
+        let piped = reader.waitingByteCount
+        #expect(piped + Int(rig.output.droppedByteCount) == sent)
+        #expect(try isCount(reader.read(count: piped)))
+        try Deadline.wait(for: "what comes later") {
+            rig.send(1)
+            return reader.waitingByteCount > 0
+        }
+        try rig.finish()
+    }
+
+    @Test func `finish does not wait for an output that drops`() throws {
+        let pipe = try TestSupport.Pipe()
+        let rig = try Rig(pipe, dropsOutput: true)
+        let reader = try ByteStream(input: pipe.readEnd, output: nil)
+        _ = try fill(rig, reader)
+        try rig.finish()
+        #expect(rig.failures.withLock { $0 } == [])
     }
 
     @Test func `a reader that goes away is told once, and the guest has room for ever`() throws {

@@ -107,7 +107,7 @@ final class MachineParts: Sendable {
         case .boot:
             ProcessMemory.endStep()
             try inMachineTerms(MachineError.kvm) { () throws(KVMError) in
-                try Self.prepare(vcpus, system, isInterpreted: isInterpreted)
+                try Self.prepare(vcpus, system, configuration.size, isInterpreted: isInterpreted)
             }
             ProcessMemory.endStep()
             let loaded = try kernel?.load(into: memory, configuration, virtioDevices: devices.firmwareDescriptions)
@@ -200,11 +200,13 @@ final class MachineParts: Sendable {
     private static func prepare(
         _ vcpus: [KVMVCPU],
         _ system: KVMSystem,
+        _ size: MachineSize,
         isInterpreted: Bool
     ) throws(KVMError) {
         let topology = CPUIDTopology(
             supported: try system.supportedCPUID(),
             vcpuCount: vcpus.count,
+            pairsThreads: size.isSimultaneousMultithreaded,
             hasTSCDeadlineTimer: system.value(of: .tscDeadlineTimer) != 0,
             isHostInterpreting: isInterpreted
         )

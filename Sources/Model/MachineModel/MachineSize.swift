@@ -11,9 +11,11 @@ public struct MachineSize: HasDefault, Sendable {
     /// The size of the host's pages behind guest memory; `nil` for ``HugePages/none``.
     @DefaultWhenAbsent public var hugePages: HugePages
 
-    // Firecracker's clients set these by default; here they are without effect. Each vCPU is a core of its own, and has the
-    // features of the host's that a guest can have.
+    /// Indicates whether two vCPUs are the threads of one core, as Firecracker's `smt` says; else each is a core of its own.
     @DefaultWhenAbsent package var isSimultaneousMultithreaded: Bool
+
+    // Firecracker's clients set these by default; here they are without effect. Each vCPU has the features of the host's that a
+    // guest can have.
     @DefaultWhenAbsent package var tracksDirtyPages: Bool
     package var cpuTemplate: CPUTemplate?
 

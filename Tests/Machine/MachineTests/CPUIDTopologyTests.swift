@@ -39,12 +39,17 @@ import Testing
         ] as [Leaf]).map(entry)
     }
 
-    private func leaves(_ host: [kvm_cpuid_entry2], vcpuCount: Int, apicID: UInt32, isInterpreting: Bool = false)
-        -> [kvm_cpuid_entry2]
-    {
+    private func leaves(
+        _ host: [kvm_cpuid_entry2],
+        vcpuCount: Int,
+        apicID: UInt32,
+        pairsThreads: Bool = false,
+        isInterpreting: Bool = false
+    ) -> [kvm_cpuid_entry2] {
         CPUIDTopology(
             supported: host,
             vcpuCount: vcpuCount,
+            pairsThreads: pairsThreads,
             hasTSCDeadlineTimer: true,
             isHostInterpreting: isInterpreting
         ).entries(apicID: apicID)
@@ -105,6 +110,23 @@ import Testing
         #expect(try leaf(leaves, 0x8000_0001).ecx >> 1 & 1 == (count > 1 ? 1 : 0))
         let extended = try leaf(leaves, 0x8000_001e)
         #expect((extended.eax, extended.ebx, extended.ecx) == (UInt32(count - 1), UInt32(count - 1), 0))
+    }
+
+    @Test func `two vCPUs may be the threads of one core, whose caches they share`() throws {
+        let intel = leaves(intel, vcpuCount: 4, apicID: 3, pairsThreads: true)
+        let (threads, cores) = (try leaf(intel, 0xb, 0), try leaf(intel, 0xb, 1))
+        #expect((threads.eax, threads.ebx, cores.eax, cores.ebx, cores.edx) == (1, 2, 2, 4, 3))
+        #expect(try leaf(intel, 4, 0).eax >> 14 == 1 << 12 | 1)
+        #expect(try leaf(intel, 4, 3).eax >> 14 == 1 << 12 | 3)
+        let amd = leaves(amd, vcpuCount: 4, apicID: 3, pairsThreads: true)
+        #expect(try leaf(amd, 0x8000_001d, 0).eax >> 14 & 0xfff == 1)
+        #expect(try leaf(amd, 0x8000_001d, 3).eax >> 14 & 0xfff == 3)
+        #expect(try leaf(amd, 0x8000_001e).ebx == 0x101)
+        #expect(try leaf(amd, 0x8000_0001).ecx >> 1 & 1 == 1)
+        let pair = leaves(self.amd, vcpuCount: 2, apicID: 0, pairsThreads: true)
+        #expect(try leaf(pair, 0x8000_0001).ecx >> 1 & 1 == 0)
+        let single = leaves(self.amd, vcpuCount: 1, apicID: 0, pairsThreads: true)
+        #expect(try leaf(single, 0x8000_001d, 0).eax >> 14 & 0xfff == 0)
     }
 
     @Test func `an Intel host's leaves get nothing of AMD's`() throws {

@@ -3,28 +3,33 @@
 package import CKVM
 
 /// The CPUID of one machine's vCPUs: the host's leaves as KVM can give them, with the machine's own topology,
-/// one socket of `vcpuCount` cores with one thread each.
+/// one socket of cores with one thread each, or two.
 ///
 /// Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E; Documentation/virt/kvm/x86/cpuid.rst.
 package struct CPUIDTopology {
     private let supported: [kvm_cpuid_entry2]
     private let vcpuCount: Int
+    /// The bits of an APIC id that number the threads of a core.
+    private let threadBits: UInt32
     private let hasTSCDeadlineTimer: Bool
     private let isHostInterpreting: Bool
 
     /// - Parameters:
     ///   - supported: What `KVM_GET_SUPPORTED_CPUID` gave.
     ///   - vcpuCount: The number of the machine's vCPUs.
+    ///   - pairsThreads: Whether two vCPUs are the threads of one core.
     ///   - hasTSCDeadlineTimer: Whether the in-kernel local APIC has that mode, which the leaves leave out.
     ///   - isHostInterpreting: Whether KVM interprets guest kernel code, which hides features that it lacks.
     package init(
         supported: [kvm_cpuid_entry2],
         vcpuCount: Int,
+        pairsThreads: Bool = false,
         hasTSCDeadlineTimer: Bool,
         isHostInterpreting: Bool
     ) {
         self.supported = supported
         self.vcpuCount = vcpuCount
+        threadBits = pairsThreads && vcpuCount > 1 ? 1 : 0
         self.hasTSCDeadlineTimer = hasTSCDeadlineTimer
         self.isHostInterpreting = isHostInterpreting
     }
@@ -44,12 +49,13 @@ package struct CPUIDTopology {
     }
 
     private func adjust(_ entry: inout kvm_cpuid_entry2, apicID: UInt32) {
-        let cores = UInt32(vcpuCount)
+        let count = UInt32(vcpuCount)
+        let threads: UInt32 = 1 << threadBits
         switch entry.function {
         case 0x1:
             // EBX: initial APIC id, number of addressable ids in this package; EDX bit 28: that number is valid.
             entry.ebx = entry.ebx & 0x0000_ffff | min(apicIDSpan, 255) << 16 | min(apicID, 255) << 24
-            entry.edx = entry.edx & ~(1 << 28) | (cores > 1 ? 1 << 28 : 0)
+            entry.edx = entry.edx & ~(1 << 28) | (count > 1 ? 1 << 28 : 0)
             // ECX bit 31: a hypervisor is there, so that the guest looks for its leaves.
             entry.ecx |= 1 << 31
             if hasTSCDeadlineTimer { entry.ecx |= 1 << 24 }
@@ -58,25 +64,25 @@ package struct CPUIDTopology {
             // EAX: how many ids share the cache (the first two levels belong to a core), how many cores there are.
             guard entry.eax & 0x1f != 0 else { return }
             let isLastLevel = (entry.eax >> 5) & 0x7 >= 3
-            let sharing = isLastLevel ? min(apicIDSpan, 4096) - 1 : 0
-            entry.eax = entry.eax & 0x3fff | sharing << 14
-            if entry.function == 0x4 { entry.eax |= (min(apicIDSpan, 64) - 1) << 26 }
+            let sharing = isLastLevel ? min(apicIDSpan, 4096) : threads
+            entry.eax = entry.eax & 0x3fff | (sharing - 1) << 14
+            if entry.function == 0x4 { entry.eax |= (min(apicIDSpan / threads, 64) - 1) << 26 }
         case 0x8000_0001 where isAMD:
-            // ECX bit 1, CmpLegacy: the ids of leaf 1 are cores, not threads.
-            entry.ecx = entry.ecx & ~(1 << 1) | (cores > 1 ? 1 << 1 : 0)
+            // ECX bit 1, CmpLegacy: the ids of leaf 1 are of several cores, and not only of threads.
+            entry.ecx = entry.ecx & ~(1 << 1) | (count > threads ? 1 << 1 : 0)
         case 0x8000_0008 where isAMD:
-            // ECX: cores - 1, and how many bits of the APIC id number them.
-            entry.ecx = entry.ecx & ~0xf0ff | (min(cores, 256) - 1) | coreBits << 12
+            // ECX: threads - 1, and how many bits of the APIC id number them.
+            entry.ecx = entry.ecx & ~0xf0ff | (min(count, 256) - 1) | apicIDBits << 12
         case 0x8000_001e where isAMD:
             // Extended APIC id; core id and threads per core - 1; node 0 of 1.
-            (entry.eax, entry.ebx, entry.ecx) = (apicID, apicID & 0xff, 0)
+            (entry.eax, entry.ebx, entry.ecx) = (apicID, (apicID >> threadBits) & 0xff | (threads - 1) << 8, 0)
         case 0x4000_0001:
             if isHostInterpreting { entry.eax &= ~InterpretedHost.hypercallFeatures }
         default: break
         }
     }
 
-    /// Leaf bh: no thread bits, then as many core bits as the machine needs.
+    /// Leaf bh: the bits of threads, then as many for cores as the machine needs.
     private func extendedTopology(apicID: UInt32) -> [kvm_cpuid_entry2] {
         enum LevelType: UInt32 { case invalid, thread, core }
         func level(_ index: UInt32, _ type: LevelType, shift: UInt32, count: UInt32) -> kvm_cpuid_entry2 {
@@ -88,8 +94,8 @@ package struct CPUIDTopology {
             return entry
         }
         return [
-            level(0, .thread, shift: 0, count: 1),
-            level(1, .core, shift: coreBits, count: UInt32(vcpuCount)),
+            level(0, .thread, shift: threadBits, count: 1 << threadBits),
+            level(1, .core, shift: apicIDBits, count: UInt32(vcpuCount)),
             level(2, .invalid, shift: 0, count: 0),
         ]
     }
@@ -100,13 +106,13 @@ package struct CPUIDTopology {
         supported.contains { $0.function == 0 && ($0.ebx == 0x6874_7541 || $0.ebx == 0x6f67_7948) }
     }
 
-    /// The bits of an APIC id that number the cores.
-    private var coreBits: UInt32 {
+    /// The bits of an APIC id that number cores and threads.
+    private var apicIDBits: UInt32 {
         UInt32(UInt32.bitWidth - UInt32(vcpuCount - 1).leadingZeroBitCount)
     }
 
     /// The number of APIC ids that those bits can name.
     private var apicIDSpan: UInt32 {
-        1 << coreBits
+        1 << apicIDBits
     }
 }

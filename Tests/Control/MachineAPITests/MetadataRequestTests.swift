@@ -56,7 +56,10 @@ import Testing
         #expect(first.status == 204 && first.headers["Deprecation"] == "true")
         #expect(
             try fixture.get("/vm/config")["mmds-config"]
-                == ["network_interfaces": ["eth0"], "version": "V1", "ipv4_address": .null, "imds_compat": false]
+                == [
+                    "network_interfaces": ["eth0"], "version": "V1", "ipv4_address": "169.254.169.254",
+                    "imds_compat": false,
+                ]
         )
         let second = try fixture.put("/mmds/config", ["network_interfaces": ["eth0"], "version": "V2"])
         #expect(second.status == 204 && second.headers["Deprecation"] == nil)

@@ -85,8 +85,14 @@ package struct UserDatabase: Hashable, Sendable {
         throw ImageError("the image has no group '\(printable(parts[1]))'")
     }
 
+    /// The fields of each line, which bytes divide: a carriage return before the line's end, or a combining mark behind a colon,
+    /// would be one character with it.
     private static func lines(of text: String) -> [[String]] {
-        text.split(separator: "\n").map { $0.split(separator: ":", omittingEmptySubsequences: false).map(String.init) }
+        text.utf8.split(separator: UInt8(ascii: "\n")).map { line in
+            let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+            return line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+                .map { String(Substring($0)) }
+        }
     }
 
     private static func groups(in group: String, of member: String) -> [UInt32] {

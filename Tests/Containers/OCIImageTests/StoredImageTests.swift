@@ -216,4 +216,11 @@ struct StoredImageTests {
         #expect(throws: ImageError.self) { try users.user("nobody") }
         #expect(throws: ImageError.self) { try users.user("a:nogroup") }
     }
+
+    @Test func `bytes divide the lines and fields of users and groups`() throws {
+        let users = UserDatabase(passwd: "root:x:0:0::/root:/bin/sh\r\na:x:5:6::/a\r\n", group: "g:x:9:b,a\r\n")
+        #expect(try users.user("a") == .init(id: 5, group: 6, otherGroups: [9], home: "/a"))
+        let marked = UserDatabase(passwd: "a:x:5:6:\u{301}:/a:\n", group: "")
+        #expect(try marked.user("a") == .init(id: 5, group: 6, home: "/a"))
+    }
 }

@@ -6,6 +6,9 @@ package import SystemPackage
 
 /// A connection to a guest's agent, for one operation.
 package final class AgentConnection {
+    /// The time that a container's guest may take to boot, on a host where many do so at once.
+    package static let bootPatience = Duration.seconds(600)
+
     let socket: UnixSocket
     var parser = AgentMessageParser()
     private var added: [UInt8] = []

@@ -8,9 +8,6 @@ import SystemPackage
 
 /// A thread that talks to the agent of a machine's guest, between the machine's start and its end.
 final class GuestThread: Sendable {
-    /// The time that a guest may take to boot.
-    private static let patience = Duration.seconds(600)
-
     private let socket = Mutex<FilePath?>(nil)
     private let started = DispatchSemaphore(value: 0)
     private let thread = Mutex<HostThread?>(nil)
@@ -58,7 +55,7 @@ final class GuestThread: Sendable {
     /// Connects to the agent.
     func connect(
         over path: FilePath,
-        patience: Duration = GuestThread.patience
+        patience: Duration = AgentConnection.bootPatience
     ) throws(AgentError) -> AgentConnection {
         try AgentConnection(to: path, patience: patience) { [self] in !hasMachineEnded }
     }

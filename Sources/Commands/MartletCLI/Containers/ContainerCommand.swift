@@ -27,6 +27,11 @@ private enum ContainerFiles {
     /// The same two, and the vsock of that machine, for its containers.
     static let podOfMember: FilePath = "/p/pod"
     static let socketOfMember: FilePath = "/p/vsock"
+
+    /// The processes of a container end with its machine, so none waits for a guest that is gone.
+    static func connect(to socket: FilePath) throws(AgentError) -> AgentConnection {
+        try AgentConnection(to: socket, patience: AgentConnection.bootPatience)
+    }
 }
 
 /// `martlet container`: the process of a container that an engine runs; martlet-runtime starts it.
@@ -105,7 +110,7 @@ struct ContainerCommand: ParsableCommand {
                 of: member
             )
         } connect: {
-            try AgentConnection(to: ContainerFiles.socketOfMember)
+            try ContainerFiles.connect(to: ContainerFiles.socketOfMember)
         }
         return withExtendedLifetime(place) { UInt8(truncatingIfNeeded: status.rawValue) }
     }
@@ -144,7 +149,9 @@ struct ContainerExecCommand: ParsableCommand {
         throw try ExecCommand.run(input: .standardInput) { [program] in
             program
         } connect: {
-            try AgentConnection(to: member == nil ? FilePath(ContainerFiles.socket) : ContainerFiles.socketOfMember)
+            try ContainerFiles.connect(
+                to: member == nil ? FilePath(ContainerFiles.socket) : ContainerFiles.socketOfMember
+            )
         }
     }
 }

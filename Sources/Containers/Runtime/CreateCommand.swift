@@ -21,7 +21,7 @@ struct CreateCommand {
     mutating func run() throws -> RuntimeProblem {
         let bundle = FilePath(hostText: options["--bundle"] ?? ".").absolute
         let original = try state.read(bundle.appending("config.json"))
-        let role = try PodRole(original["annotations"], options)
+        let role = try PodRole(original, options)
         if role.isSandbox, try PodRole.isOff(original["annotations"]) {
             // It holds the pod's namespaces, and sleeps.
             return try Delegate.replaceThisProcess(options.arguments)

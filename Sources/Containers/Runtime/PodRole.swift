@@ -5,7 +5,7 @@ import Host
 import JSON
 import SystemPackage
 
-/// The part of a container in a pod, as the engines of Kubernetes name it in annotations.
+/// The part of a container in a pod, as the engines of Kubernetes name it in annotations, and podman half of it.
 enum PodRole {
     /// Not in a pod whose containers share a machine.
     case none
@@ -24,22 +24,37 @@ enum PodRole {
     }
 
     /// - Parameters:
-    ///   - annotations: The container's.
+    ///   - configuration: The container's `config.json`.
     ///   - options: The command line, by which the pod's sandbox is found.
     /// - Throws: `RuntimeProblem`.
-    init(_ annotations: JSONValue, _ options: RuntimeOptions) throws(RuntimeProblem) {
-        // containerd's, and CRI-O's.
+    init(_ configuration: JSONValue, _ options: RuntimeOptions) throws(RuntimeProblem) {
+        let annotations = configuration["annotations"]
+        // containerd's; CRI-O's and podman's.
         func value(_ names: String...) -> String? { names.compactMap { annotations[$0].string }.first }
         switch value("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType") {
         case "sandbox": self = .sandbox
         case "container":
             let id = value("io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID") ?? ""
             let state = try ContainerState(options, id: id)
-            // A sandbox that runc has: the pod's containers are machines of their own.
-            let origin = state.exists ? try state.originDescription() : .null
+            // Podman's --share may leave a container its own network. It is a machine of its own then, and so is each of a pod whose
+            // sandbox runc has.
+            let network = configuration["linux"]["namespaces"].elements.first { $0["type"] == "network" }
+            let isApart = annotations["io.container.manager"] == "libpod" && network?["path"].string == nil
+            let origin = state.exists && !isApart ? try state.originDescription() : .null
             self = origin["pod"] == true ? .member(Pod(state: state, origin: origin)) : .none
+        case nil where Self.isInfra(configuration): self = .sandbox
         default: self = .none
         }
+    }
+
+    /// Whether a container is what podman's pods have as a sandbox: it has no annotation, but is in the control group of a pod.
+    private static func isInfra(_ configuration: JSONValue) -> Bool {
+        guard configuration["annotations"]["io.container.manager"] == "libpod",
+            let group = configuration["linux"]["cgroupsPath"].string
+        else { return false }
+        // By cgroupfs PARENT/POD/libpod-ID, by systemd machine-libpod_pod_POD.slice:libpod:ID.
+        let folder = group.pathComponents.dropLast().last?.utf8
+        return group.has("libpod_pod_") || folder?.count == 64 && folder?.allSatisfy { isxdigit(CInt($0)) != 0 } == true
     }
 
     /// Indicates whether a sandbox is to be runc's, so that each container of the pod is a machine of its own.

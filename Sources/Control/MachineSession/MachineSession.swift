@@ -26,6 +26,7 @@ package final class MachineSession: Sendable {
     /// The signal by which this process is to end, or 0.
     private let signal = Atomic<CInt>(0)
     private let service = Mutex<MachineService?>(nil)
+    private let pod = Mutex<SessionPod?>(nil)
     let server = Mutex<HTTPServer?>(nil)
     /// Does what requests ask for, so that the thread of the server opens no files and needs few system calls.
     let requests: WorkThread?
@@ -129,6 +130,7 @@ package final class MachineSession: Sendable {
             try settings.program.map { try SessionProgram($0, console: console) }
         }
         let pod = try naming({ .descriptor("the pod", $0) }) { try settings.pod.map { try SessionPod($0) } }
+        self.pod.withLock { $0 = pod }
         var attachment = self.attachment
         attachment.port = program?.port
         let service = MachineService(
@@ -279,7 +281,8 @@ package final class MachineSession: Sendable {
 
     func end(by signal: CInt) {
         _ = self.signal.compareExchange(expected: 0, desired: signal, ordering: .sequentiallyConsistent)
-        service.withLock { $0 }?.stop(outputGrace: Self.grace)
+        let stop = { @Sendable [self] in _ = service.withLock { $0 }?.stop(outputGrace: Self.grace) }
+        if let pod = pod.withLock({ $0 }) { pod.afterContainers(stop) } else { stop() }
     }
 
     /// Ends this process as a shell expects of one that a signal ended.

@@ -4,6 +4,7 @@ import CHost
 import Glibc
 package import GuestAgent
 import Host
+import Synchronization
 package import SystemPackage
 
 /// A pod that a machine is there for.
@@ -56,6 +57,8 @@ package final class SessionPod: Sendable {
     private let settings: PodSettings
     private let listener: UnixSocket
     private let thread: GuestThread
+    /// The number of places that are lent, and what is to be done when there is none.
+    private let lent = Mutex<(count: Int, body: (@Sendable () -> Void)?)>((0, nil))
 
     package init(_ settings: PodSettings) throws {
         self.settings = settings
@@ -91,6 +94,17 @@ package final class SessionPod: Sendable {
 
     /// Waits for the thread, when the machine has ended.
     package func join() { thread.join() }
+
+    /// Calls `body` when no container has a place any more: at once, or on the pod's thread.
+    ///
+    /// An engine that stops a pod may stop its sandbox beside the containers, which have their own time to end by themselves.
+    package func afterContainers(_ body: @escaping @Sendable () -> Void) {
+        let isEmpty = lent.withLock { lent in
+            lent.body = body
+            return lent.count == 0
+        }
+        if isEmpty { body() }
+    }
 
     // MARK: - Its thread
 
@@ -130,6 +144,7 @@ package final class SessionPod: Sendable {
                 try replace(2 * place + 1, FilePath("/proc/self/fd/\(scratch.rawValue)"))
                 number = UInt8(place)
                 places[place] = .lent(loan)
+                lent.withLock { $0.count += 1 }
             } catch {
                 Messages.write("a container's disks cannot be used: \(error)")
                 try? empty(place, replace)
@@ -148,6 +163,11 @@ package final class SessionPod: Sendable {
             case .lent(let loan):
                 // It says nothing but that it has ended.
                 if let bytes = try? loan.descriptor.readSome(limit: 64), !bytes.isEmpty { return place }
+                let last = lent.withLock { lent in
+                    lent.count -= 1
+                    return lent.count == 0 ? lent.body : nil
+                }
+                last?()
                 return .ending(try release(index, areEmpty: false, path), areEmpty: false)
             case .ending(let connection, let areEmpty):
                 guard try connection.hasAnswered() else { throw AgentError.hungUp }

@@ -156,6 +156,26 @@ extension RuntimeTests {
         for id in ["c1", "pod1"] { #expect(try call("delete", "--force", id).status == 0) }
     }
 
+    @Test(
+        arguments: [
+            ("/libpod_parent/\(String(repeating: "6e", count: 32))/libpod-1", true),
+            ("machine-libpod_pod_6e6e.slice:libpod:1", true), ("/libpod_parent/libpod-1", false),
+            ("machine.slice:libpod:1", false),
+        ] as [(JSONValue, Bool)]
+    )
+    func `the container whose namespaces podman's pod shares is the pod's machine, known by its control group`(
+        group: JSONValue,
+        isPod: Bool
+    ) throws {
+        try configuration {
+            $0.with("annotations", ["io.container.manager": "libpod", "martlet.template": "off"])
+                .with("linux", $0["linux"].with("cgroupsPath", group))
+        }
+        #expect(try create("pod1").status == 0)
+        #expect(try read(try bundle().appending("c/container.json"))["is_pod"] == (isPod ? true : .null))
+        #expect(try call("delete", "--force", "pod1").status == 0)
+    }
+
     @Test func `an annotation that says neither on nor off is refused`() throws {
         try sandbox([("martlet.pod", "perhaps")])
         let refused = try create("pod1")

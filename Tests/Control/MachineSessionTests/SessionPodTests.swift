@@ -104,6 +104,20 @@ import Testing
         #expect(!running.replaced.all.contains("0: "))
     }
 
+    @Test func `a pod that is to end does so after its containers`() throws {
+        let running = try Running()
+        defer { running.end() }
+        running.pod.afterContainers { [failures = running.failures] in failures.add("empty") }
+        #expect(running.failures.all == ["empty"])
+        var places = [try running.place(), try running.place()]
+        running.pod.afterContainers { [failures = running.failures] in failures.add("after them") }
+        places.removeLast()
+        try Deadline.wait(for: "the place to be free") { running.replaced.all.last == "3: " }
+        #expect(running.failures.all == ["empty"])
+        places.removeLast()
+        try Deadline.wait(for: "the end") { running.failures.all.last == "after them" }
+    }
+
     @Test func `who sends no disks gets no answer, and does not keep others from theirs`() throws {
         let running = try Running()
         defer { running.end() }

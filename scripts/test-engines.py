@@ -7,16 +7,18 @@
 crun is podman with crun as the runtime behind Martlet; killed is docker that is killed and started again; swarm is a Docker Swarm of two
 nodes; cri is containerd as a kubelet drives it; many is twenty containers in sequence and ten at once. Needs root, podman, docker.io, containerd, runc, crun,
 containernetworking-plugins, busybox-static and iproute2; cri also python3-venv, for PyPI's stubs of CRI. A check that fails is
-printed, and the exit status is 1. What a run that was killed has left is removed by the next one.
+printed, and the exit status is 1. What a run that was killed has left is removed by the next one. MEGABYTES=N says how much goes through
+the programs that give back their input (1).
 """
 
-import base64, fcntl, json, os, pty, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
+import base64, fcntl, json, os, pty, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
 
 runtime = os.path.realpath(sys.argv[1])
 parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "swarm", "ctr", "cri", "many"]
 folder = tempfile.mkdtemp(prefix="martlet-engines-", dir="/var/tmp")
 failures, started = [], []
 PATIENCE = 400
+MEGABYTES = int(os.environ.get("MEGABYTES", "1"))
 # The control group of all containers whose engine can be told one.
 GROUP = f"/{os.path.basename(folder)}"
 
@@ -36,13 +38,14 @@ def check(name, holds, shown=""):
 
 
 class Answer:
-    def __init__(self, arguments, text=None):
+    def __init__(self, arguments, text=None, patience=PATIENCE):
+        """- Parameter text: The input, as text or bytes, which the output is then too; nothing where it is missing."""
         try:
-            done = subprocess.run(arguments, input=text, stdin=subprocess.DEVNULL if text is None else None,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+            done = subprocess.run(arguments, input=text, stdin=subprocess.DEVNULL if text is None else None, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=not isinstance(text, bytes), timeout=patience)
             self.status, self.out, self.errors = done.returncode, done.stdout, done.stderr
         except subprocess.TimeoutExpired:
-            self.status, self.out, self.errors = -1, "", f"no end within {PATIENCE} s"
+            self.status, self.out, self.errors = -1, "", f"no end within {patience} s"
 
     def __repr__(self):
         return f"status {self.status}, {self.out[-300:]!r}, {self.errors[-300:]!r}"
@@ -140,6 +143,13 @@ def check_nothing_left(name):
     check(f"{name}: no process and no folder is left", not any(leftovers()), leftovers())
 
 
+def check_bytes(what, arguments):
+    """Looks whether a program that gives back its input gives it back to the last byte."""
+    sent = random.randbytes(MEGABYTES * 1_000_000)
+    ended = Answer(arguments, sent, patience=PATIENCE * MEGABYTES)
+    check(f"{what}: {MEGABYTES} MB there and back", ended.status == 0 and ended.out == sent, (ended, len(ended.out)))
+
+
 # The calls that podman and docker have alike.
 
 def exit_code(call, name):
@@ -178,6 +188,7 @@ def check_engine(name, call, network):
     check(f"{name}: a program that cannot be run", ended.status == 126, ended)
     ended = run("wc", "-l", text="one\ntwo\n", options=["-i"])
     check(f"{name}: input to its end", ended.out.strip() == "2", ended)
+    check_bytes(f"{name}: run -i", [*call, "run", "--rm", "-i", *none, "box", "cat"])
     ended = run("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done", options=["--pids-limit", "6"])
     check(f"{name}: a limit of processes", ended.status != 0 and "can't fork" in ended.errors, ended)
     ended = Answer([*call, "run", "--rm", *none, "-v", f"{folder}:/x", "box", "true"])
@@ -204,8 +215,13 @@ def check_engine(name, call, network):
     check(f"{name}: exec at once", (ended.status, ended.out) == (5, "here\n"), ended)
     ended = Answer([*call, "exec", "-i", "web", "cat"], "words\n")
     check(f"{name}: exec -i", ended.out == "words\n", ended)
+    check_bytes(f"{name}: exec -i", [*call, "exec", "-i", "web", "cat"])
     ended = Answer([*call, "exec", "web", "nosuch"])
     check(f"{name}: exec of no such program", ended.status == 127, ended)
+    ended = Answer([*call, "exec", "web", "/bin"])
+    check(f"{name}: exec of a program that cannot be run", ended.status == 126, ended)
+    follower = subprocess.Popen([*call, "logs", "-f", "web"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(f"{name}: logs -f tells what there is", follower.stdout.readline() == "begun\n")
     ended = Answer(["timeout", "60", "busybox", "wget", "-q", "-O", f"{folder}/fetched", "http://192.0.2.1:8080/busybox"])
     same = ended.status == 0 and open(f"{folder}/fetched", "rb").read() == open(shutil.which("busybox"), "rb").read()
     check(f"{name}: a published port", same, ended)
@@ -222,6 +238,8 @@ def check_engine(name, call, network):
     check(f"{name}: stop, and the program's own end", ended.status == 0 and code == "7", (ended, code))
     logs = Answer([*call, "logs", "web"]).out
     check(f"{name}: logs of both runs", logs == "begun\nover\n" * 2, logs)
+    followed = follower.communicate(timeout=PATIENCE)[0]
+    check(f"{name}: logs -f told of the end", followed.startswith("over\n"), followed)
     Answer([*call, "rm", "-f", "web"])
 
     Answer([*call, "run", "-d", "--name", "deaf", *none, "box", "sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
@@ -229,6 +247,12 @@ def check_engine(name, call, network):
     ended = Answer([*call, "stop", "-t", "1", "deaf"])
     code = exit_code(call, "deaf")
     check(f"{name}: stop of a program that does not listen", ended.status == 0 and code == "137", (ended, code))
+    Answer([*call, "start", "deaf"])
+    Answer([*call, "exec", "deaf", "true"])
+    begin = time.monotonic()
+    ended = Answer([*call, "stop", "-t", "0", "deaf"])
+    took, code = time.monotonic() - begin, exit_code(call, "deaf")
+    check(f"{name}: stop without grace", ended.status == 0 and code == "137" and took < 10, (ended, code, took))
     # The machine's process is killed, at whatever moment.
     Answer([*call, "start", "deaf"])
     number = Answer([*call, "inspect", "--format", "{{.State.Pid}}", "deaf"]).out.strip()
@@ -237,7 +261,35 @@ def check_engine(name, call, network):
     check(f"{name}: a machine that is killed", ended.out.strip() == "137", ended)
     ended = Answer([*call, "rm", "-f", "deaf"])
     check(f"{name}: rm", ended.status == 0, ended)
+    check_restarts(name, call)
+    check_copies(name, call)
     check_nothing_left(name)
+
+
+def check_restarts(name, call):
+    """A program that fails is started again by the engine, as often as it was told."""
+    def shown(words):
+        return Answer([*call, "inspect", "--format", words, "again"]).out.strip()
+
+    Answer([*call, "run", "-d", "--name", "again", "--network", "none", "--restart", "on-failure:2", "box", "sh", "-c",
+            "echo again; exit 3"])
+    wait(f"{name}: the last restart", lambda: shown("{{.RestartCount}} {{.State.Status}}") == "2 exited")
+    logs = Answer([*call, "logs", "again"]).out
+    check(f"{name}: restarts after failures", logs == "again\n" * 3 and exit_code(call, "again") == "3", logs)
+    Answer([*call, "rm", "-f", "again"])
+
+
+def check_copies(name, call):
+    """Files of a container that does not run are the host's to change; what a program writes stays in its machine."""
+    Answer([*call, "create", "--name", "copies", "--network", "none", "box", "cat", "/put", "/bin/put"])
+    for target in ("/put", "/bin/"):
+        ended = Answer([*call, "cp", f"{folder}/copied/put", f"copies:{target}"])
+        check(f"{name}: cp to {target} before the start", ended.status == 0, ended)
+    ended = Answer([*call, "start", "-a", "copies"])
+    check(f"{name}: the program finds what was copied", ended.out == "put\n" * 2, ended)
+    ended = Answer([*call, "cp", "copies:/bin/put", f"{folder}/got-{name}"])
+    check(f"{name}: cp from a container", ended.status == 0 and open(f"{folder}/got-{name}").read() == "put\n", ended)
+    Answer([*call, "rm", "-f", "copies"])
 
 
 def make_podman(behind):
@@ -248,7 +300,10 @@ def make_podman(behind):
 export CONTAINERS_CONF={os.path.dirname(os.path.realpath(__file__))}/podman.conf
 verb=$1
 shift
-[ $verb != run ] || set -- --cgroup-parent={GROUP} "$@"
+case $verb in
+run | create) set -- --cgroup-parent={GROUP} "$@" ;;
+in-pod) verb=run ;;
+esac
 exec podman --root {folder}/podman --runroot {folder}/podman-run --tmpdir {folder}/podman-tmp --runtime {path} $verb "$@"
 """, 0o755)]
     Answer([*call, "import", f"{folder}/tree.tar", "box"])
@@ -256,7 +311,36 @@ exec podman --root {folder}/podman --runroot {folder}/podman-run --tmpdir {folde
 
 
 def run_podman():
-    check_engine("podman", make_podman(None), ["--network", "podman", "-p", "8080:80"])
+    call, network = make_podman(None), ["--network", "podman", "-p", "8080:80"]
+    check_engine("podman", call, network)
+    check_podman_pod(call, network)
+
+
+def check_podman_pod(call, network):
+    """Three containers in the machine of their pod."""
+    made = Answer([*call, "pod", "create", f"--cgroup-parent={GROUP}", "--name", "pod", "--infra-image", "box",
+                   "--infra-command", "/bin/sleep 1000000", *network])
+    check("podman: pod create", made.status == 0, made)
+
+    def run(name, *command):
+        # Its control group is the pod's.
+        made = Answer([call[0], "in-pod", "-d", "--pod", "pod", "--name", name, "box", *command])
+        check(f"podman: {name} in the pod", made.status == 0, made)
+
+    run("server", "sh", "-c", "trap 'exit 7' TERM; busybox httpd -p 80 -h /bin; while :; do sleep 1; done")
+    run("other", "sh", "-c", "trap 'exit 8' TERM; while :; do sleep 1; done")
+    run("asker", "sh", "-c", "until busybox wget -q -O /got http://127.0.0.1/busybox 2>/dev/null; do sleep 1; done; "
+                             "busybox cmp /got /bin/busybox && busybox hostname; exit 3")
+    ended, logs = Answer([*call, "wait", "asker"]), Answer([*call, "logs", "asker"])
+    check("podman: localhost of the pod", (ended.out, logs.out) == ("3\n", "pod\n"), (ended, logs))
+    boots = [Answer([*call, "exec", name, "cat", "/proc/sys/kernel/random/boot_id"]).out for name in ("server", "other")]
+    check("podman: one machine for the pod", boots[0] == boots[1] != "", boots)
+    ended = Answer([*call, "pod", "stop", "-t", "60", "pod"])
+    codes = [exit_code(call, name) for name in ("server", "other")]
+    check("podman: pod stop, and the programs' own ends", ended.status == 0 and codes == ["7", "8"], (ended, codes))
+    ended = Answer([*call, "pod", "rm", "-f", "pod"])
+    check("podman: pod rm", ended.status == 0, ended)
+    check_nothing_left("podman's pod")
 
 
 def run_crun():
@@ -546,9 +630,16 @@ class Kubelet:
         return [match.groups() if match else ("no line of CRI's", line) for match, line in zip(found, lines)]
 
     def on_terminal(self, container, command, text):
-        """Runs a command on a terminal of 30 rows and 100 columns, by the stream that CRI gives, types text and gives all that is shown."""
-        request = self.api.ExecRequest(container_id=container, cmd=command, tty=True, stdin=True, stdout=True)
-        place = re.match(r"http://([^:/]+):(\d+)(/.*)", self.runtime.Exec(request, timeout=60).url)
+        """Runs a command on a terminal of 30 rows and 100 columns, by the stream that CRI gives, types text and gives all that is shown.
+
+        Without a command, the terminal is that of the container's program.
+        """
+        options = {"container_id": container, "tty": True, "stdin": True, "stdout": True}
+        if command:
+            url = self.runtime.Exec(self.api.ExecRequest(cmd=command, **options), timeout=60).url
+        else:
+            url = self.runtime.Attach(self.api.AttachRequest(**options), timeout=60).url
+        place = re.match(r"http://([^:/]+):(\d+)(/.*)", url)
         stream = socket.create_connection((place[1], int(place[2])), timeout=PATIENCE)
         key = base64.b64encode(os.urandom(16)).decode()
         stream.sendall((f"GET {place[3]} HTTP/1.1\r\nHost: {place[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -766,8 +857,21 @@ def check_validation_cases(kubelet):
     check("cri: statistics by label", [each.attributes.id for each in stats] == [running], stats)
     ended = kubelet.exec(running, "sleep", "1000", patience=3)
     check("cri: ExecSync beyond its time", ended[0] == -1 and ("deadline" in ended[2] or "timeout" in ended[2]), ended)
-    runtime.ReopenContainerLog(api.ReopenContainerLogRequest(container_id=running), timeout=60)
     check("cri: a running container is removed", (kubelet.remove(running), running not in kubelet.ids())[1])
+    talker = kubelet.start(pod, "talker", ["sh", "-c", "while :; do echo word; sleep 1; done"])
+    wait("cri: the talker's first word", lambda: kubelet.log("talker"))
+    os.rename(f"{kubelet.logs}/talker.0.log", f"{kubelet.logs}/rotated.0.log")
+    runtime.ReopenContainerLog(api.ReopenContainerLogRequest(container_id=talker), timeout=60)
+    check("cri: a log that is opened again", wait("cri: a word in the new log", lambda: kubelet.log("talker"))
+          and set(kubelet.log("talker") + kubelet.log("rotated")) == {("stdout", "word")}, kubelet.log("talker"))
+    kubelet.remove(talker)
+    asked = kubelet.start(pod, "asked", ["sh"], tty=True, stdin=True)
+    seen = kubelet.on_terminal(asked, None, "stty size\nexit 6\n")
+    check("cri: attach", "30 100" in seen and kubelet.exit_code(asked) == 6, seen)
+    kubelet.remove(asked)
+    pods = [runtime.ListPodSandbox(api.ListPodSandboxRequest(filter=api.PodSandboxFilter(
+        id=pod[1], state=api.PodSandboxStateValue(state=state))), timeout=60).items for state in (api.SANDBOX_READY, api.SANDBOX_NOTREADY)]
+    check("cri: pods by state", [len(found) for found in pods] == [1, 0], pods)
 
     def shown(name, command, context):
         container = kubelet.start(pod, name, ["sh", "-c", command], context=context)
@@ -779,6 +883,8 @@ def check_validation_cases(kubelet):
     who = "echo $(busybox id -u) $(busybox id -g) $(busybox id -G)"
     answer = shown("user", who, {"run_as_user": number(value=1001), "run_as_group": number(value=1002)})
     check("cri: RunAsUser and RunAsGroup", answer[1] == ["1001 1002 1002"], answer)
+    answer = shown("username", who, {"run_as_username": "box"})
+    check("cri: RunAsUserName", answer[1] == ["1234 1235 1235"], answer)
     answer = shown("groups", who, {"supplemental_groups": [1234, 5678]})
     check("cri: SupplementalGroups", answer[1][0].split()[:2] == ["0", "0"] and {"1234", "5678"} <= set(answer[1][0].split()), answer)
     try:
@@ -798,6 +904,8 @@ def check_validation_cases(kubelet):
           and bounds["DROPPED"] == plain & ~(1 << 13) and bounds["NONE"] == 0 and bounds["ALL"] & plain == plain
           and bounds["ALL"] != plain, bounds)
     answers = [shown(f"privileges{value}", "busybox grep NoNewPrivs /proc/self/status", {"no_new_privs": value})[1] for value in (True, False)]
+    answer = shown("seccomp", "echo ran", {"seccomp": api.SecurityProfile(profile_type=api.SecurityProfile.RuntimeDefault)})
+    check("cri: containerd's own seccomp profile", answer == (0, ["ran"]), answer)
     check("cri: NoNewPrivs", [lines[0].split()[1] for lines in answers] == ["1", "0"], answers)
     kubelet.stop_pod(pod)
 
@@ -895,8 +1003,11 @@ def main():
     if held is not None:
         remove_lost()
     os.makedirs(f"{folder}/tree/bin")
+    os.makedirs(f"{folder}/tree/etc")
+    write("tree/etc/passwd", "box:x:1234:1235::/:/bin/sh\n")
     os.makedirs(f"{folder}/copied")
     write("copied/file", "text\n")
+    write("copied/put", "put\n")
     shutil.copy(shutil.which("busybox"), f"{folder}/tree/bin/busybox")
     for name in ("sh", "cat", "sleep", "stty", "true", "wc"):
         os.symlink("busybox", f"{folder}/tree/bin/{name}")

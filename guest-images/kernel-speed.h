@@ -13,6 +13,14 @@
 #define ALTERNATIVE_2 BY_REP
 #endif
 
+#ifdef LINKER_SCRIPT
+/* The two pages of entry code have a huge page before and behind them, for page table isolation. This kernel has none, and a host would
+ * give the guest two more huge pages for next to nothing. */
+#include <asm/pgtable_types.h>
+#undef PMD_SIZE
+#define PMD_SIZE PAGE_SIZE
+#endif
+
 #else
 
 /* Functions of a boot are not cold: gcc would make them small rather than fast, as it does with all that is marked so. */

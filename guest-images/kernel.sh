@@ -23,7 +23,7 @@ build_kernel() {
             fail "$artefact: Kconfig did not take $option"
     done < <(grep '^CONFIG_' fragment)
     make+=("${object_flags[@]}" "${skipped_checks[@]}" KCFLAGS="${code_flags[*]} -include $PWD/kernel-speed.h"
-        KAFLAGS="-include $PWD/kernel-speed.h")
+        KAFLAGS="-include $PWD/kernel-speed.h" CPPFLAGS_vmlinux.lds="-include $PWD/kernel-speed.h")
     steps=1440 run_logged "compiling" "${make[@]}" -j"$(nproc)" vmlinux
     strip -o "$image" "$tree/out/vmlinux"
     # With symbols: for profiles, for gdb, and bzimages.sh packs this one.

@@ -191,11 +191,14 @@ private struct KeyboardRig {
 
     @Test func `an answer comes before keys, and no key while a command waits for its parameter`() {
         let rig = KeyboardRig()
-        #expect(rig.controller.pressSleep())
-        // One byte of the key was on its way already.
-        #expect(rig.data.read(UInt8.self, at: 0) == 0xe0)
-        rig.send(0xf4)
-        #expect(rig.drain() == [0x5f, 0xfa, 0xe0, 0xdf])
+        // Also before the byte of a key that is there and not read, one that is translated from two among them.
+        for readCount in 0...3 {
+            #expect(rig.controller.pressSleep())
+            let codes: [UInt8] = [0xe0, 0x5f, 0xe0, 0xdf]
+            for code in codes.prefix(readCount) { #expect(rig.data.read(UInt8.self, at: 0) == code) }
+            rig.send(0xf4)
+            #expect(rig.drain() == [0xfa] + codes.dropFirst(readCount))
+        }
         rig.send(0xed)
         #expect(rig.drain() == [0xfa])
         #expect(rig.controller.pressSleep())

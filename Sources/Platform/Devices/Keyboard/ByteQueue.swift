@@ -30,6 +30,14 @@ struct ByteQueue {
         return true
     }
 
+    /// Puts a byte before all others; the queue must have room.
+    mutating func prepend(_ byte: UInt8) {
+        precondition(room > 0, "the queue is full")
+        head = (head + Self.capacity - 1) % Self.capacity
+        storage[head] = byte
+        count += 1
+    }
+
     mutating func popFirst() -> UInt8? {
         guard count > 0 else { return nil }
         defer {

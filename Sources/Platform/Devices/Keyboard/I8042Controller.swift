@@ -73,6 +73,8 @@ struct I8042Controller {
     private var outputPort: OutputPort
     private var outputBuffer: UInt8
     private var isOutputBufferFull: Bool
+    /// Indicates whether the output buffer has a byte of a key.
+    private var holdsKey = false
     private var lastWriteWasCommand: Bool
     /// 60h-7Fh, D1h-D4h or nil.
     private var pendingCommand: UInt8?
@@ -170,6 +172,7 @@ struct I8042Controller {
         } else {
             // Sending to the keyboard releases its clock line.
             configuration.remove(.keyboardDisabled)
+            returnKey()
             effects.isFault = !keyboard.receive(value)
             effects.lights = keyboard.takeLights()
         }
@@ -242,9 +245,10 @@ struct I8042Controller {
 
     // MARK: - The output buffer
 
-    private mutating func fillOutputBuffer(_ value: UInt8) {
+    private mutating func fillOutputBuffer(_ value: UInt8, isKey: Bool = false) {
         outputBuffer = value
         isOutputBufferFull = true
+        holdsKey = isKey
         if configuration.contains(.keyboardInterrupt) { effects.interrupt = true }
     }
 
@@ -252,7 +256,7 @@ struct I8042Controller {
     private mutating func pollKeyboard() {
         while !isOutputBufferFull, !configuration.contains(.keyboardDisabled), let code = keyboard.send() {
             guard configuration.contains(.translation) else {
-                fillOutputBuffer(code)
+                fillOutputBuffer(code, isKey: keyboard.lastIsKey)
                 return
             }
             if code == ScancodeTranslation.breakPrefix {
@@ -260,9 +264,21 @@ struct I8042Controller {
             } else {
                 let bit: UInt8 = isTranslatingBreak ? 0x80 : 0
                 isTranslatingBreak = false
-                fillOutputBuffer(ScancodeTranslation.setOneCode(of: code) | bit)
+                fillOutputBuffer(ScancodeTranslation.setOneCode(of: code) | bit, isKey: keyboard.lastIsKey)
             }
         }
+    }
+
+    /// Gives the keyboard back what the guest has not read of a key, for after the reply to the command that now comes.
+    ///
+    /// A real keyboard needs a millisecond for a byte, and sends one that a command interrupts again. Here the byte is there at once,
+    /// and a driver that waits for the reply drops it.
+    private mutating func returnKey() {
+        guard isOutputBufferFull, holdsKey else { return }
+        let code = keyboard.lastSent
+        // The translation took a prefix away, and set bit 7 for it.
+        let hasPrefix = configuration.contains(.translation) && code < 0x80 && outputBuffer & 0x80 != 0
+        if keyboard.takeBack(prefix: hasPrefix ? ScancodeTranslation.breakPrefix : nil) { isOutputBufferFull = false }
     }
 
     // MARK: - The host

@@ -70,7 +70,9 @@ struct Keyboard {
     private var areLightsSet = false
     private var typematic: UInt8
     private var pendingCommand: Command?
-    private var lastSent: UInt8
+    private(set) var lastSent: UInt8
+    /// Indicates whether the byte that was sent last is a key's.
+    private(set) var lastIsKey = false
 
     init(_ state: KeyboardState) {
         replies = ByteQueue(state.output)
@@ -96,9 +98,20 @@ struct Keyboard {
 
     /// The next byte for the controller: replies come before keys, and no key while a command waits for its parameter.
     mutating func send() -> UInt8? {
-        guard let byte = replies.popFirst() ?? (pendingCommand == nil ? keys.popFirst() : nil) else { return nil }
-        lastSent = byte
+        let reply = replies.popFirst()
+        guard let byte = reply ?? (pendingCommand == nil ? keys.popFirst() : nil) else { return nil }
+        (lastSent, lastIsKey) = (byte, reply == nil)
         return byte
+    }
+
+    /// Takes back the byte that was sent last, a key's, and a prefix before it.
+    ///
+    /// - Returns: False if the buffer has no room for them.
+    mutating func takeBack(prefix: UInt8?) -> Bool {
+        guard room >= 2 else { return false }
+        keys.prepend(lastSent)
+        if let prefix { keys.prepend(prefix) }
+        return true
     }
 
     /// Presses and releases Ctrl-Alt-Delete.

@@ -254,9 +254,9 @@ struct I8042Controller {
 
     /// Fetches the keyboard's next byte if the output buffer is free and the keyboard may send.
     private mutating func pollKeyboard() {
-        while !isOutputBufferFull, !configuration.contains(.keyboardDisabled), let code = keyboard.send() {
+        while !isOutputBufferFull, !configuration.contains(.keyboardDisabled), let (code, isKey) = keyboard.send() {
             guard configuration.contains(.translation) else {
-                fillOutputBuffer(code, isKey: keyboard.lastIsKey)
+                fillOutputBuffer(code, isKey: isKey)
                 return
             }
             if code == ScancodeTranslation.breakPrefix {
@@ -264,7 +264,7 @@ struct I8042Controller {
             } else {
                 let bit: UInt8 = isTranslatingBreak ? 0x80 : 0
                 isTranslatingBreak = false
-                fillOutputBuffer(ScancodeTranslation.setOneCode(of: code) | bit, isKey: keyboard.lastIsKey)
+                fillOutputBuffer(ScancodeTranslation.setOneCode(of: code) | bit, isKey: isKey)
             }
         }
     }

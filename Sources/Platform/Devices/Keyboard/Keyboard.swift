@@ -60,7 +60,7 @@ struct Keyboard {
     private static let sleep3: [3 of UInt8] = [0x7f, 0xf0, 0x7f]
 
     private var replies: ByteQueue
-    /// What was pressed; the driver may take a key that comes before a reply for the reply.
+    /// The codes of pressed keys, sent behind replies: a driver that waits for a reply takes whatever comes for it.
     private var keys = ByteQueue()
     /// Both share one buffer.
     private var room: Int { keys.room - replies.count }
@@ -71,8 +71,6 @@ struct Keyboard {
     private var typematic: UInt8
     private var pendingCommand: Command?
     private(set) var lastSent: UInt8
-    /// Indicates whether the byte that was sent last is a key's.
-    private(set) var lastIsKey = false
 
     init(_ state: KeyboardState) {
         replies = ByteQueue(state.output)
@@ -97,14 +95,14 @@ struct Keyboard {
     }
 
     /// The next byte for the controller: replies come before keys, and no key while a command waits for its parameter.
-    mutating func send() -> UInt8? {
+    mutating func send() -> (byte: UInt8, isKey: Bool)? {
         let reply = replies.popFirst()
         guard let byte = reply ?? (pendingCommand == nil ? keys.popFirst() : nil) else { return nil }
-        (lastSent, lastIsKey) = (byte, reply == nil)
-        return byte
+        lastSent = byte
+        return (byte, reply == nil)
     }
 
-    /// Takes back the byte that was sent last, a key's, and a prefix before it.
+    /// Takes back the byte of a key that was sent last, and the prefix that was sent before it.
     ///
     /// - Returns: False if the buffer has no room for them.
     mutating func takeBack(prefix: UInt8?) -> Bool {

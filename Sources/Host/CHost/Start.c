@@ -28,7 +28,8 @@ __asm__(".pushsection .text.chost_entry, \"ax\", @progbits\n"
         ".size chost_entry, . - chost_entry\n"
         ".popsection\n");
 
-/// madvise(2) without the C library, which is not relocated yet.
+/// Has the kernel make the pages from `start` to `end`, without the C library, which may not be relocated yet. Kernels before 5.14 cannot,
+/// and each page comes when it is touched.
 static inline void populate(uintptr_t start, uintptr_t end) {
     start &= ~(uintptr_t)4095;
     long result;
@@ -70,11 +71,10 @@ void chost_populate_data(void) {
     // Dispatch's variables, 12 KiB from here on, are the last that matter: the linker takes libraries in their order, and what
     // follows is Foundation, which comes with the parser of commands.
     extern char _NSConcreteStackBlock[] __attribute__((weak));
-    uintptr_t start = (uintptr_t)__bss_start & ~(uintptr_t)4095;
+    uintptr_t start = (uintptr_t)__bss_start;
     uintptr_t end = (uintptr_t)_NSConcreteStackBlock + 4 * 4096;
     if (end < start || end > (uintptr_t)_end) end = (uintptr_t)_end;
-    // Kernels before 5.14 cannot, and each page comes when it is touched.
-    madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+    populate(start, end);
 }
 
 const char *chost_argument(int index) { return index < argument_count ? argument_vector[index] : NULL; }

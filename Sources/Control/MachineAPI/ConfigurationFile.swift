@@ -87,7 +87,8 @@ extension MachineConfiguration {
         where object[name] == nil { object[name] = .some(.null) }
         for name in ["network-interfaces", "pmem"] where object[name] == nil { object[name] = .array([]) }
         if let service = object["mmds-config"], service != .null {
-            let defaults: JSONObject = ["version": "V1", "ipv4_address": "169.254.169.254", "imds_compat": false]
+            let address = JSONValue.string(MetadataConfiguration.usualAddress.description)
+            let defaults: JSONObject = ["version": "V1", "ipv4_address": address, "imds_compat": false]
             object["mmds-config"] = .filled(service, with: defaults)
         }
         object["boot-source"] = .filled(

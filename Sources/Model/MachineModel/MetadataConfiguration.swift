@@ -43,7 +43,7 @@ public struct MetadataConfiguration: Codable, Hashable, Sendable {
     package var isCompatible: Bool { compatibility ?? false }
     package var ipv4Address: IPv4Address { address.flatMap { IPv4Address($0) } ?? Self.usualAddress }
 
-    private static let usualAddress = IPv4Address(rawValue: 0xa9fe_a9fe)
+    package static let usualAddress = IPv4Address(rawValue: 0xa9fe_a9fe)
 
     /// Checks the description.
     ///

@@ -5,6 +5,7 @@ import Glibc
 import Host
 import Synchronization
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite struct HostThreadTests {
@@ -42,8 +43,7 @@ import Testing
 
     @Test func `a thread leaves the first processor for another, and may come back`() throws {
         typealias SetAffinity = @convention(c) (pid_t, Int, UnsafePointer<UInt>) -> CInt
-        let address = try unsafe #require(dlsym(nil, "sched_setaffinity"))
-        let setAffinity = unsafe unsafeBitCast(address, to: SetAffinity.self)
+        let setAffinity = try unsafe gnuFunction("sched_setaffinity", as: SetAffinity.self)
         let seen = Mutex<(before: String?, after: String?, isElsewhere: Bool)?>(nil)
         let thread = try HostThread("test") {
             let before = Self.processors?.allowed

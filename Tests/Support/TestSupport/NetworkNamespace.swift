@@ -29,8 +29,8 @@ package enum NetworkNamespace {
             unsafe open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
         )
         defer { close(before) }
-        try checked("unshare", try function("unshare", as: Unshare.self)(networks))
-        defer { _ = try? function("setns", as: SetNamespace.self)(before, networks) }
+        try checked("unshare", try gnuFunction("unshare", as: Unshare.self)(networks))
+        defer { _ = try? gnuFunction("setns", as: SetNamespace.self)(before, networks) }
         // With IPv6 the kernel sends frames that no test asked for, such as its search for routers.
         try execute("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
         try ip("link set lo up")
@@ -50,11 +50,4 @@ package enum NetworkNamespace {
 
     private typealias Unshare = @convention(c) (CInt) -> CInt
     private typealias SetNamespace = @convention(c) (CInt, CInt) -> CInt
-
-    /// A function that glibc has behind _GNU_SOURCE only, which Swift does not see.
-    private static func function<F>(_ name: String, as type: F.Type) throws -> F {
-        guard let address = unsafe dlsym(nil, name) else { throw SystemCallFailure("dlsym \(name)", errno: ENOSYS) }
-        // Their types are those of unshare(2) and setns(2).
-        return unsafe unsafeBitCast(address, to: type)
-    }
 }

@@ -47,7 +47,9 @@ enum PodRole {
         }
     }
 
-    /// Whether a container is what podman's pods have as a sandbox: it has no annotation, but is in the control group of a pod.
+    /// Returns whether a container is the infra container of a podman pod, which holds the pod's namespaces.
+    ///
+    /// Podman does not say so by an annotation; the control group is that of a pod.
     private static func isInfra(_ configuration: JSONValue) -> Bool {
         guard configuration["annotations"]["io.container.manager"] == "libpod",
             let group = configuration["linux"]["cgroupsPath"].string

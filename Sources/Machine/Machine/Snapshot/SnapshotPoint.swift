@@ -68,7 +68,8 @@ package final class SnapshotPoint: Sendable {
         let once = Once(body)
         state.withLock { $0.waiters.append(once) }
         once.call(after: Self.attemptCount, every: Self.interval, on: timers) { [keyboard] in
-            // Linux drops the keys that it reads while it waits for the answer to a command, such as one that sets lights.
+            // Linux drops a key that it reads while it waits for the reply to a command. The keyboard avoids that, but for the few
+            // instructions between the start of that wait and the command.
             _ = keyboard.pressSleep()
         }
         // A keyboard that is disabled or full cannot carry the request.

@@ -75,6 +75,7 @@ package enum RuntimeSpecification {
     private static func limitValue(_ value: JSONValue) -> UInt64 {
         switch value {
         case .integer(let integer): UInt64(bitPattern: integer)  // engines write "unlimited" as -1 or as 2^64 - 1
+        case .unsigned(let integer): integer
         default: .max
         }
     }

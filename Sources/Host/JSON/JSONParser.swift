@@ -98,6 +98,7 @@ struct JSONParser {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let integer = Int64(text) { return .integer(integer) }
+        if isInteger, let integer = UInt64(text) { return .unsigned(integer) }
         if isInteger { throw fault("the integer is too large", at: position - 1) }
         guard let number = Double(text), number.isFinite else { throw fault("the number is too large", at: start) }
         return .number(number)

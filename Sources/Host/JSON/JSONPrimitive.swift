@@ -40,6 +40,7 @@ extension JSONPrimitive where Self: BinaryFloatingPoint {
     init?(json value: JSONValue) {
         switch value {
         case .integer(let integer): self.init(integer)
+        case .unsigned(let integer): self.init(integer)
         case .number(let number): self.init(number)
         default: return nil
         }
@@ -49,20 +50,23 @@ extension JSONPrimitive where Self: BinaryFloatingPoint {
 }
 
 extension JSONPrimitive where Self: FixedWidthInteger {
-    /// Integers beyond `Int64`, which the parser refuses as numbers, are strings of their digits.
-    var json: JSONValue? { Int64(exactly: self).map { .integer($0) } ?? .string("\(self)") }
+    var json: JSONValue? { Int64(exactly: self).map { .integer($0) } ?? .unsigned(UInt64(clamping: self)) }
 
+    /// Integers beyond `Int64` may be strings of their digits, as they were written before version 1.2 of snapshots.
     init?(json value: JSONValue) {
-        if case .string(let digits) = value {
+        switch value {
+        case .unsigned(let integer): self.init(exactly: integer)
+        case .string(let digits):
             guard let integer = Self(digits), Int64(exactly: integer) == nil, "\(integer)" == digits else { return nil }
             self = integer
-        } else {
-            guard let integer = value.integerValue.flatMap(Self.init(exactly:)) else { return nil }
-            self = integer
+        default:
+            guard let integer = value.integerValue else { return nil }
+            self.init(exactly: integer)
         }
     }
 
     static func expectation(insteadOf value: JSONValue) -> String {
+        if case .unsigned(let integer) = value { return "\(min) to \(max), not \(integer)" }
         guard let integer = value.integerValue else { return "an integer" }
         return "\(min) to \(max), not \(integer)"
     }

@@ -7,7 +7,7 @@ extension JSONValue {
     /// Parses a whole JSON text, strictly.
     ///
     /// Refused are: bytes that are not UTF-8, anything after the value, names that an object has twice, more than
-    /// `depthLimit` values in each other, integers that are no `Int64`, numbers beyond `Double`, and U+0000 in a name.
+    /// `depthLimit` values in each other, integers of more than 64 bits, numbers beyond `Double`, and U+0000 in a name.
     ///
     /// - Parameter bytes: The text; its value may be of any type.
     /// - Throws: `JSONError` with the place and the reason.

@@ -8,6 +8,8 @@ package enum JSONValue: Hashable, Sendable {
     case bool(Bool)
     /// A number that is written without fraction and exponent.
     case integer(Int64)
+    /// Such a number beyond `Int64`, and of no less than 0.
+    case unsigned(UInt64)
     case number(Double)
     case string(String)
     /// Values in order.

@@ -65,7 +65,7 @@ package struct SnapshotVersion: Hashable, Sendable, CustomStringConvertible {
     package var minor: Int
 
     /// The version that this Martlet writes.
-    package static let current = Self(major: 1, minor: 1)
+    package static let current = Self(major: 1, minor: 2)
 
     package init(major: Int, minor: Int) {
         (self.major, self.minor) = (major, minor)

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The file `state` of a snapshot: one line with the version and checksums, JSON, and the guest's console output.
 ///
-///     martlet-snapshot 1.1 crc32c=89abcdef bytes=12345 console_crc32c=01234567 console_bytes=40960
+///     martlet-snapshot 1.2 crc32c=89abcdef bytes=12345 console_crc32c=01234567 console_bytes=40960
 ///     {"id": …
 ///
 /// The console's bytes are not in the JSON, because they are most of the file and only a console with viewers wants them.

@@ -149,7 +149,7 @@ struct StandInTests {
 
     @Test func `the version of snapshots is told, and that of a snapshot`() throws {
         #expect(try run("--snapshot-version") == .exited(0))
-        #expect(try output() == "v1.1\n")
+        #expect(try output() == "v1.2\n")
         let state = try folder.write(Array("martlet-snapshot 7.1 crc32c=00000000 bytes=0\n".utf8), to: "state")
         #expect(try run("--describe-snapshot", state) == .exited(0))
         #expect(try output() == "v7.1\n")

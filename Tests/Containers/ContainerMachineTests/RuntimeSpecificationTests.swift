@@ -13,13 +13,21 @@ import Testing
             "args": ["sh", "-c", "true"], "env": ["A=B"], "cwd": "/work", "terminal": true, "noNewPrivileges": true,
             "user": ["uid": 1000, "gid": 1001, "umask": 18, "additionalGids": [7]],
             "capabilities": ["bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_OF_TOMORROW"], "ambient": []],
-            "rlimits": [["type": "RLIMIT_NOFILE", "soft": 10, "hard": -1]],
+            "rlimits": [
+                ["type": "RLIMIT_NOFILE", "soft": 10, "hard": -1],
+                ["type": "RLIMIT_CORE", "soft": 0, "hard": .unsigned(.max)],
+            ],
             "consoleSize": ["height": 40, "width": 100],
         ])
         #expect(program.arguments == ["sh", "-c", "true"] && program.folder == "/work" && program.hasTerminal)
         #expect(program.user?.id == 1000 && program.user?.umask == 18 && program.user?.otherGroups == [7])
         #expect(program.capabilities?.bounding == 0b100001 && program.capabilities?.effective == 0)
-        #expect(program.limits == [GuestProgram.Limit(resource: 7, soft: 10, hard: .max)])
+        #expect(
+            program.limits == [
+                GuestProgram.Limit(resource: 7, soft: 10, hard: .max),
+                GuestProgram.Limit(resource: 4, soft: 0, hard: .max),
+            ]
+        )
         #expect(program.size == Terminal.Size(rows: 40, columns: 100) && program.hasNoNewPrivileges)
     }
 

@@ -32,6 +32,10 @@ extension APIDescription {
             if case .integer(let limit) = rule { return unless(number >= limit) }
         case ("maximum", .integer(let number)):
             if case .integer(let limit) = rule { return unless(number <= limit) }
+            if case .unsigned = rule { return [] }
+        case ("maximum", .unsigned(let number)):
+            if case .unsigned(let limit) = rule { return unless(number <= limit) }
+            return unless(false)
         case ("minLength", .string(let text)):
             if case .integer(let limit) = rule { return unless(text.unicodeScalars.count >= limit) }
         case ("pattern", .string(let text)):
@@ -92,6 +96,7 @@ extension APIDescription {
             candidates.append(.integer(maximum))
             if maximum < .max { candidates.append(.integer(maximum + 1)) }
         }
+        if schema["maximum"] == .unsigned(.max) { candidates.append(.unsigned(.max)) }
         if schema["minLength"] != .null || schema["pattern"] != .null { candidates.append("") }
         if schema["pattern"] != .null { candidates.append("a\u{0}b") }
         if schema["pattern"] != .null, texts[name] == nil {
@@ -116,7 +121,7 @@ extension JSONValue {
         switch self {
         case .null: "null"
         case .bool: "boolean"
-        case .integer: "integer"
+        case .integer, .unsigned: "integer"
         case .number: "number"
         case .string: "string"
         case .array: "array"

@@ -80,7 +80,9 @@ extension JSONValue {
         case .scalar(let scalar):
             switch node.tag.rawValue {
             case "tag:yaml.org,2002:int":
-                self = node.int.map { .integer(Int64($0)) } ?? .number(Double(scalar.string) ?? .nan)
+                self =
+                    node.int.map { .integer(Int64($0)) } ?? UInt64(scalar.string).map { .unsigned($0) }
+                    ?? .number(Double(scalar.string) ?? .nan)
             case "tag:yaml.org,2002:bool": self = .bool(node.bool ?? false)
             case "tag:yaml.org,2002:null": self = .null
             default: self = .string(scalar.string)

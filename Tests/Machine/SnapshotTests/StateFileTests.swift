@@ -37,7 +37,7 @@ struct Sample: Codable, Hashable {
 
     @Test func `a value and the console come back, behind a first line that says what they are`() throws {
         let text = try StateFile.text(of: Sample(), console: [10, 0, 255])
-        #expect(String(decoding: text, as: UTF8.self).hasPrefix("martlet-snapshot 1.1 crc32c="))
+        #expect(String(decoding: text, as: UTF8.self).hasPrefix("martlet-snapshot 1.2 crc32c="))
         #expect(try value(text) == Sample())
         #expect(try bytes(.console, text) == [10, 0, 255])
     }
@@ -79,8 +79,8 @@ struct Sample: Codable, Hashable {
 
     @Test func `a newer format is refused with what to do`() throws {
         let text = String(decoding: try StateFile.text(of: Sample()), as: UTF8.self)
-        for (version, major, minor) in [("1.2", 1, 2), ("2.0", 2, 0), ("0.9", 0, 9)] {
-            let other = text.replacing("snapshot 1.1", with: "snapshot \(version)")
+        for (version, major, minor) in [("1.3", 1, 3), ("2.0", 2, 0), ("0.9", 0, 9)] {
+            let other = text.replacing("snapshot 1.2", with: "snapshot \(version)")
             #expect(throws: SnapshotError.version(major: major, minor: minor)) { try value(Array(other.utf8)) }
         }
         #expect("\(SnapshotError.version(major: 1, minor: 2))".contains("a newer one"))

@@ -14,16 +14,25 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
     /// The parts of the file that have data, or that differ, each as the numbers of its first page and of the page after it; `nil`
     /// where only the file system knows them, which must be asked hundreds of times.
     package var data: [UInt64]?
+    /// The stamp of a file that has nothing but memory, as Firecracker's; `nil` where a page with the snapshot's id follows.
+    package private(set) var stamp: String?
 
     enum CodingKeys: String, CodingKey {
         case byteCount = "bytes"
         case checksums = "crc32c"
         case base = "base_id"
         case data = "data_pages"
+        case stamp = "file"
     }
 
-    package init(byteCount: UInt64, checksums: [UInt32], base: Base64? = nil, extents: [Range<UInt64>]? = nil) {
-        (self.byteCount, self.base) = (byteCount, base)
+    package init(
+        byteCount: UInt64,
+        checksums: [UInt32],
+        base: Base64? = nil,
+        extents: [Range<UInt64>]? = nil,
+        stamp: String? = nil
+    ) {
+        (self.byteCount, self.base, self.stamp) = (byteCount, base, stamp)
         data = extents.map(Self.pages)
         self.checksums = Base64(
             checksums.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) } }
@@ -32,9 +41,11 @@ package struct MemoryDescription: Codable, Hashable, Sendable {
 
     /// Makes the description of a whole memory from that of its differences.
     ///
-    /// - Parameter extents: The parts of its file that have data.
-    package mutating func complete(extents: [Range<UInt64>]) {
-        (base, data) = (nil, Self.pages(extents))
+    /// - Parameters:
+    ///   - extents: The parts of its file that have data.
+    ///   - stamp: As in `init`.
+    package mutating func complete(extents: [Range<UInt64>], stamp: String? = nil) {
+        (base, data, self.stamp) = (nil, Self.pages(extents), stamp)
     }
 
     private static func pages(_ extents: [Range<UInt64>]) -> [UInt64] {

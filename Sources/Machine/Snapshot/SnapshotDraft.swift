@@ -90,14 +90,30 @@ package final class SnapshotDraft {
         }
     }
 
-    /// Writes the page that ends a memory file.
+    /// Lets a memory file be known as this snapshot's.
+    ///
+    /// - Parameters:
+    ///   - file: The file, with all of the memory.
+    ///   - byteCount: The size of the memory.
+    ///   - id: The snapshot's id, which a page after the memory gets; `nil` for none.
+    /// - Returns: The file's stamp where it has no such page.
+    /// - Throws: `file`.
+    @discardableResult
     package func finishMemory(
         _ file: borrowing OwnedDescriptor,
         byteCount: UInt64,
-        id: Base64
-    ) throws(SnapshotError) {
+        id: Base64?
+    ) throws(SnapshotError) -> String? {
+        guard let id else {
+            var status = stat()
+            guard unsafe fstat(file.rawValue, &status) == 0 else {
+                throw .file(operation: "look at", place.memory, Errno(rawValue: errno))
+            }
+            return MemoryFooter.stamp(status)
+        }
         do {
             try file.borrowed.writeAll(toAbsoluteOffset: Int64(byteCount), MemoryFooter.page(id: id))
+            return nil
         } catch {
             throw .file(operation: "write", place.memory, error as? Errno ?? .ioError)
         }

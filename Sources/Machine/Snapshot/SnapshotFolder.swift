@@ -95,6 +95,9 @@ package final class SnapshotFolder: Sendable {
 
     /// Opens the memory.
     ///
+    /// It is the state's own if it ends with the same id. One that holds nothing but memory is if it is the very file that was saved;
+    /// one that was copied, or written to, if it has the same checksums.
+    ///
     /// - Parameters:
     ///   - description: The memory, as `state` has it.
     ///   - id: The snapshot's id, as `state` has it.
@@ -103,24 +106,28 @@ package final class SnapshotFolder: Sendable {
     package func memory(_ description: MemoryDescription, id: Base64) throws(SnapshotError) -> MemoryFile {
         let (path, byteCount) = (place.memory, description.byteCount)
         let file = try open(path, in: memoryFolder)
-        let expected = byteCount.addingReportingOverflow(UInt64(MemoryFooter.byteCount))
+        let stamp = description.stamp
+        let footerByteCount = stamp == nil ? MemoryFooter.byteCount : 0
+        let expected = byteCount.addingReportingOverflow(UInt64(footerByteCount))
         guard !expected.overflow, file.byteCount == expected.partialValue else {
             throw .damaged(path, reason: "it has \(file.byteCount) bytes instead of \(expected.partialValue)")
         }
-        let footer = try read(file.descriptor, path, at: byteCount, byteCount: MemoryFooter.byteCount)
-        guard footer == MemoryFooter.page(id: id) else {
-            throw .damaged(path, reason: "it belongs to another snapshot than the state beside it")
-        }
+        let footer = try read(file.descriptor, path, at: byteCount, byteCount: footerByteCount)
+        var isOwn = stamp.map { $0 == MemoryFooter.stamp(file.status) } ?? (footer == MemoryFooter.page(id: id))
+        let memory: MemoryFile
         do throws(GuestMemoryError) {
-            return try MemoryFile(
+            memory = try MemoryFile(
                 adopting: file.descriptor,
                 path: path,
                 byteCount: byteCount,
                 extents: description.extents
             )
+            if stamp != nil, !isOwn { isOwn = try description.damage(in: memory).isEmpty }
         } catch {
             throw .damaged(path, reason: "\(error)")
         }
+        guard isOwn else { throw .damaged(path, reason: "it belongs to another snapshot than the state beside it") }
+        return memory
     }
 
     /// A file of the snapshot, open for reading.
@@ -128,6 +135,7 @@ package final class SnapshotFolder: Sendable {
         package let descriptor: OwnedDescriptor
         /// The size in bytes.
         package let byteCount: UInt64
+        fileprivate let status: stat
     }
 
     /// Opens the file of the state.
@@ -181,7 +189,7 @@ package final class SnapshotFolder: Sendable {
         guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw .damaged(path, reason: "it is not a regular file")
         }
-        return OpenFile(descriptor: descriptor, byteCount: UInt64(clamping: status.st_size))
+        return OpenFile(descriptor: descriptor, byteCount: UInt64(clamping: status.st_size), status: status)
     }
 
     private func read(

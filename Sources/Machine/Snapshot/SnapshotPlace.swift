@@ -8,7 +8,8 @@ package import SystemPackage
 package struct SnapshotPlace: Hashable, Sendable {
     /// The file with everything but memory and disks: see `StateFile`.
     package let state: FilePath
-    /// Guest memory: its regions one after the other, zeros as holes, and a last page with the snapshot's id.
+    /// Guest memory: its regions one after the other, zeros as holes, and a last page with the snapshot's id; under the name
+    /// `firecracker` without that page.
     package let memory: FilePath
     /// The folder of copies of disks, each with the disk's id for a name.
     package let disks: FilePath
@@ -33,9 +34,8 @@ package struct SnapshotPlace: Hashable, Sendable {
     package var memoryByteCount: UInt64? {
         var status = stat()
         guard unsafe memory.withPlatformString({ unsafe stat($0, &status) }) == 0 else { return nil }
-        let (byteCount, isTooSmall) = UInt64(clamping: status.st_size)
-            .subtractingReportingOverflow(UInt64(MemoryFooter.byteCount))
-        return isTooSmall ? nil : byteCount
+        // Memory is whole MiB, and what may follow it is a page.
+        return (UInt64(clamping: status.st_size) >> 20) << 20
     }
 
     /// The path of a disk's copy.

@@ -106,6 +106,56 @@ struct SnapshotRequestTests {
         #expect(try APIFixture().put("/snapshot/load", load).fault.contains("the snapshot has no copy of it"))
     }
 
+    @Test func `under the name firecracker a memory file is the memory alone, and only its own state takes it`() throws
+    {
+        let first = try APIFixture(dialect: .firecracker)
+        let increment = GuestCode([0xff, 0x04, 0x25, 0x00, 0x00, 0x20, 0x00])  // inc dword [0x20_0000]
+        try first.start([GuestCode.forever([increment, GuestCode.countPolitely(byteCount: 255)])])
+        let console = try first.attach()
+        func save(_ kind: JSONValue, _ number: Int) throws {
+            try first.patch("/vm", ["state": "Paused"]).succeed()
+            let body: JSONValue = [
+                "snapshot_type": kind, "snapshot_path": .string(path("state\(number)")),
+                "mem_file_path": .string(path("memory\(number)")),
+            ]
+            try first.put("/snapshot/create", body).succeed()
+        }
+        func fault(_ state: Int, _ memory: String) throws -> String {
+            let body = load.setting("snapshot_path", .string(path("state\(state)"))).setting(
+                "mem_backend",
+                ["backend_type": "File", "backend_path": .string(path(memory))]
+            )
+            let answer = try APIFixture(dialect: .firecracker).put("/snapshot/load", body)
+            return answer.status == 204 ? "" : answer.fault
+        }
+        // The first differences are the whole.
+        try save("Diff", 1)
+        try save("Full", 2)
+        func memory(_ name: String) throws -> [UInt8] { try FileContents.read(path(name)) }
+        #expect(try memory("memory1").count == 16 << 20 && memory("memory1") == memory("memory2"))
+        try first.patch("/vm", ["state": "Resumed"]).succeed()
+        #expect(try console.read(1000).utf8.count >= 1000)
+        try save("Full", 3)
+        try files.write(memory("memory3"), to: "copy")
+        #expect(try (fault(1, "memory1"), fault(1, "memory2"), fault(3, "copy")) == ("", "", ""))
+        #expect(try fault(1, "memory3").contains("another snapshot"))
+        #expect(try fault(3, "memory1").contains("another snapshot"))
+        // Firecracker's tools write differences over the memory that they are to.
+        try first.patch("/vm", ["state": "Resumed"]).succeed()
+        #expect(try console.read(1000).utf8.count >= 1000)
+        try save("Diff", 4)
+        #expect(try fault(4, "memory4").contains("martlet snapshot merge"))
+        let place = SnapshotPlace(state: FilePath(path("state4")), memory: FilePath(path("memory4")))
+        let (changes, file) = (try memory("memory4"), try FileDescriptor.open(FilePath(path("memory3")), .writeOnly))
+        for part in try #require(MachineSnapshot(place).machine.memory.parts) {
+            let bytes = changes[Int(part.lowerBound)..<Int(part.upperBound)]
+            try file.writeAll(toAbsoluteOffset: Int64(part.lowerBound), bytes)
+        }
+        try file.close()
+        #expect(try fault(4, "memory3") == "")
+        #expect(try fault(3, "memory3").contains("another snapshot"))
+    }
+
     @Test func `under the name firecracker, Firecracker's words tell which file of a snapshot is wrong`() throws {
         let first = try APIFixture(dialect: .firecracker)
         try first.configure([Self.count])

@@ -273,7 +273,7 @@ struct MachineSnapshotTests {
             $0.memory.byteCount += 1 << 20
         }
         #expect(larger.contains("instead of"))
-        #expect(try refusal { $0.configuration.size.memoryMiB = -1 }.contains("-1 MiB"))
+        #expect(try refusal { $0.configuration.size.memoryMiB = 0 }.contains("a guest of 0 MiB"))
         #expect(try refusal { $0.configuration.drives = [Drive("a", path: "/etc/passwd")] }.contains("not those"))
         let unsaved = try refusal {
             $0.configuration.drives = [Drive("a", path: "/etc/passwd")]

@@ -54,9 +54,13 @@ extension MachineParts {
                 byteCount: memory.byteCount,
                 checksums: saved.checksums,
                 base: baseID,
-                extents: extents
+                extents: extents,
+                stamp: try draft.finishMemory(
+                    file,
+                    byteCount: memory.byteCount,
+                    id: options.followsFirecracker ? nil : id
+                )
             )
-            try draft.finishMemory(file, byteCount: memory.byteCount, id: id)
             let disks = try zip(configuration.orderedDrives, devices.disks).map {
                 try save($0, $1, options.disks, to: draft, while: isWanted)
             }

@@ -34,9 +34,11 @@ extension MachineSnapshot {
         guard ftruncate(file.rawValue, off_t(description.byteCount)) == 0 else {
             throw SnapshotError.file(operation: "write", draft.place.memory, Errno(rawValue: errno))
         }
-        let changes = try folder.memory(
-            MemoryDescription(byteCount: description.byteCount, checksums: []),
-            id: machine.id
+        let changed = try folder.memoryFile()
+        let changes = try MemoryFile(
+            adopting: OwnedDescriptor(duplicating: changed.descriptor.borrowed),
+            path: folder.place.memory,
+            byteCount: description.byteCount
         )
         let step = Int(MemoryChecksum.chunkByteCount)
         for part in parts {
@@ -53,6 +55,13 @@ extension MachineSnapshot {
         var whole = machine
         whole.memory.complete(extents: MemoryFile.dataExtents(of: file.borrowed, in: 0..<description.byteCount))
         try draft.finishMemory(file, byteCount: description.byteCount, id: machine.id)
+        let merged = try MemoryFile(adopting: file, path: draft.place.memory, byteCount: description.byteCount)
+        guard try whole.memory.damage(in: merged).isEmpty else {
+            throw SnapshotError.damaged(
+                folder.place.memory,
+                reason: "with the memory of \(base.folder.path) it does not make the one that was saved"
+            )
+        }
         try draft.write(StateFile.text(of: whole, console: folder.console()), to: SnapshotFile.state)
         try draft.publish()
     }

@@ -33,7 +33,7 @@ enum FirecrackerWords {
                 let isPath = ["metrics_path", "log_path"].contains(field)
                 return typeWords(isPath ? "path string" : "a string", of: field, in: text)
             case "must be an integer": return typeWords(integers[field] ?? "u64", of: field, in: text)
-            case _ where problem.hasPrefix("must be 0 to "):
+            case _ where problem.hasPrefix("must be 0 to ") || problem.hasPrefix("must be -"):
                 return typeWords(integers[field] ?? "u64", of: field, in: text, "invalid value")
             default:
                 return variantWords(problem).map { $0 + place(of: scalar(of: field, in: text)?.end, in: text) }
@@ -182,6 +182,8 @@ enum FirecrackerWords {
         return switch error {
         case .configuration(let error) where error.problem.hasPrefix("a machine has room for"):
             "Start microvm error: Could not allocate GSI: The requested resource is not available."
+        case .configuration(let error) where error.problem.hasPrefix("a process has addresses for"):
+            "Invalid Memory Configuration: Cannot create mmap region: Out of memory (os error 12)"
         case .storage(.file(let path, _, let cause)):
             "Virtio backend error: Error manipulating the backing file: \(words(of: cause)) \(path)"
         case .snapshot(.file(_, place?.state, let cause)): "\(state)Failed to open snapshot file: \(words(of: cause))"

@@ -40,10 +40,10 @@ extension MachineConfiguration {
                     ? ("drives", "disks", drives.count) : ("network-interfaces", "interfaces", networkInterfaces.count)
                 throw ConfigurationError(field, "a machine has room for \(count - excess) \(what), not \(count)")
             }
-            guard size.memoryMiB <= Self.addressedMiB else {
+            guard size.requestedMiB <= Self.addressedMiB else {
                 throw ConfigurationError(
                     "machine-config.mem_size_mib",
-                    "a process has addresses for \(Self.addressedMiB >> 20) TiB, not for \(size.memoryMiB) MiB"
+                    "a process has addresses for \(Self.addressedMiB >> 20) TiB, not for \(size.requestedMiB) MiB"
                 )
             }
         } catch {

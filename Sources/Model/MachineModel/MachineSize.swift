@@ -6,7 +6,13 @@ public struct MachineSize: HasDefault, Sendable {
     public var vcpuCount: Int
 
     /// The size of guest memory in MiB, at least ``minimumMemoryMiB``; the host gives it as the guest touches it.
-    public var memoryMiB: Int
+    public var memoryMiB: Int {
+        get { Int(clamping: requestedMiB) }
+        set { requestedMiB = UInt64(clamping: newValue) }
+    }
+
+    /// The same, as it was asked for: it may be any number before the start.
+    package var requestedMiB: UInt64
 
     /// The size of the host's pages behind guest memory; `nil` for ``HugePages/none``.
     @DefaultWhenAbsent public var hugePages: HugePages
@@ -75,7 +81,7 @@ public struct MachineSize: HasDefault, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case vcpuCount = "vcpu_count"
-        case memoryMiB = "mem_size_mib"
+        case requestedMiB = "mem_size_mib"
         case isSimultaneousMultithreaded = "smt"
         case tracksDirtyPages = "track_dirty_pages"
         case cpuTemplate = "cpu_template"
@@ -103,7 +109,7 @@ public struct MachineSize: HasDefault, Sendable {
     ///   - vcpuCount: The number of vCPUs.
     ///   - memoryMiB: The size of guest memory in MiB.
     public init(vcpuCount: Int, memoryMiB: Int) {
-        (self.vcpuCount, self.memoryMiB) = (vcpuCount, memoryMiB)
+        (self.vcpuCount, requestedMiB) = (vcpuCount, UInt64(clamping: memoryMiB))
     }
 
     /// Indicates whether the guest can end the machine with a status of its own, by a write of one byte to I/O port 0x501.
@@ -119,9 +125,9 @@ public struct MachineSize: HasDefault, Sendable {
     }
 
     /// The size of guest memory in bytes.
-    package var memoryByteCount: UInt64 { UInt64(clamping: memoryMiB) << 20 }
+    package var memoryByteCount: UInt64 { requestedMiB << 20 }
 
-    /// Checks the size.
+    /// Checks the size, but for more memory than a host can have: its start fails.
     ///
     /// - Throws: ``ConfigurationError``, which names the wrong field.
     package func validate(at path: String = "machine-config") throws(ConfigurationError) {
@@ -131,11 +137,8 @@ public struct MachineSize: HasDefault, Sendable {
                 "must be 1 to \(Self.vcpuCounts.upperBound), not \(vcpuCount)"
             )
         }
-        guard 1...Self.maximumMemoryMiB ~= memoryMiB else {
-            throw ConfigurationError(
-                "\(path).mem_size_mib",
-                "must be 1 to \(Self.maximumMemoryMiB) MiB, and a guest needs at least \(Self.minimumMemoryMiB) MiB, not \(memoryMiB)"
-            )
+        guard requestedMiB > 0 else {
+            throw ConfigurationError("\(path).mem_size_mib", "must be at least \(Self.minimumMemoryMiB) MiB, not 0")
         }
         guard !isSimultaneousMultithreaded || vcpuCount == 1 || vcpuCount % 2 == 0 else {
             throw ConfigurationError("\(path).smt", "needs one vCPU, or an even number of them, not \(vcpuCount)")

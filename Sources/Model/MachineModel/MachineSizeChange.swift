@@ -3,7 +3,7 @@
 /// The body of `PATCH /machine-config`: new values for some fields of a machine's size.
 package struct MachineSizeChange: Codable, Hashable, Sendable {
     var vcpuCount: Int?
-    var memoryMiB: Int?
+    var requestedMiB: UInt64?
     var isSimultaneousMultithreaded: Bool?
     var tracksDirtyPages: Bool?
     package var cpuTemplate: MachineSize.CPUTemplate?
@@ -27,7 +27,7 @@ package struct MachineSizeChange: Codable, Hashable, Sendable {
 
     package func apply(to size: inout MachineSize) {
         size.vcpuCount = vcpuCount ?? size.vcpuCount
-        size.memoryMiB = memoryMiB ?? size.memoryMiB
+        size.requestedMiB = requestedMiB ?? size.requestedMiB
         size.isSimultaneousMultithreaded = isSimultaneousMultithreaded ?? size.isSimultaneousMultithreaded
         size.tracksDirtyPages = tracksDirtyPages ?? size.tracksDirtyPages
         size.cpuTemplate = cpuTemplate ?? size.cpuTemplate

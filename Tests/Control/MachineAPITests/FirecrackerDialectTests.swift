@@ -130,6 +130,26 @@ struct FirecrackerDialectTests {
         #expect(!log.contains("secret") && !log.contains("/martlet/"))
     }
 
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `more memory than a process has addresses for is taken as it is, and refused at the start`() throws {
+        try fixture.configure([.spin])
+        func set(_ size: String) throws -> Answer {
+            try fixture.send("PATCH", "/machine-config", text: "{\"mem_size_mib\":\(size)}")
+        }
+        for size in ["18446744073709551615", "1099511627776"] {
+            try set(size).succeed()
+            #expect(try fixture.get("/machine-config")["mem_size_mib"].text == size)
+            #expect(
+                try fixture.act("InstanceStart").fault
+                    == "Invalid Memory Configuration: Cannot create mmap region: Out of memory (os error 12)"
+            )
+        }
+        #expect(try set("18446744073709551616").fault.contains("invalid type: floating point"))
+        #expect(try set("0").fault.contains("The memory size (MiB) is either 0"))
+        try set("16").succeed()
+        try fixture.act("InstanceStart").succeed()
+    }
+
     @Test func `errors have Firecracker's words`() throws {
         let kernel = try fixture.file("kernel")
         try fixture.put("/boot-source", ["kernel_image_path": kernel]).succeed()
@@ -166,6 +186,10 @@ struct FirecrackerDialectTests {
             (
                 "PUT", "/vsock", ["guest_cid": -1, "uds_path": "/none"],
                 json + "invalid value: integer `-1`, expected u32 at line 1 column 15."
+            ),
+            (
+                "PUT", "/machine-config", ["vcpu_count": .unsigned(.max), "mem_size_mib": 128],
+                json + "invalid value: integer `18446744073709551615`, expected u8 at line 1 column 34."
             ),
             (
                 "PUT", "/metrics", ["metrics_path": true],

@@ -13,7 +13,7 @@ extension GuestMemory {
     }
 
     /// The bytes that are looked at, and read from an earlier file, at a time: a part of a chunk.
-    private static let stepByteCount: UInt64 = 256 << 10
+    static let stepByteCount: UInt64 = 256 << 10
 
     /// Writes memory to a file, region after region, with holes for the pages that are all zeros, or as they are in another file.
     ///

@@ -28,15 +28,17 @@ package struct MemoryChecksum: Hashable, Sendable {
         unsafe page.load(as: UInt64.self) == 0 && memcmp(page, page + 8, pageByteCount - 8) == 0
     }
 
-    /// Adds the bytes of a whole chunk.
+    /// Adds whole pages.
     ///
-    /// - Parameter bytes: Whole pages, at most a chunk.
-    package mutating func add(chunk bytes: [UInt8]) {
+    /// - Parameters:
+    ///   - bytes: The pages, at most a chunk.
+    ///   - firstNumber: The number of the first page in the chunk.
+    package mutating func add(_ bytes: [UInt8], from firstNumber: UInt32 = 0) {
         unsafe bytes.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress else { return }
             for page in 0..<buffer.count / Self.pageByteCount {
                 let start = unsafe base + page * Self.pageByteCount
-                if unsafe !Self.isZero(start) { unsafe add(start, number: UInt32(page)) }
+                if unsafe !Self.isZero(start) { unsafe add(start, number: firstNumber + UInt32(page)) }
             }
         }
     }

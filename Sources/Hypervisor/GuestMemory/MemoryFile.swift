@@ -95,18 +95,24 @@ package final class MemoryFile: Sendable {
     /// - Throws: `host` where the file cannot be read, `endOfFile` where it has become shorter.
     package func checksums() throws(GuestMemoryError) -> [UInt32] {
         var checksums: [UInt32] = []
-        var bytes = [UInt8](repeating: 0, count: Int(MemoryChecksum.chunkByteCount))
-        for start in stride(from: 0, to: byteCount, by: Int(MemoryChecksum.chunkByteCount)) {
-            var checksum = MemoryChecksum()
+        var checksum = MemoryChecksum()
+        // In parts of a chunk, because malloc keeps what a machine that runs needed once.
+        let step = GuestMemory.stepByteCount
+        var bytes = [UInt8](repeating: 0, count: Int(step))
+        for start in stride(from: 0, to: byteCount, by: Int(step)) {
             let data = chost_seek_data(descriptor.rawValue, Int64(start))
-            let count = min(MemoryChecksum.chunkByteCount, byteCount - start)
+            let end = min(start + step, byteCount)
             // A file system that knows no holes says that there is data.
-            if data >= 0, UInt64(data) < start + count {
-                if UInt64(bytes.count) > count { bytes.removeLast(bytes.count - Int(count)) }
+            if data >= 0, UInt64(data) < end {
+                if UInt64(bytes.count) > end - start { bytes.removeLast(bytes.count - Int(end - start)) }
                 try read(into: &bytes, at: start)
-                checksum.add(chunk: bytes)
+                let place = start % MemoryChecksum.chunkByteCount
+                checksum.add(bytes, from: UInt32(place) / UInt32(MemoryChecksum.pageByteCount))
             }
-            checksums.append(checksum.value)
+            if end % MemoryChecksum.chunkByteCount == 0 || end == byteCount {
+                checksums.append(checksum.value)
+                checksum = MemoryChecksum()
+            }
         }
         return checksums
     }

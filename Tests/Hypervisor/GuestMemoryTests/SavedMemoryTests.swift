@@ -96,7 +96,7 @@ import Testing
         let chunk = Int(MemoryChecksum.chunkByteCount)
         let expected = stride(from: 0, to: bytes.count, by: chunk).map { start in
             var checksum = MemoryChecksum()
-            checksum.add(chunk: Array(bytes[start..<start + chunk]))
+            checksum.add(Array(bytes[start..<start + chunk]))
             return checksum.value
         }
         #expect(checksums == expected)
@@ -104,7 +104,7 @@ import Testing
         var moved = bytes[..<chunk].map { $0 }
         moved.swapAt(0, 0x2000)
         var checksum = MemoryChecksum()
-        checksum.add(chunk: moved)
+        checksum.add(moved)
         #expect(checksum.value != checksums[0])
     }
 

@@ -76,7 +76,9 @@ struct SnapshotRequestTests {
         try other.put("/snapshot/create", creation).succeed()
         try other.patch("/vm", ["state": "Resumed"]).succeed()
         let third = try APIFixture()
-        try third.put("/snapshot/load", load.setting("resume_vm", true)).succeed()
+        #expect(configuration["machine-config"]["huge_pages"] == "None")
+        try third.put("/snapshot/load", load.setting("resume_vm", true).setting("huge_pages", "Transparent")).succeed()
+        #expect(try third.get("/machine-config")["huge_pages"] == "Transparent")
         #expect(try third.get("/")["state"] == "Running")
         #expect(third.service.isOrdered)
     }

@@ -200,6 +200,7 @@ package struct SnapshotLoad: Codable {
     func options(_ dialect: APIDialect) throws(APIError) -> RestoreOptions {
         if hugePages == .explicit { throw .notOffered("hugetlbfs pages (huge_pages 2M)") }
         var options = RestoreOptions()
+        options.hugePages = hugePages.flatMap { MachineSize.HugePages(rawValue: $0.rawValue) }
         options.usesSavedHostSides = true
         options.usesSavedDisks = dialect == .firecracker
         for network in networkOverrides ?? [] {

@@ -112,6 +112,7 @@ package struct MachineSnapshot: Sendable {
     /// Describes the guest's side of serial port, networks and vsock as it was, and the host's side as the caller wishes.
     private func setHostSides(of configuration: inout MachineConfiguration, _ options: RestoreOptions) {
         configuration.serial = options.serial
+        configuration.size.hugePages = options.hugePages ?? configuration.size.hugePages
         for (index, saved) in configuration.networkInterfaces.enumerated() {
             guard let wanted = options.networks[saved.id] else { continue }
             configuration.networkInterfaces[index].hostDeviceName = wanted.hostDeviceName
@@ -195,6 +196,8 @@ package struct RestoreOptions: Sendable {
     package var vsockPath: FilePath?
     /// The host's side of the serial port, which is not saved.
     package var serial: SerialSettings?
+    /// The pages that the description says are behind memory, which is in a file; `nil` for those that it said.
+    package var hugePages: MachineSize.HugePages?
     /// Indicates whether what is not given is as it was saved, as Firecracker does; else an interface is missing, and a
     /// vsock leads nowhere.
     package var usesSavedHostSides = false

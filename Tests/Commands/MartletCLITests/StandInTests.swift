@@ -140,7 +140,8 @@ struct StandInTests {
              "drives": [{"drive_id": "d", "path_on_host": "\(disk)", "is_root_device": false, "cache_type": "\(cache)"}]}
             """
         let file = try folder.write(Array(text.utf8), to: "machine.json")
-        #expect(try run("--no-api", "--config-file", file) == .exited(0))
+        // The log's lines would come between the guest's bytes.
+        #expect(try run("--no-api", "--log-path", "\(folder.path)/log", "--config-file", file) == .exited(0))
         let bytes = try folder.read("output")
         let start = try #require(bytes.firstRange(of: Array("device ".utf8))?.upperBound)
         #expect(bytes[start] == 2)

@@ -293,7 +293,10 @@ let package = Package(
             ]
         ),
         .tests("Tests/Machine/MartletTests", uses: ["Martlet", "TestSupport"]),
-        .tests("Tests/Control/GuestAgentTests", uses: ["GuestAgent", "Host", "TestSupport", systemPackage]),
+        .tests(
+            "Tests/Control/GuestAgentTests",
+            uses: ["CHost", "GuestAgent", "Host", "JSON", "TestSupport", systemPackage]
+        ),
         .tests(
             "Tests/Control/MachineAPITests",
             uses: [

@@ -26,7 +26,7 @@ static int prepare_box(void) {
     if (!error) error = make_folder("/run/martlet");
     if (!error) error = make_folder(BOX);
     if (!error) error = mount_on("tmpfs", BOX, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
-    static const char *const folders[] = {"base", "root", "files", "scratch"};
+    static const char *const folders[] = {"base", "root", "files", "scratch", "nothing"};
     for (unsigned i = 0; i < sizeof folders / sizeof *folders && !error; i++) {
         char path[64] = BOX "/";
         append(path, sizeof path, folders[i]);
@@ -116,12 +116,33 @@ static int open_target(int root, const char *target, int is_folder) {
     return result;
 }
 
+/// Makes a path of the container read-only, or hides it behind an empty folder or the null device. One that is not there needs neither.
+static void protect_path(int root, const struct agent_mount *mount) {
+    int path = open_in_root(root, mount->target, O_PATH);
+    if (path == -ENOENT || path == -ENOTDIR) return;
+    struct stat status = {0};
+    int error = path < 0 ? path : (int)CALL(fstat, path, &status, 0, 0, 0);
+    int from = path;
+    if (!error && mount->flags == PATH_MASKED)
+        from = open_at(HERE, (status.st_mode & TYPE_MASK) == TYPE_FOLDER ? BOX "/nothing" : "/dev/null", O_PATH, 0);
+    if (!error) error = from < 0 ? from : 0;
+    // A mount of its own that is read-only before anything can use it.
+    int copy = error ? error : (int)CALL(open_tree, from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | ALL_BELOW | ITSELF, 0, 0);
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    if (copy >= 0) error = (int)CALL(mount_setattr, copy, "", ITSELF | ALL_BELOW, &attributes, sizeof attributes);
+    else error = copy;
+    if (!error) error = (int)CALL(move_mount, copy, "", path, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    if (error) fail_in_child(error, "cannot protect ", mount->target);
+    if (from != path) sys_close(from);
+    sys_close(copy), sys_close(path);
+}
+
 static void mount_one(int root, const struct agent_mount *mount, unsigned *stage) {
     char source[64], target[64];
     struct stat status = {.st_mode = TYPE_FOLDER};
     const char *from = mount->source;
     uint64_t flags = mount->flags;
-    if (mount->is_staged) {
+    if (mount->kind == MOUNT_STAGE) {
         from = number_path(source, sizeof source, BOX "/files/", *stage, "");
         ++*stage;
         int error = (int)CALL(stat, from, &status, 0, 0, 0);
@@ -183,8 +204,11 @@ static void enter_new_container(const struct agent_request *request) {
     int root = open_at(HERE, BOX "/root", O_PATH | O_DIRECTORY, 0);
     if (root < 0) fail_in_child(root, "cannot open the container's root", "");
     unsigned stage = 0;
-    for (unsigned i = 0; i < request->mount_count; i++) mount_one(root, &request->mounts[i], &stage);
+    for (unsigned i = 0; i < request->mount_count; i++)
+        if (request->mounts[i].kind != MOUNT_PATH) mount_one(root, &request->mounts[i], &stage);
     fill_dev(root);
+    for (unsigned i = 0; i < request->mount_count; i++)
+        if (request->mounts[i].kind == MOUNT_PATH) protect_path(root, &request->mounts[i]);
     for (unsigned i = 0; i < request->setting_count; i++) write_setting(request->settings[i][0], request->settings[i][1]);
     if (request->options & OPTION_READ_ONLY_ROOT) {
         int error = mount_on(0, BOX "/root", 0, MS_BIND | MS_REMOUNT | MS_RDONLY, 0);

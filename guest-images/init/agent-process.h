@@ -6,6 +6,7 @@
 
 #include <linux/capability.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 
 #include "agent-container.h"
@@ -27,8 +28,22 @@ static __attribute__((noreturn)) void fail_in_child(int error, const char *what,
     sys_exit(127);
 }
 
+/// Lets this process make no other system calls than its filter allows.
+static void set_filter(const struct agent_request *request) {
+    if (!request->instruction_count) return;
+    struct {
+        unsigned short count;
+        const struct agent_instruction *instructions;
+    } program = {(unsigned short)request->instruction_count, request->instructions};
+    int error = (int)CALL(seccomp, SECCOMP_SET_MODE_FILTER, request->filter_flags, &program, 0, 0);
+    if (error) fail_in_child(error, "cannot set the filter of system calls", "");
+}
+
 static void set_privileges(const struct agent_request *request) {
     uint64_t ambient = request->capabilities[4];
+    int is_final = (request->options & OPTION_NO_NEW_PRIVILEGES) != 0;
+    // Where it may gain rights later, a process needs one of its own to set a filter.
+    if (!is_final) set_filter(request);
     // The agent is this user already: each of the calls below makes a copy of all that a process may do.
     int is_other = request->has_user && (request->uid || request->gid || request->group_count);
     if (request->has_capabilities && is_other) CALL(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
@@ -52,7 +67,7 @@ static void set_privileges(const struct agent_request *request) {
         for (int i = 0; i < 64; i++)
             if (ambient >> i & 1) CALL(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0);
     }
-    if (request->options & OPTION_NO_NEW_PRIVILEGES) CALL(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (is_final) CALL(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 static void set_folder(const char *folder) {
@@ -158,6 +173,7 @@ static __attribute__((noreturn)) void become_program(void *request_pointer) {
     if (request->has_user && request->umask <= 0777) CALL(umask, request->umask, 0, 0, 0, 0);
     // Again, because another user does not keep it: a container must not outlive the agent that reports its end.
     CALL(prctl, PR_SET_PDEATHSIG, AGENT_SIGKILL, 0, 0, 0);
+    if (request->options & OPTION_NO_NEW_PRIVILEGES) set_filter(request);
     int error = execute(request);
     fail_in_child(error, "cannot run ", request->arguments[0]);
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    AGENT_VERSION = 2,          // 1 is served too: it lacks FRAME_POD and FRAME_DISKS
+    AGENT_VERSION = 3,          // 1 and 2 are served too: 1 lacks FRAME_POD and FRAME_DISKS, both lack FRAME_PATH and FRAME_FILTER
     AGENT_PORT = 1000,
     AGENT_PAYLOAD_LIMIT = 65536,
     AGENT_INPUT_WINDOW = 65536,
@@ -20,6 +20,7 @@ enum agent_frame {
     FRAME_HELLO = 1, FRAME_CLOCK, FRAME_ARGUMENT, FRAME_VARIABLE, FRAME_USER, FRAME_FOLDER, FRAME_CAPABILITIES, FRAME_LIMIT,
     FRAME_OPTIONS, FRAME_CONTAINER, FRAME_ROOT, FRAME_MOUNT, FRAME_STAGE, FRAME_SETTING, FRAME_HOST_NAME, FRAME_SIZE,
     FRAME_INTERFACE, FRAME_ROUTE, FRAME_POD,
+    FRAME_PATH = 24, FRAME_FILTER,
     // Files, in either direction.
     FRAME_ENTRY = 20, FRAME_DATA, FRAME_END,
     // Operations: one a connection.
@@ -33,6 +34,8 @@ enum agent_frame {
 enum { OPTION_TERMINAL = 1, OPTION_NO_NEW_PRIVILEGES = 2, OPTION_READ_ONLY_ROOT = 4, OPTION_LATE_START = 8 };
 enum agent_place { PLACE_GUEST, PLACE_NEW_CONTAINER, PLACE_CONTAINER, PLACE_CONTAINER_IF_THERE };
 enum { STAGE_READ_ONLY = 1 };
+enum { PATH_READ_ONLY, PATH_MASKED };
+enum { FILTER_FLAGS = 2 | 4 };  // SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW
 enum { SHARES_PROCESSES = 1, SHARES_IPC = 2 };
 
 // Numbers of errno, which are part of the messages; the same in every Linux of x86-64.
@@ -40,6 +43,7 @@ enum { AGENT_EINVAL = 22, AGENT_E2BIG = 7, AGENT_EPROTO = 71 };
 
 enum {
     STRING_LIMIT = 4096, TEXT_LIMIT = 512 << 10, GROUP_LIMIT = 64, LIMIT_LIMIT = 16, MOUNT_LIMIT = 128, SETTING_LIMIT = 64,
+    INSTRUCTION_LIMIT = 4096,   // BPF_MAXINSNS
 };
 
 struct agent_limit {
@@ -51,9 +55,15 @@ struct agent_group {
     uint64_t memory, processes, quota, period;  // bytes; a number; microseconds of a processor in so many
 };
 struct agent_mount {
-    uint64_t flags;             // MS_*; for what is staged: STAGE_*
+    uint64_t flags;             // MS_*, STAGE_* or PATH_*
     const char *source, *target, *type, *data;
-    int is_staged;              // the files that followed FRAME_STAGE, not a file system
+    enum { MOUNT_FILE_SYSTEM, MOUNT_STAGE, MOUNT_PATH } kind;
+};
+/// An instruction of a filter of system calls, as struct sock_filter.
+struct agent_instruction {
+    uint16_t code;
+    uint8_t if_true, if_false;
+    uint32_t operand;
 };
 
 /// Everything about a program that is to run. Strings lie in `text`. The fields before `settings` are zero at first.
@@ -62,6 +72,7 @@ struct agent_request {
     uint32_t string_count;      // arguments and variables together
     uint32_t argument_count, variable_count;
     uint32_t has_user, has_capabilities, is_in_pod, shared;
+    uint32_t filter_flags, instruction_count;
     struct agent_group group;
     uint16_t rows, columns;
     uint64_t capabilities[5];   // bounding, permitted, effective, inheritable, ambient
@@ -70,6 +81,7 @@ struct agent_request {
     uint32_t groups[GROUP_LIMIT];
     struct agent_limit limits[LIMIT_LIMIT];
     struct agent_mount mounts[MOUNT_LIMIT];
+    struct agent_instruction instructions[INSTRUCTION_LIMIT];
     const char *arguments[STRING_LIMIT + 1], *variables[STRING_LIMIT + 1];
     size_t text_count;
     char text[TEXT_LIMIT];
@@ -187,6 +199,24 @@ static int agent_configure(struct agent_request *request, uint8_t type, const ui
         request->mounts[request->mount_count].flags = take_number(&payload, type == FRAME_MOUNT ? 8 : 4);
         string_count = type == FRAME_MOUNT ? 4 : 1;
         break;
+    case FRAME_PATH:
+        if (request->mount_count == MOUNT_LIMIT) return -AGENT_E2BIG;
+        request->mounts[request->mount_count].flags = take_number(&payload, 4);
+        string_count = 1;
+        break;
+    case FRAME_FILTER:
+        request->filter_flags = (uint32_t)take_number(&payload, 4);
+        request->instruction_count = 0;
+        while (payload.at < payload.end && !payload.is_short) {
+            if (request->instruction_count == INSTRUCTION_LIMIT) return -AGENT_E2BIG;
+            struct agent_instruction *instruction = &request->instructions[request->instruction_count++];
+            instruction->code = (uint16_t)take_number(&payload, 2);
+            instruction->if_true = (uint8_t)take_number(&payload, 1);
+            instruction->if_false = (uint8_t)take_number(&payload, 1);
+            instruction->operand = (uint32_t)take_number(&payload, 4);
+        }
+        if (request->filter_flags & ~(uint32_t)FILTER_FLAGS) return -AGENT_EINVAL;
+        break;
     case FRAME_SIZE:
         request->rows = (uint16_t)take_number(&payload, 2);
         request->columns = (uint16_t)take_number(&payload, 2);
@@ -214,12 +244,17 @@ static int agent_configure(struct agent_request *request, uint8_t type, const ui
         break;
     case FRAME_MOUNT:
         mount->source = strings[0], mount->target = strings[1], mount->type = strings[2], mount->data = strings[3];
-        mount->is_staged = 0;
+        mount->kind = MOUNT_FILE_SYSTEM;
         request->mount_count++;
         break;
     case FRAME_STAGE:
-        *mount = (struct agent_mount){.flags = mount->flags, .target = strings[0], .is_staged = 1};
+        *mount = (struct agent_mount){.flags = mount->flags, .target = strings[0], .kind = MOUNT_STAGE};
         request->mount_count++, request->stage_count++;
+        break;
+    case FRAME_PATH:
+        if (mount->flags > PATH_MASKED) return -AGENT_EINVAL;
+        *mount = (struct agent_mount){.flags = mount->flags, .target = strings[0], .kind = MOUNT_PATH};
+        request->mount_count++;
         break;
     default: break;
     }

@@ -17,7 +17,7 @@
 #include "agent-request.h"
 #include "freestanding.h"
 
-enum { HERE = -100 /* AT_FDCWD */, NO_FOLLOW = 0x100 /* AT_SYMLINK_NOFOLLOW */, ITSELF = 0x1000 /* AT_EMPTY_PATH */ };
+enum { HERE = -100 /* AT_FDCWD */, NO_FOLLOW = 0x100 /* AT_SYMLINK_NOFOLLOW */, ITSELF = 0x1000 /* AT_EMPTY_PATH */, ALL_BELOW = 0x8000 /* AT_RECURSIVE */ };
 enum { AGENT_SIGKILL = 9 };
 
 /// struct timespec, whose header some of a C library's headers do not get on with.

@@ -213,7 +213,7 @@ static void serve_host(int connection) {
         }
         int error = agent_configure(&request, header.type, payload_bytes, header.count);
         if (error) fail(error, "a message that this agent does not take", "");
-        if (!request.version || request.version > AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has versions 1 and 2", "");
+        if (!request.version || request.version > AGENT_VERSION) fail(-EPROTONOSUPPORT, "this guest's agent has versions 1 to 3", "");
         if (header.type == FRAME_CONTAINER && request.place == PLACE_NEW_CONTAINER) {
             error = has_box ? 0 : prepare_box();
             if (error) fail(error, "cannot prepare a container", "");

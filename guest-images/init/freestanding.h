@@ -37,7 +37,8 @@ static inline int sys_ioctl(int fd, unsigned long request, const void *argument)
 }
 static inline int sys_exists(const char *path) { return CALL(access, path, 0, 0, 0, 0) == 0; }
 static inline __attribute__((noreturn)) void sys_exit(int status) {
-    for (;;) CALL(exit_group, status, 0, 0, 0, 0);
+    CALL(exit_group, status, 0, 0, 0, 0);
+    __builtin_trap();  // where a filter refuses the call
 }
 
 // MARK: - What a C library would give (the compiler may call the first two by itself)

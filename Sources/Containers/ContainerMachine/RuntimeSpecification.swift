@@ -19,13 +19,23 @@ package enum RuntimeSpecification {
     // MARK: - process
 
     /// Reads OCI's `process`.
-    package static func program(_ process: JSONValue) throws(Problem) -> GuestProgram {
+    ///
+    /// - Parameters:
+    ///   - process: The object.
+    ///   - configuration: The `config.json` of the process's container, with martlet-runtime's additions.
+    /// - Returns: The program, in no container.
+    /// - Throws: `Problem`.
+    package static func program(
+        _ process: JSONValue,
+        in configuration: JSONValue = .null
+    ) throws(Problem) -> GuestProgram {
         var program = GuestProgram(strings(process["args"]))
         guard !program.arguments.isEmpty else { throw Problem("process.args is empty: there is no program to run") }
         program.environment = strings(process["env"])
         program.folder = process["cwd"].string ?? "/"
         program.hasTerminal = process["terminal"] == true
         program.hasNoNewPrivileges = process["noNewPrivileges"] == true
+        program.filter = SystemCallFilter(configuration["filter"])
         var user = GuestProgram.User()
         user.id = try number(process["user"]["uid"], "process.user.uid") ?? 0
         user.group = try number(process["user"]["gid"], "process.user.gid") ?? 0
@@ -119,7 +129,7 @@ package enum RuntimeSpecification {
         guestMiB: Int = 0,
         of member: PodMember? = nil
     ) throws(Problem) -> GuestProgram {
-        var program = try program(configuration["process"])
+        var program = try program(configuration["process"], in: configuration)
         var container = GuestContainer(base: base)
         container.scratch = scratch
         container.interfaces = interfaces
@@ -132,6 +142,8 @@ package enum RuntimeSpecification {
             container.settings = settings.names.map { GuestContainer.Setting($0, (settings[$0] ?? .null).string ?? "") }
         }
         container.mounts = configuration["mounts"].elements.map(mount)
+        container.maskedPaths = strings(configuration["linux"]["maskedPaths"])
+        container.readonlyPaths = strings(configuration["linux"]["readonlyPaths"])
         if let member {
             member.apply(configuration, to: &container)
         } else {

@@ -2,6 +2,7 @@
 
 import CContainers
 import Glibc
+import GuestAgent
 import Host
 import JSON
 import RootImage
@@ -53,6 +54,7 @@ struct CreateCommand {
                 description = description.with(
                     "config",
                     original.with("mounts", .array(mounts)).with("hooks", nil)
+                        .with("filter", try SeccompProfile.filter(of: original)?.description)
                 )
             }
             if case .member(let pod) = role {

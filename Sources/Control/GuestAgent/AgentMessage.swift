@@ -8,6 +8,8 @@ package struct AgentMessage: Hashable, Sendable {
     package static let version: UInt32 = 1
     /// The version that has those of pods too.
     package static let podVersion: UInt32 = 2
+    /// The version that has those that restrict a program too.
+    static let restrictionVersion: UInt32 = 3
     /// The agent's vsock port.
     package static let port: UInt32 = 1000
     /// The largest payload.
@@ -24,6 +26,8 @@ package struct AgentMessage: Hashable, Sendable {
 
         case entry = 20
         case data, end
+        case path = 24
+        case filter
 
         case run = 32
         case get, put, processes, disks

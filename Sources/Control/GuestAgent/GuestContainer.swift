@@ -27,6 +27,9 @@ package struct GuestContainer: Hashable, Sendable {
     package var scratch = ""
     package var isReadOnly = false
     package var mounts: [Mount] = []
+    /// Paths that the container finds empty, and those that it cannot change, where they are there.
+    package var maskedPaths: [String] = []
+    package var readonlyPaths: [String] = []
     /// Kernel parameters beneath /proc/sys.
     package var settings: [Setting] = []
     package var hostName = ""
@@ -155,6 +158,9 @@ package struct GuestContainer: Hashable, Sendable {
                     try send(AgentMessage(.data, Array(bytes[start...].prefix(AgentMessage.payloadLimit))))
                 }
             }
+        }
+        for (kind, paths) in [(0, readonlyPaths), (1, maskedPaths)] as [(UInt32, [String])] {
+            for path in paths { try send(AgentMessage(.path, AgentMessage.bytes(kind) + AgentMessage.bytes(path))) }
         }
         for setting in settings {
             try send(AgentMessage(.setting, AgentMessage.bytes(setting.name) + AgentMessage.bytes(setting.value)))

@@ -59,6 +59,8 @@ package struct GuestProgram: Hashable, Sendable {
     package var hasTerminal = false
     package var size: Terminal.Size?
     package var hasNoNewPrivileges = false
+    /// The system calls that it may make; `nil` for all.
+    package var filter: SystemCallFilter?
     /// Indicates whether the agent may send the message of the start in one packet with its next message.
     package var mayTellStartLate = false
     package var place = Place.guest
@@ -73,7 +75,13 @@ package struct GuestProgram: Hashable, Sendable {
     package func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
         // A guest of before may have an agent that knows no more than it is asked for.
         var version = AgentMessage.version
-        if case .newContainer(let container) = place, container.membership != nil { version = AgentMessage.podVersion }
+        if case .newContainer(let container) = place {
+            if container.membership != nil { version = AgentMessage.podVersion }
+            if !container.maskedPaths.isEmpty || !container.readonlyPaths.isEmpty {
+                version = AgentMessage.restrictionVersion
+            }
+        }
+        if filter != nil { version = AgentMessage.restrictionVersion }
         try send(AgentMessage(.hello, AgentMessage.bytes(version)))
         var options: UInt32 = hasTerminal ? 1 : 0
         if hasNoNewPrivileges { options |= 2 }
@@ -103,6 +111,7 @@ package struct GuestProgram: Hashable, Sendable {
                 AgentMessage.bytes(limit.resource) + AgentMessage.bytes(limit.soft) + AgentMessage.bytes(limit.hard)
             try send(AgentMessage(.limit, payload))
         }
+        if let filter { try send(filter.message) }
         if let size { try send(AgentMessage(.size, size.payload)) }
         try send(AgentMessage(.options, AgentMessage.bytes(options)))
         try send(AgentMessage(.run))

@@ -63,3 +63,16 @@ const char *chost_system_call_name(int number) {
     while (number-- > 0) name += strlen(name) + 1;
     return name;
 }
+
+static int position(const char *names, int count, const char *name) {
+    for (int i = 0; i < count; i++, names += strlen(names) + 1)
+        if (strcmp(names, name) == 0) return i;
+    return -1;
+}
+
+int chost_system_call_number(const char *name) {
+    int number = position(first, FIRST_COUNT, name);
+    if (number >= 0) return number;
+    number = position(later, LATER_COUNT, name);
+    return number < 0 ? -1 : LATER_START + number;
+}

@@ -55,6 +55,23 @@ import Testing
         }
     }
 
+    @Test func `paths that engines mask or make read-only, and the filter of calls, are the guest's too`() throws {
+        let filter = SystemCallFilter([SystemCallFilter.Instruction(6, 0x7fff_0000)], flags: 2)
+        let configuration: JSONValue = [
+            "process": ["args": ["sh"]], "filter": filter.description,
+            "linux": ["maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys", "/proc/irq"]],
+        ]
+        let program = try RuntimeSpecification.container(configuration, base: "/dev/vda", scratch: "")
+        guard case .newContainer(let container) = program.place else {
+            Issue.record("the program runs in a container of its own")
+            return
+        }
+        #expect(container.maskedPaths == ["/proc/kcore"] && container.readonlyPaths == ["/proc/sys", "/proc/irq"])
+        #expect(program.filter == filter)
+        #expect(try RuntimeSpecification.program(["args": ["true"]], in: configuration).filter == filter)
+        #expect(try RuntimeSpecification.program(["args": ["true"]]).filter == nil)
+    }
+
     @Test(arguments: [(10, 10), (1023, 1023), (1024, nil), (2048, nil), (0, nil), (-1, nil)] as [(Int64, UInt64?)])
     func `a limit of processes that a guest of 128 MiB could pass is the container's in the guest`(
         limit: Int64,

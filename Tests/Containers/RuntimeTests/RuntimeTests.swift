@@ -158,11 +158,15 @@ struct RuntimeTests {
     }
 
     @Test(arguments: [true, false])
-    func `a profile of system calls for programs becomes the one of Martlet's processes; none stays none`(isGiven: Bool)
+    func `a profile of system calls becomes a filter in the guest, and on the host another one; none stays none`(
+        isGiven: Bool
+    )
         throws
     {
         try configuration {
-            let profile: JSONValue = ["defaultAction": "SCMP_ACT_ERRNO", "syscalls": [["names": ["read"]]]]
+            let profile: JSONValue = [
+                "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [["names": ["read"], "action": "SCMP_ACT_ALLOW"]],
+            ]
             return $0.with("linux", $0["linux"].with("seccomp", isGiven ? profile : nil))
         }
         #expect(try create().status == 0)
@@ -172,6 +176,8 @@ struct RuntimeTests {
         #expect(profile["defaultAction"].string == (isGiven ? "SCMP_ACT_ALLOW" : nil))
         let refused = profile["syscalls"].elements.flatMap { $0["names"].elements.compactMap(\.string) }
         #expect(["mount", "ptrace", "bpf", "unshare"].allSatisfy(refused.contains) == isGiven)
+        let inner = try JSONValue(parsing: FileContents.bytes(of: bundle.appending("c/container.json"), limit: 1 << 20))
+        #expect(inner["config"]["filter"]["instructions"].elements.isEmpty != isGiven)
         #expect(try call("delete", "--force", "c1").status == 0)
     }
 

@@ -172,7 +172,7 @@ struct AgentTests {
         #expect(error == .failed(.noSuchFileOrDirectory, "cannot open /nosuch/disk"))
     }
 
-    @Test(arguments: [[1, 2, 0, 0], [0, 0, 0, 0], [3, 0, 0, 0]] as [[UInt8]])
+    @Test(arguments: [[1, 2, 0, 0], [0, 0, 0, 0], [4, 0, 0, 0]] as [[UInt8]])
     func `another version is refused in words`(version: [UInt8]) throws {
         let agent = try HostedAgent()
         try agent.connection.send(AgentMessage(.hello, version))

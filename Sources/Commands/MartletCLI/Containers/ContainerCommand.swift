@@ -142,9 +142,13 @@ struct ContainerExecCommand: ParsableCommand {
     @Argument var process: String
 
     func run() throws {
-        var program = try RuntimeSpecification.program(JSONValue(parsing: process.hostBytes))
         let bytes = try FileContents.bytes(of: ContainerFiles.description, limit: 16 << 20)
-        let member = PodMember(try JSONValue(parsing: bytes)["member"])
+        let container = try JSONValue(parsing: bytes)
+        let member = PodMember(container["member"])
+        var program = try RuntimeSpecification.program(
+            JSONValue(parsing: process.hostBytes),
+            in: container["config"]
+        )
         program.place = .container(member?.name ?? GuestContainer.onlyName)
         throw try ExecCommand.run(input: .standardInput) { [program] in
             program

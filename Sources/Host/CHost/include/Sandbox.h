@@ -82,6 +82,9 @@ int chost_filter_count(int kinds);
 /// The name of a system call; "?" for a number without one.
 const char *chost_system_call_name(int number);
 
+/// The number of the system call of that name; -1 for none.
+int chost_system_call_number(const char *name);
+
 #pragma clang assume_nonnull end
 
 #endif

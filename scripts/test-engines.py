@@ -11,7 +11,7 @@ printed, and the exit status is 1. What a run that was killed has left is remove
 the programs that give back their input (1).
 """
 
-import base64, fcntl, json, os, pty, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
+import base64, fcntl, filecmp, json, os, pty, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, time
 
 runtime = os.path.realpath(sys.argv[1])
 parts = sys.argv[2:] or ["podman", "crun", "docker", "killed", "swarm", "ctr", "cri", "many"]
@@ -557,7 +557,7 @@ class Kubelet:
         except self.problem:
             return False
 
-    def start_pod(self, name, annotations={}, shares_processes=False, settings={}, **others):
+    def start_pod(self, name, annotations={}, shares_processes=False, settings={}, privileged=False, **others):
         config = self.api.PodSandboxConfig(log_directory=self.logs, hostname=name, annotations=annotations, **others)
         config.linux.sysctls.update(settings)
         config.metadata.name, config.metadata.uid, config.metadata.namespace = name, name, "default"
@@ -566,6 +566,7 @@ class Kubelet:
         options = config.linux.security_context.namespace_options
         options.network, options.ipc = self.api.POD, self.api.POD
         options.pid = self.api.POD if shares_processes else self.api.CONTAINER
+        config.linux.security_context.privileged = privileged
         request = self.api.RunPodSandboxRequest(config=config, runtime_handler="martlet")
         return config, self.runtime.RunPodSandbox(request, timeout=PATIENCE).pod_sandbox_id
 
@@ -689,6 +690,7 @@ state = "{folder}/containerd-run"
     default_runtime_name = "martlet"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.martlet]
     runtime_type = "io.containerd.runc.v2"
+    privileged_without_host_devices = true
     pod_annotations = ["martlet.*"]
     container_annotations = ["martlet.*"]
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.martlet.options]
@@ -780,6 +782,13 @@ def check_pod(kubelet):
         code, lines = kubelet.exit_code(asker), [text for _, text in kubelet.log("asker", attempt)]
         check(f"cri: a second container of the pod, run {attempt}", code == 3 and lines == ["note", "trio", "1"], (code, lines))
         kubelet.remove(asker)
+    # As containerd's PortForward does.
+    status = kubelet.runtime.PodSandboxStatus(kubelet.api.PodSandboxStatusRequest(pod_sandbox_id=pod[1], verbose=True))
+    network = f"--net=/proc/{json.loads(status.info['info'])['pid']}/ns/net"
+    ended = Answer(["nsenter", network, "busybox", "wget", "-q", "-O", f"{folder}/forwarded", "http://127.0.0.1:8080/busybox"])
+    check("cri: a forwarded port of the pod's localhost", ended.status == 0 and filecmp.cmp(f"{folder}/forwarded", f"{folder}/tree/bin/busybox", False), ended)
+    ended = Answer(["timeout", "10", "busybox", "wget", "-q", "-O", "-", f"http://{status.status.network.ip}:8080/busybox"])
+    check("cri: others do not reach it", ended.status not in (0, 124) and "refused" in ended.errors, ended)
     third = kubelet.start(pod, "third", ["sh", "-c", "trap 'exit 4' TERM; sleep 100000 & wait"])
     boots = [kubelet.exec(container, "cat", "/proc/sys/kernel/random/boot_id") for container in (server, third)]
     check("cri: one machine for the pod", boots[0] == boots[1] and boots[0][0] == 0, boots)
@@ -904,8 +913,15 @@ def check_validation_cases(kubelet):
           and bounds["DROPPED"] == plain & ~(1 << 13) and bounds["NONE"] == 0 and bounds["ALL"] & plain == plain
           and bounds["ALL"] != plain, bounds)
     answers = [shown(f"privileges{value}", "busybox grep NoNewPrivs /proc/self/status", {"no_new_privs": value})[1] for value in (True, False)]
-    answer = shown("seccomp", "echo ran", {"seccomp": api.SecurityProfile(profile_type=api.SecurityProfile.RuntimeDefault)})
-    check("cri: containerd's own seccomp profile", answer == (0, ["ran"]), answer)
+    answer = shown("seccomp", "busybox awk '/Seccomp:/ {print $2}' /proc/self/status", {"seccomp": api.SecurityProfile(profile_type=api.SecurityProfile.RuntimeDefault)})
+    check("cri: containerd's own seccomp profile", answer == (0, ["2"]), answer)
+    profile = write("profile.json", json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+    answer = shown("profile", "busybox mkdir /folder", {"seccomp": api.SecurityProfile(
+        profile_type=api.SecurityProfile.Localhost, localhost_ref=profile)})
+    check("cri: a seccomp profile of one's own", answer[0] == 1 and "not permitted" in str(answer[1]), answer)
+    answer = shown("paths", "echo 1 > /tmp/x; cat /hidden/* /proc/kcore; echo x > /tmp/x", {"masked_paths": ["/proc/kcore"], "readonly_paths": ["/tmp"]})
+    check("cri: masked and read-only paths", answer[0] != 0 and str(answer[1]).count("Read-only file system") == 2, answer)
     check("cri: NoNewPrivs", [lines[0].split()[1] for lines in answers] == ["1", "0"], answers)
     kubelet.stop_pod(pod)
 
@@ -916,6 +932,12 @@ def check_validation_cases(kubelet):
     check("cri: DNS", all(f"{line}\n" in answer[1] for line in ("search google.com", "nameserver 10.10.10.10", "options ndots:8")), answer)
     answer = kubelet.exec(container, "cat", "/proc/sys/kernel/shm_rmid_forced", "/proc/sys/fs/mqueue/msg_max")
     check("cri: sysctls of a pod", answer[1] == "1\n100\n", answer)
+    kubelet.stop_pod(pod)
+
+    pod = kubelet.start_pod("privileged", privileged=True)
+    answer = shown("privileged", "busybox hostname other && echo 1 > /proc/sys/kernel/panic && busybox grep -c 'Seccomp:.0' /proc/self/status",
+                   {"privileged": True})
+    check("cri: a privileged container", answer == (0, ["1"]), answer)
     kubelet.stop_pod(pod)
 
 

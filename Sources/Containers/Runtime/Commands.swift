@@ -17,8 +17,8 @@ struct StartCommand {
         let origin = try state.originDescription()
         // The pod's machine has the network.
         if origin["member"] == true { return try Delegate.replaceThisProcess(options.arguments) }
-        let interfaces = try ContainerNetwork.tie(of: try state.process(of: origin))
-        if !interfaces.isEmpty { try state.write(.array(interfaces), to: state.shared.appending("network.json")) }
+        let interfaces = try ContainerNetwork.tie(of: try state.process(of: origin), isPod: origin["pod"] == true)
+        if !interfaces.isEmpty { try state.write(.array(interfaces), to: state.network) }
         try MachineTemplate(for: origin, interfaceCount: interfaces.count)?.offer(to: state)
         return try Delegate.replaceThisProcess(options.arguments)
     }

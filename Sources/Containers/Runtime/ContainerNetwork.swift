@@ -14,17 +14,28 @@ enum ContainerNetwork {
     /// The most interfaces of a machine.
     private static let interfaceLimit = 8
 
+    /// The address from which the host's side of a pod's namespace reaches the guest's loopback addresses: link-local, and none of those that
+    /// networks of Kubernetes are known to use.
+    private static let ownAddress = UInt32(0xa9fe_6d6c).bigEndian  // 169.254.109.108
+
+    /// The kernel parameter that a guest needs for that, where it has an interface.
+    static let loopbackParameter = "net.ipv4.conf.eth0.route_localnet"
+
     /// Ties the interfaces of a container that has been created and not started.
     ///
+    /// - Parameters:
+    ///   - process: The container's.
+    ///   - isPod: Whether engines forward ports to it: they connect to 127.0.0.1 in its namespace.
     /// - Returns: A description of each; none where the container has the loopback interface alone.
-    static func tie(of process: pid_t) throws(RuntimeProblem) -> [JSONValue] {
+    /// - Throws: `RuntimeProblem`.
+    static func tie(of process: pid_t, isPod: Bool) throws(RuntimeProblem) -> [JSONValue] {
         let own = try openNamespace("/proc/thread-self/ns/net")
         let other = try openNamespace("/proc/\(process)/ns/net")
         guard try number(of: own) != number(of: other) else {
             throw RuntimeProblem("a machine cannot share the host's network: leave out --network=host")
         }
         try enter(other)
-        let result = Result { () throws(RuntimeProblem) in try tieInterfaces() }
+        let result = Result { () throws(RuntimeProblem) in try tieInterfaces(isPod) }
         try enter(own)
         return try result.get()
     }
@@ -46,7 +57,7 @@ enum ContainerNetwork {
         try? enter(own)
     }
 
-    private static func tieInterfaces() throws(RuntimeProblem) -> [JSONValue] {
+    private static func tieInterfaces(_ isPod: Bool) throws(RuntimeProblem) -> [JSONValue] {
         var interfaces = [cnetwork_interface](repeating: cnetwork_interface(), count: interfaceLimit * 2)
         let count = unsafe cnetwork_interfaces(&interfaces, CInt(interfaces.count))
         guard count >= 0 else {
@@ -59,14 +70,18 @@ enum ContainerNetwork {
         }
         var descriptions: [JSONValue] = []
         for (index, interface) in others.enumerated() {
-            descriptions.append(try tie(interface, to: "\(tapPrefix)\(index)"))
+            descriptions.append(try tie(interface, to: "\(tapPrefix)\(index)", servesLoopback: isPod && index == 0))
         }
         return descriptions
     }
 
     private static let tapPrefix = "martlet"
 
-    private static func tie(_ interface: cnetwork_interface, to tap: String) throws(RuntimeProblem) -> JSONValue {
+    private static func tie(
+        _ interface: cnetwork_interface,
+        to tap: String,
+        servesLoopback: Bool
+    ) throws(RuntimeProblem) -> JSONValue {
         // The machine's process is root without any right.
         let index = unsafe cnetwork_tap_make(tap, 0, interface.mtu)
         guard index > 0 else {
@@ -88,6 +103,12 @@ enum ContainerNetwork {
                 )
             }
         }
+        if servesLoopback {
+            let error = unsafe cnetwork_serve_loopback(index, interface.index, tap, ownAddress)
+            guard error == 0 else {
+                throw RuntimeProblem("cannot lead 127.0.0.1 to the guest by \(tap): \(Errno(rawValue: -error))")
+            }
+        }
         // The guest's kernel makes the route to an interface's own network by itself, where the mask asks for one.
         let ownNetwork: JSONValue = [
             "to": .integer(Int64(interface.address & interface.mask)), "mask": .integer(Int64(interface.mask)),
@@ -99,9 +120,11 @@ enum ContainerNetwork {
             "tap": .string(tap), "mtu": .integer(Int64(interface.mtu)), "mac": .string(hardwareAddress(of: interface)),
             "address": .integer(Int64(interface.address)),
             "mask": .integer(hasOwnNetwork ? Int64(interface.mask) : 0xffff_ffff),
-            "routes": .array(routes.filter { $0 != ownNetwork }),
+            "routes": .array((servesLoopback ? [routeBack] : []) + routes.filter { $0 != ownNetwork }),
         ]
     }
+
+    private static let routeBack: JSONValue = ["to": .integer(Int64(ownAddress)), "mask": 0xffff_ffff, "via": 0]
 
     /// The routes through an interface, those that need no router first: the others' routers are reached by them.
     private static func routes(of interface: String) throws(RuntimeProblem) -> [JSONValue] {

@@ -15,6 +15,8 @@ struct ContainerState {
 
     /// The files that the container's process can read and write there.
     var shared: FilePath { folder.appending("c") }
+    /// The description of the machine's interfaces, where it has some.
+    var network: FilePath { shared.appending("network.json") }
     /// The empty root of what runs on the host.
     var outer: FilePath { folder.appending("root") }
     private var origin: FilePath { folder.appending("origin.json") }

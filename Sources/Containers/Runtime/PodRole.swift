@@ -93,6 +93,7 @@ extension PodRole.Pod {
     /// The configuration with the kernel parameters of the pod, which its sandbox alone has.
     func completed(_ configuration: JSONValue) -> JSONValue {
         var parameters = JSONObject()
+        if state.network.exists { parameters[ContainerNetwork.loopbackParameter] = "1" }
         for settings in [origin["sysctl"], configuration["linux"]["sysctl"]] {
             guard case .object(let object) = settings else { continue }
             for name in object.names { parameters[name] = object[name] }

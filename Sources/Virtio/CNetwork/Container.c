@@ -9,9 +9,12 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
+#include <net/ethernet.h>
 #include <net/if_arp.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -141,8 +144,39 @@ static int send_request(int netlink, const struct request *request) {
     return answer.error.error;
 }
 
+enum { KEY_LIMIT = 2 };
+/// Filters of an interface in the order in which they are tried.
+enum { INTERNET = 1, ADDRESS_RESOLUTION, EVERY };
+
+/// Adds a filter for frames that an interface receives: those in which all keys match go out of the interface `to`, or to this host where
+/// that is 0.
+static int add_filter(int netlink, int interface, unsigned priority, uint16_t protocol, const struct tc_u32_key *keys, uint8_t key_count, int to) {
+    char selector[sizeof(struct tc_u32_sel) + KEY_LIMIT * sizeof *keys];
+    struct tc_u32_sel head = {.flags = TC_U32_TERMINAL, .nkeys = key_count};
+    memcpy(selector, &head, sizeof head);
+    memcpy(selector + sizeof head, keys, key_count * sizeof *keys);
+    struct request request = begin(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, interface, TC_H_MAKE(TC_H_INGRESS, 0));
+    request.traffic.tcm_info = TC_H_MAKE(priority << 16, htons(protocol));
+    add(&request, TCA_KIND, "u32", sizeof "u32");
+    struct rtattr *options = add(&request, TCA_OPTIONS, NULL, 0);
+    add(&request, TCA_U32_SEL, selector, sizeof head + key_count * sizeof *keys);
+    if (to) {
+        struct tc_mirred mirred = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
+        struct rtattr *actions = add(&request, TCA_U32_ACT, NULL, 0);
+        struct rtattr *first = add(&request, 1, NULL, 0);
+        add(&request, TCA_ACT_KIND, "mirred", sizeof "mirred");
+        struct rtattr *parameters = add(&request, TCA_ACT_OPTIONS, NULL, 0);
+        add(&request, TCA_MIRRED_PARMS, &mirred, sizeof mirred);
+        end(&request, parameters), end(&request, first), end(&request, actions);
+    }
+    end(&request, options);
+    return send_request(netlink, &request);
+}
+
+static int open_netlink(void) { return result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)); }
+
 int cnetwork_redirect(int from, int to) {
-    int netlink = result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    int netlink = open_netlink();
     if (netlink < 0) return netlink;
     struct request request = begin(RTM_DELQDISC, 0, from, TC_H_INGRESS);
     send_request(netlink, &request);  // there is none, mostly
@@ -150,24 +184,65 @@ int cnetwork_redirect(int from, int to) {
     request.traffic.tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
     add(&request, TCA_KIND, "ingress", sizeof "ingress");
     int error = send_request(netlink, &request);
-
     // One key, all zeros: its mask is empty, and every frame matches.
-    char every[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = {0};
-    struct tc_u32_sel selector = {.flags = TC_U32_TERMINAL, .nkeys = 1};
-    memcpy(every, &selector, sizeof selector);
-    struct tc_mirred mirred = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
-    request = begin(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, from, TC_H_MAKE(TC_H_INGRESS, 0));
-    request.traffic.tcm_info = TC_H_MAKE(1U << 16, htons(3 /* ETH_P_ALL */));
-    add(&request, TCA_KIND, "u32", sizeof "u32");
-    struct rtattr *options = add(&request, TCA_OPTIONS, NULL, 0);
-    add(&request, TCA_U32_SEL, every, sizeof every);
-    struct rtattr *actions = add(&request, TCA_U32_ACT, NULL, 0);
-    struct rtattr *first = add(&request, 1, NULL, 0);
-    add(&request, TCA_ACT_KIND, "mirred", sizeof "mirred");
-    struct rtattr *parameters = add(&request, TCA_ACT_OPTIONS, NULL, 0);
-    add(&request, TCA_MIRRED_PARMS, &mirred, sizeof mirred);
-    end(&request, parameters), end(&request, first), end(&request, actions), end(&request, options);
-    if (error == 0) error = send_request(netlink, &request);
+    struct tc_u32_key every = {0};
+    if (error == 0) error = add_filter(netlink, from, EVERY, 3 /* ETH_P_ALL */, &every, 1, to);
     close(netlink);
     return error;
+}
+
+// MARK: - Loopback addresses
+
+static int set_address(int socket, unsigned long request, const char *name, uint32_t address) {
+    struct ifreq interface = {0};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {address}};
+    strncpy(interface.ifr_name, name, IFNAMSIZ - 1);
+    memcpy(&interface.ifr_addr, &in, sizeof in);
+    return result(ioctl(socket, request, &interface));
+}
+
+/// Lets an interface take packets from loopback addresses. /proc/sys/net is that of the calling thread's namespace.
+static int allow_loopback(const char *name) {
+    char path[80];
+    snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", name);
+    int file = result(open(path, O_WRONLY | O_CLOEXEC));
+    if (file < 0) return file;
+    int error = write(file, "1", 1) < 0 ? -errno : 0;
+    close(file);
+    return error;
+}
+
+static int route_loopback(const char *tap, uint32_t own_address) {
+    const struct sockaddr_in target = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK & 0xff000000)}};
+    const struct sockaddr_in mask = {.sin_family = AF_INET, .sin_addr = {htonl(0xff000000)}};
+    char name[IFNAMSIZ] = "";
+    strncpy(name, tap, IFNAMSIZ - 1);
+    struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = name};
+    memcpy(&route.rt_dst, &target, sizeof target), memcpy(&route.rt_genmask, &mask, sizeof mask);
+    int socket = open_socket();
+    if (socket < 0) return socket;
+    int error = set_address(socket, SIOCSIFADDR, tap, own_address);
+    if (error >= 0) error = set_address(socket, SIOCSIFNETMASK, tap, 0xffffffff);
+    // 127.0.0.1 is nobody's here any more.
+    if (error >= 0) error = set_address(socket, SIOCSIFADDR, "lo", 0);
+    if (error >= 0) error = result(ioctl(socket, SIOCADDRT, &route));
+    close(socket);
+    return error == -EEXIST ? 0 : error;  // by a machine of this namespace that has ended
+}
+
+int cnetwork_serve_loopback(int tap, int other, const char *name, uint32_t own_address) {
+    int netlink = open_netlink();
+    if (netlink < 0) return netlink;
+    // By their places in the headers of IPv4 and ARP.
+    const uint32_t loopback = htonl(INADDR_LOOPBACK & 0xff000000), network = htonl(0xff000000);
+    const struct tc_u32_key answer[] = {{.mask = network, .val = loopback, .off = 12}, {.mask = 0xffffffff, .val = own_address, .off = 16}};
+    const struct tc_u32_key question = {.mask = 0xffffffff, .val = own_address, .off = 24};
+    const struct tc_u32_key intruder = {.mask = network, .val = loopback, .off = 16};
+    int error = add_filter(netlink, tap, INTERNET, ETH_P_IP, answer, 2, 0);
+    if (error == 0) error = add_filter(netlink, tap, ADDRESS_RESOLUTION, ETH_P_ARP, &question, 1, 0);
+    // Others of the network have no way to the guest's loopback addresses: this host drops what comes for them.
+    if (error == 0) error = add_filter(netlink, other, INTERNET, ETH_P_IP, &intruder, 1, 0);
+    close(netlink);
+    if (error == 0) error = allow_loopback(name);
+    return error == 0 ? route_loopback(name, own_address) : error;
 }

@@ -160,9 +160,7 @@ struct RuntimeTests {
     @Test(arguments: [true, false])
     func `a profile of system calls becomes a filter in the guest, and on the host another one; none stays none`(
         isGiven: Bool
-    )
-        throws
-    {
+    ) throws {
         try configuration {
             let profile: JSONValue = [
                 "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [["names": ["read"], "action": "SCMP_ACT_ALLOW"]],
@@ -230,10 +228,10 @@ struct RuntimeTests {
         #expect(killed.status == 1 && killed.text.contains("container not running"))
     }
 
-    @Test(.enabled(if: NetworkNamespace.isUsable, "\(NetworkNamespace.reason)"))
-    func `start ties the interfaces of the container's namespace to TAPs, and tells the machine their addresses`()
-        throws
-    {
+    @Test(.enabled(if: NetworkNamespace.isUsable, "\(NetworkNamespace.reason)"), arguments: [false, true])
+    func `start ties the namespace's interfaces to TAPs and tells the machine their addresses; a pod has 127.0.0.1 too`(
+        isPod: Bool
+    ) throws {
         let sleep = ProcessLaunch("/bin/sleep", arguments: ["600"])
         let process = try NetworkNamespace.run {
             try NetworkNamespace.ip("link add eth0 address 02:00:00:00:00:05 mtu 1400 type veth peer name other")
@@ -252,7 +250,9 @@ struct RuntimeTests {
                 namespace["type"] == "network"
                     ? namespace.with("path", .string("/proc/\(process.id)/ns/net")) : namespace
             }
+            let annotations: JSONValue = ["io.kubernetes.cri.container-type": "sandbox"]
             return configuration.with("linux", configuration["linux"].with("namespaces", .array(namespaces)))
+                .with("annotations", isPod ? annotations : nil)
         }
         #expect(try create().status == 0)
         let bundle = try self.bundle()
@@ -269,12 +269,16 @@ struct RuntimeTests {
                 [
                     "tap": "martlet0", "mtu": 1400, "mac": "02:00:00:00:00:05", "address": address(0xc000_0201),
                     "mask": address(0xffff_ff00),
-                    "routes": [
-                        ["to": 0, "mask": 0, "via": address(0xc000_02fe)]
-                    ],
+                    "routes": .array(
+                        (isPod ? [["to": address(0xa9fe_6d6c), "mask": 0xffff_ffff, "via": 0]] : [])
+                            + [["to": 0, "mask": 0, "via": address(0xc000_02fe)]]
+                    ),
                 ]
             ]
         )
+        let look = ["--net=/proc/\(process.id)/ns/net", "ip", "route", "get", "127.0.0.1"]
+        let route = try HostProgram.run("/usr/bin/nsenter", look).text
+        #expect(route.contains("dev martlet0 src 169.254.109.108") == isPod, "\(route)")
         for (from, to) in [("eth0", "martlet0"), ("martlet0", "eth0")] {
             let words = ["--net=/proc/\(process.id)/ns/net", "tc", "filter", "show", "dev", from, "ingress"]
             let filters = try HostProgram.run("/usr/bin/nsenter", words)

@@ -14,9 +14,10 @@ struct DiskOption {
         "A disk; the first one is the root, unless the command line names another. May be given 16 times.",
         discussion: """
             A raw image file or a block device: PATH[,readonly][,direct][,id=ID][,engine=auto|io_uring|threads]\
-            [,queues=N][,iops=N][,bandwidth=SIZE], a comma of PATH written twice. 'default' is a copy of the default \
-            guest's root. With --restore PATH,drive=ID is the file of the saved machine's disk ID. direct passes the host's page cache by; id is the serial number that the guest sees; iops and \
-            bandwidth (bytes a second: 20M) limit how fast the disk is.
+            [,queues=N][,iops=N][,bandwidth=SIZE]; write a comma of PATH twice. 'default' is a copy of the default guest's \
+            root. With --restore, PATH,drive=ID replaces the file of the saved machine's disk ID. direct bypasses the host's \
+            page cache; id is the serial number that the guest sees; iops and bandwidth (bytes a second: 20M) limit the \
+            disk's speed.
             """,
         valueName: "disk"
     )

@@ -10,8 +10,8 @@ struct JailOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Leave the machine's process nothing of the host's files but DIR and its own folder, and namespaces of its own; as \
-            with --detach or --name it has a process of its own. For root with --user.
+            Show the machine's process no files of the host's but DIR and its own folder, and give it its own namespaces. \
+            Like --detach and --name, this starts a process for the machine. Needs --user for root.
             """,
             valueName: "dir"
         ),

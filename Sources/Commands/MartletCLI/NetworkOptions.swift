@@ -21,7 +21,8 @@ struct NetworkOptions: ParsableArguments {
         name: [.customShort("p"), .customLong("publish")],
         help: ArgumentHelp(
             "Publish a port of the guest on the host: [[IP:]HOST:]GUEST[/tcp|udp]; implies --net=user.",
-            discussion: "Ports may be ranges (8000-8010:8000-8010). Without HOST a free port is chosen and printed.",
+            discussion:
+                "Ports may be ranges (8000-8010:8000-8010). Without HOST, Martlet chooses a free port and prints it.",
             valueName: "ports"
         ),
         transform: { text throws(PortForwardError) in try PortForward(text) }
@@ -128,10 +129,11 @@ struct NetworkOption {
     static let help = ArgumentHelp(
         "A network interface: user, tap:NAME, fd:N, socket:PATH, dgram:PATH or none. May be given several times.",
         discussion: """
-            user, which --net alone is too, is a network of the machine's own by passt, without any rights on the host: \
-            user[,host-loopback]. tap:NAME is an interface of the host's that exists, fd:3 a descriptor of one or of a socket, socket:PATH and \
+            user[,host-loopback], or --net alone, is the machine's own network, made by passt without any rights on the \
+            host. tap:NAME is an existing interface of the host, fd:3 a descriptor of a TAP or socket, and socket:PATH or \
             dgram:PATH a program that listens there. All take [,mac=ADDRESS][,mtu=N][,rx-bandwidth=SIZE]\
-            [,tx-bandwidth=SIZE] (bytes a second: 20M), and [,address=CIDR][,gateway=IP][,dns=IP|none] for the default guest; a TAP also [,queues=N].
+            [,tx-bandwidth=SIZE] (bytes a second: 20M), and [,address=CIDR][,gateway=IP][,dns=IP|none] for the default \
+            guest; a TAP also takes [,queues=N].
             """,
         valueName: "network"
     )

@@ -14,10 +14,10 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Boot a Linux kernel, with its console on this terminal.",
         discussion: """
-            Without KERNEL the default guest of guest-images/ runs. With --config all about the machine comes from the file; \
-            options that are given besides take the place of what it says.
+            Without KERNEL, the default guest of guest-images/ runs. With --config, a file describes the machine; other \
+            options override what it says.
 
-            With --image IMAGE the program of a container image runs in a machine of its own: \
+            With --image IMAGE, the program of a container image runs in a machine of its own: see \
             `martlet run --image IMAGE --help`.
 
             EXIT STATUS
@@ -86,15 +86,15 @@ struct RunCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            The place that the console leads to: stdio, none, or file:PATH, which output is appended to (input comes from \
-            standard input, unless that is a terminal). (default: stdio)
+            The console's destination: stdio, none, or file:PATH, to which output is appended (input comes from standard \
+            input, unless that is a terminal). (default: stdio)
             """,
             valueName: "where"
         )
     )
     var console: ConsoleOption?
 
-    @Option(help: ArgumentHelp("The key before console commands: ctrl-a to ctrl-z, or none.", valueName: "key"))
+    @Option(help: ArgumentHelp("The key that begins a console command: ctrl-a to ctrl-z, or none.", valueName: "key"))
     var escape = EscapeKey.standard
 
     @OptionGroup var naming: NameOptions
@@ -117,17 +117,17 @@ struct RunCommand: ParsableCommand {
     @OptionGroup(title: "Options of a saved machine")
     var restoring: RestoreArguments
 
-    @Flag(help: "Boot the default guest instead of restoring a snapshot that an earlier boot left.")
+    @Flag(help: "Boot the default guest, even if a snapshot of an earlier boot could be restored.")
     var boot = false
 
-    @Flag(help: "Let the guest end the machine with a status of its own, by writing it to port 0x501.")
+    @Flag(help: "Let the guest end the machine by writing an exit status to port 0x501.")
     var exitStatusPort = false
 
     @Option(
         help: ArgumentHelp(
             """
-            The sandbox around the machine's process: on; log, where a system call that is not in its thread's list is told \
-            and made; off, for debuggers.
+            The sandbox around the machine's process: on; log, which reports and allows system calls that are not in a \
+            thread's list; off, for debuggers.
             """,
             valueName: "mode"
         )
@@ -136,7 +136,7 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Become this user before the guest runs: NAME, UID or UID:GID; for root.",
+            "Become this user before the guest runs: NAME, UID or UID:GID; needs root.",
             valueName: "user"
         )
     )

@@ -24,7 +24,7 @@ extension MonitorOptions {
           --metadata FILE      the first data of the metadata service, as JSON
           --mmds-size-limit BYTES   the limit of that data (default: that of a request's body)
           --start-time-us, --start-time-cpu-us, --parent-cpu-time-us   times of Firecracker's jailer, for the metrics
-          --sandbox MODE       on; log: a system call that is not in its thread's list is told and made; off (default: on)
+          --sandbox MODE       on; log: report and allow system calls that are not in a thread's list; off (default: on)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
           --no-seccomp         a sandbox that does not filter system calls
           --boot-timer         accepted for the sake of Firecracker's clients, without effect

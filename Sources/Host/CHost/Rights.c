@@ -47,7 +47,7 @@ static unsigned char is_inherited[INHERITED_END / 8];
 __attribute__((constructor(102))) static void look_at_descriptors(void) {
     struct pollfd set[INHERITED_END - 3];
     for (int i = 3; i < INHERITED_END; i++) set[i - 3] = (struct pollfd){.fd = i};
-    // One call for all: what is not open is told as POLLNVAL. Beyond the limit of descriptors the call fails.
+    // One call for all: a descriptor that is not open gets POLLNVAL. Beyond the limit of descriptors the call fails.
     struct rlimit limit;
     nfds_t count = INHERITED_END - 3;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count) count = limit.rlim_cur;

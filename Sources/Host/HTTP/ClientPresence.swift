@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Indicates whether the client of a request is still there, for who works on the answer.
+/// Indicates whether the client of a request is still there, for the code that works on the answer.
 final class ClientPresence: Sendable {
     private enum State {
         case here([@Sendable () -> Void])

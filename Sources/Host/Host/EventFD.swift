@@ -3,29 +3,29 @@
 import CHost
 package import SystemPackage
 
-/// An eventfd(2): the kernel's own "something happened", which KVM can wait for (irqfd) and give (ioeventfd).
+/// An eventfd(2): a counter of the kernel's that KVM can wait for (irqfd) and signal (ioeventfd).
 package final class EventFD: Sendable {
     private let owned: OwnedDescriptor
 
-    /// Makes an event that has not happened.
+    /// Makes an event that is not signalled.
     package init() throws(Errno) {
         owned = OwnedDescriptor(adopting: try hostCall { chost_eventfd() })
     }
 
-    /// Readable once it has happened, until it is taken.
+    /// The descriptor: readable from a signal on until the event is taken.
     package var descriptor: FileDescriptor {
         owned.borrowed
     }
 
-    /// Makes it happen.
+    /// Signals the event: adds 1 to the counter.
     ///
-    /// Never blocks: a counter that is full says the same.
+    /// Never blocks: a full counter is a signal as well.
     package func signal() {
         // The only failure of an owned, non-blocking eventfd is the full counter.
         chost_eventfd_signal(owned.rawValue)
     }
 
-    /// Takes all that has happened since the last call; 0 when nothing has.
+    /// Resets the counter and returns the number of signals since the last call.
     @discardableResult
     package func take() -> UInt64 {
         var count: UInt64 = 0

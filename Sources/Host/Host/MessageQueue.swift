@@ -4,7 +4,7 @@ import Dispatch
 import Synchronization
 package import SystemPackage
 
-/// Messages on their way to a file, pipe or terminal that may take nothing for long: nobody who writes one waits.
+/// Messages on their way to a file, pipe or terminal that may take nothing for long: their senders never wait.
 ///
 /// Device threads and vCPUs write messages too; a full pipe or a stopped terminal behind standard error must not stop them. What
 /// finds no room is dropped and counted, and the count is printed when there is room again.
@@ -31,7 +31,7 @@ package final class MessageQueue: Sendable {
     private let work = DispatchSemaphore(value: 0)
     private let progress = DispatchSemaphore(value: 0)
 
-    /// Makes a queue that is not started: until then each message is written by whoever sends it.
+    /// Makes a queue that is not started: until then each sender writes its message itself.
     ///
     /// - Parameters:
     ///   - file: Takes the messages; open for as long as the process lives.

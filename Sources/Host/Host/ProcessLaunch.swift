@@ -115,7 +115,7 @@ package final class RunningProcess: Sendable {
         owned = pidfd
     }
 
-    /// Refers to the process that has an id now; whoever asks knows that it is the right one.
+    /// Refers to the process that has an id now; the caller knows that it is the right one.
     ///
     /// - Throws: `Errno`; `noSuchProcess` where there is none.
     package init(id: CInt) throws(Errno) {

@@ -12,7 +12,7 @@ package import SystemPackage
 ///         return serve()
 ///     }
 ///
-/// The process that was started ends with the report, so whoever started it takes it for a command that has done its work.
+/// The process that was started ends with the report, so its parent takes it for a command that has done its work.
 package enum SuccessorProcess {
     /// The successor's way to have the other process say something and end, once.
     package final class Report: Sendable {

@@ -49,7 +49,7 @@ final class MachineParts: Sendable {
         link: MachineLink
     ) throws(MachineError) {
         let isInterpreted = InterpretedHost.isThisHost
-        // First what needs no KVM: a wrong path is told on any host.
+        // First what needs no KVM: a wrong path is reported on any host.
         let configuration: MachineConfiguration
         let kernel: LoadableKernel?
         let foundation: MachineFoundation

@@ -101,7 +101,7 @@ extension MartletError.Code {
     }
 }
 
-/// Calls `body` and says its error in the terms of this library.
+/// Calls `body`, whose errors it wraps in `MartletError`.
 func inPublicTerms<R>(_ body: () throws(MachineError) -> R) throws(MartletError) -> R {
     do throws(MachineError) {
         return try body()

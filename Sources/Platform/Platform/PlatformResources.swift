@@ -2,9 +2,9 @@
 
 package import GuestMemory
 
-/// The resources of one machine that devices and memory share: who needs one takes the next that is free.
+/// The resources of one machine that devices and memory share: each request gets the next that is free.
 ///
-/// The order of the calls decides who gets what, so a machine of the same description has the same addresses each time.
+/// The order of the requests decides the addresses, so a machine of the same description has the same ones each time.
 /// `X86Layout` documents where each kind comes from.
 package struct PlatformResources: Hashable, Sendable {
     private var windows = AddressAllocator(X86Layout.virtioMMIO..<X86Layout.endOfVirtioMMIO)

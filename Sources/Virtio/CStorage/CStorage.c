@@ -81,7 +81,7 @@ int cstorage_allocate(int file, enum cstorage_range what, uint64_t offset, uint6
 static const int needed[] = {IORING_OP_READ,  IORING_OP_READV, IORING_OP_WRITE,
                              IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
 
-/// Lets the kernel refuse what else comes through the ring, whoever wrote it: other operations, other files, further resources.
+/// Lets the kernel refuse everything else that comes through the ring: other operations, other files, further resources.
 /// Filters of system calls do not see them.
 static int restrict_ring(struct io_uring *ring) {
     enum { OPERATION_COUNT = sizeof needed / sizeof *needed };

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// One order to a disk; a device makes as many as it may have in flight, and fills them again and again.
 ///
-/// A value, so that nobody counts references to it or checks who else uses it: that was a fifth of a small read. From
+/// A value, because counting references and checking for other users was a fifth of a small read. From
 /// `submit` to the completion the memory of `vectors` belongs to the engine, and nobody else touches it.
 @safe
 package struct StorageRequest {

@@ -18,11 +18,11 @@ import Testing
         _ = try? ChildProcess("/bin/rm", ["-rf", folder.path], descriptors: [.null, .null, .null]).wait()
     }
 
-    /// What is wrong with a folder: a shell's words, run in it, where it is like that of a machine that ended with 0.
+    /// The way to break a folder: a shell command that runs in the folder of a machine that ended with 0.
     struct Kind: CustomTestStringConvertible, Sendable {
         let name: String
         let script: String
-        /// Whether `rm` removes it.
+        /// Indicates whether `rm` removes it.
         var isRemovable = true
         var state = "ended"
 

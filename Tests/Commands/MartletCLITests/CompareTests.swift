@@ -43,7 +43,7 @@ struct CompareTests {
         #expect(try folder.names() == [])
     }
 
-    /// What shows that a step has begun, and the signal to end it by.
+    /// The sign that a step has begun, and the signal that ends it.
     static let interruptions: [(step: String, signal: CInt)] = [
         ("process, 2 of", SIGINT), ("container runtime", SIGTERM), ("container, 1 of", SIGINT),
         ("container, 3 of", SIGTERM), ("container, 7 of", SIGHUP), ("virtual machine, 1 of", SIGINT),
@@ -151,7 +151,7 @@ struct CompareTests {
     }
 }
 
-/// What runs on this host.
+/// The processes of this host.
 private enum ProcessListing {
     /// The command lines of all processes.
     static func commands() throws -> [String] {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What `disktool` writes: guest-images/testing/disktool.c has the format.
+/// The records that `disktool` writes: guest-images/testing/disktool.c has the format.
 enum DiskRecords {
     static let byteCount = 4096
 
-    /// Whether `bytes` are record `index` of the run with `seed`, whole and unchanged.
+    /// Returns whether `bytes` are record `index` of the run with `seed`, whole and unchanged.
     static func isIntact(_ bytes: ArraySlice<UInt8>, seed: UInt64, index: UInt64) -> Bool {
         guard bytes.count == byteCount else { return false }
         func word(_ position: Int) -> UInt64 {

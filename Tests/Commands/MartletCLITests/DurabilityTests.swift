@@ -4,7 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What a guest has flushed survives the end of martlet, whenever that comes.
+/// Tests that flushed data survives the end of martlet, whenever that comes.
 @Suite(
     .serialized,
     .enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"),

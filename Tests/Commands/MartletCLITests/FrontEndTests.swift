@@ -9,7 +9,7 @@ import Testing
 struct FrontEndTests {
     private let machines: NamedMachines
     private let folder: TemporaryFolder
-    /// Where `boot_params` holds the address of the command line.
+    /// The offset in `boot_params` of the command line's address.
     private let commandLine = GuestCode.dump(behind32BitPointerAt: 0x228, byteCount: 1024)
 
     init() throws {

@@ -148,7 +148,7 @@ import TestSupport
         try expectError([kernel, "--console", "file:/nowhere/log"], says: "/nowhere/log")
     }
 
-    /// Whether this process may hide `/dev` from its children.
+    /// Indicates whether this process may hide `/dev` from its children.
     static let canHideDevices: Bool = {
         let arguments = ["-m", "mount", "-t", "tmpfs", "none", "/dev"]
         let channels = [ChildProcess.Descriptor](repeating: .null, count: 3)

@@ -15,7 +15,7 @@ enum HostileGuest {
     }
 
     private static let registers: UInt32 = 0xd000_0000
-    /// Where its tables lie: behind the code, which has a page.
+    /// The address of its tables: behind the code, which has a page.
     private static let tables = UInt32(TinyELF.address) + 4096
     private static let available = tables + 4096
     private static let used = available + 4096

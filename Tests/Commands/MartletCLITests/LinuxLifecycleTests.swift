@@ -58,7 +58,7 @@ struct LinuxLifecycleTests {
         #expect(try machines.run("inspect", "web").text.contains("\"outcome\": \"reset\""))
     }
 
-    /// What changes with each exit and each request, and not with memory that was touched.
+    /// The counters that change with each exit and each request, and not with touched memory.
     private func counters(_ stats: String) -> String {
         stats.split(separator: "\"memory\"", maxSplits: 1).first.map(String.init) ?? stats
     }

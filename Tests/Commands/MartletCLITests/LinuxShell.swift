@@ -31,7 +31,7 @@ struct LinuxShell {
         }
     }
 
-    /// What `command`, which prints one line, prints.
+    /// Runs a command that prints one line, and returns that line.
     func run(_ command: String) throws -> String {
         try martlet.input.write(command + "\n")
         // The shell echoes what it reads.

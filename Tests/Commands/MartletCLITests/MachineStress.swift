@@ -12,10 +12,10 @@ import TestSupport
 final class MachineStress: Sendable {
     private struct State {
         var problems: [String] = []
-        /// How often each thing was done, and each message came.
+        /// The number of times that each thing was done, and that each message came.
         var counts: [String: Int] = [:]
         var mostAtOnce = 0
-        /// How long each thing took at most.
+        /// The longest time that each thing took.
         var slowest: [String: Duration] = [:]
         var isOver = false
     }
@@ -25,7 +25,7 @@ final class MachineStress: Sendable {
     }
 
     private static let workerCount = 4
-    /// What a command may say is wrong, as others use the same machines.
+    /// The errors that a command may report because others use the same machines.
     private static let expectedErrors = [
         "there is no machine", "there is a machine", "has ended", "died, see", "runs: stop it first",
         "is not supported before starting", "the machine is not running", "was removed just now",
@@ -250,7 +250,7 @@ final class MachineStress: Sendable {
 
     var problems: [String] { state.withLock { $0.problems } }
 
-    /// What was done, for people.
+    /// A summary for people.
     var report: String {
         let state = state.withLock { $0 }
         let counts = state.counts.sorted { $0.key < $1.key }.map { "\($0.value) x \($0.key)" }

@@ -5,7 +5,7 @@ import TestSupport
 
 /// The command under test: what it is given, and how to run it.
 struct Martlet {
-    /// Where a standard descriptor leads.
+    /// The other end of a standard descriptor.
     enum Channel {
         case terminal
         case pipe
@@ -14,7 +14,7 @@ struct Martlet {
         case file(String, flags: CInt = O_RDONLY)
     }
 
-    /// What is left of a run.
+    /// The results of a run.
     struct Result {
         let termination: ChildProcess.Termination
         let output: [UInt8]

@@ -36,7 +36,7 @@ struct NetworkGuestTests {
         }
     }
 
-    /// What a program of the host gets from an address; empty for nothing.
+    /// Connects from the host to an address, and returns what it sends; empty for nothing.
     private func page(_ address: String) throws -> String {
         let output = try TemporaryFolder()
         let line = "\(Self.busybox) wget -q -O \(output.path)/page http://\(address)/page"

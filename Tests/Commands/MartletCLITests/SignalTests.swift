@@ -6,7 +6,7 @@ import TestSupport
 
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct SignalTests {
-    /// What a guest does when the signal comes.
+    /// The activity of a guest when the signal comes.
     enum Work: CaseIterable {
         case spins, halts, floods
 

@@ -7,7 +7,7 @@ import Testing
 /// Many machines at once, and none of them left alone.
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct StressTests {
-    /// How much is done: little, unless the environment asks for more.
+    /// The amount of work: little, unless the environment asks for more.
     private static func number(_ variable: String, else number: Int) -> Int {
         unsafe getenv(variable).flatMap { unsafe Int(String(cString: $0)) } ?? number
     }

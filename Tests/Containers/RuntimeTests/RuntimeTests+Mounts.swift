@@ -7,7 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What a container's mounts become in its machine.
+/// Tests of a container's mounts in its machine.
 extension RuntimeTests {
     @Test func `files are copied into the machine; a folder to write to is refused`() throws {
         // Nobody may read it but its owner, who is not the machine's process.

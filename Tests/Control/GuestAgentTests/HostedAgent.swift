@@ -12,7 +12,7 @@ final class HostedAgent {
     let connection: AgentConnection
     let process: RunningProcess
 
-    /// Whether tests with it run.
+    /// Indicates whether tests with it run.
     static let isThere = GuestImages.isExpected || GuestImages.isThere("agent")
 
     init() throws {

@@ -4,7 +4,7 @@ import JSON
 
 /// JSON Schema, as much of it as the description uses.
 extension APIDescription {
-    /// What is wrong with a value.
+    /// The problems of a value.
     func problems(with value: JSONValue, _ schema: JSONValue, at place: String = "body") -> [String] {
         let schema = resolved(schema)
         let value = value.integerValue.map { .integer($0) } ?? value

@@ -44,7 +44,7 @@ struct APIDescription {
         }
     }
 
-    /// What `$ref` stands for, or the value itself.
+    /// Resolves `$ref`; returns other values as they are.
     func resolved(_ value: JSONValue) -> JSONValue {
         guard case .string(let reference) = value["$ref"] else { return value }
         return reference.split(separator: "/").dropFirst().reduce(document) { $0[String($1)] }
@@ -55,7 +55,7 @@ struct APIDescription {
         resolved(operation.content["responses"]["\(status)"])
     }
 
-    /// What is wrong with an answer, as far as the description of the operation tells.
+    /// The problems of an answer, as far as the description of the operation tells.
     func problems(with answer: Answer, to operation: Operation) -> [String] {
         let response = response(answer.status, of: operation)
         guard response != .null else { return ["status \(answer.status) is not listed (\(answer.fault))"] }

@@ -150,7 +150,7 @@ struct Answer {
         body = response.body.isEmpty ? .null : try JSONValue(parsing: response.body)
     }
 
-    /// What was wrong; empty where nothing was.
+    /// The problems that were found.
     var fault: String {
         if case .string(let message) = body["fault_message"] { message } else { "" }
     }

@@ -13,7 +13,7 @@ struct DescriptionTests {
     private static let paths = [
         "kernel_image_path", "initrd_path", "path_on_host", "log_path", "metrics_path", "serial_out_path",
     ]
-    /// What is wrong about the time of a request, or about what others have set, and not about its body.
+    /// Errors that are about the time of a request, or about what others have set, and not about its body.
     private static let faultsOfOrder = [
         "The MMDS data store is not initialized.", "The list of network interface IDs", "The MMDS IPv4 address",
         "The requested operation is not supported before starting the microVM.",

@@ -7,7 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What is done with a machine that runs.
+/// Tests of requests to a running machine.
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct RunningMachineTests {
     private let fixture: APIFixture

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 import Virtio
 
-/// Where messages and counters go.
+/// Tests of the files for messages and counters.
 struct TelemetryTests {
     private let fixture: APIFixture
 

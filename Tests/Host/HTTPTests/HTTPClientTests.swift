@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    /// What `body` gives with a server that answers `answer` to the first request, and closes.
+    /// Runs `body` with a server that answers `answer` to the first request, and closes.
     private func answered<Result>(_ answer: String, _ body: (HTTPClient) throws -> Result) throws -> Result {
         let folder = try TemporaryFolder()
         let listener = try UnixSocket.listen(at: FilePath("\(folder.path)/s"))

@@ -130,7 +130,7 @@ import Testing
         #expect(parser.takeExpectation() == false)
     }
 
-    /// What is sent, and the status that it gets.
+    /// Sent bytes, and the status of the answer.
     private static let bad: [(Int, String)] =
         [
             "GET\r\n", "GET / \r\n", "GET  / HTTP/1.1\r\n", " GET / HTTP/1.1\r\n", "GET / HTTP/1.1 \r\n",

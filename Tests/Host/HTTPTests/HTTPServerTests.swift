@@ -173,7 +173,7 @@ import Testing
 }
 
 extension String {
-    /// How often `text` is in it.
+    /// Returns the number of times that `text` is in it.
     fileprivate func components(of text: String) -> Int {
         var (rest, count) = (self[...], 0)
         while let first = rest.firstRange(of: text) {

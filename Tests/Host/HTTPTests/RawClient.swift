@@ -39,7 +39,7 @@ final class RawClient: Sendable {
         shutdown(descriptor, CInt(SHUT_WR))
     }
 
-    /// What comes until there is `end`, or all that comes until the server closes.
+    /// Reads up to `end`, or everything until the server closes.
     func receive(until end: String? = nil) throws -> String {
         var received = ""
         while end.map({ !received.hasSuffix($0) }) ?? true {

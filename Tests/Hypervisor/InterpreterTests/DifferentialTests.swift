@@ -8,7 +8,7 @@ import Testing
 /// Every row of the table that user mode can execute, against the processor that runs the tests.
 @Suite(.enabled(if: NativeCPU.canExecute, "needs an x86-64 processor and executable pages"))
 struct DifferentialTests {
-    /// Whether the processor has a feature; if not, the output says so for every instruction that is not compared.
+    /// Returns whether the processor has a feature; if not, the output names every instruction that is not compared.
     private func canExecute(_ feature: NativeCPU.Feature) -> Bool {
         if feature.isAvailable { return true }
         Issue.record("not compared: this processor lacks \(feature)", severity: .warning)

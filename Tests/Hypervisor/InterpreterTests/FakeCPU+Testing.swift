@@ -4,7 +4,7 @@
 import TestSupport
 
 extension FakeCPU {
-    /// Where the upper halves of YMM lie in the XSAVE area of `withVectors`.
+    /// The offset of YMM's upper halves in the XSAVE area of `withVectors`.
     static let upperHalvesOffset = 576
 
     /// Gives the CPU AVX state, all of it in use: pairs of quadwords from `next`.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Interpreter
 
-/// What the differential tests cannot show: faults, and instructions whose results are not a function of operands.
+/// Tests of what the differential tests cannot show: faults, and results that are not a function of operands.
 @Suite struct IntegerInstructionTests {
     @Test(
         arguments: [

@@ -37,7 +37,7 @@ enum NativeCPU {
             }
         }
 
-        /// Whether the processor that runs the tests has it.
+        /// Indicates whether the processor that runs the tests has it.
         var isAvailable: Bool {
             cnative_cpuid(bit.leaf, 0, bit.register) >> bit.index & 1 != 0
         }
@@ -60,7 +60,7 @@ enum NativeCPU {
         var address: UInt64 { unsafe UInt64(UInt(bitPattern: bytes.baseAddress)) }
     }
 
-    /// Whether the test process may make pages executable.
+    /// Indicates whether the test process may make pages executable.
     static let canExecute: Bool = {
         var state = cnative_state()
         return unsafe [0x90].withUnsafeBufferPointer { code in

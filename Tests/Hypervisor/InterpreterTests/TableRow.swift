@@ -84,7 +84,7 @@ struct TableRow: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Which fields of ModRM name a general-purpose register.
+    /// The fields of ModRM that name a general-purpose register.
     private var generalOperands: (reg: Bool, rm: Bool) {
         switch entry.operation {
         case .integer, .multiplyWithoutFlags, .storeBigEndian, .compareExchangePair: (true, true)

@@ -68,7 +68,7 @@ import Testing
         return sent
     }
 
-    /// Whether `bytes` count up from 0, modulo 256.
+    /// Returns whether `bytes` count up from 0, modulo 256.
     private func isCount(_ bytes: [UInt8]) -> Bool {
         bytes.indices.allSatisfy { bytes[$0] == UInt8(truncatingIfNeeded: $0) }
     }

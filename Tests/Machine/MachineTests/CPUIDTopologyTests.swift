@@ -62,7 +62,7 @@ import Testing
         return try #require(found.first)
     }
 
-    /// How many vCPUs, and how many bits of an APIC id they need.
+    /// Numbers of vCPUs, and the bits of an APIC id that they need.
     static let sizes: [(count: Int, bits: UInt32)] = [(1, 0), (2, 1), (3, 2), (32, 5)]
 
     @Test(arguments: sizes)

@@ -4,7 +4,7 @@ import Martlet
 import TestSupport
 import Testing
 
-/// What reaches a guest of its boot loader's settings: the guest shows what it was given.
+/// Tests of a boot loader's settings: the guest shows what it was given.
 @Suite(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
 struct BootLoaderTests {
     private let folder: TemporaryFolder
@@ -16,7 +16,7 @@ struct BootLoaderTests {
         folder = try TemporaryFolder()
     }
 
-    /// What a guest sends that runs `code` and powers off.
+    /// Runs `code` in a guest that then powers off, and returns its output.
     private func output(
         of code: GuestCode,
         _ change: (inout MachineConfiguration) -> Void

@@ -3,7 +3,7 @@
 import Martlet
 import Testing
 
-/// What the library adds to the description of a machine; `MachineModelTests` has the description itself.
+/// Tests of the library's additions to a machine's description; `MachineModelTests` has the description itself.
 struct ConfigurationTests {
     private var configuration: MachineConfiguration {
         var configuration = MachineConfiguration(bootSource: BootSource(kernelPath: "vmlinux"))

@@ -4,13 +4,13 @@ import Dispatch
 import Glibc
 import TestSupport
 
-/// What this process has of the host that a machine may leave behind.
+/// The host's resources in this process that a machine may leave behind.
 struct ProcessResources: Equatable {
-    /// What each open descriptor leads to; those of the standard streams apart.
+    /// The file of each open descriptor, without the standard streams.
     let descriptors: [String]
     /// The mappings that are as large as a guest's memory, or a vCPU's.
     let mappings: [String]
-    /// How many threads there are, Dispatch ends those that idle after seconds.
+    /// The number of threads; Dispatch ends idle ones after seconds.
     let threadCount: Int
 
     init() throws {
@@ -68,7 +68,7 @@ struct ProcessResources: Equatable {
             && threadCount <= other.threadCount
     }
 
-    /// What there is when the threads of the first machines are gone: the same for a while.
+    /// Waits until the threads of the first machines are gone: until nothing changes for a while.
     private static func settled() throws -> ProcessResources {
         try Deadline.wait(for: "no machine", within: .seconds(60)) {
             try !ProcessResources().descriptors.contains { $0.contains("kvm") }

@@ -19,7 +19,7 @@ import Testing
         isInterpreting: false
     )
 
-    /// What a guest was shown: AVX2 and AES, and the bits that say nothing of the host.
+    /// The features that a guest was shown: AVX2 and AES, and the bits that say nothing of the host.
     private var shown: [kvm_cpuid_entry2] {
         [leaf(0x1, ecx: 1 << 25 | 1 << 31 | 1 << 27 | 1 << 24), leaf(0x7, ebx: 1 << 5)]
     }

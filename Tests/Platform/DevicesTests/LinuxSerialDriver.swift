@@ -3,7 +3,7 @@
 import Devices
 import TestSupport
 
-/// What Linux 6.1's 8250 driver does to a port (drivers/tty/serial/8250/8250_port.c), access by access.
+/// The accesses of Linux 6.1's 8250 driver to a port (drivers/tty/serial/8250/8250_port.c).
 struct LinuxSerialDriver {
     enum PortType: Equatable {
         case unknown

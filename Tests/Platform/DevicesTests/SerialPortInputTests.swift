@@ -4,7 +4,7 @@ import Devices
 import TestSupport
 import Testing
 
-/// When the guest gets what the host sends; the rule is in the documentation of `SerialPort`.
+/// Tests of the time at which input reaches the guest; the rule is in the documentation of `SerialPort`.
 @Suite struct SerialPortInputTests {
     @Test func `bytes wait until the guest enables received-data interrupts`() {
         let rig = SerialRig()

@@ -11,7 +11,7 @@ import Musl
 
 /// The ACPI compiler of `acpica-tools`, run in a directory of its own.
 final class IASL {
-    /// Why the compiler cannot be used; not the same as a table that it refuses.
+    /// The reason why the compiler cannot be used; not the same as a table that it refuses.
     enum Failure: Error {
         case missing(String)
         case host(String)

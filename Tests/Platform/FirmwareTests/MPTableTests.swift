@@ -5,7 +5,7 @@ import Platform
 import GuestMemory
 import Testing
 
-/// What a kernel makes of the MP tables: a parser that shares nothing with their writer.
+/// The MP tables as a kernel reads them: by a parser that shares nothing with their writer.
 private struct ParsedMPTable {
     var localAPIC: UInt32 = 0
     var processors: [(id: UInt8, flags: UInt8, signature: UInt32, features: UInt32)] = []

@@ -2,7 +2,7 @@
 
 package import Devices
 
-/// What device and bus have in common for a test that plays the guest.
+/// The accesses that device and bus have in common, for a test that plays the guest.
 extension BusDevice {
     /// A guest read of a whole integer.
     package func read<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, at offset: UInt64) -> Value {

@@ -10,9 +10,9 @@ package final class ByteStream {
     private var output: CInt?
     /// Everything read so far.
     package private(set) var received: [UInt8] = []
-    /// How much of `received` a `read` has given out.
+    /// The number of bytes of `received` that a `read` has given out.
     private var consumedCount = 0
-    /// Whether the other side will send nothing more.
+    /// Indicates whether the other side will send nothing more.
     package private(set) var isAtEnd = false
 
     /// - Parameters:
@@ -32,7 +32,7 @@ package final class ByteStream {
     /// `received` as text.
     package var text: String { String(decoding: received, as: UTF8.self) }
 
-    /// How many bytes the other side has sent that are not read yet.
+    /// The number of bytes that were sent and not read yet.
     package var waitingByteCount: Int {
         guard let input else { return 0 }
         var count: CInt = 0
@@ -179,7 +179,7 @@ package final class ByteStream {
 }
 
 extension [UInt8] {
-    /// Where the first occurrence of `pattern` ends that begins at `start` or later.
+    /// The end of the first occurrence of `pattern` that begins at `start` or later.
     fileprivate func end(of pattern: [UInt8], from start: Int) -> Int? {
         guard let first = pattern.first else { return start }
         var position = start

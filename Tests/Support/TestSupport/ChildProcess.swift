@@ -6,13 +6,13 @@ import Synchronization
 
 /// A program that a test runs; it never outlives the value that stands for it.
 package final class ChildProcess {
-    /// How a process ended.
+    /// The end of a process.
     package enum Termination: Hashable, Sendable {
         case exited(CInt)
         case signaled(CInt)
     }
 
-    /// Where one of the child's standard descriptors leads.
+    /// The other end of one of the child's standard descriptors.
     package enum Descriptor {
         /// A copy of a descriptor of this process.
         case copy(CInt)
@@ -82,7 +82,7 @@ package final class ChildProcess {
 
     deinit { end() }
 
-    /// Whether its end is known: `wait` has returned.
+    /// Indicates whether its end is known: `wait` has returned.
     package var hasEnded: Bool { termination != nil }
 
     // MARK: - Signals

@@ -17,7 +17,7 @@ package struct Deadline: Sendable {
 
     package var hasPassed: Bool { ContinuousClock.now >= end }
 
-    /// What is left of it, in milliseconds as poll(2) wants them; 0 when it has passed.
+    /// The time until it, in milliseconds as poll(2) wants them; 0 when it has passed.
     var milliseconds: CInt {
         let (seconds, attoseconds) = (end - .now).components
         return CInt(clamping: max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
@@ -43,7 +43,7 @@ package struct Deadline: Sendable {
     }
 }
 
-/// What a test waited for did not happen.
+/// The error of a test that waited too long.
 package struct MissedDeadline: Error, CustomStringConvertible {
     package let description: String
 

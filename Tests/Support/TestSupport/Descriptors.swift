@@ -2,7 +2,7 @@
 
 /// The sockets of this process's network namespace.
 package enum Descriptors {
-    /// How many open sockets were bound beside `path`: the one that listens, and the server's end of each connection.
+    /// The number of open sockets that were bound beside `path`: the one that listens, and the server's end of each connection.
     package static func count(to path: String) throws -> Int {
         // A server binds its socket under another name of the same folder first, which stays its address.
         let folder = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()

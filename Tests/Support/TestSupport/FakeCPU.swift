@@ -24,13 +24,13 @@ package struct FakeCPU: CPUContext, Equatable {
 
     /// The state of x87 and SSE.
     package var floatingPoint = FloatingPointState()
-    /// What XSAVE has; `nil` for a CPU without.
+    /// The state that XSAVE has; `nil` for a CPU without it.
     package var extended: ExtendedState?
-    /// What RDTSC reads.
+    /// The value that RDTSC reads.
     package var timeStamp: UInt64 = 0x1234_5678_9ABC_DEF0
-    /// What RDTSCP reads beside it.
+    /// The value that RDTSCP reads beside it.
     package var auxiliary: UInt32 = 0x8000_0003
-    /// What RDRAND reads; `nil` when it fails.
+    /// The value that RDRAND reads; `nil` when it fails.
     package var random: UInt64? = 0xFEDC_BA98_7654_3210
 
     /// The GDT.
@@ -46,7 +46,7 @@ package struct FakeCPU: CPUContext, Equatable {
     package var stackSelector: UInt16 = 0x18
     /// Indicates whether CPUID has INVPCID.
     package var hasInvalidateProcessContext = true
-    /// How often all translations were forgotten.
+    /// The number of times that all translations were forgotten.
     package var forgottenTranslationsCount = 0
 
     /// A CPU in 64-bit mode.

@@ -4,14 +4,14 @@ import Glibc
 
 /// The default guest, as guest-images/ builds it.
 package enum GuestImages {
-    /// Where it is: where `MARTLET_GUEST_IMAGES` says, or in this source tree.
+    /// Its path: in the folder that `MARTLET_GUEST_IMAGES` names, or in this source tree.
     package static let folder: String = {
         if let folder = unsafe getenv("MARTLET_GUEST_IMAGES") { return unsafe String(cString: folder) }
         let tree = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
         return "/\(tree)/guest-images/build"
     }()
 
-    /// Whether tests with it run: where it is built, and where its absence is to be a failure.
+    /// Indicates whether tests with it run: where it is built, and where its absence is to be a failure.
     package static let isExpected: Bool = {
         let isRequired = unsafe getenv("MARTLET_REQUIRE_KVM").map { unsafe String(cString: $0) } == "1"
         return isRequired || isThere("vmlinux") && isThere("root.ext4")

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// Whether tests can use this host's KVM.
+/// Indicates whether tests can use this host's KVM.
 ///
 /// With `MARTLET_REQUIRE_KVM=1` the answer is always yes, so that a host without KVM fails the tests instead of
 /// skipping them.

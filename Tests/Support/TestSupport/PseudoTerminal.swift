@@ -4,12 +4,12 @@ import Glibc
 
 /// A terminal for another process, with this process in the place of the user.
 package final class PseudoTerminal {
-    /// What the user sees and types.
+    /// The user's end: what the user sees and types.
     package let user: ByteStream
     /// The name of the terminal, for whoever opens it.
     package let path: String
 
-    /// How the terminal was set before anybody had it.
+    /// The terminal's settings before anybody had it.
     package private(set) var firstAttributes = TerminalAttributes(termios())
 
     private let master: CInt
@@ -42,7 +42,7 @@ package final class PseudoTerminal {
         try checked("TIOCSWINSZ", unsafe ioctl(master, UInt(TIOCSWINSZ), &size))
     }
 
-    /// How the terminal is set now, by whomever.
+    /// The terminal's settings now.
     package var attributes: TerminalAttributes {
         get throws {
             var settings = termios()
@@ -74,7 +74,7 @@ package struct TerminalAttributes: Hashable, Sendable {
         controlCharacters = unsafe withUnsafeBytes(of: settings.c_cc) { unsafe Array($0) }
     }
 
-    /// Whether every key is passed on at once and as it is, unseen and without a meaning of its own.
+    /// Indicates whether every key is passed on at once and as it is, unseen and without a meaning of its own.
     package var isRaw: Bool {
         flags[3] & tcflag_t(ICANON | ECHO | ISIG | IEXTEN) == 0 && flags[1] & tcflag_t(OPOST) == 0
     }

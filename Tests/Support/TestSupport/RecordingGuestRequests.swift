@@ -9,7 +9,7 @@ package final class RecordingGuestRequests: Sendable {
 
     package init() {}
 
-    /// What to give a device.
+    /// The function to give a device.
     package var handler: GuestRequestHandler {
         { request in self.recorded.withLock { $0.append(request) } }
     }

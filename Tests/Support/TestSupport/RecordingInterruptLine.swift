@@ -11,9 +11,9 @@ package final class RecordingInterruptLine: InterruptLine {
 
     package func trigger() { edges.wrappingAdd(1, ordering: .relaxed) }
 
-    /// How many edges there have been in all.
+    /// The number of edges in all.
     package var edgeCount: Int { edges.load(ordering: .relaxed) }
 
-    /// How many edges there have been since the last call.
+    /// The number of edges since the last call.
     package func takeEdges() -> Int { edges.exchange(0, ordering: .relaxed) }
 }

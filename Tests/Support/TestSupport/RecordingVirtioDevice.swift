@@ -6,7 +6,7 @@ package import Virtio
 
 /// A virtio device that does nothing, keeps what its transport tells it, and minds the order.
 package final class RecordingVirtioDevice: VirtioDevice {
-    /// What the transport told the device, reads of the configuration left out.
+    /// The transport's calls to the device, without reads of the configuration.
     package enum Call: Equatable {
         case accept(VirtioFeatures)
         case activate(features: VirtioFeatures, queues: [VirtqueueConfiguration?])
@@ -57,7 +57,7 @@ package final class RecordingVirtioDevice: VirtioDevice {
 
     package var calls: [Call] { state.withLock { $0.calls } }
 
-    /// What the transport told since the last call.
+    /// The transport's calls since the last time.
     package func takeCalls() -> [Call] {
         state.withLock { state in
             defer { state.calls = [] }
@@ -65,7 +65,7 @@ package final class RecordingVirtioDevice: VirtioDevice {
         }
     }
 
-    /// What the transport did out of order, in words.
+    /// The transport's calls that were out of order, in words.
     package var violations: [String] { state.withLock { $0.violations } }
 
     /// The device's way to its driver.

@@ -33,7 +33,7 @@ package struct SocketPair: ~Copyable {
         _ = unsafe send(peer, bytes, bytes.count, CInt(MSG_NOSIGNAL))
     }
 
-    /// What has come, at most `limit` bytes, without waiting.
+    /// Reads what has come, at most `limit` bytes, without waiting.
     package func read(_ limit: Int = 1 << 20) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = unsafe recv(peer, &bytes, limit, CInt(MSG_DONTWAIT))

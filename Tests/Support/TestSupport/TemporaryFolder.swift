@@ -46,7 +46,7 @@ package final class TemporaryFolder {
         try FolderListing.names(in: path)
     }
 
-    /// What is in the file `name`, at most 64 MiB of it.
+    /// The contents of the file `name`, at most 64 MiB of it.
     package func read(_ name: String) throws -> [UInt8] {
         try FileContents.read("\(path)/\(name)")
     }
@@ -54,7 +54,7 @@ package final class TemporaryFolder {
 
 /// The contents of files.
 package enum FileContents {
-    /// What is in a file, or its first bytes.
+    /// The contents of a file, or its first bytes.
     package static func read(_ path: String, limit: Int = 64 << 20) throws -> [UInt8] {
         let descriptor = try checked("open \(path)", unsafe open(path, O_RDONLY | O_CLOEXEC))
         defer { close(descriptor) }

@@ -5,7 +5,7 @@
 /// That is in long mode with the first 4 GiB mapped one to one, interrupts off, an empty interrupt table, a stack, and
 /// RSI pointing to `boot_params`.
 package struct TinyELF: Sendable {
-    /// Where the code is loaded and entered: the lowest place for a kernel.
+    /// The address at which the code is loaded and entered: the lowest place for a kernel.
     package static let address: UInt64 = 0x10_0000
 
     /// The file.

@@ -6,7 +6,7 @@ package import KVM
 
 /// A virtual machine of 64 KiB and one vCPU that runs a few bytes of real-mode code.
 package final class TinyGuest: Sendable {
-    /// Where the code starts.
+    /// The address of the code's start.
     package static let entry: UInt64 = 0x1000
 
     package let memory: GuestMemory

@@ -87,7 +87,7 @@ final class EngineFixture {
         return (memory.bytes, error)
     }
 
-    /// Where a request's data is, whatever the engine does to its vectors.
+    /// The place of a request's data, whatever the engine does to its vectors.
     @safe
     struct RequestMemory {
         private let vectors: [iovec]
@@ -135,7 +135,7 @@ final class EngineFixture {
         return nil
     }
 
-    /// How many bytes of the host's disk the file has.
+    /// The number of bytes of the host's disk that the file has.
     var allocatedByteCount: Int {
         var status = stat()
         unsafe stat(path, &status)

@@ -8,7 +8,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What both engines do; files lie where temporary files do.
+/// Tests of both engines; files lie where temporary files do.
 @Suite struct StorageEngineTests {
     static let engines: [StorageEngineKind] = [.ioUring, .threads]
     private static let pattern = (0..<65536).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }

@@ -84,7 +84,7 @@ struct BlockFixture {
         try status(of: [Self.header(.write, sector: sector), bytes])
     }
 
-    /// What a read gives, without the status.
+    /// The result of a read, without the status.
     func read(_ byteCount: Int, sector: UInt64) throws -> (status: Status?, bytes: [UInt8], usedByteCount: UInt32) {
         let reply = try driver.perform(readable: [Self.header(.read, sector: sector)], writable: [byteCount, 1])
         return (reply.bytes.last.flatMap(Status.init), reply.bytes.dropLast(), reply.usedByteCount)

@@ -41,7 +41,7 @@ final class FrameDevice: QueuedDevice {
         queues.processQueue(0)
     }
 
-    /// What the driver has sent.
+    /// The frames that the driver has sent.
     var sent: [[UInt8]] { queues.whileLocked { handler, _ in handler.sent } }
 
     /// Sets for how many frames the peer has room.

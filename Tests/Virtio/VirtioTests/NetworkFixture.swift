@@ -120,7 +120,7 @@ extension VirtioDevice {
         }
     }
 
-    /// Whether an event waits for the device's thread.
+    /// Indicates whether an event waits for the device's thread.
     var hasEvents: Bool {
         eventSources.contains { source in
             var set = pollfd(fd: source.descriptor.rawValue, events: Int16(POLLIN), revents: 0)

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 import Virtio
 
-/// What the server of virtqueues does for every device, seen with a device that sends and receives frames.
+/// Tests of the server of virtqueues, with a device that sends and receives frames.
 @Suite struct QueueServerTests {
     private let device: FrameDevice
     private let driver: FakeDriver

@@ -125,7 +125,7 @@ final class HostProgram {
         unsafe send(socket.descriptor.rawValue, bytes, bytes.count, CInt(MSG_NOSIGNAL))
     }
 
-    /// What has come; nil at the end.
+    /// Reads what has come; nil at the end.
     func readBytes() throws -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         do throws(Errno) {

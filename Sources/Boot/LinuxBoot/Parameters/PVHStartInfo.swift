@@ -7,7 +7,7 @@ import GuestMemory
 ///
 /// Xen's public header `arch-x86/hvm/start_info.h` is the authority.
 struct PVHStartInfo {
-    /// The room for all of it.
+    /// The size of the page in bytes.
     static let capacity: UInt64 = 0x1000
 
     private static let magic: UInt32 = 0x336e_c578  // "xEn3" with bit 7 of the E set

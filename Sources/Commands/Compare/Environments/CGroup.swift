@@ -31,9 +31,9 @@ enum CGroup {
         return entries.first { $0[0] == "0" }.map { "\(mountPoint)\($0[2])" }
     }
 
-    /// Removes what a runtime that was killed in the middle left of a container's groups; kills what is in them.
+    /// Removes the groups that a killed runtime left of a container, and kills the processes in them.
     ///
-    /// - Parameter name: The container's, which ends the names of its groups.
+    /// - Parameter name: The name of the container, with which the names of its groups end.
     static func remove(named name: String) {
         // No deeper than where the groups of a session are made.
         var folders = [(path: mountPoint, depth: 0)]

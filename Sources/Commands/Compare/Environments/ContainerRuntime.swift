@@ -4,11 +4,11 @@ import Glibc
 import Host
 import SystemPackage
 
-/// A program that runs containers as the OCI runtime specification says, and how it must be called here.
+/// A program that runs containers as the OCI runtime specification says, and the way to call it on this host.
 struct ContainerRuntime {
     let name: String
     let path: String
-    /// In a mount namespace without the second of two cgroup hierarchies: crun knows no hosts that have both.
+    /// In a mount namespace without the second of two cgroup hierarchies: crun does not support hosts that have both.
     var hidesCGroup2 = false
     /// False where the runtime must do without cgroups.
     var hasCGroups = true

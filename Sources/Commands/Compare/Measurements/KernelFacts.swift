@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which kernel a program runs on, and what that kernel tells it.
+/// The kernel that a program runs on, and what that kernel tells it.
 struct KernelFacts {
     let context: MeasurementContext
 

@@ -2,7 +2,7 @@
 
 /// The environments that can be compared.
 package enum Topic: String, CaseIterable, Sendable {
-    /// Which kernel the program runs on.
+    /// The kernel that the program runs on.
     case kernel
     /// Time to the first output and to the end.
     case startup

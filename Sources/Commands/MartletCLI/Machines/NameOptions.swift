@@ -18,7 +18,7 @@ struct NameOptions: ParsableArguments {
 
     @Flag(
         name: .customLong("rm"),
-        help: "Remove a named machine as soon as it has ended; others leave nothing."
+        help: "Remove a named machine as soon as it ends; a machine without a name leaves nothing."
     )
     var remove = false
 

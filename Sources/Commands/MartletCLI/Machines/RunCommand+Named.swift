@@ -18,19 +18,17 @@ extension RunCommand {
 
     func validateNamed() throws {
         if user != nil, geteuid() != 0 {
-            throw ValidationError("--user is for root; you are another user already: leave it out.")
+            throw ValidationError("--user needs root: leave it out.")
         }
         try jailing.validate(in: sandbox, user: user)
         if naming.remove, !isNamed {
-            throw ValidationError("--rm is for machines with a --name; others leave nothing.")
+            throw ValidationError("--rm needs --name or --detach: other machines leave nothing.")
         }
         if isNamed, apiSocket != nil {
-            throw ValidationError("A machine with a name has its socket in its folder: leave out --api-socket.")
+            throw ValidationError("A named machine has its socket in its folder: leave out --api-socket.")
         }
         if isNamed, case .nowhere = console {
-            throw ValidationError(
-                "A machine with a name needs no --console none: --detach leaves its console alone."
-            )
+            throw ValidationError("A named machine needs no --console none: --detach leaves its console alone.")
         }
     }
 

@@ -13,7 +13,7 @@ struct RestoreArguments: ParsableArguments {
     @Option(
         name: .customLong("restore"),
         help: ArgumentHelp(
-            "Restore a machine that `martlet snapshot save` has saved, instead of booting one.",
+            "Restore a machine that `martlet snapshot save` saved, instead of booting one.",
             valueName: "folder"
         ),
         completion: .directory
@@ -29,8 +29,8 @@ struct RestoreArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            The time at which a guest on kvm-clock goes on: catch-up (the host's) or continue (that of the save). \
-            (default: catch-up)
+            The time from which a guest on kvm-clock continues: catch-up (the host's time) or continue (the time of the \
+            save). (default: catch-up)
             """,
             valueName: "time"
         )

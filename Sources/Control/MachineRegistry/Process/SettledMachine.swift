@@ -8,7 +8,7 @@ import SystemPackage
 package struct SettledMachine: Sendable {
     package let folder: MachineFolder
     package let tenure: MachineTenure
-    /// The socket of the folder, for whoever adopts it.
+    /// The socket of the folder, for the server.
     package let listeningDescriptor: CInt
     private let report: SuccessorProcess.Report
 

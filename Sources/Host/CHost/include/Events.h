@@ -25,7 +25,7 @@ static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_
 
 /// Makes a signal write to an eventfd, which stays open, instead of its default action.
 ///
-/// A signal that is ignored stays ignored: whoever started this process wanted that (nohup, `trap ''`). Returns 1 then.
+/// A signal that is ignored stays ignored: the parent process wanted that (nohup, `trap ''`). Returns 1 then.
 int chost_watch_signal(int signal, int event);
 /// Makes a signal, ignored or not, write to an eventfd, and a fault (SIGBUS, SIGSEGV or SIGILL that the kernel raised) besides
 /// end the process with `status`, a second later: the time for a thread that waits for the event.

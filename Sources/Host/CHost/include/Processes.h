@@ -17,7 +17,7 @@ int chost_is_ignored(int signal);
 void chost_ignore_broken_pipes(void);
 /// Gives SIGPIPE the action that it had before.
 void chost_restore_broken_pipes(void);
-/// Indicates whether `chost_ignore_broken_pipes` found SIGPIPE ignored: by whoever started this process.
+/// Indicates whether `chost_ignore_broken_pipes` found SIGPIPE ignored: by the parent process.
 int chost_broken_pipes_were_ignored(void);
 
 /// A pipe whose ends are closed on exec: [0] to read from, [1] to write to.

@@ -65,7 +65,7 @@ enum { CHOST_VCPU = 1, CHOST_DEVICE = 2, CHOST_API = 4, CHOST_CONTROL = 8, CHOST
 enum chost_filter_mode {
     /// A call that is not in the list ends the process.
     CHOST_FILTER_ENFORCE,
-    /// Such a call is told once for each thread, and made.
+    /// Such a call is reported once for each thread, and allowed.
     CHOST_FILTER_LOG,
 };
 

@@ -71,23 +71,23 @@ package final class HeadStart: Sendable {
         work.give(nil)
     }
 
-    /// Has the machine get its state.
+    /// Starts the restore of the machine's state.
     ///
     /// - Parameters:
     ///   - snapshot: The snapshot, whose state was read by now.
-    ///   - options: The wishes of whoever lets it go on.
+    ///   - options: The options of the restore.
     package func restore(_ snapshot: MachineSnapshot, _ options: RestoreOptions) {
         guard snapshot.machine.memory.byteCount == work.memoryByteCount else { return }
         work.give(Order(snapshot: snapshot, clock: options.clock))
     }
 
-    /// Gives the machine up, and waits until there is nothing of it.
+    /// Gives the machine up, and waits until nothing of it is left.
     package func cancel() {
         work.give(nil)
         thread?.join()
     }
 
-    /// Waits until the machine has the state that `restore` gave, and leaves it to whoever takes it.
+    /// Waits until the machine has the state that `restore` gave; the machine can still be taken.
     package func wait() {
         thread?.join()
     }
@@ -99,7 +99,7 @@ package final class HeadStart: Sendable {
     func takeFoundation(memory byteCount: UInt64) throws(MachineError) -> MachineFoundation? {
         guard thread != nil, byteCount == work.memoryByteCount else { return nil }
         work.hasFoundation.wait()
-        // For whoever comes later, and gets nothing.
+        // A later caller gets nothing, and does not wait.
         defer { work.hasFoundation.signal() }
         return try work.foundation.withLock { $0.take() }?.get()
     }

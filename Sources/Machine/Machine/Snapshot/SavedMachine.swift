@@ -71,7 +71,7 @@ package struct SavedDisk: Codable, Hashable, Sendable {
 extension MachineConfiguration {
     /// The description in a snapshot: without the files of this host that the machine writes to.
     ///
-    /// The kernel's path stays, and those of disks, for those who want to know where the machine came from. A restore opens none of them.
+    /// The paths of the kernel and of disks stay, to show where the machine came from. A restore opens none of them.
     var saved: MachineConfiguration {
         var saved = self
         (saved.serial, saved.logger, saved.metrics) = (nil, nil, nil)

@@ -76,7 +76,7 @@ package final class SnapshotPoint: Sendable {
         if !keyboard.pressSleep() { _ = once.call() }
     }
 
-    /// Calls all who wait for the guest, which does nothing any more.
+    /// Calls all functions that wait for the guest, which does nothing any more.
     package func abandon() {
         let waiters = state.withLock { state in
             defer { state.waiters = [] }

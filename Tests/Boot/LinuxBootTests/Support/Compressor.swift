@@ -10,7 +10,7 @@ enum Compressor {
         let code: Int
     }
 
-    /// What a bzImage's payload may be compressed with here.
+    /// The compressions of a bzImage's payload that can be made here.
     static let payloadFormats: [Compression] = [.gzip, .bzip2, .xz, .lzma, .lz4Legacy, .zstd, .uncompressed]
 
     /// The payload of a bzImage: compressed, and for all but gzip with the size appended (`size_append`).

@@ -75,7 +75,7 @@ struct ELFBuilder {
         ELFBuilder(entry: address, segments: [Segment(physical: address, content: content)])
     }
 
-    /// Where the content of each segment lies in the file.
+    /// The offset of each segment's content in the file.
     var contentOffsets: [Int] {
         var offset = (headerByteCount + segments.count * entryByteCount + 0xfff) / 0x1000 * 0x1000
         return segments.map { segment in

@@ -86,7 +86,7 @@ struct Guest {
         try memory.load(type, at: GuestAddress(rawValue: address))
     }
 
-    /// Whether every segment of `builder` has arrived, bss as zeroes.
+    /// Returns whether every segment of `builder` has arrived, bss as zeroes.
     func holds(_ builder: ELFBuilder) throws -> Bool {
         for segment in builder.segments where segment.type == 1 {
             let bss = [UInt8](repeating: 0, count: Int(segment.memoryByteCount) - segment.content.count)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the kernel's own header puts the fields of the zero page, to check the offsets that LinuxBoot writes to.
+/// The offsets of the zero page's fields in the kernel's own header, to check those that LinuxBoot writes to.
 
 #ifndef CBOOTPARAMETERS_H
 #define CBOOTPARAMETERS_H

@@ -30,7 +30,7 @@ package final class FakeAllocator {
     }
 }
 
-/// What a test asked of the fake driver and it cannot do.
+/// The error of a test that asks the fake driver for something it cannot do.
 package struct FakeDriverError: Error, CustomStringConvertible {
     package let description: String
 

@@ -14,7 +14,7 @@ package final class FakeDriver {
         let writable: [GuestRange]
     }
 
-    /// What came of a request.
+    /// The result of a request.
     package struct Reply: Equatable {
         /// All bytes that the device could have written, the used length aside.
         package let bytes: [UInt8]

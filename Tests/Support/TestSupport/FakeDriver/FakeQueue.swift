@@ -15,7 +15,7 @@ package final class FakeQueue {
         let indices: [UInt16]
     }
 
-    /// What the device says of a buffer that it returns (2.7.8).
+    /// An element of the used ring: a buffer that the device returns (2.7.8).
     package struct UsedElement: Hashable, Sendable {
         package let head: UInt32
         package let byteCount: UInt32
@@ -25,7 +25,7 @@ package final class FakeQueue {
         }
     }
 
-    /// How a chain is laid out.
+    /// The layout of a chain.
     package enum Layout: CaseIterable, Sendable {
         case direct
         /// All in an indirect table (2.7.5.3).
@@ -124,7 +124,7 @@ package final class FakeQueue {
         rings.availableIndex = nextAvailable
     }
 
-    /// Whether the device wants a kick for what was submitted since the last call (2.7.10.1).
+    /// Returns whether the device wants a kick for what was submitted since the last call (2.7.10.1).
     package func takeKick() -> Bool {
         defer { lastKicked = nextAvailable }
         guard nextAvailable != lastKicked else { return false }
@@ -149,7 +149,7 @@ package final class FakeQueue {
         }
     }
 
-    /// Whether an interrupt is due for what the device returned after index `old` (2.7.7.2).
+    /// Returns whether an interrupt is due for what the device returned after index `old` (2.7.7.2).
     package func isInterruptDue(since old: UInt16) -> Bool {
         let new = rings.usedIndex
         guard hasEventIndex else { return new != old && rings.availableFlags & 1 == 0 }

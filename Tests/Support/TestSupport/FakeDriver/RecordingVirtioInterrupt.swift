@@ -5,7 +5,7 @@ package import Virtio
 
 /// A way to a driver that counts what the device says, and lets a test wait for it.
 package final class RecordingVirtioInterrupt: VirtioInterrupt {
-    /// What has been said so far.
+    /// The notifications so far.
     package struct Record: Equatable, Sendable {
         package var usedBuffers = 0
         package var configurationChanges = 0

@@ -26,7 +26,7 @@ package final class MemoryDisk: Sendable {
     /// A copy of all that is on it.
     package var bytes: [UInt8] { state.withLock { $0.bytes } }
 
-    /// What was asked of it, in order: `write(isDurable: false) 512+1024`.
+    /// The requests to it, in order: `write(isDurable: false) 512+1024`.
     package var log: [String] { state.withLock { $0.log } }
 
     /// Keeps no log any more, for benchmarks.

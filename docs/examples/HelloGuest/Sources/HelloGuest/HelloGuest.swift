@@ -15,7 +15,7 @@ struct HelloGuest {
         configuration.drives = [Drive("root", path: CommandLine.arguments[2], isRoot: true, isReadOnly: true)]
         try configuration.validate()
 
-        // It starts, and its shell is told to say something.
+        // It starts, and its shell gets a command.
         let machine = try VirtualMachine(configuration: configuration)
         try await machine.start()
         try await machine.console.write("echo Hello from $(uname -sr) | tr a-z A-Z\n")

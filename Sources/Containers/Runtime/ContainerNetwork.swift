@@ -104,7 +104,9 @@ enum ContainerNetwork {
             }
         }
         if servesLoopback {
-            let error = unsafe cnetwork_serve_loopback(index, interface.index, tap, ownAddress)
+            let error = unsafe withUnsafePointer(to: interface) {
+                unsafe cnetwork_serve_loopback(index, $0, tap, ownAddress)
+            }
             guard error == 0 else {
                 throw RuntimeProblem("cannot lead 127.0.0.1 to the guest by \(tap): \(Errno(rawValue: -error))")
             }

@@ -212,13 +212,18 @@ static int allow_loopback(const char *name) {
     return error;
 }
 
-static int route_loopback(const char *tap, uint32_t own_address) {
+static int route_loopback(const char *tap, const uint8_t guest[6], uint32_t own_address) {
     const struct sockaddr_in target = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK & 0xff000000)}};
     const struct sockaddr_in mask = {.sin_family = AF_INET, .sin_addr = {htonl(0xff000000)}};
     char name[IFNAMSIZ] = "";
     strncpy(name, tap, IFNAMSIZ - 1);
     struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = name};
     memcpy(&route.rt_dst, &target, sizeof target), memcpy(&route.rt_genmask, &mask, sizeof mask);
+    // Known for good: a busy guest may take longer to answer than this host asks.
+    const struct sockaddr_in localhost = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct arpreq neighbour = {.arp_flags = ATF_PERM | ATF_COM, .arp_ha.sa_family = ARPHRD_ETHER};
+    memcpy(&neighbour.arp_pa, &localhost, sizeof localhost), memcpy(neighbour.arp_ha.sa_data, guest, 6);
+    memcpy(neighbour.arp_dev, name, sizeof name);
     int socket = open_socket();
     if (socket < 0) return socket;
     int error = set_address(socket, SIOCSIFADDR, tap, own_address);
@@ -226,11 +231,13 @@ static int route_loopback(const char *tap, uint32_t own_address) {
     // 127.0.0.1 is nobody's here any more.
     if (error >= 0) error = set_address(socket, SIOCSIFADDR, "lo", 0);
     if (error >= 0) error = result(ioctl(socket, SIOCADDRT, &route));
+    if (error == -EEXIST) error = 0;  // by a machine of this namespace that has ended
+    if (error >= 0) error = result(ioctl(socket, SIOCSARP, &neighbour));
     close(socket);
-    return error == -EEXIST ? 0 : error;  // by a machine of this namespace that has ended
+    return error;
 }
 
-int cnetwork_serve_loopback(int tap, int other, const char *name, uint32_t own_address) {
+int cnetwork_serve_loopback(int tap, const struct cnetwork_interface *other, const char *name, uint32_t own_address) {
     int netlink = open_netlink();
     if (netlink < 0) return netlink;
     // By their places in the headers of IPv4 and ARP.
@@ -241,8 +248,8 @@ int cnetwork_serve_loopback(int tap, int other, const char *name, uint32_t own_a
     int error = add_filter(netlink, tap, INTERNET, ETH_P_IP, answer, 2, 0);
     if (error == 0) error = add_filter(netlink, tap, ADDRESS_RESOLUTION, ETH_P_ARP, &question, 1, 0);
     // Others of the network have no way to the guest's loopback addresses: this host drops what comes for them.
-    if (error == 0) error = add_filter(netlink, other, INTERNET, ETH_P_IP, &intruder, 1, 0);
+    if (error == 0) error = add_filter(netlink, other->index, INTERNET, ETH_P_IP, &intruder, 1, 0);
     close(netlink);
     if (error == 0) error = allow_loopback(name);
-    return error == 0 ? route_loopback(name, own_address) : error;
+    return error == 0 ? route_loopback(name, other->hardware_address, own_address) : error;
 }

@@ -96,11 +96,9 @@ struct PodmanTests {
         }
         #expect(identities[0][0] != identities[1][0] && identities[0][1] != identities[1][1])
         // What the engine hides and protects, and the calls that it refuses, in the guest's own kernel.
-        let protected = "cat /proc/kcore | wc -c; echo 1 >/proc/sys/kernel/panic || grep Seccomp: /proc/self/status"
-        #expect(
-            try podman(["run", "--rm", "localhost/box", "sh", "-c", protected]).text == "0\nSeccomp:\t2\n",
-            "\(errors)"
-        )
+        let refused = "cat /proc/version; echo 1 >/proc/sys/kernel/panic || grep Seccomp: /proc/self/status"
+        let words = ["run", "--rm", "--security-opt", "mask=/proc/version", "localhost/box", "sh", "-c", refused]
+        #expect(try podman(words).text == "Seccomp:\t2\n", "\(errors)")
         let terminal = try podman(["run", "--rm", "-t", "localhost/box", "sh", "-c", "test -t 1 && exit 4"])
         #expect(terminal.status == 4, "\(errors)")
         #expect(try podman(["run", "--rm", "localhost/box", "nosuch"]).status == 127)

@@ -210,11 +210,7 @@ package struct FileTree: TarSink {
                 try removeAll(name, in: folder, depth: 0)
                 continue
             }
-            let raw = unsafe FilePath(hostText: name).withPlatformString {
-                unsafe openat(folder.rawValue, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-            }
-            guard raw >= 0 else { continue }
-            let next = OwnedDescriptor(adopting: raw)
+            guard let next = try? OwnedDescriptor(openingFolder: name, in: folder) else { continue }
             try removeLower(in: next.borrowed, child)
         }
     }
@@ -225,11 +221,10 @@ package struct FileTree: TarSink {
             return
         }
         guard depth < 2048 else { throw ImageError("folders are nested too deeply") }
-        let raw = unsafe native.withPlatformString {
-            unsafe openat(folder.rawValue, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        let inner: OwnedDescriptor
+        do throws(Errno) { inner = try OwnedDescriptor(openingFolder: name, in: folder) } catch {
+            throw failure("remove", error)
         }
-        guard raw >= 0 else { throw failure("remove") }
-        let inner = OwnedDescriptor(adopting: raw)
         for name in try names(in: inner.borrowed) { try removeAll(name, in: inner.borrowed, depth: depth + 1) }
         let result = unsafe native.withPlatformString { unsafe unlinkat(folder.rawValue, $0, AT_REMOVEDIR) }
         guard result == 0 else { throw failure("remove") }
@@ -241,7 +236,7 @@ package struct FileTree: TarSink {
         }
     }
 
-    private func failure(_ operation: String) -> ImageError {
-        ImageError("cannot \(operation) '\(printable(path))' of the image: \(Errno(rawValue: errno))")
+    private func failure(_ operation: String, _ error: Errno = Errno(rawValue: errno)) -> ImageError {
+        ImageError("cannot \(operation) '\(printable(path))' of the image: \(error)")
     }
 }

@@ -124,14 +124,8 @@ extension FileTransfer {
     final class Receiver {
         private let root: OwnedDescriptor
         private let name: String
-        private var file: FileDescriptor?
-        private var owned: OwnedBox?
-
-        /// Holds a file open until the next one comes.
-        private final class OwnedBox {
-            let descriptor: OwnedDescriptor
-            init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-        }
+        /// The file that data is for: open until the next one comes.
+        private var file: OwnedDescriptor?
 
         /// - Parameters:
         ///   - target: A folder, or the new name of the file.
@@ -156,7 +150,7 @@ extension FileTransfer {
             switch message.kind {
             case .entry: try make(message)
             case .data:
-                guard let file else { throw .malformed("it sent data without a file") }
+                guard let file = file?.borrowed else { throw .malformed("it sent data without a file") }
                 do throws(Errno) { try file.write(all: message.payload) } catch {
                     throw .host("cannot write \(name): \(error)")
                 }
@@ -165,7 +159,7 @@ extension FileTransfer {
         }
 
         private func make(_ message: AgentMessage) throws(AgentError) {
-            (file, owned) = (nil, nil)
+            file = nil
             var payload = AgentPayload(message.payload)
             let mode = payload.number(UInt32.self)
             _ = (payload.number(UInt64.self), payload.number(Int64.self))  // owners and times are the guest's own
@@ -174,47 +168,37 @@ extension FileTransfer {
             guard payload.isWhole, path.count <= FileTransfer.depthLimit + 1,
                 !path.contains(where: ["", ".", ".."].contains)
             else { throw .malformed("it sent a file with the path '\(printable(relative))'") }
-            let error = make(path[...], in: root.borrowed, mode, target)
-            guard error == 0 else {
-                throw .host("cannot write \(printable(path.joined(separator: "/"))): \(Errno(rawValue: error))")
+            do throws(Errno) { try make(path[...], in: root.borrowed, mode, target) } catch {
+                throw .host("cannot write \(printable(path.joined(separator: "/"))): \(error)")
             }
         }
 
         /// Creates the file of the last component, through folders only.
-        ///
-        /// - Returns: 0, or the number of an error.
-        private func make(_ path: ArraySlice<String>, in folder: FileDescriptor, _ mode: UInt32, _ target: String)
-            -> CInt
-        {
-            guard let first = path.first else { return EINVAL }
-            let name = FilePath(hostText: first)
+        private func make(
+            _ path: ArraySlice<String>,
+            in folder: FileDescriptor,
+            _ mode: UInt32,
+            _ target: String
+        ) throws(Errno) {
+            guard let name = path.first else { throw .invalidArgument }
             if path.count > 1 {
-                let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-                let raw = unsafe name.withPlatformString { unsafe openat(folder.rawValue, $0, flags) }
-                guard raw >= 0 else { return errno }
-                let next = OwnedDescriptor(adopting: raw)
-                return make(path.dropFirst(), in: next.borrowed, mode, target)
+                let next = try OwnedDescriptor(openingFolder: name, in: folder)
+                return try make(path.dropFirst(), in: next.borrowed, mode, target)
             }
             // Not the bits that lend rights: here they would be the host's.
             let permissions = mode & 0o777
             switch mode & S_IFMT {
             case S_IFDIR:
-                let result = unsafe name.withPlatformString { unsafe mkdirat(folder.rawValue, $0, permissions | 0o700) }
-                return result == 0 || errno == EEXIST ? 0 : errno
+                let result = unsafe mkdirat(folder.rawValue, name.hostCString, permissions | 0o700)
+                guard result == 0 || errno == EEXIST else { throw Errno(rawValue: errno) }
             case S_IFLNK:
-                let result = unsafe FilePath(hostText: target).withPlatformString { target in
-                    unsafe name.withPlatformString { unsafe symlinkat(target, folder.rawValue, $0) }
-                }
-                return result == 0 ? 0 : errno
+                let result = unsafe symlinkat(target.hostCString, folder.rawValue, name.hostCString)
+                guard result == 0 else { throw Errno(rawValue: errno) }
             case S_IFREG:
-                _ = unsafe name.withPlatformString { unsafe unlinkat(folder.rawValue, $0, 0) }
-                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-                let raw = unsafe name.withPlatformString { unsafe openat(folder.rawValue, $0, flags, permissions) }
-                guard raw >= 0 else { return errno }
-                owned = OwnedBox(OwnedDescriptor(adopting: raw))
-                file = FileDescriptor(rawValue: raw)
-                return 0
-            default: return EINVAL
+                _ = unsafe unlinkat(folder.rawValue, name.hostCString, 0)
+                let flags = O_WRONLY | O_CREAT | O_EXCL
+                file = try OwnedDescriptor(opening: name, in: folder, flags, mode: permissions)
+            default: throw .invalidArgument
             }
         }
     }

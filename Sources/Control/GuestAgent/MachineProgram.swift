@@ -95,12 +95,8 @@ package final class MachineProgram: Sendable {
     /// - Throws: `AgentError.unusable` where it does not describe a program.
     package init(adopting file: consuming OwnedDescriptor) throws(AgentError) {
         let borrowed = file.borrowed
-        func read(_ count: Int, at offset: Int64) -> [UInt8] {
-            var bytes = [UInt8](repeating: 0, count: count)
-            let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-                unsafe pread(borrowed.rawValue, buffer.baseAddress, count, off_t(offset))
-            }
-            return Array(bytes.prefix(max(0, result)))
+        func read(_ count: Int, at offset: UInt64) -> [UInt8] {
+            (try? borrowed.bytes(count: count, at: offset)) ?? []
         }
         var length = AgentPayload(read(4, at: 0))
         let count = Int(length.number(UInt32.self))

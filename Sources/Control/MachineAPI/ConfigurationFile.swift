@@ -51,22 +51,12 @@ extension MachineConfiguration {
     }
 
     private static func read(_ path: FilePath) throws(APIError) -> [UInt8] {
-        do {
-            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
-            return try file.closeAfter {
-                var bytes: [UInt8] = []
-                var buffer = [UInt8](repeating: 0, count: 1 << 16)
-                while true {
-                    let count = try unsafe buffer.withUnsafeMutableBytes { try unsafe file.read(into: $0) }
-                    bytes += buffer.prefix(count)
-                    guard count > 0 else { return bytes }
-                    guard bytes.count <= byteCountLimit else {
-                        throw APIError("larger than \(byteCountLimit >> 20) MiB, too large for a configuration")
-                    }
-                }
-            }
+        do throws(FileContents.Failure) {
+            return try FileContents.bytes(of: path, limit: byteCountLimit, kind: .any)
+        } catch .tooLarge {
+            throw APIError("larger than \(byteCountLimit >> 20) MiB, too large for a configuration")
         } catch {
-            throw (error as? APIError) ?? APIError("cannot be read: \(error)")
+            throw APIError("cannot be read: \(error)")
         }
     }
 

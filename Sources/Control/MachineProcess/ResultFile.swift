@@ -42,23 +42,12 @@ package final class ResultFile: Sendable {
         (result.endedAt, result.endedAtMilliseconds) = ("\(now)", now.millisecondsSinceEpoch)
         result.message = result.message.map { String($0.prefix(Self.messageLimit)) }
         let text = Array((JSONValue.encoding(result).text + "\n").utf8)
-        // The first byte comes last: until then the file begins with 0, which is no JSON.
-        try write(text[1...], at: 1)
-        // Gives space back, which cannot fail for lack of it.
-        _ = ftruncate(owned.rawValue, off_t(text.count))
-        try write(text[..<1], at: 0)
-    }
-
-    private func write(_ bytes: ArraySlice<UInt8>, at offset: off_t) throws(Errno) {
-        var (rest, offset) = (bytes, offset)
-        while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe pwrite(owned.rawValue, $0.baseAddress, $0.count, offset) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw Errno(rawValue: errno)
-            }
-            rest = rest.dropFirst(count)
-            offset += count
+        try unsafe text.span.withUnsafeBytes { bytes throws(Errno) in
+            // The first byte comes last: until then the file begins with 0, which is no JSON.
+            try unsafe owned.borrowed.write(all: UnsafeRawBufferPointer(rebasing: bytes[1...]), at: 1)
+            // Gives space back, which cannot fail for lack of it.
+            _ = ftruncate(owned.rawValue, off_t(text.count))
+            try unsafe owned.borrowed.write(all: UnsafeRawBufferPointer(rebasing: bytes[..<1]), at: 0)
         }
     }
 }

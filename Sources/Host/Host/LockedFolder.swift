@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// A new folder that only this process works in: it is locked as long as this object lives, however the process ends.
 ///
-/// So whoever can lock a folder of this kind knows that it was abandoned.
+/// So a process that can lock a folder of this kind knows that it was abandoned.
 package final class LockedFolder: Sendable {
     package let path: FilePath
     package let descriptor: OwnedDescriptor
@@ -45,7 +45,7 @@ package final class LockedFolder: Sendable {
         _ body: (String, borrowing OwnedDescriptor) -> Void
     ) {
         for name in (try? FolderListing.names(in: parent.borrowed)) ?? [] where isMeant(name) {
-            guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { continue }
+            guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent.borrowed) else { continue }
             guard (try? folder.borrowed.stat())?.userID.rawValue == geteuid(), chost_try_lock(folder.rawValue) >= 0
             else { continue }
             body(name, folder)

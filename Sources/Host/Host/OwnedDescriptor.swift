@@ -38,3 +38,24 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         try? FileDescriptor(rawValue: rawValue).close()
     }
 }
+
+extension OwnedDescriptor {
+    /// Opens a folder.
+    package init(openingFolder path: FilePath, followsLinks: Bool = true) throws(Errno) {
+        try self.init(opening: path, O_RDONLY | O_DIRECTORY | (followsLinks ? 0 : O_NOFOLLOW))
+    }
+
+    /// Opens a folder in another one, but not through a symbolic link.
+    package init(openingFolder name: String, in folder: FileDescriptor) throws(Errno) {
+        try self.init(opening: name, in: folder, O_RDONLY | O_DIRECTORY)
+    }
+
+    /// Opens a file in a folder, but not through a symbolic link; to be closed on exec.
+    ///
+    /// `flags` are those of open(2). The umask takes bits away from the `mode` of a file that is made.
+    package init(opening name: String, in folder: FileDescriptor, _ flags: CInt, mode: UInt32 = 0o600) throws(Errno) {
+        let descriptor = unsafe openat(folder.rawValue, name.hostCString, flags | O_NOFOLLOW | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        self.init(adopting: descriptor)
+    }
+}

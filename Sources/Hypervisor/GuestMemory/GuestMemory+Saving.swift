@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 package import SystemPackage
 
 extension GuestMemory {
@@ -153,15 +154,11 @@ extension GuestMemoryRegion {
         to file: FileDescriptor,
         at offset: UInt64
     ) throws(GuestMemoryError) {
-        var done = run.lowerBound
-        while done < run.upperBound {
-            let count = unsafe pwrite(file.rawValue, base + done, run.upperBound - done, off_t(offset) + off_t(done))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let error = count < 0 ? Errno(rawValue: errno) : .noSpace
-                throw .host(operation: "write", byteCount: UInt64(run.upperBound - done), error)
-            }
-            done += count
+        do throws(Errno) {
+            let bytes = unsafe UnsafeRawBufferPointer(start: base + run.lowerBound, count: run.count)
+            try unsafe file.write(all: bytes, at: offset + UInt64(run.lowerBound))
+        } catch {
+            throw .host(operation: "write", byteCount: UInt64(run.count), error)
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 package import SystemPackage
 
 /// All RAM of one guest: disjoint regions, sorted by address.
@@ -144,21 +145,14 @@ package final class GuestMemory: Sendable {
             host,
             piece,
             pieceByteCount throws(GuestMemoryError) in
-            var done = 0
-            while done < pieceByteCount {
-                let count = unsafe pread(
-                    file.rawValue,
-                    host + done,
-                    pieceByteCount - done,
-                    off_t(clamping: offset + UInt64(piece + done))
-                )
-                if count < 0, errno == EINTR { continue }
-                guard count >= 0 else {
-                    throw .host(operation: "read", byteCount: UInt64(pieceByteCount - done), Errno(rawValue: errno))
-                }
-                guard count > 0 else { throw .endOfFile(missing: byteCount - UInt64(piece + done)) }
-                done += count
+            let done: Int
+            do throws(Errno) {
+                let buffer = unsafe UnsafeMutableRawBufferPointer(start: host, count: pieceByteCount)
+                done = try unsafe file.read(filling: buffer, at: offset + UInt64(piece))
+            } catch {
+                throw .host(operation: "read", byteCount: UInt64(pieceByteCount), error)
             }
+            guard done == pieceByteCount else { throw .endOfFile(missing: byteCount - UInt64(piece + done)) }
         }
     }
 

@@ -239,10 +239,7 @@ private final class PartialFolder {
         if name.hasPrefix(SnapshotFile.disks + "/") {
             _ = unsafe mkdirat(folder.descriptor.rawValue, SnapshotFile.disks, 0o700)
         }
-        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-        let file = unsafe openat(folder.descriptor.rawValue, name, flags, 0o600)
-        guard file >= 0 else { throw Errno(rawValue: errno) }
-        return OwnedDescriptor(adopting: file)
+        return try OwnedDescriptor(opening: name, in: folder.descriptor.borrowed, O_RDWR | O_CREAT | O_EXCL)
     }
 
     deinit {

@@ -75,7 +75,9 @@ package final class SnapshotFolder: Sendable {
 
     /// The names of all files in the folder of disks; none where that is not a folder.
     func diskNames() -> [String] {
-        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else { return [] }
+        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder.borrowed) else {
+            return []
+        }
         return SnapshotRemoval.names(in: disks)
     }
 
@@ -164,7 +166,7 @@ package final class SnapshotFolder: Sendable {
     /// - Throws: `damaged` where it is missing or no regular file, `file` where it cannot be opened.
     package func disk(_ id: String) throws(SnapshotError) -> OpenFile {
         // Not through a link either: the folder of disks is one of the snapshot's own.
-        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder) else {
+        guard let disks = try? OwnedDescriptor(openingFolder: place.disksName, in: stateFolder.borrowed) else {
             throw .damaged(place.disk(id), reason: "the folder of its disks cannot be opened")
         }
         guard SnapshotFile.isDiskName(id) else { throw .damaged(place.disk(id), reason: "it is not a disk's name") }
@@ -173,23 +175,25 @@ package final class SnapshotFolder: Sendable {
 
     private func open(_ path: FilePath, in folder: borrowing OwnedDescriptor) throws(SnapshotError) -> OpenFile {
         // Without waiting for a writer of a named pipe.
-        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
-        let file = unsafe openat(folder.rawValue, path.lastName.hostCString, flags)
-        guard file >= 0 else {
-            switch Errno(rawValue: errno) {
+        let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
+        let file: OwnedDescriptor
+        do throws(Errno) { file = try OwnedDescriptor(opening: path.lastName, in: folder.borrowed, flags) } catch {
+            switch error {
             case .noSuchFileOrDirectory where path == place.state:
                 throw .notASnapshot(path.parent, reason: "there is no file '\(path.lastName)' in it")
             case .noSuchFileOrDirectory: throw .damaged(path, reason: "the file is missing")
             case .tooManySymbolicLinkLevels: throw .damaged(path, reason: "it is a symbolic link")
-            case let error: throw .file(operation: "open", path, error)
+            default: throw .file(operation: "open", path, error)
             }
         }
-        let descriptor = OwnedDescriptor(adopting: file)
-        var status = stat()
-        guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard let status = try? file.borrowed.stat(), status.type == .regular else {
             throw .damaged(path, reason: "it is not a regular file")
         }
-        return OpenFile(descriptor: descriptor, byteCount: UInt64(clamping: status.st_size), status: status)
+        return OpenFile(
+            descriptor: file,
+            byteCount: UInt64(clamping: status.size),
+            status: status.rawValue
+        )
     }
 
     private func read(
@@ -198,24 +202,12 @@ package final class SnapshotFolder: Sendable {
         at offset: UInt64,
         byteCount: Int
     ) throws(SnapshotError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: byteCount)
-        var done = 0
-        while done < byteCount {
-            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-                unsafe pread(
-                    file.rawValue,
-                    buffer.baseAddress.map { unsafe $0 + done },
-                    byteCount - done,
-                    off_t(clamping: offset) + off_t(done)
-                )
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let error = count < 0 ? Errno(rawValue: errno) : .ioError
-                throw .file(operation: "read", path, error)
-            }
-            done += count
+        do throws(Errno) {
+            let bytes = try file.borrowed.bytes(count: byteCount, at: offset)
+            guard bytes.count == byteCount else { throw .ioError }
+            return bytes
+        } catch {
+            throw .file(operation: "read", path, error)
         }
-        return bytes
     }
 }

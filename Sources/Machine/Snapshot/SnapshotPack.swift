@@ -72,14 +72,18 @@ package enum SnapshotPack {
             try writer.write(Array("data \(data) \(position - UInt64(data))\n".utf8))
             var offset = UInt64(data)
             while offset < position {
-                var bytes = [UInt8](repeating: 0, count: Int(min(position - offset, UInt64(chunkByteCount))))
-                let count = unsafe bytes.withUnsafeMutableBytes {
-                    unsafe pread(descriptor, $0.baseAddress, $0.count, off_t(offset))
+                let bytes: [UInt8]
+                do throws(Errno) {
+                    bytes = try file.descriptor.borrowed.bytes(
+                        count: Int(min(position - offset, UInt64(chunkByteCount))),
+                        at: offset
+                    )
+                } catch {
+                    throw .host(error)
                 }
-                guard count > 0 else { throw .host(count < 0 ? Errno(rawValue: errno) : .ioError) }
-                bytes.removeLast(bytes.count - count)
+                guard !bytes.isEmpty else { throw .host(.ioError) }
                 try writer.write(bytes)
-                offset += UInt64(count)
+                offset += UInt64(bytes.count)
             }
         }
     }

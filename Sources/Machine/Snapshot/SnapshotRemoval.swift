@@ -83,7 +83,7 @@ package enum SnapshotRemoval {
 
     /// Removes a folder of copies of disks.
     static func removeDisks(_ name: String, in parent: borrowing OwnedDescriptor, where isCopy: (String) -> Bool) {
-        guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent) else { return }
+        guard let folder = try? OwnedDescriptor(openingFolder: name, in: parent.borrowed) else { return }
         for name in names(in: folder) where isCopy(name) { _ = unsafe unlinkat(folder.rawValue, name.hostCString, 0) }
         _ = unsafe unlinkat(parent.rawValue, name.hostCString, AT_REMOVEDIR)
     }

@@ -57,22 +57,12 @@ struct ImageFile: ~Copyable, Sendable {
 
     /// Fills `bytes` from `offset` on and returns the number of bytes read; less than asked for only at the end.
     borrowing func read(into bytes: inout MutableRawSpan, at offset: UInt64) throws(BootError) -> Int {
-        let result: Result<Int, Errno> = unsafe bytes.withUnsafeMutableBytes { buffer in
-            var done = 0
-            while done < buffer.count {
-                let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
-                guard !overflow, let start = off_t(exactly: position), let base = buffer.baseAddress else { break }
-                let count = unsafe pread(descriptor.rawValue, base + done, buffer.count - done, start)
-                if count < 0, errno == EINTR { continue }
-                guard count >= 0 else { return .failure(Errno(rawValue: errno)) }
-                guard count > 0 else { break }
-                done += count
+        do throws(Errno) {
+            return try unsafe bytes.withUnsafeMutableBytes { buffer throws(Errno) in
+                try unsafe descriptor.read(filling: buffer, at: offset)
             }
-            return .success(done)
-        }
-        switch result {
-        case .success(let count): return count
-        case .failure(let errno): throw failure(.system(operation: "read", errno))
+        } catch {
+            throw failure(.system(operation: "read", error))
         }
     }
 

@@ -38,10 +38,13 @@ final class OpenFolder: Sendable {
         var status = stat()
         guard unsafe fstatat(owned.rawValue, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { throw Self.fault() }
         if let kind = Self.wrongKind(status) { throw .wrongKind(kind) }
-        let raw = unsafe openat(owned.rawValue, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-        guard raw >= 0 else { throw Self.fault() }
-        let file = OwnedDescriptor(adopting: raw)
-        guard unsafe fstat(raw, &status) == 0 else { throw Self.fault() }
+        let file: OwnedDescriptor
+        do throws(Errno) {
+            file = try OwnedDescriptor(opening: name, in: owned.borrowed, flags | O_NONBLOCK | O_NOCTTY)
+        } catch {
+            throw error == .noSuchFileOrDirectory ? .missing : .failed(error)
+        }
+        guard unsafe fstat(file.rawValue, &status) == 0 else { throw Self.fault() }
         if let kind = Self.wrongKind(status) { throw .wrongKind(kind) }
         return file
     }
@@ -56,18 +59,11 @@ final class OpenFolder: Sendable {
         var status = stat()
         guard unsafe fstat(file.rawValue, &status) == 0 else { throw fault() }
         guard status.st_size <= limit else { throw .tooLarge(limit) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while bytes.count <= limit {
-            let count = unsafe buffer.withUnsafeMutableBytes {
-                unsafe pread(file.rawValue, $0.baseAddress, $0.count, off_t(bytes.count))
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw fault() }
-            guard count > 0 else { return bytes }
-            bytes += buffer.prefix(count)
+        do throws(Errno) {
+            return try file.borrowed.bytes(count: Int(status.st_size), at: 0)
+        } catch {
+            throw .failed(error)
         }
-        throw .tooLarge(limit)
     }
 
     /// Indicates whether a monitor holds the folder, as it does for its whole life (flock(2), which keeps systemd-tmpfiles

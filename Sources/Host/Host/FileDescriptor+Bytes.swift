@@ -49,4 +49,52 @@ extension FileDescriptor {
         if let failure { throw failure }
         return bytes
     }
+
+    /// Reads a file from `offset` on until `buffer` is full or the file ends.
+    ///
+    /// - Returns: The number of bytes.
+    package func read(filling buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(Errno) -> Int {
+        var done = 0
+        while done < buffer.count, let base = buffer.baseAddress, let position = off_t(exactly: offset &+ UInt64(done))
+        {
+            let count = unsafe Glibc.pread(rawValue, base + done, buffer.count - done, position)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw Errno(rawValue: errno) }
+            guard count > 0 else { break }
+            done += count
+        }
+        return done
+    }
+
+    /// Reads up to `count` bytes of a file from `offset` on; fewer only at its end.
+    package func bytes(count: Int, at offset: UInt64) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var elements = bytes.mutableSpan
+        let done = try unsafe elements.withUnsafeMutableBytes { buffer throws(Errno) in
+            try unsafe read(filling: buffer, at: offset)
+        }
+        bytes.removeLast(count - done)
+        return bytes
+    }
+
+    /// Writes all of `bytes` to a file, from `offset` on.
+    package func write(all bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Errno) {
+        var done = 0
+        while done < bytes.count, let base = bytes.baseAddress {
+            let position = off_t(clamping: offset) + off_t(done)
+            let count = unsafe Glibc.pwrite(rawValue, base + done, bytes.count - done, position)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw count < 0 ? Errno(rawValue: errno) : .noSpace }
+            done += count
+        }
+    }
+}
+
+extension FileDescriptor {
+    /// Locks the file by flock(2), and waits for its holder, even while signals come.
+    ///
+    /// - Parameter isShared: Whether others may lock it in the same way.
+    package func waitForLock(shared isShared: Bool = false) {
+        while flock(rawValue, isShared ? LOCK_SH : LOCK_EX) != 0, errno == EINTR {}
+    }
 }

@@ -17,16 +17,18 @@ enum MetricsReport {
                     var object: JSONObject = [
                         "drive_id": .string(drive.id), "path_on_host": .string(drive.path),
                     ]
-                    for name in disk.requests.json.names { object[name] = disk.requests.json[name] }
+                    disk.requests.allCounters.add(to: &object)
                     return .object(object)
                 }
             ),
             "network_interfaces": .array(
                 zip(configuration.networkInterfaces, statistics.interfaces).map { interface, statistics in
-                    .object(statistics.counters.json(iface: interface.id))
+                    var object: JSONObject = ["iface_id": .string(interface.id)]
+                    statistics.counters.add(to: &object)
+                    return .object(object)
                 }
             ),
-            "vsock": statistics.vsock.map { .object($0.counters.json()) } ?? .null,
+            "vsock": statistics.vsock.map { .object($0.counters.json) } ?? .null,
             "console": ["bytes_sent": .count(statistics.console.byteCount)],
             "memory": [
                 "overhead_bytes": statistics.overheadByteCount.map { .count($0) } ?? .null,
@@ -73,34 +75,19 @@ enum MetricsReport {
             ],
             in: "api_server"
         )
-        let exits = now.vcpus.total.minus(last?.vcpus.total ?? VCPUStatistics())
+        object.set(now.vcpus.counters.minus(last?.vcpus.counters).json, in: "vcpu")
         object.set(
-            [
-                "exit_io_in": .count(exits.portReads), "exit_io_out": .count(exits.portWrites),
-                "exit_mmio_read": .count(exits.mmioReads), "exit_mmio_write": .count(exits.mmioWrites),
-            ],
-            in: "vcpu"
+            zip(configuration.orderedDrives.map(\.id), now.disks.map(\.requests.counters)),
+            since: last?.disks.map(\.requests.counters) ?? [],
+            in: "block"
         )
-        var total = BlockStatistics()
-        for (index, (drive, disk)) in zip(configuration.orderedDrives, now.disks).enumerated() {
-            let before = last.flatMap { $0.disks.indices.contains(index) ? $0.disks[index].requests : nil }
-            let requests = disk.requests.minus(before ?? BlockStatistics())
-            object["block_\(drive.id)"] = .object(Self.zeros(named: "block"))
-            object.set(requests.metrics, in: "block_\(drive.id)")
-            total = total.plus(requests)
-        }
-        object.set(total.metrics, in: "block")
-        var network = NetworkStatistics().counters
-        for (index, (interface, statistics)) in zip(configuration.networkInterfaces, now.interfaces).enumerated() {
-            let before = last.flatMap { $0.interfaces.indices.contains(index) ? $0.interfaces[index] : nil }
-            let counters = statistics.counters.minus(before?.counters)
-            object["net_\(interface.id)"] = .object(Self.zeros(named: "net"))
-            object.set(counters.json(), in: "net_\(interface.id)")
-            network = network.plus(counters)
-        }
-        object.set(network.json(), in: "net")
+        object.set(
+            zip(configuration.networkInterfaces.map(\.id), now.interfaces.map(\.counters)),
+            since: last?.interfaces.map(\.counters) ?? [],
+            in: "net"
+        )
         if let vsock = now.vsock {
-            object.set(vsock.counters.minus(last?.vsock?.counters).json(), in: "vsock")
+            object.set(vsock.counters.minus(last?.vsock?.counters).json, in: "vsock")
             // Firecracker's process gets a signal with each, and its tests wait for one.
             object.add(vsock.brokenPipes &- (last?.vsock?.brokenPipes ?? 0), to: "sigpipe", in: "signals")
         }
@@ -127,73 +114,44 @@ extension JSONValue {
 
 extension VCPUStatistics {
     fileprivate var json: JSONValue {
-        [
-            "exits": [
-                "io_in": .count(portReads), "io_out": .count(portWrites), "mmio_read": .count(mmioReads),
-                "mmio_write": .count(mmioWrites), "emulation": .count(emulations), "kick": .count(kicks),
-                "other": .count(others),
-            ]
-        ]
+        let exits = Counters([
+            "io_in": portReads, "io_out": portWrites, "mmio_read": mmioReads, "mmio_write": mmioWrites,
+            "emulation": emulations, "kick": kicks, "other": others,
+        ])
+        return ["exits": .object(exits.json)]
     }
 
-    fileprivate func minus(_ other: Self) -> Self {
-        var result = self
-        result.portReads &-= other.portReads
-        result.portWrites &-= other.portWrites
-        result.mmioReads &-= other.mmioReads
-        result.mmioWrites &-= other.mmioWrites
-        return result
+    /// The figures of Firecracker's metrics.
+    fileprivate var counters: Counters {
+        Counters([
+            "exit_io_in": portReads, "exit_io_out": portWrites, "exit_mmio_read": mmioReads,
+            "exit_mmio_write": mmioWrites,
+        ])
     }
 }
 
 extension [VCPUStatistics] {
     /// The figures of Firecracker's metrics, for all vCPUs together.
-    fileprivate var total: VCPUStatistics {
-        reduce(into: VCPUStatistics()) { total, vcpu in
-            total.portReads &+= vcpu.portReads
-            total.portWrites &+= vcpu.portWrites
-            total.mmioReads &+= vcpu.mmioReads
-            total.mmioWrites &+= vcpu.mmioWrites
-        }
+    fileprivate var counters: Counters {
+        reduce(VCPUStatistics().counters) { $0.plus($1.counters) }
     }
 }
 
 extension BlockStatistics {
-    fileprivate var json: JSONObject {
-        [
-            "reads": .count(reads), "writes": .count(writes), "flushes": .count(flushes),
-            "discards": .count(discards), "bytes_read": .count(bytesRead), "bytes_written": .count(bytesWritten),
-            "failures": .count(failures), "throttled": .count(throttled),
-        ]
+    /// Everything, under Martlet's own names.
+    fileprivate var allCounters: Counters {
+        Counters([
+            "reads": reads, "writes": writes, "flushes": flushes, "discards": discards, "bytes_read": bytesRead,
+            "bytes_written": bytesWritten, "failures": failures, "throttled": throttled,
+        ])
     }
 
-    fileprivate var metrics: JSONObject {
-        [
-            "read_count": .count(reads), "write_count": .count(writes), "flush_count": .count(flushes),
-            "read_bytes": .count(bytesRead), "write_bytes": .count(bytesWritten),
-            "execute_fails": .count(failures), "rate_limiter_throttled_events": .count(throttled),
-        ]
-    }
-
-    fileprivate func minus(_ other: Self) -> Self {
-        combined(with: other, &-)
-    }
-
-    fileprivate func plus(_ other: Self) -> Self {
-        combined(with: other, &+)
-    }
-
-    private func combined(with other: Self, _ operation: (UInt64, UInt64) -> UInt64) -> Self {
-        var result = Self()
-        result.reads = operation(reads, other.reads)
-        result.writes = operation(writes, other.writes)
-        result.flushes = operation(flushes, other.flushes)
-        result.discards = operation(discards, other.discards)
-        result.bytesRead = operation(bytesRead, other.bytesRead)
-        result.bytesWritten = operation(bytesWritten, other.bytesWritten)
-        result.failures = operation(failures, other.failures)
-        result.throttled = operation(throttled, other.throttled)
-        return result
+    /// The figures of Firecracker's metrics.
+    fileprivate var counters: Counters {
+        Counters([
+            "read_count": reads, "write_count": writes, "flush_count": flushes, "read_bytes": bytesRead,
+            "write_bytes": bytesWritten, "execute_fails": failures, "rate_limiter_throttled_events": throttled,
+        ])
     }
 }
 
@@ -205,7 +163,7 @@ private struct Counters {
 
     func minus(_ other: Counters?) -> Counters { combined(with: other, &-) }
 
-    func plus(_ other: Counters) -> Counters { combined(with: other, &+) }
+    func plus(_ other: Counters?) -> Counters { combined(with: other, &+) }
 
     private func combined(with other: Counters?, _ operation: (UInt64, UInt64) -> UInt64) -> Counters {
         guard let other else { return self }
@@ -216,11 +174,33 @@ private struct Counters {
         return result
     }
 
-    func json(iface: String? = nil) -> JSONObject {
+    var json: JSONObject {
         var object: JSONObject = [:]
-        if let iface { object["iface_id"] = .string(iface) }
-        for (name, value) in values { object[name] = .count(value) }
+        add(to: &object)
         return object
+    }
+
+    func add(to object: inout JSONObject) {
+        for (name, value) in values { object[name] = .count(value) }
+    }
+}
+
+extension JSONObject {
+    /// Sets what each device counted since the last line, and what all of them counted together, in the groups of their kind.
+    fileprivate mutating func set(
+        _ devices: some Sequence<(String, Counters)>,
+        since last: [Counters],
+        in kind: String
+    ) {
+        var total: Counters?
+        for (index, (id, now)) in devices.enumerated() {
+            let counters = now.minus(last.indices.contains(index) ? last[index] : nil)
+            let group = "\(kind)_\(id)"
+            self[group] = .object(MetricsReport.zeros(named: kind))
+            set(counters.json, in: group)
+            total = counters.plus(total)
+        }
+        if let total { set(total.json, in: kind) }
     }
 }
 
@@ -240,7 +220,7 @@ extension NetworkStatistics {
 
 extension MetadataStatistics {
     /// The part since an earlier look, under the names that Firecracker has for it.
-    func metrics(since last: MetadataStatistics?) -> JSONObject { counters.minus(last?.counters).json() }
+    func metrics(since last: MetadataStatistics?) -> JSONObject { counters.minus(last?.counters).json }
 
     private var counters: Counters {
         Counters([

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import MachineModel
 package import Firmware
-import Platform
 package import GuestMemory
+package import MachineModel
+import Platform
 package import SystemPackage
 
 /// Loads a kernel, its initrd and its boot structures into guest memory, and returns its entry state.
@@ -110,4 +110,29 @@ package struct LinuxLoader: Sendable {
             throw .memory(error)
         }
     }
+}
+
+/// The registers and memory that a kernel finds when it is entered.
+package enum EntryProtocol: String, Hashable, Sendable, CustomStringConvertible {
+    /// Linux's 64-bit boot protocol: long mode, `boot_params` in RSI.
+    case linux64
+    /// Xen's PVH: 32-bit protected mode without paging, `hvm_start_info` in EBX.
+    case pvh
+
+    package var description: String { rawValue }
+}
+
+/// The image that a loader put into guest memory, and the way to start it.
+package struct LoadedKernel: Hashable, Sendable {
+    /// The state in which the first vCPU starts.
+    package let state: BootState
+    package let entryProtocol: EntryProtocol
+    /// The physical addresses from the kernel's first to its last byte, bss included.
+    package let kernelRange: Range<GuestAddress>
+    package let initrdRange: Range<GuestAddress>?
+    package let memoryMap: MemoryMap
+    /// Indicates whether the kernel has ACPI and uses it; also where nobody can tell.
+    package let usesACPI: Bool
+    /// Notes for the user, such as the reason for using the image's own entry; one line each.
+    package let notes: [String]
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Host
+package import Host
 package import SystemPackage
 
 /// A client for command-line tools: it waits for each answer, and keeps the connection for the next request.
@@ -170,4 +170,14 @@ package final class HTTPClient {
             if count > 0 { return CInt(entry[0].revents) }
         }
     }
+}
+
+/// A connection that has left HTTP for another protocol, as its client has it.
+package struct HTTPUpgrade: Sendable {
+    /// The connection, which blocks.
+    package let socket: UnixSocket
+    /// The bytes of the new protocol that the server has sent already.
+    package let leftover: [UInt8]
+    /// The header fields of the 101 response.
+    package let headers: HTTPHeaders
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A request, whole.
+/// A complete request.
 package struct HTTPRequest: Hashable, Sendable {
     /// The method, such as GET, as it was written.
     package let method: String
@@ -31,19 +31,25 @@ package struct HTTPRequest: Hashable, Sendable {
     /// The path, percent-decoded.
     package var path: String { "/" + pathSegments.joined(separator: "/") }
 
-    /// Returns whether the client would like to go on with another protocol (RFC 9110, 7.8).
-    ///
-    /// - Returns: Whether it is one that the client asks for.
+    /// Returns whether the client asks to continue with another protocol (RFC 9110, 7.8).
     package func asksForUpgrade(to name: String) -> Bool {
         version == .http11 && headers.list("Connection", contains: "upgrade")
             && headers.list("Upgrade", contains: name)
     }
 
-    /// Indicates whether the connection is there for another request after this (RFC 9112, 9.3).
+    /// Indicates whether the connection stays open for another request (RFC 9112, 9.3).
     package var keepsAlive: Bool {
         switch version {
         case .http10: headers.list("Connection", contains: "keep-alive")
         case .http11: !headers.list("Connection", contains: "close")
         }
     }
+}
+
+/// The versions of HTTP that are spoken here.
+package enum HTTPVersion: Sendable {
+    /// HTTP/1.0.
+    case http10
+    /// HTTP/1.1, and any later 1.x.
+    case http11
 }

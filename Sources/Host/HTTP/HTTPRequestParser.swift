@@ -147,3 +147,29 @@ package struct HTTPRequestParser {
         return bytes[7] == UInt8(ascii: "0") ? .http10 : .http11
     }
 }
+
+/// The limits on the size of a message.
+package struct HTTPParserLimits: Sendable {
+    /// The start line and all header fields with it, in bytes.
+    package var headByteCount = 8 << 10
+    /// The number of header fields.
+    package var headerCount = 64
+    /// The body, in bytes.
+    package var bodyByteCount = 51_200
+
+    /// The usual limits.
+    package init() {}
+}
+
+/// The reason why a peer's bytes are not a valid message, with the status that answers such a request.
+package struct HTTPFault: Error, Hashable, CustomStringConvertible {
+    /// The status of the answer, 400 to 599.
+    package let status: Int
+    /// The message: it has no quotes and backslashes, so it can stand in a JSON string.
+    package let description: String
+
+    init(_ status: Int, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+}

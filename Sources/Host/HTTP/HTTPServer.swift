@@ -108,3 +108,58 @@ package final class HTTPServer: Sendable {
 private final class ConnectionCount: Sendable {
     let value = Atomic<Int>(0)
 }
+
+/// The values that a server and all its connections share.
+struct HTTPServerContext: Sendable {
+    let limits: HTTPServerLimits
+    let style: HTTPServerStyle
+    let isAllowed: @Sendable (PeerCredentials) -> Bool
+    let onConnectionCountChange: @Sendable (Int) -> Void
+    let handler: @Sendable (HTTPRequest, HTTPResponder) -> Void
+    let mailbox: ServerMailbox
+}
+
+/// The form of a server's answers, besides their content.
+package struct HTTPServerStyle: Sendable {
+    /// The value of the Server header field.
+    package var name: String
+    /// Indicates whether the status is followed by its meaning in words, which HTTP/1.1 leaves open (RFC 9112, 4).
+    package var hasReasons = true
+    /// Makes the answer to an invalid request, after which the connection ends.
+    package var answer: @Sendable (HTTPFault) -> HTTPResponse = { HTTPResponse($0) }
+    /// The value of the Connection header field of such an answer.
+    package var faultConnection = "close"
+
+    /// Makes the usual form.
+    ///
+    /// - Parameter name: The value of the Server header field.
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+/// The limits on what clients may take of a server.
+package struct HTTPServerLimits: Sendable {
+    /// The greatest number of connections.
+    ///
+    /// A further client takes the place of the client that has been idle longest, else of one that sends its request slowest, else
+    /// of one whose answer has taken `answerTime`. It is answered with 503 where there is none of them.
+    package var connectionCount = 64
+    /// The time that an answer may take before its client gives way to a new one: what waits for the end of a machine.
+    package var answerTime = Duration.seconds(1)
+    /// The time that a request may take to come in, from its first byte.
+    package var requestTime = Duration.seconds(10)
+    /// The time for which a connection may be open without a request.
+    package var idleTime = Duration.seconds(60)
+    /// The time that the client may take for a response.
+    package var responseTime = Duration.seconds(10)
+    /// The time for which `stop()` waits for responses to be taken.
+    package var stopTime = Duration.seconds(1)
+    package var request = HTTPParserLimits()
+
+    /// The time that a client that was refused may go on sending, so that it sees why.
+    var lingerTime: Duration { min(responseTime, .seconds(2)) }
+
+    /// The usual limits.
+    package init() {}
+}

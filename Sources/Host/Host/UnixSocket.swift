@@ -200,7 +200,7 @@ package final class UnixSocket: Sendable {
         }
     }
 
-    /// Says that nothing more will be sent.
+    /// Ends the sending direction: the peer reads the end of the stream.
     package func finishSending() {
         shutdown(owned.rawValue, CInt(SHUT_WR))
     }
@@ -251,4 +251,14 @@ package final class UnixSocket: Sendable {
         var time = time
         unsafe setsockopt(owned.rawValue, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     }
+}
+
+/// The process at the other end of a Unix socket, as the kernel noted it when that end connected or listened.
+package struct PeerCredentials: Hashable, Sendable {
+    /// 0 for a process that our PID namespace does not show.
+    package let processID: Int32
+    /// Its effective user.
+    package let userID: UInt32
+    /// Its effective group.
+    package let groupID: UInt32
 }

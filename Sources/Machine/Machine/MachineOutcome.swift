@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SystemPackage
+
 /// The end of a machine.
 package enum MachineOutcome: Hashable, Sendable {
     /// The guest powered off (ACPI S5).
@@ -55,4 +57,26 @@ package enum MachineOutcome: Hashable, Sendable {
         case .failed: "failed"
         }
     }
+}
+
+/// The activity of a machine.
+package enum MachinePhase: Hashable, Sendable {
+    case notStarted
+    case running
+    /// Nothing runs and nothing changes guest memory.
+    case paused
+    /// Its guest runs no more, and its outcome is known.
+    case ended
+}
+
+/// The events of a running machine, besides its outcome, for the code that started it.
+package enum MachineEvent: Sendable {
+    /// The answer to a console command, for the user.
+    case message(String)
+    /// The user wants to leave the machine running.
+    case detach
+    /// The terminal of the console is gone.
+    case consoleHangUp
+    /// Nothing can be written to the console's output any more; the guest continues without.
+    case consoleFailed(Errno)
 }

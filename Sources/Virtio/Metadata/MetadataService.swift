@@ -79,3 +79,39 @@ package final class MetadataService: Sendable {
 
     func count(_ change: (inout MetadataStatistics) -> Void) { state.withLock { change(&$0.statistics) } }
 }
+
+/// The counters of the metadata service, for Firecracker's metrics.
+package struct MetadataStatistics: Hashable, Sendable {
+    /// Frames of the guest's for the service, and those among them that are not Ethernet, ARP, IPv4 or TCP as they should be.
+    package var receivedFrames: UInt64 = 0
+    package var unusualFrames: UInt64 = 0
+    /// Frames and bytes for the guest.
+    package var sentFrames: UInt64 = 0
+    package var sentBytes: UInt64 = 0
+    /// Requests without a token, and with one that is not valid.
+    package var missingTokens: UInt64 = 0
+    package var invalidTokens: UInt64 = 0
+    package var connectionsCreated: UInt64 = 0
+    package var connectionsDestroyed: UInt64 = 0
+
+    package init() {}
+}
+
+/// The reason why the metadata store refuses a change, in Firecracker's words.
+package enum MetadataError: Error, Hashable, CustomStringConvertible {
+    /// Nothing is stored that could be changed.
+    case notInitialized
+    /// The data would be larger than the store's limit.
+    case tooLarge
+    /// A token's life is not 1 second to 6 hours.
+    case badLifetime(UInt32)
+
+    package var description: String {
+        switch self {
+        case .notInitialized: "The MMDS data store is not initialized."
+        case .tooLarge: "The MMDS patch request doesn't fit."
+        case .badLifetime(let seconds):
+            "Invalid time to live value provided for token: \(seconds). Please provide a value between 1 and 21600."
+        }
+    }
+}

@@ -111,3 +111,13 @@ package struct ActivationContext: Sendable {
         self.state = state
     }
 }
+
+/// A device's way to its driver.
+package protocol VirtioInterrupt: Sendable {
+    /// Says that used buffers wait in a virtqueue (virtio 1.2, 2.3: used buffer notification).
+    func notifyUsedBuffers()
+    /// Says that the device-specific configuration has changed (2.3: configuration change notification).
+    func notifyConfigurationChange()
+    /// Says why the device can no longer work (2.1.1: `DEVICE_NEEDS_RESET`).
+    func notifyNeedsReset(_ reason: VirtqueueFault)
+}

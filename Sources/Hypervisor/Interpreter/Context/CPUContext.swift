@@ -86,3 +86,43 @@ extension CPUContext {
         .random(in: .min ... .max)
     }
 }
+
+/// A segment register, numbered as instructions encode it.
+package enum SegmentRegister: UInt8, Sendable {
+    case es, cs, ss, ds, fs, gs
+}
+
+/// The default operand and address size, from CS.L, CS.D and EFER.LMA.
+///
+/// Intel SDM volume 3A, 5.2.1 "Code-Segment Descriptor in 64-bit Mode".
+package enum CodeSize: Sendable {
+    /// Real mode, or a code segment with D = 0.
+    case bits16
+    /// A code segment with D = 1.
+    case bits32
+    /// A code segment with L = 1 in long mode.
+    case bits64
+
+    /// The bits of RIP that count.
+    var instructionPointerMask: UInt64 {
+        switch self {
+        case .bits16: 0xFFFF
+        case .bits32: 0xFFFF_FFFF
+        case .bits64: .max
+        }
+    }
+}
+
+/// The place of a table of segment descriptors: the GDT or the LDT.
+package struct DescriptorTable: Hashable, Sendable {
+    /// The linear address of the first byte.
+    package var base: UInt64
+    /// The offset of the last byte; a missing LDT has limit 0.
+    package var limit: UInt32
+
+    /// Describes a table.
+    package init(base: UInt64, limit: UInt32) {
+        self.base = base
+        self.limit = limit
+    }
+}

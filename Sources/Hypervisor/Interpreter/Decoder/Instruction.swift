@@ -50,3 +50,48 @@ package struct Instruction: Hashable, Sendable {
         }
     }
 }
+
+/// The reason why bytes are not an instruction that the decoder knows.
+package enum DecodeError: Error, Hashable, Sendable {
+    /// The bytes end before the instruction does.
+    case truncated
+    /// The instruction is longer than 15 bytes, which raises #GP (Intel SDM volume 2, 2.3.11).
+    case tooLong
+    /// The opcode does not exist in this mode, which raises #UD.
+    case invalidOpcode
+    /// An encoding scheme that the decoder does not know: EVEX, XOP, 3DNow!.
+    case unsupportedEncoding
+}
+
+/// An opcode map (Intel SDM volume 2, appendix A.3).
+package enum OpcodeMap: UInt8, Sendable {
+    /// One-byte opcodes.
+    case primary
+    /// Opcodes after `0f`.
+    case map0F
+    /// Opcodes after `0f 38`.
+    case map0F38
+    /// Opcodes after `0f 3a`.
+    case map0F3A
+}
+
+/// A ModRM byte with its REX or VEX extensions (Intel SDM volume 2, 2.1.3 "ModR/M and SIB Bytes").
+package struct ModRM: Hashable, Sendable {
+    /// `mod`: 3 for a register operand.
+    package var mod: UInt8
+    /// `reg`, extended to four bits.
+    package var reg: UInt8
+    /// `rm`, extended to four bits.
+    package var rm: UInt8
+
+    /// Indicates whether `rm` names a register.
+    package var isRegister: Bool { mod == 3 }
+    /// The three bits of `reg` that select an instruction in a group.
+    var group: UInt8 { reg & 7 }
+    /// The three bits of `rm` in the byte itself.
+    var lowRM: UInt8 { rm & 7 }
+    /// `reg` as a general-purpose register.
+    package var register: GeneralRegister { GeneralRegister(encoding: reg) }
+    /// `rm` as a general-purpose register.
+    package var rmRegister: GeneralRegister { GeneralRegister(encoding: rm) }
+}

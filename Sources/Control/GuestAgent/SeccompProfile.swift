@@ -14,8 +14,13 @@ package struct SeccompProfile {
     /// - Returns: The filter of its programs; `nil` where they may make any call.
     /// - Throws: `AgentError.unusable` where the profile is none, or one that asks a process of the host.
     package static func filter(of configuration: JSONValue) throws(AgentError) -> SystemCallFilter? {
-        let profile = configuration["linux"]["seccomp"]
-        return profile == .null ? nil : try SeccompProfile(profile).filter
+        guard configuration["linux"]["seccomp"] != .null else { return nil }
+        let profile = try SeccompProfile(configuration["linux"]["seccomp"])
+        guard let instructions = profile.instructions else { return nil }
+        guard instructions.count <= 4096 /* BPF_MAXINSNS */ else {
+            throw problem("its filter has \(instructions.count) instructions, and a kernel takes 4096")
+        }
+        return SystemCallFilter(instructions, flags: profile.flags)
     }
 
     private typealias Instruction = SystemCallFilter.Instruction
@@ -142,7 +147,7 @@ package struct SeccompProfile {
     // MARK: - The filter
 
     /// `nil` where everything is allowed.
-    private var filter: SystemCallFilter? {
+    private var instructions: [Instruction]? {
         // From 0 on, each number's answer; the last one is that of all numbers above it.
         var all: [Answer] = []
         for (number, answer) in answers.sorted(by: { $0.key < $1.key }) {
@@ -160,7 +165,7 @@ package struct SeccompProfile {
             Self.load(4), Instruction(Self.jumpIfEqual, 0xc000_003e /* AUDIT_ARCH_X86_64 */, ifTrue: 1),
             Self.answer(Self.killed), Self.load(0),
         ]
-        return SystemCallFilter(start + bisected(intervals[...], end: all.count), flags: flags)
+        return start + bisected(intervals[...], end: all.count)
     }
 
     /// Divides where half of the numbers are on either side: a kernel tries each of them.

@@ -159,6 +159,15 @@ import Testing
         #expect(throws: AgentError.self) { try SeccompProfile.filter(of: ["linux": ["seccomp": profile]]) }
     }
 
+    @Test func `a filter that is larger than a kernel takes is refused`() {
+        let conditions: [JSONValue] = (0..<700).map { ["index": 0, "value": .integer($0), "op": "SCMP_CMP_EQ"] }
+        let profile: JSONValue = [
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [["names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": .array(conditions)]],
+        ]
+        #expect(throws: AgentError.self) { try SeccompProfile.filter(of: ["linux": ["seccomp": profile]]) }
+    }
+
     @Test(.enabled(if: HostedAgent.isThere), arguments: [false, true])
     func `a program makes no call that its filter refuses, whether or not it may gain rights`(isFinal: Bool) throws {
         let profile: JSONValue = [

@@ -769,6 +769,37 @@ def check_container_of_pod(kubelet):
     kubelet.stop_pod(pod)
 
 
+def knock(neighbour, target, port):
+    """Sends a neighbour's interface a TCP SYN for any address. Gives the flags of the answer, None where there is none."""
+    route = Answer(["ip", "-o", "route", "get", neighbour]).out.split()
+    device, own = route[route.index("dev") + 1], route[route.index("src") + 1]
+    hardware = bytes.fromhex(re.search("lladdr (\\S+)", Answer(["ip", "neigh", "show", neighbour]).out)[1].replace(":", ""))
+
+    def checksum(data):
+        total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+        total = (total & 0xffff) + (total >> 16)
+        return struct.pack("!H", ~(total + (total >> 16)) & 0xffff)
+
+    addresses = socket.inet_aton(own) + socket.inet_aton(target)
+    segment = struct.pack("!HHIIBBHHH", 40404, port, 1, 0, 5 << 4, 2, 1024, 0, 0)
+    segment = segment[:16] + checksum(addresses + struct.pack("!HH", 6, 20) + segment) + segment[18:]
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0) + addresses
+    header = header[:10] + checksum(header) + header[12:]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as link:
+        link.bind((device, 0x0800))
+        link.send(hardware + link.getsockname()[4] + b"\x08\x00" + header + segment)
+        end = time.monotonic() + 5
+        while (left := end - time.monotonic()) > 0:
+            link.settimeout(left)
+            try:
+                frame = link.recv(2048)
+            except socket.timeout:
+                break
+            if frame[:6] == link.getsockname()[4] and frame[26:30] == socket.inet_aton(target) and frame[36:38] == segment[:2]:
+                return frame[47]
+    return None
+
+
 def check_pod(kubelet):
     """Containers that share the machine of their pod."""
     pod = kubelet.start_pod("trio")
@@ -789,6 +820,8 @@ def check_pod(kubelet):
     check("cri: a forwarded port of the pod's localhost", ended.status == 0 and filecmp.cmp(f"{folder}/forwarded", f"{folder}/tree/bin/busybox", False), ended)
     ended = Answer(["timeout", "10", "busybox", "wget", "-q", "-O", "-", f"http://{status.status.network.ip}:8080/busybox"])
     check("cri: others do not reach it", ended.status not in (0, 124) and "refused" in ended.errors, ended)
+    answers = [knock(status.status.network.ip, target, 8080) for target in (status.status.network.ip, "127.0.0.1")]
+    check("cri: nor by a frame that names it", answers == [20, None], answers)  # RST and ACK
     third = kubelet.start(pod, "third", ["sh", "-c", "trap 'exit 4' TERM; sleep 100000 & wait"])
     boots = [kubelet.exec(container, "cat", "/proc/sys/kernel/random/boot_id") for container in (server, third)]
     check("cri: one machine for the pod", boots[0] == boots[1] and boots[0][0] == 0, boots)

@@ -61,8 +61,9 @@ package enum RuntimeSpecification {
             program.limits.append(
                 GuestProgram.Limit(
                     resource: UInt32(resource),
-                    soft: limitValue(limit["soft"]),
-                    hard: limitValue(limit["hard"])
+                    // Engines write "unlimited" as -1 or as 2^64 - 1.
+                    soft: limit["soft"].bits ?? .max,
+                    hard: limit["hard"].bits ?? .max
                 )
             )
         }
@@ -81,14 +82,6 @@ package enum RuntimeSpecification {
         "RLIMIT_NICE",
         "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
     ]
-
-    private static func limitValue(_ value: JSONValue) -> UInt64 {
-        switch value {
-        case .integer(let integer): UInt64(bitPattern: integer)  // engines write "unlimited" as -1 or as 2^64 - 1
-        case .unsigned(let integer): integer
-        default: .max
-        }
-    }
 
     /// In the order of their numbers, capabilities(7).
     private static let capabilityNames = [

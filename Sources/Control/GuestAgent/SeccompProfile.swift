@@ -92,7 +92,7 @@ package struct SeccompProfile {
 
     private static func problem(_ text: String) -> AgentError { .unusable("linux.seccomp: \(text)") }
 
-    /// What a filter returns: SECCOMP_RET_* of linux/seccomp.h.
+    /// Reads an action, and gives the value by which a filter asks for it: SECCOMP_RET_* of linux/seccomp.h.
     private static func value(_ action: JSONValue, _ error: JSONValue) throws(AgentError) -> UInt32 {
         let number = UInt32(clamping: error.integerValue ?? 1 /* EPERM */)
         guard number < 4096 else { throw problem("\(number) is not an error number") }
@@ -119,7 +119,7 @@ package struct SeccompProfile {
             guard let index = argument["index"].integerValue, (0...5).contains(index),
                 let comparison = Condition.Operator(rawValue: argument["op"].string ?? "")
             else { throw problem("a condition has an index from 0 to 5 and an operator, SCMP_CMP_*") }
-            let (first, second) = (number(argument["value"]), number(argument["valueTwo"]))
+            let (first, second) = (argument["value"].bits ?? 0, argument["valueTwo"].bits ?? 0)
             let isMasked = comparison == .masked
             conditions.append(
                 Condition(
@@ -133,15 +133,6 @@ package struct SeccompProfile {
         if conditions.isEmpty { return [] }
         let isOneRule = Set(conditions.map(\.argument)).count == conditions.count
         return (isOneRule ? [conditions] : conditions.map { [$0] }).map { Rule(conditions: $0, value: value) }
-    }
-
-    /// 64 bits without a sign, which JSON has no integers for above 2^63.
-    private static func number(_ value: JSONValue) -> UInt64 {
-        switch value {
-        case .integer(let integer): UInt64(bitPattern: integer)
-        case .number(let number): UInt64(exactly: number) ?? .max
-        default: 0
-        }
     }
 
     // MARK: - The filter

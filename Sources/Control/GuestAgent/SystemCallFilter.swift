@@ -34,7 +34,7 @@ package struct SystemCallFilter: Hashable, Sendable {
     package init?(_ description: JSONValue) {
         guard let flags = description["flags"].integer else { return nil }
         self.flags = UInt32(truncatingIfNeeded: flags)
-        words = description["instructions"].elements.map { UInt64(bitPattern: $0.integer ?? 0) }
+        words = description["instructions"].elements.map { $0.bits ?? 0 }
     }
 
     package var description: JSONValue {

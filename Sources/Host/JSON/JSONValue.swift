@@ -34,6 +34,11 @@ extension JSONValue {
         if case .array(let elements) = self { elements } else { [] }
     }
 
+    /// The 64 bits of an integer, with a sign or without: -1 has the same as 2^64 - 1; nil for anything else.
+    package var bits: UInt64? {
+        if case .unsigned(let integer) = self { integer } else { integerValue.map { UInt64(bitPattern: $0) } }
+    }
+
     /// The integer that this is, however it is written; nil for anything else.
     package var integerValue: Int64? {
         switch self {

@@ -9,7 +9,7 @@ import Testing
 @Suite struct SeccompProfileTests {
     private static let (allowed, refused, missing): (UInt32, UInt32, UInt32) = (0x7fff_0000, 0x5_0001, 0x5_0026)
 
-    /// What the filter of a profile returns for a system call.
+    /// Gives a system call to the filter of a profile.
     private static func answer(_ profile: JSONValue, _ name: String, _ arguments: UInt64...) throws -> UInt32 {
         let filter = try #require(try SeccompProfile.filter(of: ["linux": ["seccomp": profile]]))
         return evaluate(filter, Int(unsafe chost_system_call_number(name)), arguments)
@@ -22,7 +22,7 @@ import Testing
             let argument = index < arguments.count ? arguments[index] : 0
             data += [UInt32(truncatingIfNeeded: argument), UInt32(argument >> 32)]
         }
-        let words = filter.description["instructions"].elements.map { UInt64(bitPattern: $0.integer ?? 0) }
+        let words = filter.description["instructions"].elements.map { $0.bits ?? 0 }
         var (next, accumulator): (Int, UInt32) = (0, 0)
         while true {
             let word = words[next]
@@ -88,14 +88,17 @@ import Testing
         ] as [(String, [Bool])]
     )
     func `an argument of 64 bits is compared as a whole`(comparison: String, holds: [Bool]) throws {
-        for value in [5, 1 << 32, 1 << 32 + 5, 0xffff_ffff, 1 << 40 + 0xffff_ffff] as [UInt64] {
+        for value in [5, 1 << 32, 1 << 32 + 5, 0xffff_ffff, 1 << 40 + 0xffff_ffff, 1 << 63 + 5] as [UInt64] {
             let profile: JSONValue = [
                 "defaultAction": "SCMP_ACT_ERRNO",
                 "syscalls": [
                     [
                         "names": ["personality"], "action": "SCMP_ACT_ALLOW",
                         "args": [
-                            ["index": 2, "value": .integer(Int64(value)), "op": .string("SCMP_CMP_\(comparison)")]
+                            [
+                                "index": 2, "value": try JSONValue(parsing: Array("\(value)".utf8)),
+                                "op": .string("SCMP_CMP_\(comparison)"),
+                            ]
                         ],
                     ]
                 ],

@@ -193,11 +193,18 @@ int cnetwork_redirect(int from, int to) {
 
 // MARK: - Loopback addresses
 
+static struct sockaddr internet(uint32_t address) {
+    const struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {address}};
+    struct sockaddr any;
+    memcpy(&any, &in, sizeof any);
+    return any;
+}
+
+static uint32_t loopback_network(void) { return htonl(INADDR_LOOPBACK & IN_CLASSA_NET); }
+
 static int set_address(int socket, unsigned long request, const char *name, uint32_t address) {
-    struct ifreq interface = {0};
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {address}};
+    struct ifreq interface = {.ifr_addr = internet(address)};
     strncpy(interface.ifr_name, name, IFNAMSIZ - 1);
-    memcpy(&interface.ifr_addr, &in, sizeof in);
     return result(ioctl(socket, request, &interface));
 }
 
@@ -213,16 +220,14 @@ static int allow_loopback(const char *name) {
 }
 
 static int route_loopback(const char *tap, const uint8_t guest[6], uint32_t own_address) {
-    const struct sockaddr_in target = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK & 0xff000000)}};
-    const struct sockaddr_in mask = {.sin_family = AF_INET, .sin_addr = {htonl(0xff000000)}};
     char name[IFNAMSIZ] = "";
     strncpy(name, tap, IFNAMSIZ - 1);
-    struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = name};
-    memcpy(&route.rt_dst, &target, sizeof target), memcpy(&route.rt_genmask, &mask, sizeof mask);
+    struct rtentry route = {
+        .rt_dst = internet(loopback_network()), .rt_genmask = internet(htonl(IN_CLASSA_NET)), .rt_flags = RTF_UP, .rt_dev = name};
     // Known for good: a busy guest may take longer to answer than this host asks.
-    const struct sockaddr_in localhost = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct arpreq neighbour = {.arp_flags = ATF_PERM | ATF_COM, .arp_ha.sa_family = ARPHRD_ETHER};
-    memcpy(&neighbour.arp_pa, &localhost, sizeof localhost), memcpy(neighbour.arp_ha.sa_data, guest, 6);
+    struct arpreq neighbour = {
+        .arp_pa = internet(htonl(INADDR_LOOPBACK)), .arp_ha.sa_family = ARPHRD_ETHER, .arp_flags = ATF_PERM | ATF_COM};
+    memcpy(neighbour.arp_ha.sa_data, guest, 6);
     memcpy(neighbour.arp_dev, name, sizeof name);
     int socket = open_socket();
     if (socket < 0) return socket;
@@ -241,7 +246,7 @@ int cnetwork_serve_loopback(int tap, const struct cnetwork_interface *other, con
     int netlink = open_netlink();
     if (netlink < 0) return netlink;
     // By their places in the headers of IPv4 and ARP.
-    const uint32_t loopback = htonl(INADDR_LOOPBACK & 0xff000000), network = htonl(0xff000000);
+    const uint32_t loopback = loopback_network(), network = htonl(IN_CLASSA_NET);
     const struct tc_u32_key answer[] = {{.mask = network, .val = loopback, .off = 12}, {.mask = 0xffffffff, .val = own_address, .off = 16}};
     const struct tc_u32_key question = {.mask = 0xffffffff, .val = own_address, .off = 24};
     const struct tc_u32_key intruder = {.mask = network, .val = loopback, .off = 16};

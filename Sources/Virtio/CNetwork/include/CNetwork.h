@@ -68,9 +68,9 @@ int cnetwork_tap_take(const char *name);
 int cnetwork_redirect(int from, int to);
 /// Lets this host's side of a namespace reach the loopback addresses of the guest at a TAP, whose frames go to `other` otherwise.
 ///
-/// Who connects to 127.0.0.1 here meets the guest, which has the hardware address of `other` and for which the connection comes from `own_address` of the TAP `name`; 127.0.0.1 is nobody
-/// else's in the namespace from then on. The guest's interface needs a route to that address and `route_localnet`. Nobody reaches them by way
-/// of `other`.
+/// A connection to 127.0.0.1 goes to the guest from then on, and to no program of this namespace. The guest has the hardware address of
+/// `other`; it sees `own_address`, which the TAP `name` gets, as the peer. Its interface needs a route to that and `route_localnet`.
+/// Packets for loopback addresses that arrive at `other` are dropped.
 int cnetwork_serve_loopback(int tap, const struct cnetwork_interface *other, const char *name, uint32_t own_address);
 
 #pragma clang assume_nonnull end

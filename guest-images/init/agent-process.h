@@ -42,7 +42,7 @@ static void set_filter(const struct agent_request *request) {
 static void set_privileges(const struct agent_request *request) {
     uint64_t ambient = request->capabilities[4];
     int is_final = (request->options & OPTION_NO_NEW_PRIVILEGES) != 0;
-    // Where it may gain rights later, a process needs one of its own to set a filter.
+    // Without no_new_privs, only a process with CAP_SYS_ADMIN may set a filter: this one has it until it becomes the user.
     if (!is_final) set_filter(request);
     // The agent is this user already: each of the calls below makes a copy of all that a process may do.
     int is_other = request->has_user && (request->uid || request->gid || request->group_count);

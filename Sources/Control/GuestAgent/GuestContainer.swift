@@ -134,6 +134,12 @@ package struct GuestContainer: Hashable, Sendable {
         self.base = base
     }
 
+    /// The version of the messages that describe the container.
+    var version: UInt32 {
+        if !maskedPaths.isEmpty || !readonlyPaths.isEmpty { return AgentMessage.restrictionVersion }
+        return membership == nil ? AgentMessage.version : AgentMessage.podVersion
+    }
+
     func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
         if let time { try send(time.message) }
         if let membership { try send(membership.message) }

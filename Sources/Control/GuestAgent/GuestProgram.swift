@@ -75,12 +75,7 @@ package struct GuestProgram: Hashable, Sendable {
     package func send(to send: (AgentMessage) throws(AgentError) -> Void) throws(AgentError) {
         // A guest of before may have an agent that knows no more than it is asked for.
         var version = AgentMessage.version
-        if case .newContainer(let container) = place {
-            if container.membership != nil { version = AgentMessage.podVersion }
-            if !container.maskedPaths.isEmpty || !container.readonlyPaths.isEmpty {
-                version = AgentMessage.restrictionVersion
-            }
-        }
+        if case .newContainer(let container) = place { version = container.version }
         if filter != nil { version = AgentMessage.restrictionVersion }
         try send(AgentMessage(.hello, AgentMessage.bytes(version)))
         var options: UInt32 = hasTerminal ? 1 : 0

@@ -95,7 +95,7 @@ struct PodmanTests {
             return words
         }
         #expect(identities[0][0] != identities[1][0] && identities[0][1] != identities[1][1])
-        // What the engine hides and protects, and the calls that it refuses, in the guest's own kernel.
+        // The guest's kernel hides and protects the engine's paths, and filters system calls.
         let refused = "cat /proc/version; echo 1 >/proc/sys/kernel/panic || grep Seccomp: /proc/self/status"
         let words = ["run", "--rm", "--security-opt", "mask=/proc/version", "localhost/box", "sh", "-c", refused]
         #expect(try podman(words).text == "Seccomp:\t2\n", "\(errors)")

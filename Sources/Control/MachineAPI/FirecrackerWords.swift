@@ -8,6 +8,7 @@ import MachineModel
 import Snapshot
 import Storage
 import SystemPackage
+import Virtio
 
 /// Firecracker's error messages, which its clients and tests look for, in the place of Martlet's own.
 enum FirecrackerWords {
@@ -200,6 +201,16 @@ enum FirecrackerWords {
 
     /// Says the cause of a failed call as Rust does.
     static func words(of cause: Errno) -> String { "\(cause) (os error \(cause.rawValue))" }
+
+    /// The header of a vsock packet, as Rust prints a structure.
+    static func words(of packet: VsockPacket) -> String {
+        """
+        VsockPacketHeader { src_cid: \(packet.sourceCID), dst_cid: \(packet.destinationCID), \
+        src_port: \(packet.sourcePort), dst_port: \(packet.destinationPort), len: \(packet.byteCount), \
+        type_: \(packet.type), op: \(packet.operation), flags: \(packet.flags), \
+        buf_alloc: \(packet.bufferByteCount), fwd_cnt: \(packet.forwardedCount) }
+        """
+    }
 
     /// The words before the error of a part of the machine.
     static func prefix(of section: some StringProtocol) -> String {

@@ -85,6 +85,7 @@ extension MachineService {
             throw APIError(error, restoring: place)
         }
         onMade()
+        if dialect == .firecracker, let vsock = machine.vsock { log.follow(vsock) }
         do {
             try onReady(machine)
         } catch {

@@ -3,7 +3,7 @@
 import Console
 import Devices
 package import SystemPackage
-import Virtio
+package import Virtio
 
 /// The statistics of the machine's devices, and their changes by the user.
 extension VirtualMachine {
@@ -16,7 +16,7 @@ extension VirtualMachine {
             vcpus: parts.runners.map { $0.exits.statistics },
             disks: disks.map { .init(path: $0.path, requests: $0.statistics) },
             interfaces: interfaces.map(\.statistics),
-            vsock: parts.devices.vsock?.statistics,
+            vsock: vsock?.statistics,
             console: .init(
                 byteCount: parts.console.byteCount,
                 droppedByteCount: parts.console.droppedByteCount,
@@ -50,6 +50,11 @@ extension VirtualMachine {
     package var unusedDisks: [FilePath] {
         disks.filter { !isUsed($0.id) }.map(\.path)
     }
+
+    // MARK: - Vsock
+
+    /// The machine's vsock device, if it has one.
+    package var vsock: VsockDevice? { parts.devices.vsock }
 
     // MARK: - Keys and buttons
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import JSON
 import Logging
 @testable import Machine
 @testable import MachineAPI
 import MachineModel
+import SystemPackage
 import TestSupport
 import Testing
 import Virtio
@@ -62,6 +64,30 @@ struct TelemetryTests {
         #expect(try fixture.send("GET", "/three").status == 400)
         let text = try log()
         #expect(text.contains("/one") && !text.contains("/two") && text.contains("/three"))
+    }
+
+    @Test(arguments: [("Debug", true), ("Info", false)])
+    func `packets that a guest gets over vsock are in the log as Firecracker writes them`(
+        level: JSONValue,
+        areWritten: Bool
+    ) throws {
+        let log = MonitorLog(identifier: "m1")
+        let service = try APIFixture(log: log)
+        try service.put("/logger", ["log_path": .string("\(fixture.folder.path)/log"), "level": level]).succeed()
+        let path = FilePath("\(fixture.folder.path)/v.sock")
+        let device = try VsockDevice(guestCID: 7, path: path, listener: try UnixSocket.listen(at: path))
+        log.follow(device)
+        let driver = try FakeDriver(device)
+        let token = try driver.request(writable: [44, 4096])
+        let program = try UnixSocket.connect(to: path)
+        _ = try program.send(Array("CONNECT 22\n".utf8)[...])
+        device.handleEvents()
+        #expect(try driver.reply(to: token).usedByteCount == 44)
+        let line = """
+            vsock muxer: RX pkt: VsockPacketHeader { src_cid: 2, dst_cid: 7, src_port: 1073741824, dst_port: 22, len: 0, \
+            type_: 1, op: 1, flags: 0, buf_alloc: 65536, fwd_cnt: 0 }
+            """
+        #expect(try self.log().contains(line) == areWritten)
     }
 
     @Test func `a named pipe without a reader holds nobody up`() throws {

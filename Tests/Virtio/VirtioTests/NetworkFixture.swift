@@ -112,14 +112,6 @@ final class NetworkFixture {
 }
 
 extension VirtioDevice {
-    /// Calls the handlers of all events that have happened, as the device's thread would.
-    func handleEvents() {
-        for source in eventSources {
-            var set = pollfd(fd: source.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
-            if unsafe poll(&set, 1, 0) == 1 { source.handle() }
-        }
-    }
-
     /// Indicates whether an event waits for the device's thread.
     var hasEvents: Bool {
         eventSources.contains { source in

@@ -5,6 +5,7 @@ package import Logging
 import Machine
 import MachineModel
 import Synchronization
+import Virtio
 
 /// The destination of a monitor's own messages: a stream of the process, until `/logger` names a file.
 package final class MonitorLog: Sendable {
@@ -59,12 +60,26 @@ package final class MonitorLog: Sendable {
         LogForwarder.logger(level: .trace) { [self] event in write(event) }
     }
 
+    /// Writes the packets of connections that a machine's guest gets, in Firecracker's words.
+    func follow(_ device: VsockDevice) {
+        let logger = logger
+        device.watchPackets { [self] packet in
+            // Their text is made for this level alone: packets are many.
+            guard state.withLock({ writes(.debug, $0) }) else { return }
+            logger.debug("vsock muxer: RX pkt: \(FirecrackerWords.words(of: packet))")
+        }
+    }
+
+    private func writes(_ level: Logger.Level, _ state: borrowing State) -> Bool {
+        let threshold: Logger.Level? =
+            if let settings = state.settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
+        return threshold.map { level >= $0 } ?? false
+    }
+
     private func write(_ event: LogEvent) {
         state.withLock { state in
+            guard writes(event.level, state) else { return }
             let settings = state.settings
-            let threshold: Logger.Level? =
-                if let settings { settings.level.threshold } else { isVerbose ? .debug : .warning }
-            guard let threshold, event.level >= threshold else { return }
             if let module = settings?.module, !event.source.hasPrefix(module) { return }
             var details = [identifier, HostThread.currentName]
             if settings?.showsLevel ?? true { details.append(event.level.logName) }

@@ -111,6 +111,11 @@ package final class VsockDevice: QueuedDevice {
     /// The number of connections, those included whose program has not yet said where it wants to go.
     package var connectionCount: Int { queues.read { handler in handler.muxer.connectionCount } }
 
+    /// Has `body` called with each packet of a connection that the guest gets, on the device's thread.
+    package func watchPackets(_ body: @escaping @Sendable (VsockPacket) -> Void) {
+        queues.whileLocked { handler, _ in handler.muxer.onPacket = body }
+    }
+
     /// Removes the socket's file.
     package func removeSocket() { listener?.removeFile() }
 }

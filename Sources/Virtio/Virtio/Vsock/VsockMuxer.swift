@@ -38,6 +38,8 @@ struct VsockMuxer {
     /// Connections wait that could not be taken for lack of descriptors.
     var isAcceptDue = false
     var statistics = VsockStatistics()
+    /// Called with the packets of connections that the guest gets.
+    var onPacket: (@Sendable (VsockPacket) -> Void)?
 
     static let listenerToken: UInt64 = 0
 
@@ -182,7 +184,10 @@ struct VsockMuxer {
         guard let connection = listed.popFirst() else { return nil }
         connection.isListed = false
         let packet = nextPacket(of: connection, &place)
-        if packet != nil { statistics.receivedPackets += 1 }
+        if let packet {
+            statistics.receivedPackets += 1
+            onPacket?(packet)
+        }
         if keys[connection.key] === connection { list(connection) }
         return packet
     }

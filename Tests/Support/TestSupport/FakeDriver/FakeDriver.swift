@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import GuestMemory
+import Host
+import SystemPackage
 package import Virtio
 
 /// A driver of any virtio device, without a transport and without a guest: the tests' end of the virtqueues.
@@ -142,5 +145,15 @@ package final class FakeDriver {
         queue: Int = 0
     ) throws -> Reply {
         try reply(to: try request(readable: readable, writable: writable, layout: layout, queue: queue))
+    }
+}
+
+extension VirtioDevice {
+    /// Calls the handlers of all events that have happened, as the device's thread would.
+    package func handleEvents() {
+        for source in eventSources {
+            var set = pollfd(fd: source.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+            if unsafe poll(&set, 1, 0) == 1 { source.handle() }
+        }
     }
 }

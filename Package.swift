@@ -170,7 +170,8 @@ let package = Package(
         .swift(
             "Sources/Control/MachineRegistry",
             uses: [
-                "CHost", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Storage", systemPackage,
+                "CHost", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Snapshot", "Storage",
+                systemPackage,
             ]
         ),
         .swift(

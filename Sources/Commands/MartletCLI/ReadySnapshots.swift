@@ -180,7 +180,7 @@ extension RunCommand {
             return try runHere(.restore(snapshot, RestoreOptions()))
         }
         guard let path = ready.place(for: name, of: configuration) else { return try runHere(.boot(configuration)) }
-        return try runHere(.boot(configuration)) { machine in
+        return try runHere(.boot(configuration), saving: path) { machine in
             // Another process may have been faster.
             machine.saveWhenReady(SaveOptions(.folder(path, isReplacing: true))) { _ in
                 ready.prune(keeping: ReadySnapshots.limit)

@@ -144,6 +144,20 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var jailing: JailOptions
 
+    @Option(
+        name: .customLong("allow"),
+        help: ArgumentHelp(
+            """
+            Once the guest runs, let requests open files in DIR: another file for a disk, a snapshot by the API. Repeatable. \
+            Without it a named machine opens files in its own folder alone, and others come from the commands; with \
+            --api-socket it opens all.
+            """,
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var allowedFolders: [String] = []
+
     @Flag(help: "Print more messages.")
     var verbose = false
 
@@ -182,13 +196,16 @@ struct RunCommand: ParsableCommand {
 
     /// Runs the machine in this process.
     ///
-    /// `prepare` is called when the machine is made, just before its guest runs.
+    /// `prepare` is called when the machine is made, just before its guest runs, and may have it saved to `place`.
     func runHere(
         _ start: MachineStart,
+        saving place: FilePath? = nil,
         prepare: (@Sendable (VirtualMachine) -> Void)? = nil
     ) throws -> ExitCode {
         var settings = SessionSettings()
         settings.prepare = prepare
+        settings.sandbox.openedFolders = apiSocket != nil && allowedFolders.isEmpty ? ["/"] : try allowed
+        if let place { settings.sandbox.openedFolders.append(place.parent) }
         settings.console = if case .nowhere = console { .none } else { .standard }
         settings.escape = escape.filter
         settings.isVerbose = verbose
@@ -196,6 +213,17 @@ struct RunCommand: ParsableCommand {
         settings.metadataFile = network.metadataFile
         (settings.sandbox.mode, settings.sandbox.user) = (sandbox, user)
         return ExitCode(Int32(try MachineSession(settings).run(start)))
+    }
+
+    /// The folders in which requests open files.
+    var allowed: [FilePath] {
+        get throws {
+            try allowedFolders.map { text in
+                let path = FilePath(hostText: text)
+                guard path.isFolder else { throw ValidationError("--allow: \(text) is not a folder.") }
+                return path.absolute
+            }
+        }
     }
 
     // MARK: - Description

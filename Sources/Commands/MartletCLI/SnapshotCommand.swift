@@ -79,11 +79,22 @@ struct SnapshotSaveCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
-        try client.save([
-            "path": .string(snapshot.path.absolute.hostText), "replace": .bool(replace), "stop": .bool(stop),
-            "disks": .string(disks.rawValue),
-            "diff_of": diffOf.map { JSONValue.string(FilePath(hostText: $0).absolute.hostText) } ?? .null,
-        ])
+        try client.checkPresence()
+        let (resumes, folder) = (try stop && !client.isPaused, client.folder)
+        let partial = PartialSnapshot()
+        try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { signal in
+            partial.remove()
+            // It may stand already, to be ended when the snapshot has its name.
+            if resumes { try? MachineClient(folder).resume(until: .after(.seconds(10))) }
+            Terminal.endProcess(bySignal: signal)
+        }
+        let draft = try partial.make(snapshot.path.absolute, replacing: replace)
+        try client.save(
+            to: draft,
+            disks: disks,
+            changedFrom: diffOf.map { FilePath(hostText: $0).absolute },
+            thenStops: stop
+        )
     }
 }
 

@@ -57,6 +57,7 @@ package final class MachineService: Sendable {
     let state = Mutex(State())
     private let ended = DispatchGroup()
     let descriptors: [String: CInt]
+    let openedFolders: [FilePath]
     let onReady: @Sendable (VirtualMachine) throws -> Void
     let onStarted: @Sendable () -> Void
     let prepareThread: @Sendable (String) -> Void
@@ -73,6 +74,7 @@ package final class MachineService: Sendable {
     ///   - metadata: The data that the guest can ask for.
     ///   - startTime: The time that the process has taken so far.
     ///   - descriptors: Descriptors of this process that stand for paths of the configuration.
+    ///   - openedFolders: The folders beneath which requests may open files once the machine has started.
     ///   - onReady: Called when a machine is made, just before its guest runs.
     ///   - onStarted: Called when the guest runs, on the thread that has started it.
     ///   - prepareThread: Called on each of the machine's threads with its name, before the guest runs.
@@ -88,6 +90,7 @@ package final class MachineService: Sendable {
         metadata: MetadataService = MetadataService(),
         startTime: StartTime = StartTime(),
         descriptors: [String: CInt] = [:],
+        openedFolders: [FilePath] = ["/"],
         onReady: @escaping @Sendable (VirtualMachine) throws -> Void = { _ in },
         onStarted: @escaping @Sendable () -> Void = {},
         prepareThread: @escaping @Sendable (String) -> Void = { _ in },
@@ -100,6 +103,7 @@ package final class MachineService: Sendable {
         attachment.console = console
         (self.attachment, self.console, self.log, self.descriptors) = (attachment, console, log, descriptors)
         (self.onReady, self.onEnd, self.onEvent) = (onReady, onEnd, onEvent)
+        self.openedFolders = openedFolders
         (self.onStarted, self.prepareThread) = (onStarted, prepareThread)
         logger = log.logger
         ended.enter()
@@ -230,8 +234,25 @@ package final class MachineService: Sendable {
         if isStarted { throw .afterStart }
     }
 
+    /// Makes sure that a file which a request names lies where the process, whose sandbox has closed, opens files.
+    ///
+    /// What keeps hostile code from others is the sandbox: this is for the words.
+    func checkReach(_ path: FilePath) throws(APIError) {
+        guard isStarted, !openedFolders.contains("/") else { return }
+        let parent = (try? path.parent.withoutLinks()) ?? path.parent
+        let real = (try? path.withoutLinks()) ?? parent.appending(path.lastName)
+        guard !openedFolders.contains(where: { real.starts(with: (try? $0.withoutLinks()) ?? $0) }) else { return }
+        throw APIError(
+            """
+            '\(path)' is in none of the folders in which this machine's process opens files now: \
+            \(openedFolders.map(\.description).joined(separator: ", ")). Start the machine with --allow and the file's folder.
+            """
+        )
+    }
+
     package func set(_ settings: LoggerSettings) throws(APIError) {
         try inAPITerms { () throws(ConfigurationError) in try settings.validate() }
+        if let path = settings.path { try checkReach(FilePath(hostText: path)) }
         try log.apply(settings)
         change { $0.configuration.logger = settings }
     }

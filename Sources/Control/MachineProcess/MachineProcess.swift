@@ -48,7 +48,7 @@ package struct MachineProcess {
                 let isAbandoned = result == nil && settings.endsWhenUnused
                 guard isRemovedAtEnd || isAbandoned else { return }
                 // The next command sweeps it away where this process may not.
-                if isConfined { try? tenure?.removeFolder() } else { try tenure?.removeFolder() }
+                if isConfined || !isRemovedAtEnd { try? tenure?.removeFolder() } else { try tenure?.removeFolder() }
             }
         )
         if let prepare { session.beforeRequests(prepare) }

@@ -49,11 +49,9 @@ package final class MachineSession: Sendable {
         requests = settings.apiSocket.map { _ in WorkThread("requests", stackByteCount: 2 << 20) }
         var wishes = settings.sandbox
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
-        // Requests name files, and a machine that is saved on the way writes some.
-        sandbox = Sandbox(
-            wishes,
-            opensFiles: settings.apiSocket != nil || settings.prepare != nil || settings.pod != nil
-        )
+        // Requests name files wherever they are, unless the settings say otherwise.
+        if settings.apiSocket != nil, wishes.openedFolders.isEmpty { wishes.openedFolders = ["/"] }
+        sandbox = Sandbox(wishes)
     }
 
     /// Runs a machine to its end, and prints messages for the user.
@@ -143,8 +141,10 @@ package final class MachineSession: Sendable {
             metadata: metadata,
             startTime: settings.startTime,
             descriptors: settings.descriptors,
+            openedFolders: settings.sandbox.mode == .off ? ["/"] : sandbox.openedFolders,
             onReady: { [self] machine in
                 try prepare(machine, log)
+                if !sandbox.openedFolders.isEmpty { ProcessFiles.open() }
                 try sandbox.enter(log: log.fileDescriptor)
                 ProcessMemory.endStep()
             },

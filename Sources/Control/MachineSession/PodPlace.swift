@@ -38,9 +38,9 @@ package final class PodPlace {
         loan = try Self.connect(to: socket, within: patience)
         let root = try Self.open(base, O_RDONLY)
         let written = try Self.open(scratch, O_RDWR)
-        let error = unsafe chost_send_files(loan.descriptor.rawValue, [root.rawValue, written.rawValue], 2)
+        let isSent = (try? loan.send([0], with: [root.borrowed, written.borrowed])) != nil
         var answer: [UInt8] = []
-        while error == 0, answer.count < 2 {
+        while isSent, answer.count < 2 {
             guard let some = try? loan.descriptor.readSome(limit: 2 - answer.count), !some.isEmpty else { break }
             answer += some
         }

@@ -132,11 +132,13 @@ package final class SessionPod: Sendable {
 
     /// Gives a container that asks a place, where there is one.
     private func lend(to loan: UnixSocket, _ places: inout [Place], _ replace: Replace) {
-        var files: [CInt] = [-1, -1]
+        var byte: [UInt8] = [0]
         // A connection that sends anything else gets no answer.
-        guard unsafe chost_receive_files(loan.descriptor.rawValue, &files, 2) > 0 else { return }
-        let base = OwnedDescriptor(adopting: files[0])
-        let scratch = OwnedDescriptor(adopting: files[1])
+        guard let (count, files) = try? loan.receiveWithFiles(into: &byte), count > 0, let files,
+            files.descriptors.count == 2
+        else { return }
+        let (base, scratch) = (files.descriptors[0], files.descriptors[1])
+        defer { extendLifetime(files) }
         var number = PodPlace.none
         if let place = places.firstIndex(where: \.isFree) {
             do {

@@ -73,4 +73,14 @@ package struct SessionSettings: Sendable {
     package var prepare: (@Sendable (VirtualMachine) -> Void)?
 
     package init() {}
+
+    /// Has the machine saved, for others, when its guest has booted.
+    ///
+    /// - Parameters:
+    ///   - path: The folder of the snapshot.
+    ///   - isStopping: Whether the machine is there for nothing else.
+    package mutating func saveTemplate(at path: FilePath, thenStops isStopping: Bool = false) {
+        prepare = { $0.saveAsTemplate(at: path, thenStops: isStopping) }
+        sandbox.openedFolders.append(path.parent)
+    }
 }

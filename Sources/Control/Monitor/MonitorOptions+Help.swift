@@ -25,6 +25,7 @@ extension MonitorOptions {
           --mmds-size-limit BYTES   the limit of that data (default: that of a request's body)
           --start-time-us, --start-time-cpu-us, --parent-cpu-time-us   times of Firecracker's jailer, for the metrics
           --sandbox MODE       on; log: report and allow system calls that are not in a thread's list; off (default: on)
+          --allow DIR          once the machine runs, let requests open files in DIR alone; repeatable (default: all files)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
           --no-seccomp         a sandbox that does not filter system calls
           --boot-timer         accepted for the sake of Firecracker's clients, without effect

@@ -41,6 +41,7 @@ struct MonitorOptions {
         settings.audience = .log
         var rest = arguments[...]
         var hasNoAPI = false
+        var opened: [FilePath] = []
         // Firecracker's log tells everything of interest, wherever it goes.
         var logger = dialect == .firecracker ? LoggerSettings() : nil
         var (start, processorStart, parentProcessor): (UInt64?, UInt64?, UInt64?)
@@ -128,7 +129,10 @@ struct MonitorOptions {
                 lockDescriptor = CInt(try value())
                 // The lock, and the folder behind it.
                 if let lock = lockDescriptor { settings.sandbox.keptDescriptors += [lock, lock + 1] }
-            case "--machine-folder": machineFolder = FilePath(hostText: try value())
+            case "--machine-folder":
+                let folder = FilePath(hostText: try value())
+                (machineFolder, opened) = (folder, opened + [folder])
+            case "--allow": opened.append(try Self.folder(try value()))
             case "--remove-at-end": isRemovedAtEnd = true
             case "--path-fd":
                 // `5=PATH`: a descriptor, and the path of the configuration that it stands for.
@@ -137,7 +141,7 @@ struct MonitorOptions {
                 settings.descriptors[pair[1]] = descriptor
             case "--save-template":
                 let path = FilePath(hostText: try value())
-                settings.prepare = { $0.saveAsTemplate(at: path) }
+                settings.saveTemplate(at: path)
             case "--program": program = try value()
             case "--no-console": settings.console = .none
             case "--no-start": settings.startsMachine = false
@@ -160,6 +164,8 @@ struct MonitorOptions {
             processorStart: processorStart,
             parentProcessor: parentProcessor
         )
+        settings.sandbox.openedFolders += opened + (settings.sandbox.jail ?? [])
+        if let machineFolder, isRemovedAtEnd { settings.sandbox.clearedFolders = [machineFolder.parent] }
         let identifier = settings.identifier
         guard !identifier.isEmpty, identifier.utf8.count <= 64, identifier.utf8.allSatisfy(Self.isIdentifierByte) else {
             throw .wrongUsage("--id has 1 to 64 letters, digits, hyphens, underscores and dots")
@@ -168,6 +174,12 @@ struct MonitorOptions {
             guard configurationFile != nil else { throw .wrongUsage("--no-api needs --config-file") }
             settings.apiSocket = nil
         }
+    }
+
+    private static func folder(_ text: String) throws(Request) -> FilePath {
+        let path = FilePath(hostText: text)
+        guard path.isFolder else { throw .wrongUsage("--allow is a folder, and '\(text)' is none") }
+        return path.absolute
     }
 
     private static func isIdentifierByte(_ byte: UInt8) -> Bool {

@@ -21,18 +21,21 @@ int chost_unnamed_file(const char *folder) {
 
 int chost_memory_file(const char *name) { return chost_result(memfd_create(name, MFD_CLOEXEC)); }
 
-// The descriptor behind a path of /proc/self/fd, where there is no /proc: in a jail.
+// The descriptor behind a path of /proc/self/fd, where there is no /proc, in a jail, or Landlock forbids to open it again.
 static int own_descriptor(const char *path) {
     int descriptor;
     char rest;
-    return errno == ENOENT && sscanf(path, "/proc/self/fd/%d%c", &descriptor, &rest) == 1 ? descriptor : -1;
+    return (errno == ENOENT || errno == EACCES) && sscanf(path, "/proc/self/fd/%d%c", &descriptor, &rest) == 1 ? descriptor : -1;
 }
 
 int chost_open_again(const char *path, int flags) {
     int file = open(path, flags);
     if (file >= 0) return file;
     int own = own_descriptor(path);
-    return own < 0 ? -errno : chost_result(fcntl(own, F_DUPFD_CLOEXEC, 0));
+    if (own < 0) return -errno;
+    int mode = fcntl(own, F_GETFL) & O_ACCMODE;
+    if (mode != O_RDWR && mode != (flags & O_ACCMODE)) return -EACCES;
+    return chost_result(fcntl(own, F_DUPFD_CLOEXEC, 0));
 }
 
 int chost_stat_again(const char *path, void *status) {

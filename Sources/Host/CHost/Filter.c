@@ -64,8 +64,8 @@ static const struct rule {
     // Exits, locks, events, and input and output of devices.
     {SYS_ioctl, ALL, REQUEST}, {SYS_futex, ALL}, {SYS_write, ALL}, {SYS_read, ALL}, {SYS_epoll_wait, DC},
     {SYS_epoll_pwait, C}, {SYS_io_uring_enter, DC}, {SYS_preadv, C}, {SYS_pwritev, C}, {SYS_preadv2, DC},
-    {SYS_pwritev2, DC}, {SYS_readv, DC}, {SYS_writev, DC}, {SYS_recvmsg, DC}, {SYS_sendmsg, DC},
-    {SYS_recvmmsg, C}, {SYS_sendmmsg, C}, {SYS_recvfrom, DAC}, {SYS_sendto, DAC}, {SYS_poll, DAC},
+    {SYS_pwritev2, DC}, {SYS_readv, DC}, {SYS_writev, DC}, {SYS_recvmsg, DAC}, {SYS_sendmsg, DC},
+    {SYS_recvmmsg, C}, {SYS_sendmmsg, C}, {SYS_recvfrom, DC}, {SYS_sendto, DAC}, {SYS_poll, DAC},
     {SYS_ppoll, C}, {SYS_pread64, DC}, {SYS_pwrite64, DC}, {SYS_fdatasync, DC}, {SYS_fsync, C},
     {SYS_fallocate, DC},
     // Every thread: memory, signals and time. A vCPU's thread sleeps when it is Dispatch's again, and several of them meet at its queue.

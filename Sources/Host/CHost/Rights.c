@@ -74,7 +74,8 @@ struct landlock_attributes {
     uint64_t files, ports, scopes;
 };
 enum {
-    MAKE_CHARACTER = 1 << 6, MAKE_BLOCK = 1 << 11, EXECUTE = 1 << 0,
+    EXECUTE = 1 << 0, REMOVE_FOLDER = 1 << 4, MAKE_CHARACTER = 1 << 6, MAKE_FOLDER = 1 << 7,
+    MAKE_BLOCK = 1 << 11,
     // All that version 1 knows: execute, write, read, list, remove and make.
     FILES_1 = (1 << 13) - 1, REFER = 1 << 13, TRUNCATE = 1 << 14, DEVICE_REQUESTS = 1 << 15,
     TCP = 3, ABSTRACT_SOCKETS_AND_SIGNALS = 3,
@@ -85,34 +86,44 @@ int chost_landlock_version(void) {
     return version < 0 ? 0 : version;
 }
 
-// A snapshot's files get their names by a move out of the folder that they are written in.
-static int allow_moves(int ruleset) {
-    struct landlock_path_beneath_attr rule = {.allowed_access = REFER, .parent_fd = open("/", O_PATH | O_CLOEXEC)};
-    if (rule.parent_fd < 0) return -errno;
-    int result = chost_result((int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
-    close(rule.parent_fd);
+// Allows what `rights` say beneath each folder.
+static int allow(int ruleset, char *const *folders, uint64_t rights) {
+    int result = 0;
+    for (; *folders && result == 0 && rights != 0; folders++) {
+        struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = open(*folders, O_PATH | O_CLOEXEC)};
+        if (rule.parent_fd < 0) {
+            // Nothing is beneath a folder that is not there.
+            if (errno == ENOENT) continue;
+            return -errno;
+        }
+        result = chost_result((int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
+        close(rule.parent_fd);
+    }
     return result;
 }
 
-int chost_landlock_restrict(int opens_files) {
-    int version = chost_landlock_version();
+int chost_landlock_restrict(char *const *opened, char *const *cleared) {
+    int version = chost_landlock_version(), opens_all = 0;
     if (version == 0) return 0;
-    struct landlock_attributes attributes = {.files = EXECUTE | MAKE_CHARACTER | MAKE_BLOCK};
-    if (!opens_files) {
-        attributes.files = FILES_1;
-        if (version >= 2) attributes.files |= REFER;
-        if (version >= 3) attributes.files |= TRUNCATE;
-        if (version >= 5) attributes.files |= DEVICE_REQUESTS;
+    for (char *const *folder = opened; *folder; folder++) opens_all |= strcmp(*folder, "/") == 0;
+    uint64_t never = EXECUTE | MAKE_CHARACTER | MAKE_BLOCK, files = never;
+    if (!opens_all) {
+        files = FILES_1;
+        if (version >= 3) files |= TRUNCATE;
+        if (version >= 5) files |= DEVICE_REQUESTS;
     }
+    // Every set of rules forbids to move a file to another folder, unless a rule says otherwise: a snapshot's files get their
+    // names by a move out of the folder that they are written in.
+    if (version >= 2) files |= REFER;
+    struct landlock_attributes attributes = {.files = files};
     if (version >= 4) attributes.ports = TCP;
     // Version 6 has them as well, but kept threads of one process from signals to each other.
     if (version >= 7) attributes.scopes = ABSTRACT_SOCKETS_AND_SIGNALS;
-    // Every set of rules forbids to move a file to another folder, unless a rule says otherwise.
-    if (opens_files && version >= 2) attributes.files |= REFER;
     size_t size = version >= 6 ? sizeof attributes : version >= 4 ? 16 : 8;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
     if (ruleset < 0) return -errno;
-    int result = opens_files && version >= 2 ? allow_moves(ruleset) : 0;
+    int result = allow(ruleset, opened, files & ~never);
+    if (result == 0) result = allow(ruleset, cleared, files & (REMOVE_FOLDER | MAKE_FOLDER));
     if (result == 0) result = chost_result((int)syscall(SYS_landlock_restrict_self, ruleset, 0));
     close(ruleset);
     return result;

@@ -25,52 +25,41 @@ int chost_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
     return 0;
 }
 
-enum { FILE_LIMIT = 8 };
-
 union files_message {
-    char bytes[CMSG_SPACE(FILE_LIMIT * sizeof(int))];
+    char bytes[CMSG_SPACE(CHOST_FILE_LIMIT * sizeof(int))];
     struct cmsghdr alignment;
 };
 
-int chost_send_files(int socket, const int *files, int count) {
+ssize_t chost_send_files(int socket, const void *bytes, size_t size, const int *files, int count) {
     union files_message control = {.bytes = {0}};
-    char byte = 0;
-    struct iovec data = {&byte, 1};
-    if (count < 1 || count > FILE_LIMIT) return -EINVAL;
-    size_t size = (size_t)count * sizeof(int);
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(size)};
+    struct iovec data = {(void *)bytes, size};
+    if (count < 1 || count > CHOST_FILE_LIMIT) return -EINVAL;
+    size_t length = (size_t)count * sizeof(int);
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(length)};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(header), files, size);
-    return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    header->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(header), files, length);
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
 }
 
-int chost_receive_files(int socket, int *files, int count) {
-    union files_message control = {.bytes = {0}};
-    char byte;
-    struct iovec data = {&byte, 1};
+ssize_t chost_receive_files(int socket, void *bytes, size_t size, int *files, int *count) {
+    union files_message control;
+    struct iovec data = {bytes, size};
     struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    *count = 0;
     ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (received <= 0) return received == 0 ? 0 : -errno;
-    int whole = 0;
+    if (received < 0) return -errno;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        int number = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)), kept = !whole && number == count;
-        for (int i = 0; i < number; i++) {
-            int file;
-            memcpy(&file, CMSG_DATA(header) + (size_t)i * sizeof file, sizeof file);
-            if (kept) files[i] = file;
-            else close(file);
-        }
-        whole |= kept;
+        // The buffer has room for no more than the limit.
+        size_t length = header->cmsg_len - CMSG_LEN(0);
+        memcpy(files + *count, CMSG_DATA(header), length);
+        *count += (int)(length / sizeof(int));
     }
-    if (whole && message.msg_flags & MSG_CTRUNC) {
-        for (int i = 0; i < count; i++) close(files[i]);
-        whole = 0;
-    }
-    return whole ? 1 : -EBADMSG;
+    return received;
 }
 
 int chost_open_folder(const char *path) {

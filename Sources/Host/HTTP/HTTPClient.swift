@@ -29,17 +29,19 @@ package final class HTTPClient {
     /// Makes a request and waits for the answer.
     ///
     /// `headers` are fields besides Host, Content-Length and Content-Type; without the last one the body is JSON. `timeout` is
-    /// for the whole request. The response may have any status; its body has at most 16 MiB.
+    /// for the whole request. The server gets `files` open, at most `PassedFiles.limit`. The response may have any status; its body
+    /// has at most 16 MiB.
     package func request(
         _ method: String,
         _ target: String,
         headers: HTTPHeaders = [:],
         body: [UInt8]? = nil,
+        files: [FileDescriptor] = [],
         timeout: Duration = .seconds(30)
     ) throws(HTTPClientError) -> HTTPResponse {
         let request = try Self.encoded(method, target, headers, body)
         var parser = HTTPResponseParser(limits: limits, isAnswerToHead: method == "HEAD")
-        let (socket, response) = try exchange(request, &parser, timeout)
+        let (socket, response) = try exchange(request, files, &parser, timeout)
         if response.status == 101 { throw .malformed("it switches to another protocol unasked") }
         // An unexpected response makes the connection useless.
         idle = parser.keepsAlive && parser.takeRest().isEmpty ? socket : nil
@@ -61,7 +63,7 @@ package final class HTTPClient {
         headers["Upgrade"] = name
         let request = try Self.encoded(method, target, headers, nil)
         var parser = HTTPResponseParser(limits: limits, isAnswerToHead: false)
-        let (socket, response) = try exchange(request, &parser, timeout)
+        let (socket, response) = try exchange(request, [], &parser, timeout)
         guard response.status == 101 else { throw .upgradeRefused(response) }
         socket.setBlocking(true)
         return HTTPUpgrade(socket: socket, leftover: parser.takeRest(), headers: response.headers)
@@ -95,12 +97,13 @@ package final class HTTPClient {
 
     private func exchange(
         _ request: [UInt8],
+        _ files: [FileDescriptor],
         _ parser: inout HTTPResponseParser,
         _ timeout: Duration
     ) throws(HTTPClientError) -> (UnixSocket, HTTPResponse) {
         let deadline = SuspendingClock.now + timeout
         let socket = try takeConnection(timeout)
-        var rest = request[...]
+        var (rest, files) = (request[...], files)
         var hasEnded = false
         while true {
             do {
@@ -115,7 +118,7 @@ package final class HTTPClient {
                 let count = receive(from: socket)
                 hasEnded = count == 0
                 parser.append(buffer[..<(count ?? 0)])
-            } else if !send(&rest, to: socket) {
+            } else if !send(&rest, &files, to: socket) {
                 rest = []
             }
         }
@@ -130,10 +133,11 @@ package final class HTTPClient {
         }
     }
 
-    /// Sends some of `rest`; false where the server takes nothing more.
-    private func send(_ rest: inout ArraySlice<UInt8>, to socket: UnixSocket) -> Bool {
+    /// Sends some of `rest`, with `files` before it; false where the server takes nothing more.
+    private func send(_ rest: inout ArraySlice<UInt8>, _ files: inout [FileDescriptor], to socket: UnixSocket) -> Bool {
         do {
-            rest.removeFirst(try socket.send(rest))
+            rest.removeFirst(try socket.send(rest, with: files))
+            files = []
             return true
         } catch {
             return error == .wouldBlock

@@ -46,6 +46,8 @@ final class HTTPConnection {
     private var parser: HTTPRequestParser
     private var current = Current()
     private var output: ArraySlice<UInt8> = []
+    /// The files that came with the request that is being read.
+    private var files: PassedFiles?
     /// Indicates whether the client has said that it sends nothing more.
     private var hasInputEnded = false
     /// The time by which the phase must be over.
@@ -176,7 +178,13 @@ final class HTTPConnection {
 
     private func receive(into buffer: inout [UInt8]) {
         do {
-            let count = try socket.receive(into: &buffer)
+            let (count, files) = try socket.receiveWithFiles(into: &buffer)
+            if let files {
+                guard self.files == nil else {
+                    return refuse(HTTPFault(400, "files come with the first byte of a request"))
+                }
+                self.files = files
+            }
             hasInputEnded = count == 0
             if case .lingering = phase {
                 if hasInputEnded { close() }
@@ -232,6 +240,8 @@ final class HTTPConnection {
     }
 
     private func handle(_ request: HTTPRequest) {
+        var request = request
+        (request.files, files) = (files, nil)
         current = Current(keepsAlive: request.keepsAlive, isHead: request.method == "HEAD")
         let client = ClientPresence()
         (phase, deadline, requestDeadline) = (.handling(client), nil, nil)

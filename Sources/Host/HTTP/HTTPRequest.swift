@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Host
+
 /// A complete request.
-package struct HTTPRequest: Hashable, Sendable {
+package struct HTTPRequest: Sendable {
     /// The method, such as GET, as it was written.
     package let method: String
     /// The segments of the path, percent-decoded: none of them has a slash; `/` has one, which is empty.
@@ -14,6 +16,8 @@ package struct HTTPRequest: Hashable, Sendable {
     package let headers: HTTPHeaders
     /// The body; empty where there is none.
     package let body: [UInt8]
+    /// Open files that the client sent with the request; `nil` for none.
+    package var files: PassedFiles?
 
     /// Makes a request, as the parser does.
     package init(

@@ -26,6 +26,13 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         FileDescriptor(rawValue: rawValue)
     }
 
+    /// Gives the descriptor away, to an owner that closes it.
+    package consuming func release() -> CInt {
+        let rawValue = rawValue
+        discard self
+        return rawValue
+    }
+
     /// Makes a pipe whose ends are closed on exec; both are to be adopted.
     package static func makePipe() throws(Errno) -> (reading: CInt, writing: CInt) {
         var ends: [CInt] = [-1, -1]

@@ -30,6 +30,13 @@ package final class Sandbox: Sendable {
         ///
         /// For the first process of a PID namespace.
         package var jail: [FilePath]?
+        /// The folders beneath which requests and the machine's own threads open files once the process has entered; `["/"]`
+        /// for all files, none for a machine without requests.
+        ///
+        /// Other files come to it open.
+        package var openedFolders: [FilePath] = []
+        /// The folders in which folders are renamed and removed as well: the process's own, at its end.
+        package var clearedFolders: [FilePath] = []
         /// Inherited descriptors that stay open.
         package var keptDescriptors: [CInt] = []
         /// Called with the reason before a thread that cannot be restricted ends the process, beside the line on standard error.
@@ -42,20 +49,18 @@ package final class Sandbox: Sendable {
     }
 
     private let settings: Settings
-    /// Indicates whether files are opened by their path after the start, for requests and logs.
-    private let opensFiles: Bool
     private let hasEntered = Atomic<Bool>(false)
 
     /// Makes a sandbox that is still to be entered.
-    ///
-    /// `opensFiles` lets requests and the machine's own threads open files by their path after the start.
-    package init(_ settings: Settings, opensFiles: Bool) {
-        (self.settings, self.opensFiles) = (settings, opensFiles)
+    package init(_ settings: Settings) {
+        self.settings = settings
     }
 
     /// Indicates whether system calls can be filtered: not by a program under a sanitizer, which makes some of its own, nor where the
     /// kernel has no filters.
     package static var hasFilters: Bool { chost_has_filters() != 0 }
+
+    package var openedFolders: [FilePath] { settings.openedFolders }
 
     private var filtersCalls: Bool { settings.filtersCalls && Self.hasFilters }
 
@@ -165,8 +170,11 @@ package final class Sandbox: Sendable {
         if settings.user == nil || hasEntered.load(ordering: .sequentiallyConsistent) {
             try SandboxError.check("drop capabilities", chost_drop_capabilities())
         }
-        let opensFiles = opensFiles && kind == .control
-        try SandboxError.check("restrict files", chost_landlock_restrict(opensFiles ? 1 : 0))
+        let folders = kind == .control ? (settings.openedFolders, settings.clearedFolders) : ([], [])
+        let result = unsafe withHostCStrings(folders.0.map(\.hostText)) { opened in
+            unsafe withHostCStrings(folders.1.map(\.hostText)) { unsafe chost_landlock_restrict(opened, $0) }
+        }
+        try SandboxError.check("restrict files", result)
     }
 }
 

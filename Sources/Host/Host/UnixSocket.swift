@@ -222,7 +222,12 @@ package final class UnixSocket: Sendable {
         return OwnedDescriptor(adopting: raw)
     }
 
-    /// Removes the file at `path` if it is the socket of a server that has gone.
+    /// Removes the socket of a server that has gone, if that is what is at `path`.
+    package static func removeStaleFile(at path: FilePath) {
+        guard let address = try? UnixAddress(path) else { return }
+        try? removeStaleFile(path, address)
+    }
+
     private static func removeStaleFile(
         _ path: FilePath,
         _ address: borrowing UnixAddress

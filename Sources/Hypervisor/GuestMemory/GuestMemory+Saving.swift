@@ -163,19 +163,13 @@ extension GuestMemoryRegion {
     }
 }
 
-/// The kernel's knowledge of this process's pages (Documentation/admin-guide/mm/pagemap.rst).
-private final class PageMap {
-    private let file = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
-
-    deinit {
-        if file >= 0 { close(file) }
-    }
-
+/// The kernel's knowledge of this process's pages.
+private struct PageMap {
     /// Returns whether each page is in memory or swapped out; where the kernel does not tell, all are.
     func touched(from address: UnsafeRawPointer, pageCount: Int) -> [Bool] {
         var entries = [UInt64](repeating: .max, count: pageCount)
         let page = UInt(sysconf(CInt(_SC_PAGESIZE)))
-        if file >= 0, page == UInt(MemoryChecksum.pageByteCount) {
+        if let file = ProcessFiles.pageMap?.rawValue, page == UInt(MemoryChecksum.pageByteCount) {
             let offset = off_t(clamping: UInt(bitPattern: address) / page * 8)
             let byteCount = pageCount * 8
             let count = unsafe entries.withUnsafeMutableBytes { unsafe pread(file, $0.baseAddress, byteCount, offset) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
+import Host
 
 /// A range of this process's addresses, and what of it is in the host's memory (proc(5), /proc/PID/smaps).
 struct MemoryMapping {
@@ -9,25 +9,31 @@ struct MemoryMapping {
 
     /// All of this process, in the order of addresses; `nil` where the host does not tell.
     static func all() -> [MemoryMapping]? {
-        guard let file = unsafe fopen("/proc/self/smaps", "re") else { return nil }
-        defer { unsafe fclose(file) }
+        guard let file = ProcessFiles.mappings else { return nil }
         var mappings: [MemoryMapping] = []
-        var buffer = [CChar](repeating: 0, count: 4096)
-        while unsafe fgets(&buffer, CInt(buffer.count), file) != nil {
-            // Two of some twenty lines for each mapping: its first one, which begins with a digit from 0 to f, and Rss.
-            guard
-                buffer[0] < CChar(UInt8(ascii: ":")) || buffer[0] >= CChar(UInt8(ascii: "a"))
-                    || buffer[1] == CChar(UInt8(ascii: "s"))
-            else { continue }
-            let bytes = buffer.prefix { $0 != 0 && $0 != CChar(UInt8(ascii: "\n")) }.map(UInt8.init(bitPattern:))
-            let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 5)
-            if let mapping = MemoryMapping(firstLine: fields) {
-                mappings.append(mapping)
-            } else if fields.count > 1, let kibibytes = UInt64(fields[1]), !mappings.isEmpty {
-                if fields[0] == "Rss:" { mappings[mappings.count - 1].residentByteCount = kibibytes << 10 }
+        var (offset, rest): (UInt64, ArraySlice<UInt8>) = (0, [])
+        while let some = try? file.bytes(count: 16 << 10, at: offset), !some.isEmpty {
+            offset += UInt64(some.count)
+            rest += some
+            while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                add(rest[..<end], to: &mappings)
+                rest = rest[(end + 1)...]
             }
         }
         return mappings
+    }
+
+    private static func add(_ line: ArraySlice<UInt8>, to mappings: inout [MemoryMapping]) {
+        // Two of some twenty lines for each mapping: its first one, which begins with a digit from 0 to f, and Rss.
+        guard let first = line.first,
+            first < UInt8(ascii: ":") || first >= UInt8(ascii: "a") || line.starts(with: "Rss:".utf8)
+        else { return }
+        let fields = String(decoding: line, as: UTF8.self).split(separator: " ", maxSplits: 5)
+        if let mapping = MemoryMapping(firstLine: fields) {
+            mappings.append(mapping)
+        } else if fields.count > 1, let kibibytes = UInt64(fields[1]), !mappings.isEmpty {
+            mappings[mappings.count - 1].residentByteCount = kibibytes << 10
+        }
     }
 
     /// - Parameter fields: Of `7f0000001000-7f0000021000 r-xp 00000000 08:01 1234   /bin/a`; of any other line, `nil`.

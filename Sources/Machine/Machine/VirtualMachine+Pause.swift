@@ -57,7 +57,8 @@ extension VirtualMachine {
         // The threads of a machine that was paused before it ran may still be on their way to the pause.
         parts.pause()
         let rest = Result { () throws(MachineError) in try body() }
-        if isRunning { parts.resume() }
+        // It may have paused the machine for good.
+        if isRunning, phase != .paused { parts.resume() }
         try rest.get()()
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Host
 import KVM
 
 /// The host that a snapshot was saved on, as far as it decides where the snapshot can go on.
@@ -31,20 +32,20 @@ package struct HostDescription: Codable, Hashable, Sendable {
     /// Describes this host.
     package static func current() -> Self {
         Self(
-            kernel: firstLine(of: "/proc/sys/kernel/osrelease"),
-            bootID: firstLine(of: "/proc/sys/kernel/random/boot_id"),
+            kernel: kernelRelease,
+            bootID: ProcessFiles.bootID,
             vendor: vendorText,
             processor: processorText,
             isInterpreting: !HostProcessor.hasHardwareVirtualization
         )
     }
 
-    private static func firstLine(of path: String) -> String {
-        guard let file = unsafe fopen(path, "re") else { return "" }
-        defer { unsafe fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        guard unsafe fgets(&line, CInt(line.count), file) != nil else { return "" }
-        return String(decoding: line.prefix { $0 != 0 && $0 != 0x0a }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    private static var kernelRelease: String {
+        var names = utsname()
+        guard unsafe uname(&names) == 0 else { return "" }
+        return unsafe withUnsafeBytes(of: &names.release) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
     }
 
     private static var vendorText: String {

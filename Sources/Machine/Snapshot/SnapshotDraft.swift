@@ -16,7 +16,9 @@ package final class SnapshotDraft {
     /// The snapshot's folder; `nil` for two files.
     private let path: FilePath?
     private let isReplacing: Bool
-    private let partial: PartialFolder
+    /// `nil` where another process has made the files.
+    private let partial: PartialFolder?
+    private let opened: SnapshotFiles?
     /// The files that were made.
     private var files: [String] = []
     /// The folder of the memory, where that has a place of its own.
@@ -39,7 +41,13 @@ package final class SnapshotDraft {
         (self.path, self.isReplacing) = (path, isReplacing)
         place = SnapshotPlace(folder: path)
         partial = try PartialFolder(beside: path)
-        partialMemory = nil
+        (partialMemory, opened) = (nil, nil)
+    }
+
+    /// Fills the files of a snapshot that another process has made, and publishes: `path` is its folder, for messages.
+    package init(filling files: SnapshotFiles, of path: FilePath) {
+        (place, opened, isReplacing) = (SnapshotPlace(folder: path), files, false)
+        (self.path, partial, partialMemory) = (nil, nil, nil)
     }
 
     /// Makes the files of a snapshot that takes the place of whatever files are there.
@@ -53,10 +61,13 @@ package final class SnapshotDraft {
         guard place.state != place.memory else {
             throw .notASnapshot(place.state, reason: "state and memory are two files")
         }
-        (self.place, path, isReplacing) = (place, nil, true)
+        (self.place, path, isReplacing, opened) = (place, nil, true, nil)
         partial = try PartialFolder(beside: place.state)
         partialMemory = try PartialFolder(beside: place.memory)
     }
+
+    /// The folder that a snapshot which is a folder has until it is published: what removes it ends the save.
+    package var partialPath: FilePath? { partial?.path }
 
     private static func exists(_ path: FilePath) -> Bool {
         var status = stat()
@@ -69,14 +80,15 @@ package final class SnapshotDraft {
     /// - Returns: The file, open for reading and writing.
     /// - Throws: `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {
-        let partial = folder(of: name)
-        if name.hasPrefix(SnapshotFile.disks + "/"), path == nil { try checkDisks() }
+        if name.hasPrefix(SnapshotFile.disks + "/"), path == nil, opened == nil { try checkDisks() }
         do throws(Errno) {
-            let file = try partial.makeFile(name)
+            if let opened { return try opened.file(name) }
+            guard let folder = folder(of: name) else { throw .noSuchFileOrDirectory }
+            let file = try folder.makeFile(name)
             files.append(name)
             return file
         } catch {
-            throw .file(operation: "make", partial.path.appending(name), error)
+            throw .file(operation: "make", path(of: name), error)
         }
     }
 
@@ -86,7 +98,7 @@ package final class SnapshotDraft {
         do {
             try file.borrowed.writeAll(bytes)
         } catch {
-            throw .file(operation: "write", partial.path.appending(name), error as? Errno ?? .ioError)
+            throw .file(operation: "write", path(of: name), error as? Errno ?? .ioError)
         }
     }
 
@@ -121,7 +133,7 @@ package final class SnapshotDraft {
 
     /// Waits until a file is on the disk.
     private func synchronizeFile(_ name: String) throws(SnapshotError) {
-        let path = folder(of: name).path.appending(name)
+        let path = path(of: name)
         do throws(Errno) {
             let file = try OwnedDescriptor(opening: path, O_RDONLY | O_NOFOLLOW)
             guard fdatasync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
@@ -130,17 +142,22 @@ package final class SnapshotDraft {
         }
     }
 
-    private func folder(of name: String) -> PartialFolder {
+    private func folder(of name: String) -> PartialFolder? {
         name == SnapshotFile.memory ? partialMemory ?? partial : partial
+    }
+
+    private func path(of name: String) -> FilePath {
+        (folder(of: name)?.path ?? place.state.parent).appending(name)
     }
 
     /// Waits until all is on the disk, and gives the snapshot its name.
     ///
     /// - Throws: `exists`, where somebody else was faster, or `file`.
     package func publish() throws(SnapshotError) {
+        guard let partial else { return }
         for name in files { try synchronizeFile(name) }
         try synchronize(partial.path)
-        guard let path else { return try publishFiles() }
+        guard let path else { return try publishFiles(partial) }
         var result = unsafe Self.call(chost_rename_new, partial.path, path)
         // A file system that knows no such flag, and no links of folders: a folder replaces none that has something in it.
         if result == -EPERM, !Self.exists(path) {
@@ -158,7 +175,7 @@ package final class SnapshotDraft {
     }
 
     /// Gives the files their names: the state last, whose id tells whether the memory is its own.
-    private func publishFiles() throws(SnapshotError) {
+    private func publishFiles(_ partial: PartialFolder) throws(SnapshotError) {
         if let partialMemory {
             try synchronize(partialMemory.path)
             try name(partialMemory.path.appending(SnapshotFile.memory), place.memory)

@@ -14,6 +14,8 @@ package final class SnapshotFolder: Sendable {
     /// The folders of the state and the memory; held, so that one that is renamed meanwhile stays the same.
     private let stateFolder: OwnedDescriptor
     private let memoryFolder: OwnedDescriptor
+    /// State and memory, where another process has opened them, and the rest is not wanted.
+    private let opened: SnapshotFiles?
 
     /// Opens a snapshot that is a folder.
     ///
@@ -26,9 +28,26 @@ package final class SnapshotFolder: Sendable {
     ///
     /// - Throws: `notASnapshot` where they are in something else than folders, `file` where these cannot be opened.
     package init(_ place: SnapshotPlace) throws(SnapshotError) {
-        self.place = place
+        (self.place, opened) = (place, nil)
         stateFolder = try Self.openFolder(place.state.parent)
         memoryFolder = try Self.openFolder(place.memory.parent)
+    }
+
+    /// Opens a snapshot, or takes its state and its memory from another process, which has opened them.
+    ///
+    /// - Throws: As `init(_:)`; `file` where they are not among `files`.
+    package convenience init(_ place: SnapshotPlace, opened files: SnapshotFiles?) throws(SnapshotError) {
+        if let files { try self.init(place, files) } else { try self.init(place) }
+    }
+
+    private init(_ place: SnapshotPlace, _ files: SnapshotFiles) throws(SnapshotError) {
+        (self.place, opened) = (place, files)
+        do throws(Errno) {
+            stateFolder = try files.file(SnapshotFiles.baseState)
+            memoryFolder = try files.file(SnapshotFiles.baseMemory)
+        } catch {
+            throw .file(operation: "open", place.state.parent, error)
+        }
     }
 
     private static func openFolder(_ path: FilePath) throws(SnapshotError) -> OwnedDescriptor {
@@ -141,7 +160,7 @@ package final class SnapshotFolder: Sendable {
     }
 
     /// Opens the file of the state.
-    func stateFile() throws(SnapshotError) -> OpenFile { try open(place.state, in: stateFolder) }
+    package func stateFile() throws(SnapshotError) -> OpenFile { try open(place.state, in: stateFolder) }
 
     /// Opens the file of the memory, whatever its size.
     package func memoryFile() throws(SnapshotError) -> OpenFile { try open(place.memory, in: memoryFolder) }
@@ -177,7 +196,12 @@ package final class SnapshotFolder: Sendable {
         // Without waiting for a writer of a named pipe.
         let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
         let file: OwnedDescriptor
-        do throws(Errno) { file = try OwnedDescriptor(opening: path.lastName, in: folder.borrowed, flags) } catch {
+        do throws(Errno) {
+            file =
+                opened == nil
+                ? try OwnedDescriptor(opening: path.lastName, in: folder.borrowed, flags)
+                : try OwnedDescriptor(duplicating: folder.borrowed)
+        } catch {
             switch error {
             case .noSuchFileOrDirectory where path == place.state:
                 throw .notASnapshot(path.parent, reason: "there is no file '\(path.lastName)' in it")

@@ -126,10 +126,22 @@ final class APIFixture {
 
     /// Waits until the guest has sent this many bytes.
     func waitForOutput(_ byteCount: Int64) throws {
-        try Deadline.wait(for: "output of the guest") {
-            guard case .integer(let count) = try get("/martlet/machine")["console_position"] else { return false }
-            return count >= byteCount
+        try Deadline.wait(for: "output of the guest") { try outputByteCount >= byteCount }
+    }
+
+    /// The number of bytes that the guest has sent.
+    private var outputByteCount: Int64 {
+        get throws {
+            guard case .integer(let count) = try get("/martlet/machine")["console_position"] else { return 0 }
+            return count
         }
+    }
+
+    /// Resumes the paused guest, and waits until it has done something.
+    func resumeForOutput() throws {
+        let before = try outputByteCount
+        try patch("/vm", ["state": "Resumed"]).succeed()
+        try waitForOutput(before + 1000)
     }
 }
 

@@ -28,6 +28,42 @@ import Testing
         #expect(try client.request("GET", "/large", timeout: Deadline.standard).body.count == 4 << 20)
     }
 
+    @Test func `files come open with a request, and are closed with it`() throws {
+        let fixture = try ServerFixture()
+        let client = HTTPClient(connectingTo: fixture.path)
+        try fixture.folder.write(Array("one".utf8), to: "one")
+        try fixture.folder.write(Array("other".utf8), to: "other")
+        let files = try ["one", "other"].map {
+            try OwnedDescriptor(opening: FilePath("\(fixture.folder.path)/\($0)"), O_RDONLY).release()
+        }
+        let passed = PassedFiles(adopting: files)
+        for _ in 0..<3 {
+            let response = try client.request("GET", "/file", files: passed.descriptors)
+            #expect(String(decoding: response.body, as: UTF8.self) == "other")
+            #expect(try client.request("GET", "/file").body.isEmpty)
+        }
+        // This process is both ends, and keeps its own two.
+        try Descriptors.wait(forCount: 1, of: "\(fixture.folder.path)/one")
+        #expect(try client.request("GET", "/hello", files: passed.descriptors).status == 200)
+        try Descriptors.wait(forCount: 1, of: "\(fixture.folder.path)/other")
+    }
+
+    @Test func `files of a request come together, and an unfinished one keeps no more of them`() throws {
+        let fixture = try ServerFixture()
+        try fixture.folder.write([], to: "file")
+        let path = "\(fixture.folder.path)/file"
+        let file = PassedFiles(adopting: [try OwnedDescriptor(opening: FilePath(path), O_RDONLY).release()])
+        let many = [FileDescriptor](repeating: file.descriptors[0], count: PassedFiles.limit)
+        let client = try UnixSocket.connect(to: fixture.path)
+        _ = try client.send(Array("GET".utf8)[...], with: many)
+        try Descriptors.wait(forCount: 1 + many.count, of: path)
+        _ = try client.send(Array(" /".utf8)[...], with: many)
+        var answer = [UInt8](repeating: 0, count: 1000)
+        let count = try client.receive(into: &answer)
+        #expect(String(decoding: answer.prefix(count), as: UTF8.self).hasPrefix("HTTP/1.1 400"))
+        withExtendedLifetime(client) {}
+    }
+
     @Test func `a connection that the server has closed is replaced`() throws {
         let folder = try TemporaryFolder()
         let path = FilePath("\(folder.path)/s")

@@ -9,7 +9,7 @@ import TestSupport
 
 /// A server in a folder of its own, for one test.
 ///
-/// `GET /hello` is answered at once, `/echo` with the body; `/later` waits in `pending` for the test to answer; `/forget`
+/// `GET /hello` is answered at once, `/echo` with the body, `/file` with the last file that came with the request; `/later` waits in `pending` for the test to answer; `/forget`
 /// is never answered; `/large` has 4 MiB; `/switch` continues with bytes that come back in capitals.
 final class ServerFixture {
     typealias Handler = @Sendable (HTTPRequest, HTTPResponder) -> Void
@@ -38,6 +38,9 @@ final class ServerFixture {
             switch request.path {
             case "/hello": responder.send(HTTPResponse(200, body: Array("hello".utf8)))
             case "/echo": responder.send(HTTPResponse(200, headers: ["Content-Type": "text/plain"], body: request.body))
+            case "/file":
+                let file = request.files?.descriptors.last
+                responder.send(HTTPResponse(200, body: (try? file?.bytes(count: 100, at: 0)) ?? []))
             case "/none": responder.send(HTTPResponse(204))
             case "/later": pending.add(responder)
             case "/forget": break

@@ -43,9 +43,14 @@ struct HostileCodeTests {
         }
     }
 
-    private static func attempt(_ kind: CInt, opensFiles: Bool = false, _ number: Int, _ arguments: [Int]) -> Answer {
+    private static func attempt(
+        _ kind: CInt,
+        beneath folder: String? = nil,
+        _ number: Int,
+        _ arguments: [Int]
+    ) -> Answer {
         let padded = arguments + [Int](repeating: 0, count: 6 - arguments.count)
-        return Answer(unsafe chostile_attempt(kind, opensFiles ? 1 : 0, number, padded))
+        return Answer(unsafe chostile_attempt(kind, folder, number, padded))
     }
 
     /// A call that no kind of thread may make: its number, and arguments that matter.
@@ -104,12 +109,12 @@ struct HostileCodeTests {
         }
     }
 
-    @Test func `files are opened by the machine's own threads, where it has an API`() {
+    @Test func `files are opened by the machine's own threads, and beneath the folders that they were left`() {
         let (openat, here) = (257, -100)
         let answers = Self.kinds.map { kind in
-            [false, true].map { opensFiles in
+            [nil, "/etc"].map { folder in
                 unsafe "/etc/passwd".withCString { path in
-                    Self.attempt(kind.bit, opensFiles: opensFiles, openat, [here, Int(bitPattern: path), 0])
+                    Self.attempt(kind.bit, beneath: folder, openat, [here, Int(bitPattern: path), 0])
                 }
             }
         }
@@ -117,7 +122,7 @@ struct HostileCodeTests {
             #expect(answers == [.refused, .refused])
             // open, creat, openat2, and what changes a file by its path.
             for number in [2, 85, 437, 76, 82, 86, 87, 88, 90, 92, 280] {
-                #expect(Self.attempt(kind.bit, opensFiles: true, number, []) == .refused, "\(kind.name), \(number)")
+                #expect(Self.attempt(kind.bit, beneath: "/", number, []) == .refused, "\(kind.name), \(number)")
             }
         }
         for answers in answers[3...] {
@@ -129,11 +134,46 @@ struct HostileCodeTests {
         }
     }
 
+    @Test(.enabled(if: ProcessRights.landlockVersion != nil, "needs Landlock"))
+    func `a machine's own threads find no way out of the folders that they were left`() throws {
+        let (inside, outside) = (try TemporaryFolder(), try TemporaryFolder())
+        for folder in [inside, outside] { try folder.write([], to: "file") }
+        try #require(unsafe symlink("\(outside.path)/file", "\(inside.path)/link") == 0)
+        let (openat, linkat, renameat, unlinkat, here) = (257, 265, 264, 263, -100)
+        func attempt(_ number: Int, _ one: String, _ second: String? = nil, flags: CInt = 0) -> Answer {
+            unsafe one.withCString { one in
+                unsafe (second ?? "").withCString { other in
+                    var arguments = [here, Int(bitPattern: one), Int(flags), 0o600]
+                    if second != nil { arguments[2...] = [here, Int(bitPattern: other)] }
+                    return Self.attempt(CInt(CHOST_CONTROL), beneath: inside.path, number, arguments)
+                }
+            }
+        }
+        for (path, flags) in [("file", O_RDWR), ("new", O_CREAT | O_RDWR), ("file", O_TRUNC | O_WRONLY)] {
+            guard case .result = attempt(openat, "\(inside.path)/\(path)", flags: flags) else {
+                Issue.record("\(path) of its own")
+                continue
+            }
+        }
+        let links = ["\(inside.path)/link", "\(inside.path)/../../etc/passwd"]
+        for path in ["\(outside.path)/file", "/proc/self/mem", "/dev/kvm"] + links {
+            #expect(attempt(openat, path, flags: O_RDONLY) == .error(EACCES), "\(path)")
+        }
+        #expect(attempt(openat, "\(outside.path)/new", flags: O_CREAT | O_RDWR) == .error(EACCES))
+        #expect(attempt(unlinkat, "\(outside.path)/file") == .error(EACCES))
+        for number in [linkat, renameat] {
+            for (from, to) in [(inside, outside), (outside, inside)] {
+                let answer = attempt(number, "\(from.path)/file", "\(to.path)/other")
+                #expect(answer == .error(EACCES) || answer == .error(EXDEV), "\(answer)")
+            }
+        }
+    }
+
     @Test(.enabled(if: getuid() != 0, "all files are root's"))
     func `no thread opens its process's memory as a file, by which it could change code`() {
         let openat = 257
         let answer = unsafe "/proc/self/mem".withCString { path in
-            Self.attempt(CInt(CHOST_CONTROL), opensFiles: true, openat, [-100, Int(bitPattern: path), Int(O_RDWR)])
+            Self.attempt(CInt(CHOST_CONTROL), beneath: "/", openat, [-100, Int(bitPattern: path), Int(O_RDWR)])
         }
         #expect(answer == .error(EACCES))
     }

@@ -23,9 +23,11 @@ struct SandboxTests {
     }
 
     /// Enters with a thread of this name.
-    private static func enter(_ name: String, _ settings: Sandbox.Settings = .init(), opensFiles: Bool = false) throws {
+    private static func enter(_ name: String, _ mode: Sandbox.Mode = .on, opening folders: [FilePath] = []) throws {
         try awaitFirstThread()
-        let sandbox = Sandbox(settings, opensFiles: opensFiles)
+        var settings = Sandbox.Settings()
+        (settings.mode, settings.openedFolders) = (mode, folders)
+        let sandbox = Sandbox(settings)
         try sandbox.enter(log: nil)
         sandbox.restrictThread(name)
     }
@@ -39,7 +41,7 @@ struct SandboxTests {
 
     @Test func `a vCPU, a device and the API's server open no file`() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            try Self.enter("http", opensFiles: true)
+            try Self.enter("http", opening: ["/"])
             _ = unsafe open("/etc/passwd", O_RDONLY)
         }
         await #expect(processExitsWith: .signal(SIGSYS)) {
@@ -60,14 +62,14 @@ struct SandboxTests {
             _exit(0)
         }
         await #expect(processExitsWith: .success) {
-            try Self.enter("requests", opensFiles: true)
+            try Self.enter("requests", opening: ["/"])
             _exit(unsafe open("/etc/passwd", O_RDONLY) < 0 ? 1 : 0)
         }
     }
 
     @Test func `the process has no rights to gain, and shows them`() async {
         await #expect(processExitsWith: .success) {
-            try Self.enter("main", opensFiles: true)
+            try Self.enter("main", opening: ["/"])
             guard let rights = ProcessRights(of: chostile_thread_id()) else { _exit(2) }
             let isRestricted = rights.filterCount > 0 && rights.gainsNoPrivileges
             _exit(isRestricted && rights.capabilities == "0000000000000000" ? 0 : 1)
@@ -76,15 +78,11 @@ struct SandboxTests {
 
     @Test func `a log of calls lets them through, and a sandbox that is off changes nothing`() async {
         await #expect(processExitsWith: .success) {
-            var settings = Sandbox.Settings()
-            settings.mode = .log
-            try Self.enter("main", settings, opensFiles: true)
+            try Self.enter("main", .log, opening: ["/"])
             _exit(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0) < 0 ? 1 : 0)
         }
         await #expect(processExitsWith: .success) {
-            var settings = Sandbox.Settings()
-            settings.mode = .off
-            try Self.enter("vcpu 0", settings)
+            try Self.enter("vcpu 0", .off)
             _exit(unsafe open("/etc/passwd", O_RDONLY) < 0 ? 1 : 0)
         }
     }

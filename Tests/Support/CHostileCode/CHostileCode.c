@@ -20,17 +20,18 @@ static void silence(void) {
     if (null < 0 || dup2(null, STDERR_FILENO) < 0) _exit(NO_SANDBOX);
 }
 
-static void restrict_calls(int kind, int opens_files) {
+static void restrict_calls(int kind, const char *folder) {
+    char *const none[] = {NULL}, *const opened[] = {(char *)folder, NULL};
     if (chost_limit_resources() < 0 || chost_forbid_new_privileges() < 0 || chost_drop_capabilities() < 0 ||
         chost_hide_memory() < 0 || chost_filter_prepare(CHOST_FILTER_ENFORCE, -1, -1) < 0 ||
-        chost_filter_install(CHOST_ALL, 1) < 0 || chost_landlock_restrict(opens_files) < 0 ||
+        chost_filter_install(CHOST_ALL, 1) < 0 || chost_landlock_restrict(opened, none) < 0 ||
         chost_filter_install(kind, 0) < 0)
         _exit(NO_SANDBOX);
 }
 
-static void enter(int kind, int opens_files) {
+static void enter(int kind, const char *folder) {
     silence();
-    restrict_calls(kind, opens_files);
+    restrict_calls(kind, folder);
 }
 
 static int status_of(pid_t child) {
@@ -58,11 +59,11 @@ static void end(long result) {
     _exit(result < ERRNO_OFFSET ? (int)result : ERRNO_OFFSET - 1);
 }
 
-int chostile_attempt(int kind, int opens_files, long number, const long *arguments) {
+int chostile_attempt(int kind, const char *folder, long number, const long *arguments) {
     const long *a = arguments;
     pid_t child = fork();
     if (child == 0) {
-        enter(kind, opens_files);
+        enter(kind, folder);
         end(syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
     }
     return status_of(child);
@@ -81,7 +82,7 @@ int chostile_attempt_jailed(int kind, const char *folder, long number, const lon
         if (inner != 0) relay(inner);
         alarm(60);
         if (chost_jail_begin(namespaces, &maps) < 0 || chost_jail_enter((char *const[]){(char *)folder}, 1) < 0) _exit(NO_SANDBOX);
-        restrict_calls(kind, 1);
+        restrict_calls(kind, "/");
         end(syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
     }
     return status_of(child);
@@ -90,7 +91,7 @@ int chostile_attempt_jailed(int kind, const char *folder, long number, const lon
 int chostile_attempt_32(int kind) {
     pid_t child = fork();
     if (child == 0) {
-        enter(kind, 0);
+        enter(kind, NULL);
 #ifdef __x86_64__
         long result = 20;  // getpid
         __asm__ volatile("int $0x80" : "+a"(result) : : "memory");
@@ -103,7 +104,7 @@ int chostile_attempt_32(int kind) {
 int chostile_attempt_blocked(int kind, long number) {
     pid_t child = fork();
     if (child == 0) {
-        enter(kind, 0);
+        enter(kind, NULL);
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGSYS);

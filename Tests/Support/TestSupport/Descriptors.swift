@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Host
+import SystemPackage
+
 /// The sockets of this process's network namespace.
 package enum Descriptors {
     /// The number of open sockets that were bound beside `path`: the one that listens, and the server's end of each connection.
@@ -9,6 +12,13 @@ package enum Descriptors {
         return String(decoding: try FileContents.read("/proc/self/net/unix"), as: UTF8.self)
             .split(separator: "\n")
             .count { $0.contains(" \(folder)/") }
+    }
+
+    /// Waits until this process has a file open so many times.
+    package static func wait(forCount count: Int, of path: String) throws {
+        try Deadline.wait(for: "\(path) to be open \(count) times") {
+            (0..<1024).count { (try? FilePath("/proc/self/fd/\($0)").linkTarget()) == path } == count
+        }
     }
 
     /// Waits until there is none: a child of this process has copies until it runs its own program.

@@ -76,7 +76,7 @@ struct ContainerTemplateCommand: ParsableCommand {
         var settings = SessionSettings()
         settings.console = .none
         settings.sandbox.keptDescriptors = locks
-        settings.prepare = { $0.saveAsTemplate(at: path, thenStops: true) }
+        settings.saveTemplate(at: path, thenStops: true)
         _ = try MachineSession(settings).run(.boot(configuration))
         // Until here the machine has them by their numbers.
         extendLifetime(base)

@@ -194,13 +194,17 @@ struct RunImageCommand: ParsableCommand {
         settings.isVerbose = verbose
         settings.sandbox.mode = sandbox
         settings.program = program
+        if let folder {
+            settings.sandbox.openedFolders = [folder.path]
+            settings.sandbox.clearedFolders = [folder.path.parent]
+        }
         let template = boot ? nil : ContainerTemplate(for: configuration)
         let start: MachineStart
         if let (snapshot, options) = restoration(from: template, of: configuration) {
             start = .restore(snapshot, options)
         } else {
             start = .boot(configuration)
-            if let path = template?.place(for: configuration) { settings.prepare = { $0.saveAsTemplate(at: path) } }
+            if let path = template?.place(for: configuration) { settings.saveTemplate(at: path) }
         }
         return try withExtendedLifetime(folder) { ExitCode(Int32(try MachineSession(settings).run(start))) }
     }

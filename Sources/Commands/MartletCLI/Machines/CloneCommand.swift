@@ -49,11 +49,13 @@ struct CloneCommand: ParsableCommand {
         )
         // It may have the size of the guest's memory. The watch keeps it for as long as the process lives.
         defer { folder.remove() }
+        let partial = PartialSnapshot()
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { signal in
+            partial.remove()
             folder.remove()
             Terminal.endProcess(bySignal: signal)
         }
-        try client.save(["path": .string(folder.path.hostText)])
+        try client.save(to: partial.make(folder.path))
         let snapshot = try MachineSnapshot(folder.path)
         guard snapshot.machine.configuration.networkInterfaces.isEmpty else {
             throw RegistryError(

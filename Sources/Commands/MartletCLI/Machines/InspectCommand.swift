@@ -30,7 +30,7 @@ struct InspectCommand: ParsableCommand {
         if client.machine.isAlive, let machine = try? client.request("GET", "/martlet/machine", until: limit) {
             object["machine"] = machine
             if let rights = client.machine.processID.flatMap({ ProcessRights(of: $0) }) {
-                object["sandbox"] = rights.json
+                object["sandbox"] = rights.json(opening: machine["opened_folders"])
             }
             object["config"] = try client.request("GET", "/vm/config", until: limit)
         } else {
@@ -42,13 +42,13 @@ struct InspectCommand: ParsableCommand {
 }
 
 extension ProcessRights {
-    /// The rights for programs.
-    fileprivate var json: JSONValue {
+    /// The rights for programs, with the folders in which files are opened while the machine runs.
+    fileprivate func json(opening folders: JSONValue) -> JSONValue {
         [
             "system_calls": filterCount > 0 ? "filtered" : "not filtered", "filters": .integer(Int64(filterCount)),
             "no_new_privs": .bool(gainsNoPrivileges), "capabilities": .string(capabilities),
             "landlock_abi": ProcessRights.landlockVersion.map { .integer(Int64($0)) } ?? .null,
-            "user": .integer(Int64(userID)), "group": .integer(Int64(groupID)),
+            "opened_folders": folders, "user": .integer(Int64(userID)), "group": .integer(Int64(groupID)),
             "jailed": .bool(isJailed), "open_files": .string(descriptorLimit),
         ]
     }

@@ -110,6 +110,7 @@ struct PlainRestore {
         process.settings.consoleLog = folder.path(.consoleLog)
         process.settings.apiSocket = folder.path(.apiSocket)
         process.settings.listeningDescriptor = machine.listeningDescriptor
+        process.settings.sandbox.openedFolders = [folder.path]
         process.settings.sandbox.onFailure = { machine.reportFailure($0) }
         process.tenure = machine.tenure
         process.resultFile = try ResultFile(path: folder.path(.result))

@@ -51,7 +51,7 @@ extension RunCommand {
         get throws {
             var settings = Sandbox.Settings()
             (settings.mode, settings.user) = (sandbox, user)
-            settings.jail = try jailing.folders()
+            (settings.jail, settings.openedFolders) = (try jailing.folders(), try allowed)
             var start = NamedStart(naming, sandbox: settings, escape: escape)
             start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }
             return start

@@ -24,6 +24,7 @@ extension MachineService {
             "console_position": .count(console?.byteCount ?? 0),
             "notes": .encoding(notes), "outcome": state.result.map { .encoding($0) } ?? .null,
             "program": program?.json ?? .null,
+            "opened_folders": .array(openedFolders.map { .string($0.hostText) }),
         ]
     }
 

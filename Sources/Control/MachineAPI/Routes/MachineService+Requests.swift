@@ -231,9 +231,12 @@ extension MachineService {
         wanted.apply(to: &drives[index])
         let drive = drives[index]
         if let path = wanted.path {
+            let file = FilePath(hostText: path)
+            // The same file may have another size.
+            if file != machine.disks[index].path { try checkReach(file) }
             try drive.checkFile()
             do throws(MachineError) {
-                try machine.disks[index].replaceFile(by: FilePath(hostText: path))
+                try machine.disks[index].replaceFile(by: file)
             } catch {
                 throw APIError("\(error)")
             }

@@ -11,7 +11,7 @@ extension MachineService {
     func save(_ request: RoutedRequest) throws(APIError) -> HTTPResponse? {
         let body: SnapshotBody = try request.body(named: "snapshot")
         _ = try startedMachine()
-        return try save(body.options(), "", request)
+        return try save(body.options(request.request.files), "", request)
     }
 
     /// Saves the machine, which is paused, to two files, and answers when the snapshot is on the disk.
@@ -36,6 +36,11 @@ extension MachineService {
         // The connection to its program would be cut, and the program ends with it.
         if program != nil {
             throw APIError(prefix + "A machine of a container image cannot be saved: its program would end.")
+        }
+        if options.files == nil {
+            for path in [options.place.files, options.base].compactMap(\.self).flatMap({ [$0.state, $0.memory] }) {
+                try checkReach(path)
+            }
         }
         let received = request.received
         machine.save(options) { [self] result in

@@ -14,6 +14,8 @@ struct SnapshotBody: Codable {
     var isStopping: Bool?
     var disks: SaveOptions.Disks?
     var base: String?
+    var isPausing: Bool?
+    var files: [String]?
 
     enum CodingKeys: String, CodingKey {
         case path
@@ -21,12 +23,21 @@ struct SnapshotBody: Codable {
         case isStopping = "stop"
         case disks
         case base = "diff_of"
+        case isPausing = "pause"
+        case files
     }
 
-    func options() throws(APIError) -> SaveOptions {
+    func options(_ passed: PassedFiles?) throws(APIError) -> SaveOptions {
         let path = try absolutePath(path, "snapshot.path")
         var options = SaveOptions(.folder(path, isReplacing: isReplacing ?? false))
         options.isStopping = isStopping ?? false
+        options.isPausing = isPausing ?? false
+        if let files {
+            guard let passed, let opened = SnapshotFiles(passed, names: files) else {
+                throw APIError("snapshot.files: these are not the names of the files that came with the request.")
+            }
+            options.files = opened
+        }
         options.disks = disks ?? .writable
         if let base { options.base = SnapshotPlace(folder: try absolutePath(base, "snapshot.diff_of")) }
         return options

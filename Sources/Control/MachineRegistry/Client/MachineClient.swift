@@ -5,7 +5,7 @@ import HTTP
 package import Host
 package import JSON
 package import MachineAPI
-import SystemPackage
+package import SystemPackage
 
 /// Talks to a machine over its control socket.
 package final class MachineClient {
@@ -25,19 +25,20 @@ package final class MachineClient {
 
     /// Makes a request that must succeed.
     ///
-    /// The answer is null where the response has no body. Throws the machine's error, or the reason why it does not answer.
+    /// The machine gets `files` open. The answer is null where the response has no body. Throws the machine's error, or the reason why it does not answer.
     @discardableResult
     package func request(
         _ method: String,
         _ path: String,
         _ body: JSONValue? = nil,
+        files: [FileDescriptor] = [],
         until limit: TimeLimit = .after(patience)
     ) throws(RegistryError) -> JSONValue {
         while true {
             let response: HTTPResponse
             do throws(HTTPClientError) {
                 let bytes = body.map { Array($0.text.utf8) }
-                response = try client.request(method, path, body: bytes, timeout: limit.left)
+                response = try client.request(method, path, body: bytes, files: files, timeout: limit.left)
             } catch {
                 throw failure(error, until: limit)
             }
@@ -73,12 +74,6 @@ package final class MachineClient {
         until limit: TimeLimit = .after(patience)
     ) throws(RegistryError) -> JSONValue {
         try request("PUT", "/martlet/actions", ["action_type": .string(action)], until: limit)
-    }
-
-    /// Has the machine saved, which may take its time, by a process that answers.
-    package func save(_ body: JSONValue) throws(RegistryError) {
-        try checkPresence()
-        try request("PUT", "/martlet/snapshot", body, until: .after(.seconds(3600)))
     }
 
     /// Makes sure that the machine's process answers at all, before it is asked for what may take its time.

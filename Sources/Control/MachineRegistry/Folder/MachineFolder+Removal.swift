@@ -2,6 +2,7 @@
 
 import Glibc
 package import Host
+import JSON
 import Storage
 import SystemPackage
 
@@ -14,6 +15,7 @@ extension MachineFolder {
         guard isThere else { return }
         let machine = try open()
         guard !machine.isAlive else { throw RegistryError("machine '\(name)' runs: stop it first, or use --force") }
+        removeSocketElsewhere(of: machine)
         // A folder without a lock has none that another command could wait for: the last rename wins.
         if let lock = machine.lock { guard try lock.takeForRemoval(at: path(.lock), until: limit) else { return } }
         try Self.bury(path)
@@ -42,6 +44,13 @@ extension MachineFolder {
             (try? lock.takeForRemoval(at: path(.lock), until: .after(.zero))) == true
         else { return }
         for socket in [Item.apiSocket, .vsock] { path(socket).removeFile() }
+        removeSocketElsewhere(of: machine)
+    }
+
+    /// Removes the vsock's socket that the user wanted in another folder, where the monitor's sandbox kept it from that.
+    private func removeSocketElsewhere(of machine: OpenMachine) {
+        guard let socket = machine.value(of: .configuration)["vsock"]["uds_path"].string else { return }
+        UnixSocket.removeStaleFile(at: FilePath(hostText: socket))
     }
 
     /// Removes a folder and the files in it, whatever they are; folders in it only where they are empty.

@@ -63,6 +63,7 @@ package enum MonitorProcess {
         )
         if sandbox.mode != .on { launch.arguments += ["--sandbox", sandbox.mode.rawValue] }
         if let user = sandbox.user { launch.arguments += ["--user", user.text] }
+        for path in sandbox.openedFolders { launch.arguments += ["--allow", path.hostText] }
         if let folders = sandbox.jail {
             for path in folders + [folder.path] { launch.arguments += ["--jail", path.hostText] }
             launch.jail = usesHostNetwork ? .sharingNetwork : .full

@@ -54,8 +54,9 @@ int chost_jail_enter(char *_Nullable const *_Nonnull folders, int count);
 int chost_landlock_version(void);
 /// Restricts the calling thread and what it starts: no programs, no device nodes, no TCP, no signals to other processes.
 ///
-/// With `opens_files` 0 it opens and changes no file by its path any more either. Does nothing where the kernel has no Landlock.
-int chost_landlock_restrict(int opens_files);
+/// It opens, makes and changes files by their path beneath the folders `opened` alone, which may be "/" for all files, and renames and
+/// removes folders in those that are `cleared`; NULL ends both. Does nothing where the kernel has no Landlock.
+int chost_landlock_restrict(char *_Nullable const *_Nonnull opened, char *_Nullable const *_Nonnull cleared);
 
 // MARK: - System calls
 

@@ -14,12 +14,14 @@ int chost_accept(int listener);
 /// The process that connected, or that listened (SO_PEERCRED).
 int chost_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
 
-/// sendmsg(2): one byte, and descriptors with it (SCM_RIGHTS). Blocks where the socket does.
-int chost_send_files(int socket, const int *files, int count);
+/// The most descriptors that are sent with a message.
+enum { CHOST_FILE_LIMIT = 32 };
 
-/// recvmsg(2): at most one byte, and exactly `count` descriptors with it, closed on exec. 0 at the end of the connection; -EBADMSG, and
-/// nothing kept, where there is anything else.
-int chost_receive_files(int socket, int *files, int count);
+/// sendmsg(2): bytes, and descriptors with the first of them (SCM_RIGHTS). The number of bytes sent; blocks where the socket does.
+ssize_t chost_send_files(int socket, const void *_Nullable bytes, size_t size, const int *files, int count);
+
+/// recvmsg(2): bytes, and the descriptors that came with them, closed on exec: at most CHOST_FILE_LIMIT, the kernel closes others.
+ssize_t chost_receive_files(int socket, void *_Nullable bytes, size_t size, int *files, int *count);
 
 /// A folder, to reach what is in it whoever may read it (O_PATH), closed on exec.
 int chost_open_folder(const char *path);

@@ -28,9 +28,10 @@ extension MachineParts {
     ) throws(MachineError) -> () throws(MachineError) -> Void {
         do {
             let draft =
-                switch options.place {
-                case .folder(let path, let isReplacing): try SnapshotDraft(path, replacing: isReplacing)
-                case .files(let place): try SnapshotDraft(files: place)
+                switch (options.place, options.files) {
+                case (.folder(let path, _), let files?): SnapshotDraft(filling: files, of: path)
+                case (.folder(let path, let isReplacing), nil): try SnapshotDraft(path, replacing: isReplacing)
+                case (.files(let place), _): try SnapshotDraft(files: place)
                 }
             // The devices before KVM: what they complete raises interrupts.
             let state = devices.saveState()
@@ -117,7 +118,7 @@ extension MachineParts {
     /// Opens the memory that only the differences to are saved, where that is wanted.
     private func base(_ options: SaveOptions) throws(SnapshotError) -> (MemoryFile?, Base64?) {
         guard let place = options.base else { return (nil, nil) }
-        let base = try MachineSnapshot(place)
+        let base = try MachineSnapshot(SnapshotFolder(place, opened: options.files))
         guard base.machine.memory.byteCount == memory.byteCount else {
             throw .notASnapshot(base.folder.path, reason: "its memory is not of this machine's size")
         }
@@ -145,12 +146,7 @@ extension MachineParts {
         to draft: SnapshotDraft,
         while isWanted: () -> Bool
     ) throws -> SavedDisk {
-        let isCopied =
-            switch copies {
-            case .none: false
-            case .writable: !drive.isReadOnly
-            case .all: true
-            }
+        let isCopied = copies.include(drive)
         if isCopied {
             let name = "\(SnapshotFile.disks)/\(drive.id)"
             let file = try draft.makeFile(name)

@@ -21,9 +21,14 @@ package struct MachineSnapshot: Sendable {
 
     /// Opens a snapshot.
     package init(_ place: SnapshotPlace) throws(SnapshotError) {
-        folder = try SnapshotFolder(place)
+        try self.init(SnapshotFolder(place))
+    }
+
+    /// Reads the snapshot of a folder.
+    init(_ folder: SnapshotFolder) throws(SnapshotError) {
+        self.folder = folder
         machine = try folder.state(as: SavedMachine.self)
-        let state = place.state
+        let state = folder.place.state
         let (size, count) = (machine.configuration.size, machine.vcpus.count)
         func check(_ isRight: Bool, _ reason: String) throws(SnapshotError) {
             if !isRight { throw .damaged(state, reason: reason) }

@@ -68,6 +68,7 @@ extension VirtualMachine {
             defer { parts.snapshotPoint?.letGo() }
             if options.isUntypedRequired, parts.serialConsole?.isTypedAt == true { throw .typedAt }
             let publish = try parts.save(options) { state.withLock { $0.reason == nil } }
+            if options.isPausing { state.withLock { $0.isPaused = true } }
             guard options.isStopping else { return publish }
             // Not another step: only when all is on the disk.
             try publish()
@@ -115,17 +116,29 @@ package struct SaveOptions: Sendable {
         case all
         /// None: a restore names their files.
         case none
+
+        package func include(_ drive: Drive) -> Bool {
+            switch self {
+            case .none: false
+            case .writable: !drive.isReadOnly
+            case .all: true
+            }
+        }
     }
 
     package var place: Place
     /// The snapshot that only the differences to are saved.
     package var base: SnapshotPlace?
+    /// The files of a folder, and those of the base, where another process has opened them: it names and publishes them.
+    package var files: SnapshotFiles?
     package var disks = Disks.writable
     /// Indicates whether the machine's vsock connections end, and a restore maps its memory in one piece, with the holes:
     /// Firecracker's tools tell a guest's memory from the process's by the size of the mapping.
     package var followsFirecracker = false
     /// Indicates whether the machine ends when it is saved, without another step.
     package var isStopping = false
+    /// Indicates whether the machine is paused when it is saved, without another step.
+    package var isPausing = false
     /// Indicates whether only a machine that is paused is saved.
     package var isPauseRequired = false
     /// Indicates whether only a machine is saved whose guest was sent nothing by its console.

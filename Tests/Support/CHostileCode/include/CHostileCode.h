@@ -5,11 +5,11 @@
 
 /// Makes one system call on a thread that has the sandbox of `kind`, in a child of this process, and waits for its end.
 ///
-/// The child has no other thread, unlike the process of an exit test: what it is refused is this call.
+/// Beneath `folder` it may open files, where its kind may; nowhere, with NULL. The child has no other thread, unlike the process of an exit test: what it is refused is this call.
 ///
 /// - Returns: The call's result, or -errno; at most 127. Minus 1000 and the signal where a signal ended the child. -EDOM where the
 ///   sandbox could not be entered or no child be made.
-int chostile_attempt(int kind, int opens_files, long number, const long *_Nonnull arguments);
+int chostile_attempt(int kind, const char *_Nullable folder, long number, const long *_Nonnull arguments);
 
 /// The same in a jail that has `folder` alone, on a thread that may open files.
 int chostile_attempt_jailed(int kind, const char *_Nonnull folder, long number, const long *_Nonnull arguments);

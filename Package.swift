@@ -163,7 +163,8 @@ let package = Package(
         .swift(
             "Sources/Control/MachineSession",
             uses: [
-                "Console", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel", "Metadata",
+                "CHost", "Console", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
+                "Metadata",
                 logging, systemPackage,
             ]
         ),

@@ -136,6 +136,15 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Read the lists of system calls from a file, in the JSON of Firecracker's seccompiler: docs/security.md.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var seccompFilter: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Become this user before the guest runs: NAME, UID or UID:GID; needs root.",
             valueName: "user"
         )
@@ -162,6 +171,9 @@ struct RunCommand: ParsableCommand {
     var verbose = false
 
     mutating func validate() throws {
+        if seccompFilter != nil, sandbox != .on {
+            throw ValidationError("--seccomp-filter needs a sandbox: leave out --sandbox \(sandbox.rawValue).")
+        }
         if cmdlineOnly != nil, cmdline != nil {
             throw ValidationError("--cmdline and --cmdline-only exclude each other.")
         }
@@ -212,6 +224,7 @@ struct RunCommand: ParsableCommand {
         settings.apiSocket = apiSocket.map { FilePath(hostText: $0) }
         settings.metadataFile = network.metadataFile
         (settings.sandbox.mode, settings.sandbox.user) = (sandbox, user)
+        settings.sandbox.filterFile = seccompFilter.map { FilePath(hostText: $0) }
         return ExitCode(Int32(try MachineSession(settings).run(start)))
     }
 

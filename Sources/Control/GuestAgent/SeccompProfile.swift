@@ -16,11 +16,27 @@ package struct SeccompProfile {
     package static func filter(of configuration: JSONValue) throws(AgentError) -> SystemCallFilter? {
         guard configuration["linux"]["seccomp"] != .null else { return nil }
         let profile = try SeccompProfile(configuration["linux"]["seccomp"])
-        guard let instructions = profile.instructions else { return nil }
+        return try profile.instructions.map { instructions throws(AgentError) in
+            SystemCallFilter(try checked(instructions), flags: profile.flags)
+        }
+    }
+
+    /// The program of a list that has an answer to every call, those that are newer than it included: for a process of the host's.
+    ///
+    /// - Parameter list: In OCI's form, as `linux.seccomp`.
+    /// - Returns: The instructions as they lie in memory.
+    /// - Throws: As `filter(of:)`.
+    package static func program(of list: JSONValue) throws(AgentError) -> [UInt64] {
+        var profile = try SeccompProfile(list)
+        profile.hidesNewerCalls = false
+        return try checked(profile.instructions ?? [answer(allowed)]).map(\.word)
+    }
+
+    private static func checked(_ instructions: [Instruction]) throws(AgentError) -> [Instruction] {
         guard instructions.count <= 4096 /* BPF_MAXINSNS */ else {
             throw problem("its filter has \(instructions.count) instructions, and a kernel takes 4096")
         }
-        return SystemCallFilter(instructions, flags: profile.flags)
+        return instructions
     }
 
     private typealias Instruction = SystemCallFilter.Instruction
@@ -53,6 +69,8 @@ package struct SeccompProfile {
         let mask: UInt64
     }
 
+    /// Indicates whether calls beyond the last number of a list are unknown, instead of having the default action.
+    private var hidesNewerCalls = true
     private let defaultValue: UInt32
     private var answers: [Int: Answer] = [:]
     private var flags: UInt32 = 0
@@ -145,7 +163,7 @@ package struct SeccompProfile {
             all += Array(repeating: .value(defaultValue), count: number - all.count) + [answer]
         }
         // A call that is newer than the list was not refused on purpose: the C library is to use an older one.
-        let isList = defaultValue != Self.allowed && defaultValue != Self.logged && !answers.isEmpty
+        let isList = hidesNewerCalls && defaultValue != Self.allowed && defaultValue != Self.logged && !answers.isEmpty
         all.append(.value(isList ? Self.errorNumber | 38 /* ENOSYS */ : defaultValue))
         guard Set(all) != [.value(Self.allowed)] else { return nil }
         var intervals: [(start: Int, answer: Answer)] = []

@@ -16,7 +16,7 @@ package struct SystemCallFilter: Hashable, Sendable {
             (self.code, self.operand, self.ifTrue, self.ifFalse) = (code, operand, ifTrue, ifFalse)
         }
 
-        fileprivate var word: UInt64 {
+        var word: UInt64 {
             UInt64(operand) << 32 | UInt64(ifFalse) << 24 | UInt64(ifTrue) << 16 | UInt64(code)
         }
     }

@@ -166,6 +166,9 @@ package final class MachineSession: Sendable {
         self.service.withLock { $0 = service }
         if let logger = settings.logger { try service.set(logger) }
         if settings.audience == .log { log.reportStart(settings.dialect) }
+        if let path = settings.sandbox.filterFile {
+            try asFirecracker("") { sandbox.replaceLists(by: try SeccompFilterFile.read(path)) }
+        }
         var metadataFailure: APIError?
         if let path = settings.metadataFile {
             do {

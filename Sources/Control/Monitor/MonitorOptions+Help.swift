@@ -27,6 +27,7 @@ extension MonitorOptions {
           --sandbox MODE       on; log: report and allow system calls that are not in a thread's list; off (default: on)
           --allow DIR          once the machine runs, let requests open files in DIR alone; repeatable (default: all files)
           --user USER          become this user, NAME, UID or UID:GID, before the guest runs; needs root
+          --seccomp-filter FILE   the lists of system calls, in the JSON of Firecracker's seccompiler, in place of Martlet's
           --no-seccomp         a sandbox that does not filter system calls
           --boot-timer         accepted for the sake of Firecracker's clients, without effect
           --snapshot-version   print the version of the snapshots that this program saves

@@ -84,13 +84,7 @@ struct MonitorOptions {
             case "--show-log-origin": logger[settings: \.showsOrigin] = true
             case "--metrics-path": settings.metrics = MetricsSettings(path: try value())
             case "--no-seccomp": settings.sandbox.filtersCalls = false
-            case "--seccomp-filter":
-                throw .wrongUsage(
-                    """
-                    \(name): Martlet has lists of its own and reads none from a file; leave the option out, or give --sandbox log \
-                    to see what they refuse
-                    """
-                )
+            case "--seccomp-filter": settings.sandbox.filterFile = FilePath(hostText: try value())
             case "--sandbox":
                 let text = try value()
                 guard let mode = Sandbox.Mode(rawValue: text) else {

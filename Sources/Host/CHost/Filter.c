@@ -373,6 +373,13 @@ int chost_has_filters(void) {
     return prctl(PR_GET_SECCOMP) >= 0;
 }
 
+static int install(struct sock_filter *steps, unsigned short count, int all_threads) {
+    struct sock_fprog filter = {count, steps};
+    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0, &filter);
+    // The id of a thread that has filters of its own.
+    return result > 0 ? -EBUSY : chost_result((int)result);
+}
+
 int chost_filter_install(int kinds, int all_threads) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     // Signals of this kind are blocked on the workers of Dispatch.
@@ -384,9 +391,12 @@ int chost_filter_install(int kinds, int all_threads) {
         built.kinds = kinds;
         built.mode = refusal.mode;
     }
-    struct sock_fprog filter = {built.program.count, built.program.steps};
-    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0, &filter);
+    int result = install(built.program.steps, built.program.count, all_threads);
     pthread_mutex_unlock(&lock);
-    // The id of a thread that has filters of its own.
-    return result > 0 ? -EBUSY : chost_result((int)result);
+    return result;
+}
+
+int chost_filter_install_own(const uint64_t *steps, int count, int all_threads) {
+    chost_unblock_signal(SIGSYS);
+    return install((struct sock_filter *)steps, (unsigned short)count, all_threads);
 }

@@ -24,6 +24,8 @@ package final class Sandbox: Sendable {
     package struct Settings: Sendable {
         package var mode = Mode.on
         package var filtersCalls = true
+        /// A file with the user's own filters, which take the place of the lists: to be read by whoever makes the sandbox.
+        package var filterFile: FilePath?
         /// The user to become; `nil` to stay.
         package var user: HostUser?
         /// The folders that alone are left of the host's files, under their own paths; `nil` to leave all.
@@ -48,7 +50,20 @@ package final class Sandbox: Sendable {
         package init() {}
     }
 
+    /// Filters of the user's: each a program for seccomp(2), its instructions as they lie in memory.
+    package struct OwnFilters: Sendable {
+        /// For all threads.
+        package var all: [UInt64]
+        /// For threads of the API and of vCPUs, besides.
+        package var (api, vcpu): ([UInt64], [UInt64])
+
+        package init(all: [UInt64], api: [UInt64], vcpu: [UInt64]) {
+            (self.all, self.api, self.vcpu) = (all, api, vcpu)
+        }
+    }
+
     private let settings: Settings
+    private let ownFilters = Mutex<OwnFilters?>(nil)
     private let hasEntered = Atomic<Bool>(false)
 
     /// Makes a sandbox that is still to be entered.
@@ -61,6 +76,11 @@ package final class Sandbox: Sendable {
     package static var hasFilters: Bool { chost_has_filters() != 0 }
 
     package var openedFolders: [FilePath] { settings.openedFolders }
+
+    /// Replaces the lists of system calls, before the process enters.
+    package func replaceLists(by filters: OwnFilters) {
+        ownFilters.withLock { $0 = filters }
+    }
 
     private var filtersCalls: Bool { settings.filtersCalls && Self.hasFilters }
 
@@ -88,7 +108,18 @@ package final class Sandbox: Sendable {
         // Firecracker's own status for it.
         let status: CInt = ProcessArguments.standsInForFirecracker ? 148 : -1
         try SandboxError.check("watch system calls", chost_filter_prepare(mode, log ?? -1, status))
-        try SandboxError.check("filter system calls", chost_filter_install(CInt(CHOST_ALL), 1))
+        try install(CInt(CHOST_ALL), ownFilters.withLock { $0?.all }, onAllThreads: true)
+    }
+
+    /// Installs the list of some kinds of threads, or the user's own filter in its place.
+    private func install(_ kinds: CInt, _ own: [UInt64]?, onAllThreads: Bool) throws(SandboxError) {
+        let result =
+            if let own {
+                unsafe chost_filter_install_own(own, CInt(own.count), onAllThreads ? 1 : 0)
+            } else {
+                chost_filter_install(kinds, onAllThreads ? 1 : 0)
+            }
+        try SandboxError.check("filter system calls", result)
     }
 
     private static func enterJail(_ folders: [FilePath]) -> CInt {
@@ -144,7 +175,13 @@ package final class Sandbox: Sendable {
         do throws(SandboxError) {
             try giveAwayFiles(kind)
             guard filtersCalls, hasEntered.load(ordering: .sequentiallyConsistent), kind != .control else { return }
-            try SandboxError.check("filter system calls", chost_filter_install(kind.bit, 0))
+            let own = ownFilters.withLock { $0 }
+            switch kind {
+            case .api: try install(kind.bit, own?.api, onAllThreads: false)
+            case .vcpu: try install(kind.bit, own?.vcpu, onAllThreads: false)
+            case .device: if own == nil { try install(kind.bit, nil, onAllThreads: false) }
+            case .control: break
+            }
         } catch {
             let reason = "the thread '\(name)': \(error)"
             try? FileDescriptor.standardError.write(all: "martlet: \(reason)\n".utf8)

@@ -53,7 +53,6 @@ struct StandInTests {
         #expect(try run("--level", "Loud") == .exited(152))
         #expect(try run("--start-time-us", "soon") == .exited(153))
         #expect(try run("--no-api") == .exited(153))
-        #expect(try run("--seccomp-filter", "filter") == .exited(153))
         #expect(try run("--enable-pci") == .exited(153))
         #expect(try output().contains("Martlet has no PCI"))
         #expect(try run("--id=web", "--version") == .exited(153))
@@ -63,6 +62,29 @@ struct StandInTests {
         #expect(try start(monitor, ["--id=web", "--id", "web", "--version"]).wait() == .exited(0))
         #expect(try start(monitor, ["--bogus"]).wait() == .exited(64))
         #expect(try start(monitor, ["--level", "Loud"]).wait() == .exited(64))
+    }
+
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `a file's lists of system calls hold, and one that is none is told in the log`() throws {
+        let kernel = try folder.write(TinyELF([.spin]).bytes, to: "kernel")
+        let machine = #"{"boot-source": {"kernel_image_path": "\#(kernel)"}, "drives": []}"#
+        let configuration = try folder.write(Array(machine.utf8), to: "configuration")
+        func end(_ filters: String) throws -> (ChildProcess.Termination, String) {
+            let filters = try folder.write(Array(filters.utf8), to: "filters")
+            let log = try folder.write([], to: "log")
+            let process = try start(
+                program,
+                ["--no-api", "--config-file", configuration, "--seccomp-filter", filters, "--log-path", log]
+            )
+            return (try process.wait(), String(decoding: try folder.read("log"), as: UTF8.self))
+        }
+        let (invalid, reason) = try end("Invalid BPF!")
+        #expect(invalid == .exited(1) && reason.contains("Seccomp error: Filter deserialization failed"), "\(reason)")
+        guard Sandbox.hasFilters else { return }
+        let all = #"{"default_action": "allow", "filter_action": "trap", "filter": []}"#
+        let some = #"{"default_action": "allow", "filter_action": "trap", "filter": [{"syscall": "ioctl"}]}"#
+        let (refused, line) = try end(#"{"vmm": \#(all), "api": \#(all), "vcpu": \#(some)}"#)
+        #expect(refused == .exited(148) && line.contains("intercepting a bad syscall (16)"), "\(refused): \(line)")
     }
 
     @Test func `what the jailer and clients pass is accepted, and a signal ends the process as that signal`() throws {

@@ -51,6 +51,7 @@ extension RunCommand {
         get throws {
             var settings = Sandbox.Settings()
             (settings.mode, settings.user) = (sandbox, user)
+            settings.filterFile = seccompFilter.map { FilePath(hostText: $0) }
             (settings.jail, settings.openedFolders) = (try jailing.folders(), try allowed)
             var start = NamedStart(naming, sandbox: settings, escape: escape)
             start.metadata = try network.metadataFile.map { path throws(APIError) in try MetadataFile.value(of: path) }

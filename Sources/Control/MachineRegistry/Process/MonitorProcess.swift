@@ -62,6 +62,7 @@ package enum MonitorProcess {
             ] + arguments
         )
         if sandbox.mode != .on { launch.arguments += ["--sandbox", sandbox.mode.rawValue] }
+        if let path = sandbox.filterFile { launch.arguments += ["--seccomp-filter", path.absolute.hostText] }
         if let user = sandbox.user { launch.arguments += ["--user", user.text] }
         for path in sandbox.openedFolders { launch.arguments += ["--allow", path.hostText] }
         if let folders = sandbox.jail {

@@ -78,6 +78,8 @@ int chost_has_filters(void);
 int chost_filter_prepare(enum chost_filter_mode mode, int log, int status);
 /// Restricts the calling thread, or all threads, to the calls of `kinds`.
 int chost_filter_install(int kinds, int all_threads);
+/// Restricts the calling thread, or all threads, by a program of the user's: `count` instructions as struct sock_filter has them.
+int chost_filter_install_own(const uint64_t *_Nonnull steps, int count, int all_threads);
 /// The number of calls that threads of one of `kinds` can make.
 int chost_filter_count(int kinds);
 /// The name of a system call; "?" for a number without one.

@@ -103,7 +103,11 @@ extension MachineService {
         } catch {
             throw APIError("\(error)")
         }
-        metricsFile.start(on: machine) { [weak self] in self?.flushMetrics() }
+        metricsFile.start(on: machine) { [weak self] in
+            self?.flushMetrics()
+            // A line brings a part of the program into memory that nothing else needs.
+            ProcessMemory.giveBack()
+        }
         onStarted()
     }
 }

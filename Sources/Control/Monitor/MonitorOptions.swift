@@ -159,7 +159,9 @@ struct MonitorOptions {
             parentProcessor: parentProcessor
         )
         settings.sandbox.openedFolders += opened + (settings.sandbox.jail ?? [])
-        if let machineFolder, isRemovedAtEnd { settings.sandbox.clearedFolders = [machineFolder.parent] }
+        if let machineFolder, isRemovedAtEnd || settings.endsWhenUnused {
+            settings.sandbox.clearedFolders = [machineFolder.parent]
+        }
         let identifier = settings.identifier
         guard !identifier.isEmpty, identifier.utf8.count <= 64, identifier.utf8.allSatisfy(Self.isIdentifierByte) else {
             throw .wrongUsage("--id has 1 to 64 letters, digits, hyphens, underscores and dots")

@@ -37,7 +37,7 @@ package final class Sandbox: Sendable {
         ///
         /// Other files come to it open.
         package var openedFolders: [FilePath] = []
-        /// The folders in which folders are renamed and removed as well: the process's own, at its end.
+        /// The folders in which the main thread renames and removes folders as well: the process's own, at its end.
         package var clearedFolders: [FilePath] = []
         /// Inherited descriptors that stay open.
         package var keptDescriptors: [CInt] = []
@@ -173,7 +173,7 @@ package final class Sandbox: Sendable {
         guard settings.mode != .off else { return }
         let kind = ThreadKind(ofThread: name)
         do throws(SandboxError) {
-            try giveAwayFiles(kind)
+            try giveAwayFiles(kind, isMain: name == "main")
             guard filtersCalls, hasEntered.load(ordering: .sequentiallyConsistent), kind != .control else { return }
             let own = ownFilters.withLock { $0 }
             switch kind {
@@ -201,15 +201,16 @@ package final class Sandbox: Sendable {
         }
     }
 
-    private func giveAwayFiles(_ kind: ThreadKind) throws(SandboxError) {
+    private func giveAwayFiles(_ kind: ThreadKind, isMain: Bool) throws(SandboxError) {
         try SandboxError.check("forbid new privileges", chost_forbid_new_privileges())
         // One thread that lacks them could not follow the others to another user, which takes them away as well.
         if settings.user == nil || hasEntered.load(ordering: .sequentiallyConsistent) {
             try SandboxError.check("drop capabilities", chost_drop_capabilities())
         }
-        let folders = kind == .control ? (settings.openedFolders, settings.clearedFolders) : ([], [])
-        let result = unsafe withHostCStrings(folders.0.map(\.hostText)) { opened in
-            unsafe withHostCStrings(folders.1.map(\.hostText)) { unsafe chost_landlock_restrict(opened, $0) }
+        let opened = kind == .control ? settings.openedFolders : []
+        let cleared = isMain ? settings.clearedFolders : []
+        let result = unsafe withHostCStrings(opened.map(\.hostText)) { opened in
+            unsafe withHostCStrings(cleared.map(\.hostText)) { unsafe chost_landlock_restrict(opened, $0) }
         }
         try SandboxError.check("restrict files", result)
     }

@@ -127,9 +127,12 @@ install: build guest-images-all ## Install the command, its manual and completio
 	install -d $(DESTDIR)$(PREFIX)/share/martlet
 	install -m 644 guest-images/build/{vmlinux,vmlinux-smp,root.ext4,container.cpio,cmdline*,compare-data.ext4} $(DESTDIR)$(PREFIX)/share/martlet/
 	install -m 755 guest-images/build/compare-{subject,init} $(DESTDIR)$(PREFIX)/share/martlet/
+	@# The user for `--user martlet`; a package of a distribution makes its own.
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && ! getent passwd martlet > /dev/null; then \
+		useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin martlet; fi
 
 .PHONY: uninstall
-uninstall: ## Remove what `make install` installed
+uninstall: ## Remove what `make install` installed, but for the user
 	rm -f $(DESTDIR)$(PREFIX)/bin/martlet{,-runtime} $(DESTDIR)$(PREFIX)/share/man/man1/martlet.1 $(COMPLETIONS)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/martlet $(DESTDIR)$(PREFIX)/share/martlet
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Host
+import Synchronization
+import SystemPackage
 
 /// A range of this process's addresses, and what of it is in the host's memory (proc(5), /proc/PID/smaps).
 struct MemoryMapping {
@@ -10,6 +12,13 @@ struct MemoryMapping {
     /// All of this process, in the order of addresses; `nil` where the host does not tell.
     static func all() -> [MemoryMapping]? {
         guard let file = ProcessFiles.mappings else { return nil }
+        // The kernel makes the text anew, from its beginning, for who does not go on where the last reader of the file was.
+        return reading.withLock { _ in all(file) }
+    }
+
+    private static let reading = Mutex(())
+
+    private static func all(_ file: FileDescriptor) -> [MemoryMapping] {
         var mappings: [MemoryMapping] = []
         var (offset, rest): (UInt64, ArraySlice<UInt8>) = (0, [])
         while let some = try? file.bytes(count: 16 << 10, at: offset), !some.isEmpty {

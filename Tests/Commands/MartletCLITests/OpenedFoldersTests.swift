@@ -79,12 +79,12 @@ struct OpenedFoldersTests {
                 saving.process.send(signal)
                 _ = try saving.end()
             }
-            // Either it was early enough, and the machine goes on, or it ended with the snapshot.
-            guard try machines.states()["web"] == "running" else { break }
+            // Whether or not it was early enough, the machine does not stand for ever.
+            let state = try machines.states()["web"]
+            #expect(state == "running" || state == "ended")
+            if state == "ended" { break }
             try machines.run("snapshot", "rm", "\(folder.path)/other")
         }
-        let isSaved = try folder.names().contains("other")
-        #expect(try machines.states()["web"] == (isSaved ? "ended" : "running"))
         #expect(try folder.names().allSatisfy { !$0.contains("partial") })
     }
 

@@ -26,7 +26,8 @@ final class PartialSnapshot: Sendable {
     func remove() {
         path.withLock { state in
             state.isUnwanted = true
-            if let folder = state.folder { SnapshotRemoval.remove(folder) }
+            // The command may make a file in it just now.
+            for _ in 0..<3 { if let folder = state.folder, folder.exists { SnapshotRemoval.remove(folder) } }
         }
     }
 }

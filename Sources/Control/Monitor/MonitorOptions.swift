@@ -158,7 +158,8 @@ struct MonitorOptions {
             processorStart: processorStart,
             parentProcessor: parentProcessor
         )
-        settings.sandbox.openedFolders += opened + (settings.sandbox.jail ?? [])
+        let jail = settings.sandbox.jail ?? []
+        settings.sandbox.openedFolders += opened + jail.filter { !opened.contains($0) }
         if let machineFolder, isRemovedAtEnd || settings.endsWhenUnused {
             settings.sandbox.clearedFolders = [machineFolder.parent]
         }

@@ -164,8 +164,7 @@ let package = Package(
             "Sources/Control/MachineSession",
             uses: [
                 "CHost", "Console", "GuestAgent", "HTTP", "Host", "JSON", "Machine", "MachineAPI", "MachineModel",
-                "Metadata",
-                logging, systemPackage,
+                "Metadata", logging, systemPackage,
             ]
         ),
         .swift(

@@ -215,9 +215,8 @@ struct RunCommand: ParsableCommand {
         prepare: (@Sendable (VirtualMachine) -> Void)? = nil
     ) throws -> ExitCode {
         var settings = SessionSettings()
-        settings.prepare = prepare
-        settings.sandbox.openedFolders = apiSocket != nil && allowedFolders.isEmpty ? ["/"] : try allowed
-        if let place { settings.sandbox.openedFolders.append(place.parent) }
+        (settings.prepare, settings.savedBeneath) = (prepare, place?.parent)
+        settings.sandbox.openedFolders = try allowed
         settings.console = if case .nowhere = console { .none } else { .standard }
         settings.escape = escape.filter
         settings.isVerbose = verbose

@@ -79,13 +79,12 @@ struct SnapshotSaveCommand: ParsableCommand {
 
     func run() throws {
         let client = try machine.client()
-        try client.checkPresence()
-        let (resumes, folder) = (try stop && !client.isPaused, client.folder)
+        let (wasPaused, folder) = (try client.isPaused, client.folder)
         let partial = PartialSnapshot()
         try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT]) { signal in
             partial.remove()
             // It may stand already, to be ended when the snapshot has its name.
-            if resumes { try? MachineClient(folder).resume(until: .after(.seconds(10))) }
+            if stop, !wasPaused { try? MachineClient(folder).resume(until: .after(.seconds(10))) }
             Terminal.endProcess(bySignal: signal)
         }
         let draft = try partial.make(snapshot.path.absolute, replacing: replace)

@@ -234,9 +234,9 @@ package final class MachineService: Sendable {
         if isStarted { throw .afterStart }
     }
 
-    /// Makes sure that a file which a request names lies where the process, whose sandbox has closed, opens files.
+    /// Makes sure that a file which a request names lies in a folder that the sandbox leaves to this process.
     ///
-    /// What keeps hostile code from others is the sandbox: this is for the words.
+    /// The sandbox refuses other files in any case; this check tells the client why.
     func checkReach(_ path: FilePath) throws(APIError) {
         guard isStarted, !openedFolders.contains("/") else { return }
         let parent = (try? path.parent.withoutLinks()) ?? path.parent

@@ -51,6 +51,7 @@ package final class MachineSession: Sendable {
         wishes.keptDescriptors += settings.descriptors.values + [settings.listeningDescriptor].compactMap(\.self)
         // Requests name files wherever they are, unless the settings say otherwise.
         if settings.apiSocket != nil, wishes.openedFolders.isEmpty { wishes.openedFolders = ["/"] }
+        wishes.openedFolders += [settings.savedBeneath].compactMap(\.self)
         sandbox = Sandbox(wishes)
     }
 

@@ -83,7 +83,6 @@ package enum SeccompFilterFile {
         guard let operand = value["val"].bits, case .integer(let index) = value["index"], (0...5).contains(index) else {
             throw problem("\(call): a condition has an 'index' from 0 to 5 and a 'val'")
         }
-        let operandValue = value["val"]
         switch value["op"] {
         case "eq" where value["type"] == "dword":
             // Some libraries leave garbage in the upper half of an argument.
@@ -93,11 +92,11 @@ package enum SeccompFilterFile {
             ]
         case "eq", "ge", "gt", "le", "lt", "ne":
             let name = "SCMP_CMP_" + (value["op"].string ?? "").uppercased()
-            return ["index": value["index"], "op": .string(name), "value": operandValue]
+            return ["index": value["index"], "op": .string(name), "value": value["val"]]
         case let operation where operation["masked_eq"].bits != nil:
             return [
                 "index": value["index"], "op": "SCMP_CMP_MASKED_EQ", "value": operation["masked_eq"],
-                "valueTwo": operandValue,
+                "valueTwo": value["val"],
             ]
         default: throw problem("\(call): 'op' is eq, ge, gt, le, lt, ne or masked_eq")
         }

@@ -71,6 +71,8 @@ package struct SessionSettings: Sendable {
 
     /// Called when the machine is made, just before its guest runs.
     package var prepare: (@Sendable (VirtualMachine) -> Void)?
+    /// The folder in which `prepare` has the machine saved later.
+    package var savedBeneath: FilePath?
 
     package init() {}
 
@@ -81,6 +83,6 @@ package struct SessionSettings: Sendable {
     ///   - isStopping: Whether the machine is there for nothing else.
     package mutating func saveTemplate(at path: FilePath, thenStops isStopping: Bool = false) {
         prepare = { $0.saveAsTemplate(at: path, thenStops: isStopping) }
-        sandbox.openedFolders.append(path.parent)
+        savedBeneath = path.parent
     }
 }

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// Files of the kernel's about this process and its host, which stay open: a process in a sandbox opens no others.
 package enum ProcessFiles {
-    /// What is known of each page (Documentation/admin-guide/mm/pagemap.rst); `nil` where there is no /proc.
+    /// The kernel's entry for each page of this process (Documentation/admin-guide/mm/pagemap.rst); `nil` where there is no /proc.
     package static let pageMap = open("/proc/self/pagemap")
     /// The mappings with their sizes in memory (proc(5), /proc/PID/smaps); `nil` where there is no /proc.
     package static let mappings = open("/proc/self/smaps")

@@ -34,7 +34,6 @@ extension GuestMemory {
         guard ftruncate(file.rawValue, off_t(clamping: byteCount)) == 0 else {
             throw .host(operation: "ftruncate", byteCount: byteCount, Errno(rawValue: errno))
         }
-        let pages = PageMap()
         var saved = Saved()
         var checksum = MemoryChecksum()
         var offset: UInt64 = 0
@@ -51,7 +50,6 @@ extension GuestMemory {
                     position..<position + count,
                     to: file,
                     at: offset,
-                    pages: pages,
                     base: base?.bytes(offset..<offset + count),
                     adding: &checksum,
                     from: UInt32(chunkOffset) / UInt32(MemoryChecksum.pageByteCount),
@@ -92,7 +90,6 @@ extension GuestMemoryRegion {
     ///   - range: Within a chunk.
     ///   - file: The memory file.
     ///   - offset: The place of the range's start in the file.
-    ///   - pages: The kernel's knowledge of this process's pages.
     ///   - before: The bytes of the range as they were; `nil` for zeros that need not be written.
     ///   - checksum: Of the chunk.
     ///   - firstNumber: The number of the range's first page in the chunk.
@@ -102,7 +99,6 @@ extension GuestMemoryRegion {
         _ range: Range<UInt64>,
         to file: FileDescriptor,
         at offset: UInt64,
-        pages: PageMap,
         base before: [UInt8]?,
         adding checksum: inout MemoryChecksum,
         from firstNumber: UInt32,
@@ -112,7 +108,7 @@ extension GuestMemoryRegion {
         let byteCount = Int(range.upperBound - range.lowerBound)
         let position = GuestAddress(rawValue: start.rawValue + range.lowerBound)
         let base = unsafe extent.pointer(to: position)
-        let isTouched = unsafe pages.touched(from: base, pageCount: byteCount / pageByteCount)
+        let isTouched = unsafe PageMap.touched(from: base, pageCount: byteCount / pageByteCount)
         let isOfFile = self.file?.extents.contains { $0.overlaps(range) } ?? false
         var run = 0..<0
         func endRun() throws(GuestMemoryError) {
@@ -164,9 +160,9 @@ extension GuestMemoryRegion {
 }
 
 /// The kernel's knowledge of this process's pages.
-private struct PageMap {
+private enum PageMap {
     /// Returns whether each page is in memory or swapped out; where the kernel does not tell, all are.
-    func touched(from address: UnsafeRawPointer, pageCount: Int) -> [Bool] {
+    static func touched(from address: UnsafeRawPointer, pageCount: Int) -> [Bool] {
         var entries = [UInt64](repeating: .max, count: pageCount)
         let page = UInt(sysconf(CInt(_SC_PAGESIZE)))
         if let file = ProcessFiles.pageMap?.rawValue, page == UInt(MemoryChecksum.pageByteCount) {

@@ -12,7 +12,7 @@ struct MemoryMapping {
     /// All of this process, in the order of addresses; `nil` where the host does not tell.
     static func all() -> [MemoryMapping]? {
         guard let file = ProcessFiles.mappings else { return nil }
-        // The kernel makes the text anew, from its beginning, for who does not go on where the last reader of the file was.
+        // The kernel continues the text for a reader at the last reader's offset; for any other it starts again at the beginning.
         return reading.withLock { _ in all(file) }
     }
 

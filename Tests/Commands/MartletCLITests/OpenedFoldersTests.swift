@@ -79,7 +79,7 @@ struct OpenedFoldersTests {
                 saving.process.send(signal)
                 _ = try saving.end()
             }
-            // Whether or not it was early enough, the machine does not stand for ever.
+            // The signal came before the end of the save, or after it: the machine is not left paused in either case.
             let state = try machines.states()["web"]
             #expect(state == "running" || state == "ended")
             if state == "ended" { break }

@@ -43,7 +43,7 @@ struct StopCommand: ParsableCommand {
     ///
     /// - Returns: The way it shut down; `nil` where it did not in time.
     private func shutDown(_ client: MachineClient, until limit: TimeLimit) throws(RegistryError) -> String? {
-        try client.request("PATCH", "/vm", ["state": "Resumed"], until: limit)
+        try client.resume(until: limit)
         let method = try client.act("Shutdown", until: limit)["method"].string
         if method == "signal" {
             return try client.waitForEnd(until: limit) == nil ? nil : "ended after its program got its stop signal"

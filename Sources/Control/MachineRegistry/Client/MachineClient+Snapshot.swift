@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import Host
+import Host
 import JSON
 package import Machine
 import MachineModel
@@ -10,14 +10,6 @@ package import SystemPackage
 
 /// Saving a machine that has a process of its own, whose sandbox lets it open no file where the snapshot is to be.
 extension MachineClient {
-    package var isPaused: Bool {
-        get throws(RegistryError) { try request("GET", "/")["state"] == "Paused" }
-    }
-
-    package func resume(until limit: TimeLimit = .after(patience)) throws(RegistryError) {
-        try request("PATCH", "/vm", ["state": "Resumed"], until: limit)
-    }
-
     /// Has the machine saved to files that this process makes, and publishes the snapshot.
     ///
     /// - Parameters:
@@ -32,7 +24,7 @@ extension MachineClient {
         changedFrom base: FilePath? = nil,
         thenStops isStopping: Bool = false
     ) throws {
-        try checkPresence()
+        let wasPaused = try isPaused
         let machine = try request("GET", "/vm/config").decode(as: MachineConfiguration.self)
         let copies = machine.orderedDrives.filter(disks.include).map { "\(SnapshotFile.disks)/\($0.id)" }
         var names = [SnapshotFile.memory, SnapshotFile.state] + copies
@@ -48,7 +40,6 @@ extension MachineClient {
             }
         }
         let files = PassedFiles(adopting: descriptors)
-        let wasPaused = try isPaused
         let body: JSONValue = [
             "path": .string(draft.place.state.parent.hostText), "disks": .string(disks.rawValue),
             "diff_of": base.map { .string($0.hostText) } ?? .null, "pause": .bool(isStopping),

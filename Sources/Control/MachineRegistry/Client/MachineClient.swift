@@ -25,7 +25,8 @@ package final class MachineClient {
 
     /// Makes a request that must succeed.
     ///
-    /// The machine gets `files` open. The answer is null where the response has no body. Throws the machine's error, or the reason why it does not answer.
+    /// The machine gets `files` open. The answer is null where the response has no body. Throws the machine's error, or the
+    /// reason why it does not answer.
     @discardableResult
     package func request(
         _ method: String,
@@ -79,8 +80,17 @@ package final class MachineClient {
     /// Makes sure that the machine's process answers at all, before it is asked for what may take its time.
     ///
     /// - Throws: `RegistryError`, within two seconds.
-    package func checkPresence() throws(RegistryError) {
-        try request("GET", "/", until: .after(.seconds(2)))
+    package func checkPresence() throws(RegistryError) { _ = try isPaused }
+
+    /// Asks the machine whether it is paused.
+    ///
+    /// - Throws: As `checkPresence`.
+    package var isPaused: Bool {
+        get throws(RegistryError) { try request("GET", "/", until: .after(.seconds(2)))["state"] == "Paused" }
+    }
+
+    package func resume(until limit: TimeLimit = .after(patience)) throws(RegistryError) {
+        try request("PATCH", "/vm", ["state": "Resumed"], until: limit)
     }
 
     /// Waits until the machine has ended: for the end of its process, which takes no place of its API.

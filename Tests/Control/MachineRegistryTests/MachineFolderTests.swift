@@ -112,6 +112,14 @@ import Testing
         #expect(throws: RegistryError.self) { try machine.open().result() }
     }
 
+    @Test func `a folder that has a name has a socket that listens, before there is a process`() throws {
+        let (machine, hold) = try MachineFolder.make(name, in: runtime, isRemovedAtEnd: false)
+        #expect(machine.isAlive)
+        let client = try UnixSocket.connect(to: machine.path(.apiSocket))
+        #expect(try hold.listener.accept() != nil)
+        withExtendedLifetime(client) {}
+    }
+
     // MARK: - The monitor's process
 
     @Test func `a process that holds the lock and is no monitor is not killed`() throws {

@@ -99,21 +99,14 @@ package struct MachineFolder: Hashable, Sendable {
 
     // MARK: - Life
 
-    /// The locks of a new machine, which its process keeps.
+    /// What a new machine's process keeps for its life.
     struct Hold {
         let lock: FolderLock
         /// The folder itself, which nothing may clean up as long as it is open: systemd-tmpfiles leaves a folder alone that
         /// somebody has locked by flock(2).
         let folder: OpenFolder
-    }
-
-    /// Makes the socket of the machine's process, which answers on it later.
-    func listen() throws(RegistryError) -> UnixSocket {
-        do throws(UnixSocketError) {
-            return try UnixSocket.listen(at: path(.apiSocket))
-        } catch {
-            throw RegistryError("\(error)")
-        }
+        /// The socket of the folder, on which the process answers as soon as it runs.
+        let listener: UnixSocket
     }
 
     /// Makes the file of the process's own messages, with room for some: they are needed most where there is none.
@@ -123,13 +116,13 @@ package struct MachineFolder: Hashable, Sendable {
         return log
     }
 
-    /// Makes the folder of a new machine, and takes its locks.
+    /// Makes the folder of a new machine, takes its locks and listens at its socket.
     ///
     /// - Parameters:
     ///   - name: The machine's name.
     ///   - folder: The folder of machines.
     ///   - isRemovedAtEnd: Whether the folder goes when the machine has ended.
-    /// - Returns: The folder, and the locks to be handed on to the monitor.
+    /// - Returns: The folder, and what is handed on to the monitor.
     /// - Throws: `RegistryError` where there is such a machine already.
     static func make(
         _ name: MachineName,
@@ -137,7 +130,7 @@ package struct MachineFolder: Hashable, Sendable {
         isRemovedAtEnd: Bool
     ) throws(RegistryError) -> (MachineFolder, Hold) {
         let machine = MachineFolder(name: name, in: folder.path)
-        // Made under another name and then moved: a folder that has a name has a lock that is taken.
+        // Made under another name and then moved: a folder that has a name has a lock that is taken and a socket that listens.
         let busy = try folder.keepSweepersAway()
         defer { withExtendedLifetime(busy) {} }
         let draft = folder.path.hidden("new")
@@ -150,10 +143,11 @@ package struct MachineFolder: Hashable, Sendable {
         do {
             hold = Hold(
                 lock: try FolderLock(creating: draft.appending(Item.lock.rawValue)),
-                folder: try OpenFolder(draft)
+                folder: try OpenFolder(draft),
+                listener: try UnixSocket.listen(at: path(.apiSocket, in: draft))
             )
         } catch {
-            throw RegistryError("cannot make a lock in \(draft): \(error)")
+            throw RegistryError("cannot make a lock and a socket in \(draft): \(error)")
         }
         _ = hold.lock.take()
         _ = flock(hold.folder.descriptor.rawValue, LOCK_EX | LOCK_NB)

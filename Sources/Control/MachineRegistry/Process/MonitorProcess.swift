@@ -34,7 +34,7 @@ package enum MonitorProcess {
     ///
     /// - Parameters:
     ///   - folder: The machine's.
-    ///   - hold: The locks of the folder, which are handed on.
+    ///   - hold: The locks and the socket of the folder, which are handed on.
     ///   - arguments: The arguments that describe the machine.
     ///   - files: The files that are handed on, by the paths that they stand for.
     ///   - sandbox: The sandbox of the process.
@@ -52,7 +52,6 @@ package enum MonitorProcess {
         usesHostNetwork: Bool = false
     ) throws(RegistryError) -> RunningProcess {
         let program = try program()
-        let socket = try folder.listen()
         var launch = ProcessLaunch(
             program,
             arguments: [
@@ -78,7 +77,7 @@ package enum MonitorProcess {
             let log = try folder.makeLog()
             // All that the monitor has: a lock or a pipe of the caller's would be held for as long as the machine lives.
             launch.descriptors = [
-                nil, log.borrowed, log.borrowed, socket.descriptor, hold.lock.descriptor, hold.folder.descriptor,
+                nil, log.borrowed, log.borrowed, hold.listener.descriptor, hold.lock.descriptor, hold.folder.descriptor,
             ]
             launch.descriptors += files.map(\.file)
             return try launch.start()

@@ -18,7 +18,7 @@ package struct SettledMachine: Sendable {
         _ report: SuccessorProcess.Report
     ) throws(RegistryError) {
         (self.folder, self.report) = (folder, report)
-        listeningDescriptor = withExtendedLifetime(try folder.listen()) { dup($0.descriptor.rawValue) }
+        listeningDescriptor = dup(hold.listener.descriptor.rawValue)
         tenure = try MachineTenure(hold, folder: folder.path)
         try Self.writeMessages(to: folder)
     }

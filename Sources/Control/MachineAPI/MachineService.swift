@@ -308,6 +308,9 @@ extension MachineService {
         logger.error("\(words) signal \(signal), code \(code).")
     }
 
+    /// Counts a system call that the sandbox refused.
+    package func countRefusedCall() { requests.countRefusedCall() }
+
     /// Checks the disks for new sizes, and notifies the guest.
     ///
     /// - Returns: The paths of the disks with a new size.

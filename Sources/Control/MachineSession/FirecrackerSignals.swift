@@ -6,7 +6,7 @@ import Glibc
 enum FirecrackerSignals {
     /// The exit status for each; SIGPIPE ends nothing.
     static let statuses: [CInt: CInt] = [
-        // From outside; a system call that is refused has 148.
+        // From outside; a system call that is refused has `Sandbox.refusedCallStatus`.
         SIGSYS: 2, SIGBUS: 149, SIGSEGV: 150, SIGXFSZ: 151, SIGXCPU: 154, SIGPIPE: 155, SIGHUP: 156, SIGILL: 157,
     ]
 

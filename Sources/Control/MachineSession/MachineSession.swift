@@ -270,17 +270,21 @@ package final class MachineSession: Sendable {
     private func handle(_ signal: CInt) {
         guard let status = signalStatuses[signal] else { return end(by: signal) }
         let (code, service) = (SignalWatch.code(of: signal), service.withLock { $0 })
-        service?.report(signal, code: code)
-        switch signal {
-        case SIGPIPE: break
         // The thread whose fault it is waits for this process to end.
-        case SIGBUS where code > 0, SIGSEGV where code > 0, SIGILL where code > 0:
+        let isFault = code > 0 && [SIGBUS, SIGSEGV, SIGILL, SIGSYS].contains(signal)
+        if isFault, signal == SIGSYS {
+            // The thread has named the call already.
+            service?.countRefusedCall()
+        } else {
+            service?.report(signal, code: code)
+        }
+        if isFault {
             service?.flushMetrics()
             Messages.flush()
             Terminal.restore()
-            _exit(status)
-        default: end(by: signal)
+            _exit(signal == SIGSYS ? Sandbox.refusedCallStatus : status)
         }
+        if signal != SIGPIPE { end(by: signal) }
     }
 
     func end(by signal: CInt) {

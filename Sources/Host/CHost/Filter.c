@@ -208,6 +208,10 @@ static void handle_refusal(int signal, siginfo_t *info, void *context) {
         registers[REG_RAX] = chost_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
         return;
     }
+    if (refusal.status >= 0 && chost_watches_fault(signal)) {
+        chost_tell_fault(signal, info);
+        chost_await_end(refusal.status);
+    }
     chost_terminal_restore();
     if (refusal.status >= 0) _exit(refusal.status);
     // Blocked here, so that the kernel ends the process by it: for a call that no list has.

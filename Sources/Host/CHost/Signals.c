@@ -39,12 +39,16 @@ void chost_tell_fault(int signal, siginfo_t *info) {
     atomic_fetch_add(&watched[signal].count, 1);
     tell(signal);
     if (info->si_code <= 0 || (signal != SIGBUS && signal != SIGSEGV && signal != SIGILL)) return;
-    // The instruction would fault again. The thread that watches ends the process, unless this one holds what it needs.
+    // The instruction would fault again.
+    chost_await_end(atomic_load(&watched[signal].status));
+}
+
+void chost_await_end(int status) {
     struct timespec second = {1, 0};
     int nothing = 0;
     syscall(SYS_futex, &nothing, FUTEX_WAIT_PRIVATE, 0, &second, NULL, 0);
     chost_terminal_restore();
-    _exit(atomic_load(&watched[signal].status));
+    _exit(status);
 }
 
 static void handle_fault(int signal, siginfo_t *info, void *context) {

@@ -82,6 +82,9 @@ package final class Sandbox: Sendable {
         ownFilters.withLock { $0 = filters }
     }
 
+    /// The exit status after a refused call under Firecracker's name, which is Firecracker's; else SIGSYS ends the process.
+    package static let refusedCallStatus: CInt = 148
+
     private var filtersCalls: Bool { settings.filtersCalls && Self.hasFilters }
 
     // MARK: - The process
@@ -105,8 +108,7 @@ package final class Sandbox: Sendable {
         try SandboxError.check("hide its memory", chost_hide_memory())
         guard filtersCalls else { return }
         let mode = settings.mode == .log ? CHOST_FILTER_LOG : CHOST_FILTER_ENFORCE
-        // Firecracker's own status for it.
-        let status: CInt = ProcessArguments.standsInForFirecracker ? 148 : -1
+        let status = ProcessArguments.standsInForFirecracker ? Self.refusedCallStatus : -1
         try SandboxError.check("watch system calls", chost_filter_prepare(mode, log ?? -1, status))
         try install(CInt(CHOST_ALL), ownFilters.withLock { $0?.all }, onAllThreads: true)
     }

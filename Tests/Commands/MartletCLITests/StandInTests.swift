@@ -74,7 +74,10 @@ struct StandInTests {
             let log = try folder.write([], to: "log")
             let process = try start(
                 program,
-                ["--no-api", "--config-file", configuration, "--seccomp-filter", filters, "--log-path", log]
+                [
+                    "--no-api", "--config-file", configuration, "--seccomp-filter", filters, "--log-path", log,
+                    "--metrics-path", try folder.write([], to: "metrics"),
+                ]
             )
             return (try process.wait(), String(decoding: try folder.read("log"), as: UTF8.self))
         }
@@ -85,6 +88,8 @@ struct StandInTests {
         let some = #"{"default_action": "allow", "filter_action": "trap", "filter": [{"syscall": "ioctl"}]}"#
         let (refused, line) = try end(#"{"vmm": \#(all), "api": \#(all), "vcpu": \#(some)}"#)
         #expect(refused == .exited(148) && line.contains("intercepting a bad syscall (16)"), "\(refused): \(line)")
+        let metrics = String(decoding: try folder.read("metrics"), as: UTF8.self)
+        #expect(metrics.contains(#""seccomp":{"num_faults":1}"#), "\(metrics)")
     }
 
     @Test func `what the jailer and clients pass is accepted, and a signal ends the process as that signal`() throws {

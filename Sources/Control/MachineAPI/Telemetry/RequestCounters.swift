@@ -29,6 +29,8 @@ final class RequestCounters: Sendable {
     /// Counts a request that has a field which should not be used any more.
     func countDeprecated() { add(1, to: "deprecated_http_api_calls", in: "deprecated_api") }
 
+    func countRefusedCall() { add(1, to: "num_faults", in: "seccomp") }
+
     private static let signals: [(CInt, String)] = [
         (SIGBUS, "sigbus"), (SIGSEGV, "sigsegv"), (SIGXFSZ, "sigxfsz"), (SIGXCPU, "sigxcpu"), (SIGPIPE, "sigpipe"),
         (SIGHUP, "sighup"), (SIGILL, "sigill"),

@@ -32,6 +32,9 @@ int chost_watch_signal(int signal, int event);
 int chost_watch_fault(int signal, int event, int status);
 /// The part of `chost_watch_fault` for a handler of somebody else's; returns where the process is to go on, or nobody watches.
 void chost_tell_fault(int signal, siginfo_t *info);
+/// Lets the thread that watches end the process, or ends it with `status` a second later: this thread may hold what that one
+/// needs. For a handler of a signal.
+void chost_await_end(int status) __attribute__((noreturn));
 /// Indicates whether a signal is watched by `chost_watch_fault`.
 int chost_watches_fault(int signal);
 /// The code (siginfo_t) of the last signal that a handler of `chost_watch_fault` saw.

@@ -36,7 +36,7 @@
 // MARK: - Lists
 
 enum {
-    V = CHOST_VCPU, D = CHOST_DEVICE, A = CHOST_API, C = CHOST_CONTROL,
+    V = CHOST_VCPU, S = CHOST_VSOCK, D = CHOST_DEVICE | S, A = CHOST_API, C = CHOST_CONTROL,
     // Short names for the table below.
     DAC = D | A | C, DC = D | C, VC = V | C, ALL = CHOST_ALL,
 };
@@ -53,6 +53,9 @@ enum check {
     THREAD,
     // Not the action of SIGSYS: hostile code would live on after a call that is refused.
     SIGNAL,
+    // Of the process or the thread itself, whose number is 0.
+    OWN_LIMITS,
+    OWN_PRIORITY,
     // Answered with ENOSYS: the C library falls back on a call whose arguments a filter can see.
     ABSENT,
 };
@@ -77,11 +80,11 @@ static const struct rule {
     {SYS_prctl, ALL, OPTION}, {SYS_close, ALL},
     // New threads, and the workers of Dispatch, which come and go.
     {SYS_clone, C, THREAD}, {SYS_clone3, C, ABSENT}, {SYS_rseq, C}, {SYS_set_robust_list, C},
-    {SYS_setpriority, C}, {SYS_sched_getaffinity, C},
+    {SYS_setpriority, C, OWN_PRIORITY}, {SYS_sched_getaffinity, C},
     // Events, and sockets that have a path.
     {SYS_timerfd_settime, DC}, {SYS_timerfd_create, C}, {SYS_epoll_ctl, V | DC}, {SYS_epoll_create1, C},
-    {SYS_eventfd2, C}, {SYS_socket, DC, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, DC}, {SYS_accept4, DAC},
-    {SYS_shutdown, DAC}, {SYS_getsockopt, DAC}, {SYS_setsockopt, DAC}, {SYS_getsockname, C}, {SYS_getpeername, C},
+    {SYS_eventfd2, C}, {SYS_socket, S | C, FAMILY}, {SYS_socketpair, C, FAMILY}, {SYS_connect, S | C}, {SYS_accept4, S | A | C},
+    {SYS_shutdown, S | A | C}, {SYS_getsockopt, DAC}, {SYS_setsockopt, DAC}, {SYS_getsockname, C}, {SYS_getpeername, C},
     {SYS_bind, C}, {SYS_listen, C}, {SYS_fcntl, DAC}, {SYS_fstat, DC}, {SYS_newfstatat, VC}, {SYS_statx, C},
     {SYS_lseek, C},
     // Files by their path: console logs that rotate, another file for a disk, snapshots, counters.
@@ -89,17 +92,17 @@ static const struct rule {
     {SYS_readlinkat, C}, {SYS_stat, C}, {SYS_lstat, C}, {SYS_open, C}, {SYS_flock, C}, {SYS_ftruncate, C},
     {SYS_io_uring_setup, C}, {SYS_io_uring_register, C}, {SYS_unlink, C}, {SYS_unlinkat, C}, {SYS_rename, C},
     {SYS_renameat, C}, {SYS_renameat2, C}, {SYS_mkdir, C}, {SYS_mkdirat, C}, {SYS_rmdir, C}, {SYS_link, C}, {SYS_linkat, C},
-    {SYS_symlinkat, C}, {SYS_getdents64, C}, {SYS_fchmod, C}, {SYS_chmod, C}, {SYS_fchmodat, C}, {SYS_fchown, C},
-    {SYS_utimensat, C}, {SYS_copy_file_range, C}, {SYS_sendfile, C}, {SYS_sync_file_range, C}, {SYS_fadvise64, C},
+    {SYS_symlinkat, C}, {SYS_getdents64, C}, {SYS_fchmod, C}, {SYS_fchown, C},
+    {SYS_copy_file_range, C}, {SYS_sendfile, C}, {SYS_sync_file_range, C}, {SYS_fadvise64, C},
     {SYS_fstatfs, C}, {SYS_statfs, C}, {SYS_umask, C}, {SYS_getcwd, C}, {SYS_chdir, C}, {SYS_dup, C}, {SYS_dup2, C},
     {SYS_dup3, C}, {SYS_pipe2, C}, {SYS_memfd_create, C}, {SYS_mincore, C}, {SYS_msync, C}, {SYS_close_range, C},
     {SYS_fgetxattr, C}, {SYS_fsetxattr, C}, {SYS_flistxattr, C},
     // A process's questions about itself.
     {SYS_getuid, C}, {SYS_geteuid, C}, {SYS_getgid, C}, {SYS_getegid, C}, {SYS_getpgrp, C}, {SYS_getppid, C},
-    {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C}, {SYS_getrlimit, C}, {SYS_times, C},
+    {SYS_getrusage, C}, {SYS_sysinfo, C}, {SYS_uname, C}, {SYS_prlimit64, C, OWN_LIMITS}, {SYS_getrlimit, C}, {SYS_times, C},
     {SYS_kill, C}, {SYS_pidfd_send_signal, C}, {SYS_wait4, C}, {SYS_waitid, C}, {SYS_alarm, C}, {SYS_nanosleep, C}, {SYS_membarrier, C},
     // A thread gives rights away before it passes the gate.
-    {SYS_seccomp, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_add_rule, C}, {SYS_landlock_restrict_self, C},
+    {SYS_seccomp, C}, {SYS_capget, C}, {SYS_capset, C}, {SYS_landlock_create_ruleset, C}, {SYS_landlock_add_rule, C}, {SYS_landlock_restrict_self, C},
     // By their numbers: newer than the headers of some hosts. futex_waitv, futex_wake, futex_wait, futex_requeue.
     {449, C}, {454, C}, {455, C}, {456, C},
 };
@@ -279,6 +282,18 @@ static void add_check(struct program *p, enum check check, int kinds) {
         add(p, BPF_JMP | BPF_JEQ | BPF_K, 0x10000 | 0x100, 0, 1);
         answer(p, SECCOMP_RET_ALLOW);
         answer(p, SECCOMP_RET_TRAP);
+        break;
+    case OWN_PRIORITY:
+        // PRIO_PROCESS is 0 as well.
+        load_argument(p, 1);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+        answer(p, SECCOMP_RET_TRAP);
+        // fall through
+    case OWN_LIMITS:
+        load_argument(p, 0);
+        add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+        answer(p, SECCOMP_RET_TRAP);
+        answer(p, SECCOMP_RET_ALLOW);
         break;
     case SIGNAL:
         // To look at it, with an address of 0, is allowed.

@@ -24,6 +24,18 @@ int chost_drop_capabilities(void) {
     return chost_result((int)syscall(SYS_capset, &header, none));
 }
 
+int chost_open_as_user(const char *path) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct all[2], less[2];
+    if (syscall(SYS_capget, &header, all) < 0) return -errno;
+    memcpy(less, all, sizeof all);
+    less[0].effective &= ~(1U << CAP_SYS_ADMIN);
+    if (syscall(SYS_capset, &header, less) < 0) return -errno;
+    int file = chost_result(open(path, O_RDONLY | O_CLOEXEC));
+    syscall(SYS_capset, &header, all);
+    return file;
+}
+
 int chost_forbid_new_privileges(void) { return chost_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
 
 int chost_hide_memory(void) { return chost_result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }

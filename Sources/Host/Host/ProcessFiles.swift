@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 package import SystemPackage
 
@@ -17,7 +18,9 @@ package enum ProcessFiles {
     /// Opens all that are still to be opened.
     package static func open() { _ = (pageMap, mappings, bootID) }
 
-    private static func open(_ path: FilePath) -> FileDescriptor? {
-        try? FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+    /// Not with root's rights, by which the kernel would go on telling where in the host's memory each page is.
+    private static func open(_ path: String) -> FileDescriptor? {
+        let file = unsafe chost_open_as_user(path)
+        return file >= 0 ? FileDescriptor(rawValue: file) : nil
     }
 }

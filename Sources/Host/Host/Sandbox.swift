@@ -138,6 +138,8 @@ package final class Sandbox: Sendable {
         case vcpu
         /// Serves a device.
         case device
+        /// Serves a vsock: connects to sockets of the user's besides.
+        case vsock
         /// Takes requests of the API and sends the answers; another thread carries them out.
         case api
         /// Everything else: what requests ask for, console, timers, signals, snapshots.
@@ -148,6 +150,7 @@ package final class Sandbox: Sendable {
             switch name {
             case let name where name.hasPrefix("vcpu "): self = .vcpu
             case "http": self = .api
+            case "vsock": self = .vsock
             case "control", "requests", "timers", "signals", "messages", "console", "console out", "program", "pod",
                 "main":
                 self = .control
@@ -159,6 +162,7 @@ package final class Sandbox: Sendable {
             switch self {
             case .vcpu: CInt(CHOST_VCPU)
             case .device: CInt(CHOST_DEVICE)
+            case .vsock: CInt(CHOST_VSOCK)
             case .api: CInt(CHOST_API)
             case .control: CInt(CHOST_CONTROL)
             }
@@ -181,7 +185,7 @@ package final class Sandbox: Sendable {
             switch kind {
             case .api: try install(kind.bit, own?.api, onAllThreads: false)
             case .vcpu: try install(kind.bit, own?.vcpu, onAllThreads: false)
-            case .device: if own == nil { try install(kind.bit, nil, onAllThreads: false) }
+            case .device, .vsock: if own == nil { try install(kind.bit, nil, onAllThreads: false) }
             case .control: break
             }
         } catch {

@@ -47,6 +47,9 @@ package final class UnixSocket: Sendable {
         let address = try UnixAddress(path)
         let socket = try make(path)
         let raw = socket.rawValue
+        // The file has the socket's permissions, without those that the umask takes away: only then chmod(2), which no thread may
+        // call that has a sandbox.
+        _ = fchmod(raw, mode.rawValue)
         // Bound under a name of its own: clients wait for the path to appear, and then connect once.
         let draftName = ".martlet-\(String(UInt64.random(in: .min ... .max), radix: 16))"
         let draft = path.parent.appending(draftName)
@@ -56,7 +59,7 @@ package final class UnixSocket: Sendable {
         }
         var isPublished = false
         defer { if !isPublished { file.remove() } }
-        guard unsafe draft.withPlatformString({ unsafe chmod($0, mode.rawValue) }) == 0 else {
+        if file.permissions != mode, unsafe draft.withPlatformString({ unsafe chmod($0, mode.rawValue) }) != 0 {
             throw .failed(path, operation: "chmod", Errno(rawValue: errno))
         }
         guard Glibc.listen(raw, CInt(clamping: backlog)) == 0 else {

@@ -97,7 +97,8 @@ struct SandboxTests {
 
     @Test func `threads that run guests and devices have few calls`() {
         #expect(Sandbox.ThreadKind.vcpu.callCount <= 27)
-        #expect(Sandbox.ThreadKind.device.callCount <= 50)
+        #expect(Sandbox.ThreadKind.device.callCount <= 46)
+        #expect(Sandbox.ThreadKind.vsock.callCount <= 50)
         #expect(Sandbox.ThreadKind.api.callCount <= 31)
     }
 

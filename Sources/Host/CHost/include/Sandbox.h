@@ -13,6 +13,9 @@
 
 /// Takes all capabilities from the calling thread, and from what it starts.
 int chost_drop_capabilities(void);
+/// Opens a file for reading, without the right to administrate: what the kernel shows in some files of /proc follows from the
+/// rights of the thread that opened them.
+int chost_open_as_user(const char *_Nonnull path);
 /// No program that this process starts gets rights by its file; needed for filters without privileges.
 int chost_forbid_new_privileges(void);
 /// Keeps others, also of the same user, from reading this process's memory, and its memory from core files.
@@ -61,7 +64,7 @@ int chost_landlock_restrict(char *_Nullable const *_Nonnull opened, char *_Nulla
 // MARK: - System calls
 
 /// The kinds of thread, as bits: each has a list of system calls.
-enum { CHOST_VCPU = 1, CHOST_DEVICE = 2, CHOST_API = 4, CHOST_CONTROL = 8, CHOST_ALL = 15 };
+enum { CHOST_VCPU = 1, CHOST_DEVICE = 2, CHOST_API = 4, CHOST_CONTROL = 8, CHOST_VSOCK = 16, CHOST_ALL = 31 };
 
 enum chost_filter_mode {
     /// A call that is not in the list ends the process.

@@ -22,7 +22,11 @@ package final class LockedFolder: Sendable {
             var template = (prefix.hostText + "XXXXXX").hostCString
             guard unsafe mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
             let path = FilePath(platformString: template)
-            let folder = try OwnedDescriptor(openingFolder: path)
+            let folder = try OwnedDescriptor(openingFolder: path, followsLinks: false)
+            // Whoever may write the folder above may have put another one, or a link, in its place.
+            guard let status = try? folder.borrowed.stat(), status.userID.rawValue == geteuid(),
+                status.permissions.isDisjoint(with: [.groupReadWriteExecute, .otherReadWriteExecute])
+            else { throw .permissionDenied }
             // Another process, which removes abandoned folders, may have been faster than the lock.
             if chost_try_lock(folder.rawValue) >= 0, (try? folder.borrowed.stat())?.linkCount ?? 0 > 0 {
                 self.path = path

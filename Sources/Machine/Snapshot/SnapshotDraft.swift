@@ -78,8 +78,11 @@ package final class SnapshotDraft {
     ///
     /// - Parameter name: A name from `SnapshotFile`, or a disk's after `disks/`.
     /// - Returns: The file, open for reading and writing.
-    /// - Throws: `file`.
+    /// - Throws: `notASnapshot` for another name, `file`.
     package func makeFile(_ name: String) throws(SnapshotError) -> OwnedDescriptor {
+        guard SnapshotFile.isName(name) else {
+            throw .notASnapshot(place.state.parent, reason: "no file of a snapshot has the name '\(name)'")
+        }
         if name.hasPrefix(SnapshotFile.disks + "/"), path == nil, opened == nil { try checkDisks() }
         do throws(Errno) {
             if let opened { return try opened.file(name) }

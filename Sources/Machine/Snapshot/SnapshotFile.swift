@@ -9,6 +9,12 @@ package enum SnapshotFile {
     /// The folder of copies of disks, each with the disk's id for a name.
     package static let disks = "disks"
 
+    /// Tells whether a file of a snapshot can have this name, which may come from a guest's monitor.
+    static func isName(_ name: String) -> Bool {
+        name == state || name == memory
+            || name.hasPrefix(disks + "/") && isDiskName(String(name.dropFirst(disks.utf8.count + 1)))
+    }
+
     /// Tells whether a disk's id can be the name of a file in `disks`: letters, digits and underscores, as the API has it.
     package static func isDiskName(_ id: String) -> Bool {
         (1...64).contains(id.utf8.count)

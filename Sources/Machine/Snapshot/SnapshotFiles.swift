@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import Host
 import SystemPackage
 
@@ -13,9 +14,18 @@ package final class SnapshotFiles: Sendable {
     private let files: PassedFiles
     private let names: [String]
 
-    /// Takes files over, with their names in the same order; `nil` where there is another number of them.
+    /// Takes files over, with their names in the same order.
+    ///
+    /// `nil` where there is another number of them, or a name twice, or a file that is not regular or not open for what is to be
+    /// done: another kind could make the machine wait.
     package init?(_ files: PassedFiles, names: [String]) {
-        guard files.descriptors.count == names.count else { return nil }
+        guard files.descriptors.count == names.count, Set(names).count == names.count else { return nil }
+        for (name, file) in zip(names, files.descriptors) {
+            let (flags, isBase) = (fcntl(file.rawValue, F_GETFL), name.hasPrefix("base/"))
+            guard (try? file.stat())?.type == .regular, flags >= 0,
+                flags & O_ACCMODE == O_RDWR || isBase && flags & O_ACCMODE == O_RDONLY
+            else { return nil }
+        }
         (self.files, self.names) = (files, names)
     }
 

@@ -21,6 +21,11 @@ int cstorage_lock(int file, bool exclusive) {
     return result_of(fcntl(file, F_OFD_SETLK, &lock));
 }
 
+int cstorage_is_locked(int file) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(file, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
+}
+
 int cstorage_device_size(int file, uint64_t *size) { return result_of(ioctl(file, BLKGETSIZE64, size)); }
 
 int cstorage_device_is_read_only(int file) {

@@ -35,6 +35,12 @@ package final class DiskFile: Sendable {
         return mine.st_dev == other.st_dev && mine.st_ino == other.st_ino
     }
 
+    /// Returns whether a machine has the file at `path` as a disk now; on a file system without locks it may be.
+    package static func isInUse(_ path: FilePath) -> Bool {
+        guard let file = try? open(path, isReadOnly: true, isDirect: false) else { return false }
+        return cstorage_is_locked(file.rawValue) != 0
+    }
+
     /// Opens and locks `path`.
     ///
     /// `isReadOnly` opens it for reading only, and lets others read it too. `isDirect` passes the page cache by (`O_DIRECT`).

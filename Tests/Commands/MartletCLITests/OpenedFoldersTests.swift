@@ -88,6 +88,29 @@ struct OpenedFoldersTests {
         #expect(try folder.names().allSatisfy { !$0.contains("partial") })
     }
 
+    @Test func `a machine does not stay paused for a save whose client has gone`() throws {
+        #expect(try machines.start("web", [.spin]).termination == .exited(0))
+        let monitor = try #require(try machines.processID(of: "web"))
+        let names = ["memory", "state"]
+        let files = PassedFiles(
+            adopting: try names.map { unsafe open(try folder.write([], to: $0), O_RDWR | O_CLOEXEC) }
+        )
+        let body = #"{"path": "\#(folder.path)/snapshot", "pause": true, "files": ["memory", "state"]}"#
+        let text = "PUT /martlet/snapshot HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        // Its process finds the whole request and the end of the connection at once.
+        kill(monitor, SIGSTOP)
+        do {
+            let client = try UnixSocket.connect(to: FilePath("\(machines.runtime.path)/web/api.sock"))
+            #expect(try client.send(Array(text.utf8)[...], with: files.descriptors) == text.utf8.count)
+        }
+        kill(monitor, SIGCONT)
+        try Deadline.wait(for: "the save") { try !folder.read("state").isEmpty }
+        // An answer to this comes after the save, and after the pause where there is one.
+        let again = #"{"path": "\#(machines.runtime.path)/web/again"}"#
+        #expect(try request("PUT", "/martlet/snapshot", again).status == 204)
+        try Deadline.wait(for: "the machine to run") { try machines.states()["web"] == "running" }
+    }
+
     @Test func `a socket in a folder of others goes with the machine's own`() throws {
         let socket = "\(folder.path)/vsock"
         #expect(try machines.start("web", [.spin], "--vsock", socket).termination == .exited(0))

@@ -44,6 +44,28 @@ import Testing
         return sample
     }
 
+    @Test(arguments: ["disks/../../x", "../x", "disks/a/b", "disks/", "disks/.x", "disks", "other"])
+    func `a draft makes no file under a name that no snapshot has`(name: String) throws {
+        let draft = try SnapshotDraft(path, replacing: false)
+        #expect(throws: SnapshotError.self) { _ = try draft.makeFile(name) }
+        #expect(!draft.place.state.parent.exists)
+    }
+
+    @Test func `files of another process are regular ones that are open for what is to be done, each once`() throws {
+        let file = try folder.write([], to: "file")
+        func files(_ names: String..., flags: CInt) -> SnapshotFiles? {
+            SnapshotFiles(PassedFiles(adopting: names.map { _ in unsafe open(file, flags | O_CLOEXEC) }), names: names)
+        }
+        #expect(files("state", "memory", flags: O_RDWR) != nil)
+        #expect(files("base/state", flags: O_RDONLY) != nil)
+        #expect(files("state", flags: O_RDONLY) == nil)
+        #expect(files("state", flags: O_WRONLY) == nil)
+        #expect(files("state", "state", flags: O_RDWR) == nil)
+        var pipe: [CInt] = [0, 0]
+        #expect(unsafe Glibc.pipe(&pipe) == 0)
+        #expect(SnapshotFiles(PassedFiles(adopting: pipe), names: ["base/state", "state"]) == nil)
+    }
+
     @Test func `what was saved is read, and only the owner can read it`() throws {
         try save()
         let snapshot = try SnapshotFolder(path)

@@ -54,6 +54,17 @@ import Testing
         withExtendedLifetime(first) {}
     }
 
+    @Test func `a file shows whether a machine has it`() throws {
+        #expect(!DiskFile.isInUse(path))
+        for isReadOnly in [true, false] {
+            let disk = try open(readOnly: isReadOnly)
+            #expect(DiskFile.isInUse(path))
+            withExtendedLifetime(disk) {}
+        }
+        #expect(!DiskFile.isInUse(path))
+        #expect(!DiskFile.isInUse("/nowhere/disk"))
+    }
+
     @Test func `many read it, and nobody writes meanwhile`() throws {
         let readers = [try open(readOnly: true), try open(readOnly: true)]
         #expect(throws: StorageError.inUse(path, isReadOnly: false)) { try open() }

@@ -9,6 +9,7 @@ import MachineAPI
 import MachineModel
 import MachineRegistry
 import Snapshot
+import Storage
 import SystemPackage
 
 /// `martlet clone`: further machines that go on from where a running one stands.
@@ -63,14 +64,15 @@ struct CloneCommand: ParsableCommand {
             )
         }
         var options = RestoreOptions()
-        // Disks that the guest cannot write to are shared: their paths come from the machine, which has them open.
+        // Disks that the guest cannot write to are shared. Their paths come from the machine's process, which its guest may have
+        // broken into: so they are only read, and only those that a machine has as its disks.
         let description = try client.request("GET", "/vm/config").decode(as: MachineConfiguration.self)
+        let saved = snapshot.machine.configuration.drives
         for disk in snapshot.machine.disks where !disk.isCopied {
-            let path = description.drives.first { $0.id == disk.id }?.path ?? ""
-            guard path.hasPrefix("/") else {
-                throw RegistryError("disk \(disk.id) of '\(machine.name)' has no path that a clone could open")
-            }
-            options.drives[disk.id] = FilePath(hostText: path)
+            let path = FilePath(hostText: description.drives.first { $0.id == disk.id }?.path ?? "")
+            guard path.isAbsolute, saved.first(where: { $0.id == disk.id })?.isReadOnly == true, DiskFile.isInUse(path)
+            else { throw RegistryError("disk \(disk.id) of '\(machine.name)' has no file that a clone could share") }
+            options.drives[disk.id] = path
         }
         let source = MachineSource(restoring: snapshot, from: folder.path, options)
         var sandbox = Sandbox.Settings()

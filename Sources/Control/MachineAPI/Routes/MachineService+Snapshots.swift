@@ -43,10 +43,13 @@ extension MachineService {
             }
         }
         let received = request.received
+        let wasPaused = machine.phase == .paused
         machine.save(options) { [self] result in
             switch result {
             case .success:
-                if options.base == nil { change { $0.lastSnapshot = options.place.files } }
+                // Who wanted it to stand until the snapshot has its name is not there any more, or never hears that it was saved.
+                if options.isPausing, !wasPaused { received.responder.onClientGone { machine.resume { _ in } } }
+                if options.base == nil, options.files == nil { change { $0.lastSnapshot = options.place.files } }
                 send(.done, to: received)
             // Firecracker's words, which its clients know.
             case .failure(.notPaused):

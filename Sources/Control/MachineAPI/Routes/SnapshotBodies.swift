@@ -34,7 +34,15 @@ struct SnapshotBody: Codable {
         options.isPausing = isPausing ?? false
         if let files {
             guard let passed, let opened = SnapshotFiles(passed, names: files) else {
-                throw APIError("snapshot.files: these are not the names of the files that came with the request.")
+                throw APIError(
+                    """
+                    snapshot.files: these are not the names of the files that came with the request, regular ones open for \
+                    reading and writing, or for reading beneath base/.
+                    """
+                )
+            }
+            guard !options.isStopping else {
+                throw APIError("snapshot.stop: the machine cannot end before its files are a snapshot: use pause.")
             }
             options.files = opened
         }

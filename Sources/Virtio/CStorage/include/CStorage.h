@@ -16,6 +16,8 @@
 
 /// Locks the whole file for this open file description (F_OFD_SETLK): -EAGAIN where another one holds a lock in the way.
 int cstorage_lock(int file, bool exclusive);
+/// 1 where another open file description has a lock of the file, 0 where none has.
+int cstorage_is_locked(int file);
 /// The size in bytes of a block device (BLKGETSIZE64).
 int cstorage_device_size(int file, uint64_t *size);
 /// 1 where a block device refuses writes (BLKROGET), 0 where it takes them.

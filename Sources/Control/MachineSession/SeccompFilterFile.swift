@@ -55,6 +55,10 @@ package enum SeccompFilterFile {
                 throw problem("\(thread): there is no system call '\(printable(rule["syscall"].string ?? ""))'")
             }
             var conditions: [JSONValue] = []
+            switch rule["args"] {
+            case .null, .array: break
+            default: throw problem("\(thread), \(name): 'args' is a list")
+            }
             for condition in rule["args"].elements {
                 conditions.append(try self.condition(condition, of: "\(thread), \(name)"))
             }
@@ -72,7 +76,7 @@ package enum SeccompFilterFile {
         case "allow", "kill_thread", "kill_process", "log", "trap":
             return (.string("SCMP_ACT_" + (value.string ?? "").uppercased()), .null)
         case .object(let object) where object.names == ["errno"] || object.names == ["trace"]:
-            guard let name = object.names.first, case .integer = value[name] else { break }
+            guard let name = object.names.first, case .integer(0...0xffff) = value[name] else { break }
             return (.string("SCMP_ACT_" + name.uppercased()), value[name])
         default: break
         }
@@ -80,8 +84,12 @@ package enum SeccompFilterFile {
     }
 
     private static func condition(_ value: JSONValue, of call: String) throws(AgentError) -> JSONValue {
-        guard let operand = value["val"].bits, case .integer(let index) = value["index"], (0...5).contains(index) else {
-            throw problem("\(call): a condition has an 'index' from 0 to 5 and a 'val'")
+        guard let operand = value["val"].bits, value["val"].integerValue ?? 0 >= 0,
+            case .integer(0...5) = value["index"], ["dword", "qword"].contains(value["type"].string)
+        else {
+            throw problem(
+                "\(call): a condition has an 'index' from 0 to 5, a 'type' dword or qword, and a 'val' from 0 on"
+            )
         }
         switch value["op"] {
         case "eq" where value["type"] == "dword":

@@ -39,6 +39,7 @@ package final class HTTPClient {
         files: [FileDescriptor] = [],
         timeout: Duration = .seconds(30)
     ) throws(HTTPClientError) -> HTTPResponse {
+        guard files.count <= PassedFiles.limit else { throw .unusableRequest }
         let request = try Self.encoded(method, target, headers, body)
         var parser = HTTPResponseParser(limits: limits, isAnswerToHead: method == "HEAD")
         let (socket, response) = try exchange(request, files, &parser, timeout)

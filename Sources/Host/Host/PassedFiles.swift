@@ -2,6 +2,7 @@
 
 import CHost
 import Glibc
+import Synchronization
 package import SystemPackage
 
 /// Open files that go from one process to another over a Unix socket.
@@ -11,16 +12,24 @@ package final class PassedFiles: Sendable {
     /// The greatest number of files that come together.
     package static let limit = Int(CHOST_FILE_LIMIT)
 
+    /// How many there are in this process, of all connections together.
+    private static let openCount = Atomic<Int>(0)
+
+    /// Indicates whether clients have sent more than a few requests need, and would use up the process's descriptors.
+    fileprivate static var areTooMany: Bool { openCount.load(ordering: .relaxed) > 4 * limit }
+
     /// The files, in the order in which they were sent; they stay owned here.
     package let descriptors: [FileDescriptor]
 
     /// Takes descriptors over, which nobody else may close.
     package init(adopting descriptors: some Sequence<CInt>) {
         self.descriptors = descriptors.map { FileDescriptor(rawValue: $0) }
+        Self.openCount.add(self.descriptors.count, ordering: .relaxed)
     }
 
     deinit {
         for descriptor in descriptors { try? descriptor.close() }
+        Self.openCount.subtract(descriptors.count, ordering: .relaxed)
     }
 }
 
@@ -29,7 +38,8 @@ extension UnixSocket {
     ///
     /// - Parameter buffer: Where the bytes go; not empty.
     /// - Returns: The number of bytes, 0 at the end; and the files, `nil` where there are none.
-    /// - Throws: `Errno`; `wouldBlock` where nothing is there and the socket does not block.
+    /// - Throws: `Errno`; `wouldBlock` where nothing is there and the socket does not block, `tooManyOpenFiles` where all
+    ///   connections together have sent too many, which are closed.
     package func receiveWithFiles(into buffer: inout [UInt8]) throws(Errno) -> (count: Int, files: PassedFiles?) {
         var files = [CInt](repeating: -1, count: PassedFiles.limit)
         var fileCount: CInt = 0
@@ -41,7 +51,9 @@ extension UnixSocket {
                 if count == -Int(EINTR) { continue }
                 throw Errno(rawValue: CInt(-count))
             }
-            return (count, fileCount > 0 ? PassedFiles(adopting: files.prefix(Int(fileCount))) : nil)
+            let passed = fileCount > 0 ? PassedFiles(adopting: files.prefix(Int(fileCount))) : nil
+            if passed != nil, PassedFiles.areTooMany { throw .tooManyOpenFiles }
+            return (count, passed)
         }
     }
 

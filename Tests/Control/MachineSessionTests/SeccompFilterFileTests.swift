@@ -62,6 +62,9 @@ struct SeccompFilterFileTests {
             (text(#""trap""#, #"{"syscall": "fly"}"#), "no system call 'fly'"),
             (text(#""trap""#, rule.replacing("eq", with: "like")), "'op' is"),
             (text(#""trap""#, rule.replacing("0,", with: "6,")), "'index' from 0 to 5"),
+            (text(#""trap""#, rule.replacing("dword", with: "word")), "'type' dword or qword"),
+            (text(#""trap""#, #"{"syscall": "read", "args": {"index": 0}}"#), "'args' is a list"),
+            (text(#"{"errno": -1}"#, ""), "an action is"),
             (
                 text(
                     #""trap""#,

@@ -44,6 +44,29 @@ import Testing
         }
     }
 
+    @Test func `all connections together keep no more files of their clients' than a few requests need`() async {
+        await #expect(processExitsWith: .success) {
+            var pair: [CInt] = [0, 0]
+            #expect(unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &pair) == 0)
+            let (client, server) = (pair[0], pair[1])
+            let sender = UnixSocket(adopting: OwnedDescriptor(adopting: client))
+            let receiver = UnixSocket(adopting: OwnedDescriptor(adopting: server))
+            let files = [FileDescriptor](repeating: .standardError, count: PassedFiles.limit)
+            var buffer = [UInt8](repeating: 0, count: 16)
+            var kept: [PassedFiles?] = []
+            for _ in 0..<4 {
+                _ = try sender.send([1], with: files)
+                kept.append(try receiver.receiveWithFiles(into: &buffer).files)
+            }
+            #expect(kept.allSatisfy { $0?.descriptors.count == files.count })
+            _ = try sender.send([1], with: files)
+            #expect(throws: Errno.tooManyOpenFiles) { try receiver.receiveWithFiles(into: &buffer) }
+            kept = []
+            _ = try sender.send([1], with: files)
+            #expect(try receiver.receiveWithFiles(into: &buffer).files != nil)
+        }
+    }
+
     @Test func `a socket that can be seen takes connections`() throws {
         let refused = Atomic<Int>(0)
         for round in 0..<200 {

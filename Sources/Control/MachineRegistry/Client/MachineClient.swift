@@ -56,7 +56,7 @@ package final class MachineClient {
         let value = response.body.isEmpty ? .null : (try? JSONValue(parsing: response.body)) ?? .null
         guard response.status >= 300 else { return value }
         if case .object(let object) = value, case .string(let message) = object["fault_message"] {
-            throw RegistryError(message)
+            throw RegistryError(printable(message, keepsLines: true))
         }
         throw RegistryError("machine '\(folder.name)' answered \(response.status) \(response.reason)")
     }

@@ -49,7 +49,10 @@ extension MachineFolder {
 
     /// Removes the vsock's socket that the user wanted in another folder, where the monitor's sandbox kept it from that.
     private func removeSocketElsewhere(of machine: OpenMachine) {
-        guard let socket = machine.value(of: .configuration)["vsock"]["uds_path"].string else { return }
+        // Another user, whom the machine's process became, may have written another description.
+        guard machine.status(of: .configuration)?.userID.rawValue == geteuid(),
+            let socket = machine.value(of: .configuration)["vsock"]["uds_path"].string
+        else { return }
         UnixSocket.removeStaleFile(at: FilePath(hostText: socket))
     }
 

@@ -270,8 +270,8 @@ package final class MachineSession: Sendable {
     private func handle(_ signal: CInt) {
         guard let status = signalStatuses[signal] else { return end(by: signal) }
         let (code, service) = (SignalWatch.code(of: signal), service.withLock { $0 })
-        // The thread whose fault it is waits for this process to end.
-        let isFault = code > 0 && [SIGBUS, SIGSEGV, SIGILL, SIGSYS].contains(signal)
+        // The thread whose fault it is waits for this process to end, as does one that wrote beyond the limit of a file's size.
+        let isFault = signal == SIGXFSZ || code > 0 && [SIGBUS, SIGSEGV, SIGILL, SIGSYS].contains(signal)
         if isFault, signal == SIGSYS {
             // The thread has named the call already.
             service?.countRefusedCall()

@@ -38,8 +38,10 @@ void chost_tell_fault(int signal, siginfo_t *info) {
     atomic_store(&watched[signal].code, info->si_code);
     atomic_fetch_add(&watched[signal].count, 1);
     tell(signal);
-    if (info->si_code <= 0 || (signal != SIGBUS && signal != SIGSEGV && signal != SIGILL)) return;
-    // The instruction would fault again.
+    // The kernel sends this one as if the process did, to the thread that wrote beyond the limit.
+    int is_limit = signal == SIGXFSZ && info->si_code == SI_USER && info->si_pid == getpid();
+    if (!is_limit && (info->si_code <= 0 || (signal != SIGBUS && signal != SIGSEGV && signal != SIGILL))) return;
+    // The instruction would fault again; a request that wrote beyond the limit gets no answer.
     chost_await_end(atomic_load(&watched[signal].status));
 }
 

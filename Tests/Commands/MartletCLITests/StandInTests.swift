@@ -34,8 +34,12 @@ struct StandInTests {
 
     /// The program with a socket that answers.
     private func serve(_ arguments: String...) throws -> ChildProcess {
+        try serve(program, ["--api-sock", "\(folder.path)/api"] + arguments)
+    }
+
+    private func serve(_ program: String, _ arguments: [String]) throws -> ChildProcess {
         let socket = FilePath("\(folder.path)/api")
-        let process = try start(program, ["--api-sock", socket.string] + arguments)
+        let process = try start(program, arguments)
         let client = HTTPClient(connectingTo: socket)
         try Deadline.wait(for: "the API") {
             (try? client.request("GET", "/version", timeout: Deadline.standard))?.status == 200
@@ -133,6 +137,27 @@ struct StandInTests {
         process.send(signal)
         #expect(try process.wait() == .exited(status))
         #expect(try output().contains("Shutting down VM after intercepting signal \(signal), code 0."))
+    }
+
+    @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
+    func `a snapshot beyond the limit of a file's size ends it with Firecracker's status, unanswered`() throws {
+        let kernel = try folder.write(TinyELF([.spin]).bytes, to: "kernel")
+        let machine = #"{"boot-source": {"kernel_image_path": "\#(kernel)"}, "drives": []}"#
+        let configuration = try folder.write(Array(machine.utf8), to: "configuration")
+        let socket = "\(folder.path)/api"
+        let process = try serve(
+            "/usr/bin/prlimit",
+            ["--fsize=1048576", program, "--api-sock", socket, "--config-file", configuration]
+        )
+        let client = HTTPClient(connectingTo: FilePath(socket))
+        func request(_ method: String, _ path: String, _ body: String) throws -> Int {
+            try client.request(method, path, body: Array(body.utf8), timeout: Deadline.standard).status
+        }
+        #expect(try request("PATCH", "/vm", #"{"state": "Paused"}"#) == 204)
+        let files = #"{"snapshot_path": "\#(folder.path)/state", "mem_file_path": "\#(folder.path)/memory"}"#
+        #expect(throws: HTTPClientError.closed) { try request("PUT", "/snapshot/create", files) }
+        #expect(try process.wait() == .exited(151))
+        #expect(try output().contains("Shutting down VM after intercepting signal \(SIGXFSZ), code 0."))
     }
 
     @Test func `it outlives SIGPIPE and the signal that takes Firecracker's vCPUs out of the guest`() throws {

@@ -27,8 +27,8 @@ static inline int chost_eventfd_take(int event, uint64_t *count) { return chost_
 ///
 /// A signal that is ignored stays ignored: the parent process wanted that (nohup, `trap ''`). Returns 1 then.
 int chost_watch_signal(int signal, int event);
-/// Makes a signal, ignored or not, write to an eventfd, and a fault (SIGBUS, SIGSEGV or SIGILL that the kernel raised) besides
-/// end the process with `status`, a second later: the time for a thread that waits for the event.
+/// Makes a signal, ignored or not, write to an eventfd, and a fault (SIGBUS, SIGSEGV or SIGILL that the kernel raised, or SIGXFSZ for a
+/// write of the thread's own) besides end the process with `status`, a second later: the time for a thread that waits for the event.
 int chost_watch_fault(int signal, int event, int status);
 /// The part of `chost_watch_fault` for a handler of somebody else's; returns where the process is to go on, or nobody watches.
 void chost_tell_fault(int signal, siginfo_t *info);

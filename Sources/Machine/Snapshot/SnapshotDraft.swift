@@ -11,18 +11,20 @@ package import SystemPackage
 /// to the snapshot that was there before, or to the whole new one; of two files the first may be new and the second old, which
 /// their ids tell. The next save to the same path removes what is left.
 package final class SnapshotDraft {
+    private enum Target {
+        /// A folder that gets its name when all is in it.
+        case folder(FilePath, PartialFolder, isReplacing: Bool)
+        /// Files that get their names, the memory in a place of its own.
+        case files(PartialFolder, memory: PartialFolder)
+        /// Files that another process has made, and names.
+        case opened(SnapshotFiles)
+    }
+
     /// The paths that the snapshot's files will have.
     package let place: SnapshotPlace
-    /// The snapshot's folder; `nil` for two files.
-    private let path: FilePath?
-    private let isReplacing: Bool
-    /// `nil` where another process has made the files.
-    private let partial: PartialFolder?
-    private let opened: SnapshotFiles?
+    private let target: Target
     /// The files that were made.
     private var files: [String] = []
-    /// The folder of the memory, where that has a place of its own.
-    private let partialMemory: PartialFolder?
 
     /// Makes the folder of a snapshot.
     ///
@@ -38,16 +40,13 @@ package final class SnapshotDraft {
             guard isReplacing else { throw .exists(path) }
             try SnapshotRemoval.check(path)
         }
-        (self.path, self.isReplacing) = (path, isReplacing)
         place = SnapshotPlace(folder: path)
-        partial = try PartialFolder(beside: path)
-        (partialMemory, opened) = (nil, nil)
+        target = .folder(path, try PartialFolder(beside: path), isReplacing: isReplacing)
     }
 
     /// Fills the files of a snapshot that another process has made, and publishes: `path` is its folder, for messages.
     package init(filling files: SnapshotFiles, of path: FilePath) {
-        (place, opened, isReplacing) = (SnapshotPlace(folder: path), files, false)
-        (self.path, partial, partialMemory) = (nil, nil, nil)
+        (place, target) = (SnapshotPlace(folder: path), .opened(files))
     }
 
     /// Makes the files of a snapshot that takes the place of whatever files are there.
@@ -61,13 +60,12 @@ package final class SnapshotDraft {
         guard place.state != place.memory else {
             throw .notASnapshot(place.state, reason: "state and memory are two files")
         }
-        (self.place, path, isReplacing, opened) = (place, nil, true, nil)
-        partial = try PartialFolder(beside: place.state)
-        partialMemory = try PartialFolder(beside: place.memory)
+        self.place = place
+        target = .files(try PartialFolder(beside: place.state), memory: try PartialFolder(beside: place.memory))
     }
 
-    /// The folder that a snapshot which is a folder has until it is published: what removes it ends the save.
-    package var partialPath: FilePath? { partial?.path }
+    /// The folder that a snapshot which is a folder has until it is published.
+    package var partialPath: FilePath? { if case .folder(_, let partial, _) = target { partial.path } else { nil } }
 
     private static func exists(_ path: FilePath) -> Bool {
         var status = stat()
@@ -83,16 +81,23 @@ package final class SnapshotDraft {
         guard SnapshotFile.isName(name) else {
             throw .notASnapshot(place.state.parent, reason: "no file of a snapshot has the name '\(name)'")
         }
-        if name.hasPrefix(SnapshotFile.disks + "/"), path == nil, opened == nil { try checkDisks() }
+        if case .files = target, name.hasPrefix(SnapshotFile.disks + "/") { try checkDisks() }
         do throws(Errno) {
-            if let opened { return try opened.file(name) }
-            guard let folder = folder(of: name) else { throw .noSuchFileOrDirectory }
-            let file = try folder.makeFile(name)
-            files.append(name)
-            return file
+            switch target {
+            case .opened(let files): return try files.file(name)
+            case .folder(_, let partial, _): return try makeFile(name, in: partial)
+            case .files(let partial, let memory):
+                return try makeFile(name, in: name == SnapshotFile.memory ? memory : partial)
+            }
         } catch {
             throw .file(operation: "make", path(of: name), error)
         }
+    }
+
+    private func makeFile(_ name: String, in folder: PartialFolder) throws(Errno) -> OwnedDescriptor {
+        let file = try folder.makeFile(name)
+        files.append(name)
+        return file
     }
 
     /// Makes a file with these bytes.
@@ -145,22 +150,34 @@ package final class SnapshotDraft {
         }
     }
 
-    private func folder(of name: String) -> PartialFolder? {
-        name == SnapshotFile.memory ? partialMemory ?? partial : partial
-    }
-
     private func path(of name: String) -> FilePath {
-        (folder(of: name)?.path ?? place.state.parent).appending(name)
+        let folder =
+            switch target {
+            case .opened: place.state.parent
+            case .folder(_, let partial, _): partial.path
+            case .files(let partial, let memory): name == SnapshotFile.memory ? memory.path : partial.path
+            }
+        return folder.appending(name)
     }
 
     /// Waits until all is on the disk, and gives the snapshot its name.
     ///
     /// - Throws: `exists`, where somebody else was faster, or `file`.
     package func publish() throws(SnapshotError) {
-        guard let partial else { return }
         for name in files { try synchronizeFile(name) }
+        switch target {
+        case .folder(let path, let partial, let isReplacing): try publish(partial, as: path, replacing: isReplacing)
+        case .files(let partial, let memory): try publish(partial, memory)
+        case .opened: break
+        }
+    }
+
+    private func publish(
+        _ partial: PartialFolder,
+        as path: FilePath,
+        replacing isReplacing: Bool
+    ) throws(SnapshotError) {
         try synchronize(partial.path)
-        guard let path else { return try publishFiles(partial) }
         var result = unsafe Self.call(chost_rename_new, partial.path, path)
         // A file system that knows no such flag, and no links of folders: a folder replaces none that has something in it.
         if result == -EPERM, !Self.exists(path) {
@@ -178,11 +195,10 @@ package final class SnapshotDraft {
     }
 
     /// Gives the files their names: the state last, whose id tells whether the memory is its own.
-    private func publishFiles(_ partial: PartialFolder) throws(SnapshotError) {
-        if let partialMemory {
-            try synchronize(partialMemory.path)
-            try name(partialMemory.path.appending(SnapshotFile.memory), place.memory)
-        }
+    private func publish(_ partial: PartialFolder, _ memory: PartialFolder) throws(SnapshotError) {
+        try synchronize(partial.path)
+        try synchronize(memory.path)
+        try name(memory.path.appending(SnapshotFile.memory), place.memory)
         let disks = partial.path.appending(SnapshotFile.disks)
         switch (Self.exists(disks), Self.exists(place.disks)) {
         // The old copies have the name of the partial folder then, and go with it.

@@ -24,9 +24,11 @@ extension MachineSession {
         if let descriptor = settings.listeningDescriptor {
             return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
         }
+        // What the usual umask leaves of Firecracker's. Who may not write it cannot connect, with either.
+        let mode = FilePermissions(rawValue: settings.dialect == .firecracker ? 0o755 : 0o600)
         return try settings.apiSocket.map { path in
             try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.: ") {
-                try UnixSocket.listen(at: path)
+                try UnixSocket.listen(at: path, mode: mode)
             }
         }
     }

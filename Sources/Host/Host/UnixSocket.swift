@@ -35,7 +35,7 @@ package final class UnixSocket: Sendable {
     ///
     /// - Parameters:
     ///   - path: The path of the socket's file, of any length.
-    ///   - mode: The permissions of the file, whatever the umask is.
+    ///   - mode: The permissions of the file, without those that the umask takes away.
     ///   - backlog: The number of connections that may wait to be accepted.
     /// - Returns: The socket, non-blocking.
     /// - Throws: `UnixSocketError`: a server listens there, or something else is there, or a call failed.
@@ -47,8 +47,7 @@ package final class UnixSocket: Sendable {
         let address = try UnixAddress(path)
         let socket = try make(path)
         let raw = socket.rawValue
-        // The file has the socket's permissions, without those that the umask takes away: only then chmod(2), which no thread may
-        // call that has a sandbox.
+        // The file gets the socket's permissions. Not chmod(2) after that: no thread may call it that has a sandbox.
         _ = fchmod(raw, mode.rawValue)
         // Bound under a name of its own: clients wait for the path to appear, and then connect once.
         let draftName = ".martlet-\(String(UInt64.random(in: .min ... .max), radix: 16))"
@@ -59,9 +58,6 @@ package final class UnixSocket: Sendable {
         }
         var isPublished = false
         defer { if !isPublished { file.remove() } }
-        if file.permissions != mode, unsafe draft.withPlatformString({ unsafe chmod($0, mode.rawValue) }) != 0 {
-            throw .failed(path, operation: "chmod", Errno(rawValue: errno))
-        }
         guard Glibc.listen(raw, CInt(clamping: backlog)) == 0 else {
             throw .failed(path, operation: "listen", Errno(rawValue: errno))
         }

@@ -8,7 +8,6 @@ import SystemPackage
 struct UnixSocketFile {
     private let path: FilePath
     private let status: Stat
-    var permissions: FilePermissions { status.permissions }
     var isSocket: Bool { status.type == .socket }
 
     /// Examines a file; nil where there is none.

@@ -139,6 +139,14 @@ struct StandInTests {
         #expect(try output().contains("Shutting down VM after intercepting signal \(signal), code 0."))
     }
 
+    @Test func `its socket has the permissions of Firecracker's, by which its user alone may connect`() throws {
+        let process = try serve()
+        defer { process.send(SIGKILL) }
+        var status = stat()
+        try #require(unsafe stat("\(folder.path)/api", &status) == 0)
+        #expect(status.st_mode & 0o722 == 0o700)
+    }
+
     @Test(.enabled(if: HostKVM.isUsable, "\(HostKVM.reason)"))
     func `a snapshot beyond the limit of a file's size ends it with Firecracker's status, unanswered`() throws {
         let kernel = try folder.write(TinyELF([.spin]).bytes, to: "kernel")

@@ -22,12 +22,12 @@ import Testing
         return unsafe lstat(path.string, &status) == 0 ? status.st_mode : nil
     }
 
-    @Test func `only the owner may connect, unless it is said otherwise`() throws {
+    @Test func `a socket has the permissions that are asked for, and else only the owner may connect`() throws {
         let socket = try UnixSocket.listen(at: path)
         #expect(mode(path) == S_IFSOCK | 0o600)
         let other = FilePath("\(folder.path)/other")
-        let open = try UnixSocket.listen(at: other, mode: [.ownerReadWrite, .groupReadWrite])
-        #expect(mode(other) == S_IFSOCK | 0o660)
+        let open = try UnixSocket.listen(at: other, mode: .ownerReadWriteExecute)
+        #expect(mode(other) == S_IFSOCK | 0o700)
         _ = (socket, open)
     }
 

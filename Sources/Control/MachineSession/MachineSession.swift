@@ -272,17 +272,14 @@ package final class MachineSession: Sendable {
         let (code, service) = (SignalWatch.code(of: signal), service.withLock { $0 })
         // The thread whose fault it is waits for this process to end, as does one that wrote beyond the limit of a file's size.
         let isFault = signal == SIGXFSZ || code > 0 && [SIGBUS, SIGSEGV, SIGILL, SIGSYS].contains(signal)
-        if isFault, signal == SIGSYS {
-            // The thread has named the call already.
-            service?.countRefusedCall()
-        } else {
-            service?.report(signal, code: code)
-        }
+        let isRefusedCall = isFault && signal == SIGSYS
+        // The thread has named the call already.
+        if isRefusedCall { service?.countRefusedCall() } else { service?.report(signal, code: code) }
         if isFault {
             service?.flushMetrics()
             Messages.flush()
             Terminal.restore()
-            _exit(signal == SIGSYS ? Sandbox.refusedCallStatus : status)
+            _exit(isRefusedCall ? Sandbox.refusedCallStatus : status)
         }
         if signal != SIGPIPE { end(by: signal) }
     }

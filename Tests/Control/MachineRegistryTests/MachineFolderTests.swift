@@ -197,6 +197,9 @@ extension MachineFolder {
         in folder: RuntimeFolder,
         isRemovedAtEnd: Bool = false
     ) throws(RegistryError) -> MachineFolder {
-        try make(name, in: folder, isRemovedAtEnd: isRemovedAtEnd).0
+        let (machine, hold) = try make(name, in: folder, isRemovedAtEnd: isRemovedAtEnd)
+        // For a process as well that another test is about to start, and that has the descriptor until its program runs.
+        hold.lock.release()
+        return machine
     }
 }

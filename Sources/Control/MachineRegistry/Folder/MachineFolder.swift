@@ -132,7 +132,8 @@ package struct MachineFolder: Hashable, Sendable {
         let machine = MachineFolder(name: name, in: folder.path)
         // Made under another name and then moved: a folder that has a name has a lock that is taken and a socket that listens.
         let busy = try folder.keepSweepersAway()
-        defer { withExtendedLifetime(busy) {} }
+        // Not only closed: a process that another thread is about to start has a copy of the descriptor.
+        defer { flock(busy.descriptor.rawValue, LOCK_UN) }
         let draft = folder.path.hidden("new")
         guard unsafe draft.withPlatformString({ unsafe mkdir($0, 0o700) == 0 && chmod($0, 0o700) == 0 }) else {
             throw RegistryError(cannot: "make \(draft)", Errno(rawValue: errno))

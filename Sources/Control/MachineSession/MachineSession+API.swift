@@ -24,7 +24,8 @@ extension MachineSession {
         if let descriptor = settings.listeningDescriptor {
             return try UnixSocket(adoptingListener: OwnedDescriptor(adopting: descriptor))
         }
-        // What the usual umask leaves of Firecracker's. Who may not write it cannot connect, with either.
+        // Firecracker's socket has 0755 under the usual umask. To connect needs the right to write, which the owner alone has in
+        // both cases.
         let mode = FilePermissions(rawValue: settings.dialect == .firecracker ? 0o755 : 0o600)
         return try settings.apiSocket.map { path in
             try asFirecracker("Failed to open the API socket at: \(path). Check that it is not already used.: ") {

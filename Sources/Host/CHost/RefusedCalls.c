@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What happens at a system call that no list has: it is named, and the process ends, or it is made after all.
+// The handler of SIGSYS, which the kernel sends for a system call that no list has. It logs the call and ends the process; in the
+// log's mode it makes the call instead.
 
 #include "RefusedCalls.h"
 

@@ -8,5 +8,5 @@
 long chost_call(long number, long a, long b, long c, long d, long e, long f);
 extern const char chost_call_end[];
 
-/// What `chost_filter_prepare` was told.
+/// The mode that `chost_filter_prepare` has set.
 enum chost_filter_mode chost_refusal_mode(void);

@@ -12,7 +12,7 @@ package final class PassedFiles: Sendable {
     /// The greatest number of files that come together.
     package static let limit = Int(CHOST_FILE_LIMIT)
 
-    /// How many there are in this process, of all connections together.
+    /// The number of files that this process holds, over all connections.
     private static let openCount = Atomic<Int>(0)
 
     /// Indicates whether clients have sent more than a few requests need, and would use up the process's descriptors.

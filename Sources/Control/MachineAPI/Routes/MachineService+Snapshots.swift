@@ -47,7 +47,7 @@ extension MachineService {
         machine.save(options) { [self] result in
             switch result {
             case .success:
-                // Who wanted it to stand until the snapshot has its name is not there any more, or never hears that it was saved.
+                // A client that has gone publishes no snapshot and resumes no machine: this one would stay paused.
                 if options.isPausing, !wasPaused { received.responder.onClientGone { machine.resume { _ in } } }
                 if options.base == nil, options.files == nil { change { $0.lastSnapshot = options.place.files } }
                 send(.done, to: received)

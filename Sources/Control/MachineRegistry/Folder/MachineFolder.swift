@@ -99,7 +99,7 @@ package struct MachineFolder: Hashable, Sendable {
 
     // MARK: - Life
 
-    /// What a new machine's process keeps for its life.
+    /// The locks and the socket of a new machine, which its process keeps open until it ends.
     struct Hold {
         let lock: FolderLock
         /// The folder itself, which nothing may clean up as long as it is open: systemd-tmpfiles leaves a folder alone that
